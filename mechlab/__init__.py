@@ -1,0 +1,20 @@
+"""mechlab: a laboratory for the mechanistic interpretability of small trained networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mechlab.config.recipe import load_run
+
+__all__ = ["load_run"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public functions when they are first asked for: the package itself imports nothing heavy."""
+    if name == "load_run":
+        from mechlab.config.recipe import load_run
+
+        return load_run
+    raise AttributeError(f"module 'mechlab' has no attribute {name!r}")

@@ -1,0 +1,175 @@
+"""Do clusters of a network's states correspond to the states of the automaton that it was trained on?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import torch
+
+from mechlab.clustering.ambiguity import Ambiguity as Scores
+from mechlab.clustering.ambiguity import ambiguity, cluster_ambiguity, contingency, permuted_ambiguity
+from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.plane import principal_plane
+from mechlab.clustering.prefixes import PADDING, Prefixes, distinct_prefixes
+from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.constraints import above, at_least, between
+from mechlab.core.task import Split
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from mechlab.core.model import SequenceModel
+    from mechlab.core.run import Run
+
+
+class Ambiguity(Analysis):
+    """Cluster the states that a network reaches and measure how much a cluster leaves open about the automaton's state
+    (Muskardin et al., arXiv 2306.16854).
+
+    The network reads every distinct prefix of the evaluation words once. The distinct states are clustered by k-means
+    without weights; the scores count how often each prefix occurs. The initial state is left out.
+
+    Args:
+        multiple: clusters per state of the automaton.
+        curve: multiples to tell the ambiguity for as well; empty to skip them.
+        words: number of evaluation words.
+        split: split that they are taken from.
+        n_init: starts of k-means.
+        nulls: whether to measure what permuted states and the untrained network give.
+        threshold: largest weighted ambiguity for the claim `pure`.
+    """
+
+    needs = Needs(kind="sequence", ground_truth=("automaton",))
+
+    def __init__(
+        self,
+        multiple: Annotated[float, above(0)] = 4.0,
+        curve: tuple[Annotated[float, above(0)], ...] = (1.0, 2.0, 4.0, 8.0),
+        words: Annotated[int, at_least(1)] = 2000,
+        split: Split = "val",
+        n_init: Annotated[int, at_least(1)] = 10,
+        nulls: bool = True,
+        threshold: Annotated[float, between(0, 1)] = 0.05,
+    ):
+        self.multiple, self.curve, self.words, self.split = multiple, curve, words, split
+        self.n_init, self.nulls, self.threshold = n_init, nulls, threshold
+
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Cluster and score; save the curve, the clusters, the automaton's states and a projection to the plane."""
+        automaton = run.task.ground_truth()
+        prefixes = distinct_prefixes(words_of(run.evaluation(self.split, self.words).inputs))
+        labels = automaton.run(np.maximum(prefixes.words, 0))[prefixes.row, prefixes.length]
+        states = prefix_states(run.model(), prefixes)
+        untrained = prefix_states(run.untrained(), prefixes) if self.nulls else None
+
+        curve = []
+        for multiple in sorted({*self.curve, self.multiple}):
+            k = max(1, round(multiple * len(automaton.states)))
+            found = kmeans(states, k, rng, self.n_init)
+            scores = ambiguity(contingency(found, labels, prefixes.count))
+            nulls = {}
+            if untrained is not None:
+                control = kmeans(untrained, k, rng, self.n_init)
+                nulls["null_untrained"] = ambiguity(contingency(control, labels, prefixes.count)).weighted
+                nulls["null_permuted"] = permuted_ambiguity(found, labels, prefixes.count, rng)
+            curve.append({"multiple": multiple, **_row(found, scores), **nulls})
+            if multiple == self.multiple:
+                clusters, chosen = found, curve[-1]
+
+        self._save(out, curve, states, labels, clusters, prefixes, automaton.states)
+        sizes = {"states": len(automaton.states), "prefixes": len(prefixes)}
+        scalars = {name: float(value) for name, value in {**chosen, **sizes}.items() if name != "multiple"}
+        return Finding(scalars, self._claims(scalars))
+
+    def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
+        weighted = scalars["weighted"]
+        claims = {
+            "pure": Claim(
+                f"The weighted ambiguity of {scalars['clusters']:g} clusters is at most {self.threshold:g}.",
+                value=weighted,
+                threshold=self.threshold,
+                holds=weighted <= self.threshold,
+                kind="statistical",
+                null=scalars.get("null_untrained"),
+            )
+        }
+        if self.nulls:
+            null = min(scalars["null_untrained"], scalars["null_permuted"])
+            claims["beats_nulls"] = Claim(
+                "The weighted ambiguity is below half of what the untrained network and permuted states give.",
+                value=weighted,
+                threshold=null / 2,
+                holds=weighted < null / 2,
+                kind="statistical",
+                null=null,
+            )
+        return claims
+
+    def _save(
+        self,
+        out: Artifacts,
+        curve: list[dict[str, float]],
+        states: np.ndarray,
+        labels: np.ndarray,
+        clusters: np.ndarray,
+        prefixes: Prefixes,
+        names: Sequence[str],
+    ) -> None:
+        import pandas as pd
+
+        plane, shares = principal_plane(states)
+        columns = {"labels": labels, "clusters": clusters, "length": prefixes.length, "count": prefixes.count}
+        out.save_arrays("states", plane=plane.astype(np.float32), shares=shares, **columns)
+        out.save_table("curve", pd.DataFrame(curve))
+        out.save_table("clusters", pd.DataFrame(_cluster_table(clusters, labels, prefixes.count, names)))
+        seen = np.bincount(labels, minlength=len(names)), np.bincount(labels, prefixes.count, minlength=len(names))
+        out.save_table("states", pd.DataFrame({"state": names, "prefixes": seen[0], "size": seen[1].astype(int)}))
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw the states in the plane, and the ambiguity by number of clusters."""
+        from mechlab.plotting.ambiguity import curve_figure, states_figure
+
+        saved, names = out.arrays("states"), [str(name) for name in out.table("states")["state"]]
+        picture = states_figure(saved["plane"], saved["shares"], saved["labels"], saved["clusters"], names)
+        return {"states": picture, "curve": curve_figure(out.table("curve"), self.threshold)}
+
+
+def words_of(inputs: Tensor) -> np.ndarray:
+    """Return the letter indices (B, T) int64 of one-hot inputs (B, T, m), -1 where a row of zeros is past the end."""
+    return torch.where(inputs.any(-1), inputs.argmax(-1), PADDING).cpu().numpy()
+
+
+@torch.no_grad()
+def prefix_states(model: SequenceModel, prefixes: Prefixes) -> np.ndarray:
+    """Return the model's flat state (P, S) float64 after each prefix."""
+    like = next(model.parameters())
+    letters = torch.eye(model.spec.inputs, dtype=like.dtype, device=like.device)
+    one_hot = torch.cat([letters, torch.zeros_like(letters[:1])])[torch.as_tensor(prefixes.words)]  # -1: the zeros
+    return model(one_hot).states[prefixes.row, prefixes.length].cpu().double().numpy()
+
+
+def _row(clusters: np.ndarray, scores: Scores) -> dict[str, float]:
+    return {
+        "clusters": len(np.unique(clusters)),
+        "weighted": scores.weighted,
+        "mean": scores.mean,
+        "max": scores.max,
+        "min": scores.min,
+        "homogeneity": scores.homogeneity,
+        "completeness": scores.completeness,
+    }
+
+
+def _cluster_table(clusters: np.ndarray, labels: np.ndarray, count: np.ndarray, names: Sequence[str]) -> dict:
+    table = contingency(clusters, labels, count)
+    numbers, prefixes = np.unique(clusters, return_counts=True)
+    return {
+        "cluster": numbers,
+        "size": table.sum(1).astype(int),
+        "prefixes": prefixes,
+        "ambiguity": cluster_ambiguity(table),
+        "state": [names[label] for label in np.unique(labels)[table.argmax(1)]],
+    }

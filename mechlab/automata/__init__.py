@@ -1,0 +1,1 @@
+"""Finite automata: definitions, runs over words, languages, samplers."""

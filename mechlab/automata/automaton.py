@@ -1,0 +1,93 @@
+"""A deterministic automaton with an output in every state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Automaton:
+    """A Moore machine; a DFA is one with the classes ("reject", "accept").
+
+    Args:
+        alphabet: the m letters in index order.
+        classes: the output classes in index order.
+        states: names of the n states in index order.
+        initial: index of the initial state.
+        transitions: (n, m) int64, the state reached from a state by a letter.
+        outputs: (n,) int64, the class of each state.
+
+    Lists are accepted in place of tuples and arrays; the arrays are copied and made read-only. Two automata are equal
+    when all their parts are.
+
+    Raises:
+        ValueError: a name occurs twice, a shape is wrong, or an entry is no index.
+    """
+
+    alphabet: tuple[str, ...]
+    classes: tuple[str, ...]
+    states: tuple[str, ...]
+    initial: int
+    transitions: np.ndarray
+    outputs: np.ndarray
+
+    kind = "automaton"
+
+    def __post_init__(self) -> None:
+        for name in ("alphabet", "classes", "states"):
+            object.__setattr__(self, name, _names(name, getattr(self, name)))
+        n, m = len(self.states), len(self.alphabet)
+        object.__setattr__(self, "transitions", _indices("transitions", self.transitions, (n, m), n))
+        object.__setattr__(self, "outputs", _indices("outputs", self.outputs, (n,), len(self.classes)))
+        object.__setattr__(self, "initial", int(_indices("initial", self.initial, (), n)))
+
+    def run(self, words: np.ndarray) -> np.ndarray:
+        """Return the states (B, T+1) int64 visited while reading words (B, T) of letter indices, the initial one first.
+
+        Raises:
+            ValueError: the words are not an integer array (B, T), or hold what is no letter.
+        """
+        words = np.asarray(words)
+        if words.ndim != 2:
+            raise ValueError(f"words must be an array (B, T). Got shape {words.shape} instead.")
+        words = _indices("words", words, words.shape, len(self.alphabet))
+        visited = np.empty((len(words), words.shape[1] + 1), np.int64)
+        visited[:, 0] = self.initial
+        for t in range(words.shape[1]):
+            visited[:, t + 1] = self.transitions[visited[:, t], words[:, t]]
+        return visited
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Automaton) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple:
+        arrays = self.transitions.tobytes(), self.outputs.tobytes()
+        return self.alphabet, self.classes, self.states, self.initial, *arrays
+
+
+def _names(field: str, names: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(names)
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"{field} must be distinct names, at least one. Got {names!r} instead.")
+    return names
+
+
+def _indices(field: str, values: object, shape: tuple[int, ...], below: int) -> np.ndarray:
+    """Return a read-only int64 copy of indices in [0, below), or say what is wrong with them."""
+    array = np.array(values)
+    if array.shape != shape:
+        raise ValueError(f"{field} must have the shape {shape}. Got {array.shape} instead.")
+    if array.size and array.dtype.kind not in "iu":
+        raise ValueError(f"{field} must be integers. Got {array.dtype} instead.")
+    wrong = array[(array < 0) | (array >= below)] if array.size else array
+    if wrong.size:
+        raise ValueError(f"{field} must be at least 0 and below {below}. Got {wrong.flat[0]} instead.")
+    array = array.astype(np.int64)
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,98 @@
+"""The block companion matrix of a linear system that composes its own last s states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+ZERO_MODULUS = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class CompanionMatrix:
+    """The system z_t = F' vec(z_{t-s}, ..., z_{t-1}) with z_t in R^d, and the matrix Phi that moves its whole window.
+
+    The window m_t = (z_{t-s+1}; ...; z_t) obeys m_t = Phi m_{t-1}: an up-shift by d, with F' as the last d rows
+    (Karuvally et al., arXiv 2310.02430).
+
+    Args:
+        F: (s*d, d), the oldest block first. Column i says of which past cells component i is made.
+
+    Raises:
+        ValueError: F is not a matrix whose number of rows is a positive multiple of its number of columns.
+
+    >>> CompanionMatrix.repeat_copy(d=1, s=2).spectrum.round(12).real.tolist()
+    [1.0, -1.0]
+    """
+
+    F: np.ndarray
+    kind: ClassVar[str] = "companion matrix"
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.F)
+        if len(shape) != 2 or shape[0] == 0 or shape[1] == 0 or shape[0] % shape[1]:
+            raise ValueError(f"F must have shape (s*d, d) with s and d of at least 1. Got shape {shape} instead.")
+
+    @classmethod
+    def repeat_copy(cls, d: int, s: int) -> CompanionMatrix:
+        """Return the system that repeats its s last vectors for ever: z_t = z_{t-s}."""
+        return cls(np.eye(s * d, d))
+
+    @property
+    def d(self) -> int:
+        """The number of components of a state z_t."""
+        return self.F.shape[1]
+
+    @property
+    def s(self) -> int:
+        """The number of past states that the next one is made of."""
+        return self.F.shape[0] // self.d
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """Phi, (s*d, s*d) float64."""
+        matrix = np.eye(len(self.F), k=self.d)
+        matrix[-self.d :] = np.transpose(self.F)
+        return matrix
+
+    def eigenvalues(self) -> np.ndarray:
+        """Return all s*d eigenvalues of Phi, complex.
+
+        They are those of its strongly connected blocks. A block that is a cycle of length L with product p has the L
+        roots of lambda^L = p, in closed form; so has every block where F selects at most one (signed) cell per column,
+        and a cell on no cycle contributes an exact 0. Other blocks are solved numerically.
+        """
+        count, block_of = connected_components(self.matrix != 0, directed=True, connection="strong")
+        cells = [np.flatnonzero(block_of == block) for block in range(count)]
+        return np.concatenate([_block_eigenvalues(self.matrix[np.ix_(block, block)]) for block in cells])
+
+    @cached_property
+    def spectrum(self) -> np.ndarray:
+        """The theoretical spectrum (rank,) complex: the eigenvalues of modulus above 1e-9."""
+        values = self.eigenvalues()
+        return values[np.abs(values) > ZERO_MODULUS]
+
+    @property
+    def rank(self) -> int:
+        """The number of non-zero eigenvalues."""
+        return len(self.spectrum)
+
+
+def cycle_roots(length: int, product: float) -> np.ndarray:
+    """Return the roots (length,) of lambda^length = product, for a real product.
+
+    >>> cycle_roots(2, -1.0).imag.tolist()
+    [1.0, -1.0]
+    """
+    turns = np.arange(length) + (0.5 if product < 0 else 0.0)
+    return abs(product) ** (1 / length) * np.exp(2j * np.pi * turns / length)
+
+
+def _block_eigenvalues(block: np.ndarray) -> np.ndarray:
+    if (np.count_nonzero(block, axis=1) <= 1).all():
+        return cycle_roots(len(block), float(block.sum(1).prod()))
+    return np.linalg.eigvals(block).astype(complex)

@@ -1,0 +1,119 @@
+"""How well a learned spectrum agrees with the theoretical one: angle, modulus and rank, each as its own number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+LEAST_MODULUS = np.finfo(float).eps
+TIE_BREAK = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A learned spectrum beside the theoretical one, pair by pair.
+
+    Args:
+        learned: (R,) complex, the learned eigenvalues of largest modulus, each beside its partner.
+        theory: (R,) complex, the theoretical eigenvalues.
+        complex_error: mean distance |learned - theory| under the one-to-one assignment that makes it least.
+        rank: number of learned eigenvalues whose modulus is above the threshold.
+        rank_theory: number of theoretical eigenvalues.
+    """
+
+    learned: np.ndarray
+    theory: np.ndarray
+    complex_error: float
+    rank: int
+    rank_theory: int
+
+    @property
+    def angle_errors(self) -> np.ndarray:
+        """The angle between partners (R,), in radians from 0 to pi."""
+        return angle_between(self.learned, self.theory)
+
+    @property
+    def angle_error(self) -> float:
+        """The mean angle between partners, in radians."""
+        return float(self.angle_errors.mean())
+
+    @property
+    def angle_error_max(self) -> float:
+        """The largest angle between partners, in radians."""
+        return float(self.angle_errors.max())
+
+    @property
+    def modulus_ratios(self) -> np.ndarray:
+        """|learned| / |theory| of partners (R,)."""
+        return np.abs(self.learned) / np.abs(self.theory)
+
+    @property
+    def modulus_error(self) -> float:
+        """The mean of |log modulus ratio|, in nats; ratios below the machine precision count as that."""
+        return float(np.abs(np.log(np.maximum(self.modulus_ratios, LEAST_MODULUS))).mean())
+
+    @property
+    def rank_error(self) -> int:
+        """The learned rank minus the theoretical one."""
+        return self.rank - self.rank_theory
+
+
+def compare(learned: np.ndarray, theory: np.ndarray, persistent: float = 0.9) -> Comparison:
+    """Compare a learned spectrum with the theoretical one.
+
+    The R learned eigenvalues of largest modulus are matched with the R theoretical ones, one to one, such that the sum
+    of the angles is least, and among equals the sum of their squares. A deficit of rank never removes a pair and is
+    reported on its own. (If fewer than R were learned, all of these are matched; 0 has the angle 0.)
+
+    Args:
+        learned: (S,) complex, eigenvalues of the learned transition in any order.
+        theory: (R,) complex, the non-zero theoretical eigenvalues in any order.
+        persistent: modulus above which a learned eigenvalue counts for the rank.
+
+    Raises:
+        ValueError: either spectrum is empty, or a theoretical eigenvalue is 0.
+
+    Source: Karuvally et al., arXiv 2310.02430, with optimal assignment in place of the greedy one.
+
+    >>> compare(np.array([-1.0, 1.02, 0.1]), np.array([1.0, -1.0])).angle_error
+    0.0
+    """
+    learned, theory = np.asarray(learned, complex), np.asarray(theory, complex)
+    if learned.size == 0 or theory.size == 0 or not theory.all():
+        raise ValueError(
+            "both spectra must have eigenvalues, the theoretical one without zeros. "
+            f"Got {learned.size} learned and {theory.size} theoretical ones, {np.count_nonzero(theory == 0)} of them 0."
+        )
+    largest = learned[np.argsort(-np.abs(learned), kind="stable")[: len(theory)]]
+    angles = angle_between(largest[:, None], theory[None])
+    # many assignments have the same sum (any two partners on one arc may swap); the least sum of squares is the fairest
+    rows, columns = linear_sum_assignment(angles + TIE_BREAK * angles**2)
+    order = np.argsort(columns)
+    distance = np.abs(largest[:, None] - theory[None])
+    return Comparison(
+        learned=largest[rows[order]],
+        theory=theory[columns[order]],
+        complex_error=float(distance[linear_sum_assignment(distance)].mean()),
+        rank=int(np.count_nonzero(np.abs(learned) > persistent)),
+        rank_theory=len(theory),
+    )
+
+
+def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the angle between complex numbers, in radians from 0 to pi, exactly 0 for equal ones; shapes broadcast."""
+    gap = np.abs(np.angle(a) - np.angle(b))
+    return np.minimum(gap, 2 * np.pi - gap)
+
+
+def chance_angle_errors(theory: np.ndarray, rng: np.random.Generator, draws: int = 100) -> np.ndarray:
+    """Return the mean angle errors (draws,), in radians, of random orthogonal matrices of the theory's rank.
+
+    Args:
+        theory: (R,) complex, the non-zero theoretical eigenvalues.
+        draws: number of matrices, drawn from the uniform (Haar) distribution on O(R).
+    """
+    q, r = np.linalg.qr(rng.standard_normal((draws, len(theory), len(theory))))
+    orthogonal = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None]  # the signs make QR's q uniform
+    return np.array([compare(values, theory).angle_error for values in np.linalg.eigvals(orthogonal)])

@@ -1,0 +1,1 @@
+"""Clusters of network states against the states of an automaton."""

@@ -1,0 +1,109 @@
+"""Ambiguity: how much the state of the automaton is still unknown once the cluster is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import entr
+
+
+@dataclass(frozen=True)
+class Ambiguity:
+    """Scores of a contingency table, each in [0, 1].
+
+    Args:
+        weighted: mean of the clusters' ambiguities, weighted by their sizes; equals H(S|C) / log n_v.
+        mean: mean over clusters.
+        max: largest ambiguity of a cluster.
+        min: least ambiguity of a cluster.
+        homogeneity: 1 - H(S|C) / H(S), or 1 if H(S) = 0.
+        completeness: 1 - H(C|S) / H(C), or 1 if H(C) = 0.
+    """
+
+    weighted: float
+    mean: float
+    max: float
+    min: float
+    homogeneity: float
+    completeness: float
+
+
+def contingency(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the table T[c, s] of the weight in cluster c that has label s, float64.
+
+    Args:
+        clusters: (P,) int, the cluster of each row.
+        labels: (P,) int, the label of each row.
+        weights: (P,) positive weight of each row, 1 by default.
+
+    Returns:
+        (C, n_v), with a line for each cluster that occurs and a column for each label that occurs, in sorted order.
+
+    >>> contingency([0, 0, 3], [1, 2, 2], [1, 2, 5]).tolist()
+    [[1.0, 2.0], [0.0, 5.0]]
+    """
+    rows, row = np.unique(clusters, return_inverse=True)
+    columns, column = np.unique(labels, return_inverse=True)
+    cells = np.bincount(row * len(columns) + column, weights, minlength=len(rows) * len(columns))
+    return cells.reshape(len(rows), len(columns)).astype(float)
+
+
+def cluster_ambiguity(table: np.ndarray) -> np.ndarray:
+    """Return a(c) = - sum_s p(s|c) log_{n_v} p(s|c) of each cluster (C,), n_v being the number of labels that occur.
+
+    Where a single label occurs, nothing is ambiguous and a(c) = 0.
+
+    Args:
+        table: (C, S) the weight of each cluster and label; labels that do not occur may have a column of zeros.
+
+    Raises:
+        ValueError: an entry is negative, or a cluster is empty.
+
+    Source: Muskardin et al., arXiv 2306.16854.
+
+    >>> cluster_ambiguity([[1, 1], [0, 3]]).tolist()
+    [1.0, 0.0]
+    """
+    table = np.asarray(table, float)
+    size = table.sum(1, keepdims=True)
+    if table.size == 0 or (table < 0).any() or not (size > 0).all():
+        raise ValueError(f"a contingency table must be (C, S), not negative, and without empty clusters. Got {table}.")
+    occurring = np.count_nonzero(table.any(0))
+    if occurring == 1:
+        return np.zeros(len(table))
+    return entr(table / size).sum(1) / np.log(occurring)
+
+
+def ambiguity(table: np.ndarray) -> Ambiguity:
+    """Return the scores of a contingency table (C, S), as `cluster_ambiguity` takes it."""
+    table = np.asarray(table, float)
+    scores = cluster_ambiguity(table)
+    return Ambiguity(
+        weighted=float(np.average(scores, weights=table.sum(1))),
+        mean=float(scores.mean()),
+        max=float(scores.max()),
+        min=float(scores.min()),
+        homogeneity=_determined(table),
+        completeness=_determined(table.T),
+    )
+
+
+def permuted_ambiguity(
+    clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray, rng: np.random.Generator, permutations: int = 10
+) -> float:
+    """Return the weighted ambiguity when the labels (P,) of the rows are permuted at random, a mean over permutations.
+
+    Args:
+        clusters, labels, weights: as `contingency` takes them.
+        permutations: number of permutations.
+    """
+    tables = (contingency(clusters, rng.permutation(labels), weights) for _ in range(permutations))
+    return float(np.mean([ambiguity(table).weighted for table in tables]))
+
+
+def _determined(table: np.ndarray) -> float:
+    """Return the share of the columns' entropy that the rows determine."""
+    joint = table / table.sum()
+    rows, columns, both = entr(joint.sum(1)).sum(), entr(joint.sum(0)).sum(), entr(joint).sum()
+    return float(1 - (both - rows) / columns) if columns > 0 else 1.0

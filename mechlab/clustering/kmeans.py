@@ -1,0 +1,25 @@
+"""k-means, seeded and quiet."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+
+def kmeans(points: np.ndarray, k: int, rng: np.random.Generator, n_init: int = 10) -> np.ndarray:
+    """Return the cluster (P,) int of each point: the best of `n_init` k-means++ starts.
+
+    Args:
+        points: (P, D) float.
+        k: number of clusters; never more than there are distinct points.
+        n_init: number of starts. With a single one the outcome is mostly luck.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    points = np.asarray(points, np.float64)
+    k = min(k, len(np.unique(points, axis=0)))
+    with warnings.catch_warnings():  # points that differ by rounding can leave fewer than k clusters, which is no fault
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return KMeans(k, n_init=n_init, random_state=int(rng.integers(2**31))).fit_predict(points)

@@ -1,0 +1,70 @@
+"""The distinct prefixes of many words, with how often each occurs: a prefix tree held in arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+PADDING = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Prefixes:
+    """The P distinct non-empty prefixes of a list of words, shortest first.
+
+    Prefix p is the first `length[p]` letters of `words[row[p]]`. The words are the maximal ones: none of them is
+    a prefix of another, and reading them passes through the state after every prefix.
+
+    Args:
+        words: (W, T) int64, letter indices, then -1 past the end.
+        row: (P,) int64, a word that begins with the prefix.
+        length: (P,) int64, the number of letters.
+        count: (P,) int64, how many of the given words (repeated ones included) begin with the prefix.
+    """
+
+    words: np.ndarray
+    row: np.ndarray
+    length: np.ndarray
+    count: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def distinct_prefixes(words: np.ndarray) -> Prefixes:
+    """Collect the distinct non-empty prefixes of words (B, T) of letter indices, padded with -1 past the end.
+
+    In sorted order the words that begin with a given prefix stand together, and a word that is a prefix of another
+    stands right before its extensions; so neighbours tell everything.
+
+    Raises:
+        ValueError: the words are not an integer array (B, T), or a letter follows a padding.
+
+    >>> found = distinct_prefixes(np.array([[0, 1], [0, -1], [0, 1]]))
+    >>> [found.words[row, :length].tolist() for row, length in zip(found.row, found.length)], found.count.tolist()
+    ([[0], [0, 1]], [3, 2])
+    """
+    words = np.asarray(words)
+    if words.ndim != 2 or words.dtype.kind not in "iu":
+        raise ValueError(f"words must be an integer array (B, T). Got {words.dtype} of shape {words.shape} instead.")
+    if ((words[:, 1:] >= 0) & (words[:, :-1] < 0)).any():
+        raise ValueError("padding (-1) must stand at the ends of words. Got a letter after it.")
+    words = np.where(words < 0, PADDING, words).astype(np.int64)
+    words = words[np.lexsort(words.T[::-1])] if words.size else words
+    inside = words != PADDING  # (B, T): column t stands for the prefix of t+1 letters
+    shared = np.logical_and.accumulate(words[1:] == words[:-1], axis=1)  # with the word before, up to this letter
+
+    new = inside.copy()
+    new[1:] &= ~shared
+    number = np.cumsum(new.T.reshape(-1)).reshape(new.T.shape).T - 1  # shortest first; equal for equal prefixes
+    length, first = (axis + offset for axis, offset in zip(np.nonzero(new.T), (1, 0), strict=True))
+
+    extended = np.append(~(inside[:-1] & ~shared).any(1), False)[: len(words)]  # the next word begins with this one
+    maximal = np.flatnonzero(~extended & inside.any(1))
+    return Prefixes(
+        words=words[maximal],
+        row=np.searchsorted(maximal, first),
+        length=length,
+        count=np.bincount(number[inside], minlength=len(length)),
+    )

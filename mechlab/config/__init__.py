@@ -1,0 +1,1 @@
+"""Configuration: schema, building, identity, provenance, and what is said when it is wrong."""

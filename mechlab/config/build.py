@@ -1,0 +1,159 @@
+"""Build objects from the configuration: the one place where a `_target_` becomes a class."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mechlab.core.constraints import ConstraintError, check, hints_of
+from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
+
+ALLOWED = ("mechlab.", "torch.optim.", "pytorch_lightning.loggers.")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A class with checked arguments, not yet called.
+
+    Args:
+        target: what to call.
+        arguments: typed keyword arguments; nested objects are Prepared as well.
+        key: the config key it came from.
+    """
+
+    target: Any
+    arguments: dict[str, Any]
+    key: str
+
+    def __call__(self, *context: Any) -> Any:
+        """Call the target with what the framework knows (`context`, positional) and the configured arguments."""
+        arguments = {name: _built(value) for name, value in self.arguments.items()}
+        try:
+            return self.target(*context, **arguments)
+        except MechlabError:
+            raise
+        except (TypeError, ValueError) as error:
+            given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+            must = f"{self.target.__name__} refused its arguments: {error}"
+            raise ConfigError(must, got=given or "no arguments", key=self.key, fix=f"see --cfg job, under {self.key}") from error
+
+    def identity(self) -> dict[str, Any]:
+        """Return the target's name and all its arguments as plain data, our own defaults filled in."""
+        name = f"{self.target.__module__}.{self.target.__qualname__}"
+        values = {}
+        if not name.startswith("torch."):  # a newer torch may add parameters; what is configured there is all listed
+            parameters = inspect.signature(self.target).parameters.values()
+            values = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+        values |= self.arguments
+        return {"_target_": name, **{key: _identity(value) for key, value in values.items()}}
+
+
+def prepare(
+    node: Any, key: str, allow: Sequence[str] = (), context: int = 0, group: str | None = None, lenient: bool = False
+) -> Prepared:
+    """Check a config node against its target's signature, hints and declared constraints.
+
+    Args:
+        node: a mapping with `_target_` and the target's arguments.
+        key: the config key of the node, for messages.
+        allow: packages beyond mechlab that targets may come from.
+        context: how many leading positional parameters the framework fills in.
+        group: the config group that fills this node, for hints.
+        lenient: keep values that do not satisfy their hints (for an identity with a masked seed).
+
+    Raises:
+        ConfigError: with the key and a hint.
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise ConfigError(
+            f"{key} must name a class under _target_",
+            got=dict(node) if isinstance(node, Mapping) else node,
+            key=f"{key}._target_",
+            fix=f"choose one with {group or key}=NAME, or set +{key}._target_=package.module.Class",
+        )
+    target = _find(node["_target_"], f"{key}._target_", allow)
+    hints = hints_of(target.__init__ if inspect.isclass(target) else target)
+    parameters = _parameters(target, context)
+    arguments = {}
+    for name, value in node.items():
+        if name == "_target_":
+            continue
+        if name not in parameters:
+            must = f"{key}.{name} is not a parameter of {target.__name__}"
+            raise ConfigError(must, key=f"{key}.{name}", fix=did_you_mean(name, parameters))
+        arguments[name] = _argument(value, hints.get(name, object), f"{key}.{name}", target, allow, lenient)
+    missing = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in arguments]
+    if missing:
+        must = f"{target.__name__} needs a value for {', '.join(missing)}"
+        raise ConfigError(must, key=f"{key}.{missing[0]}", fix=f"+{key}.{missing[0]}=...")
+    return Prepared(target, arguments, key)
+
+
+def _argument(value: Any, hint: Any, key: str, target: Any, allow: Sequence[str], lenient: bool) -> Any:
+    if isinstance(value, Mapping) and "_target_" in value:
+        return prepare(value, key, allow, lenient=lenient)
+    try:
+        return check(value, hint)
+    except ConstraintError as error:
+        if lenient:
+            return value
+        must = f"{key} must be {error.must}"
+        raise ConfigError(must, got=repr(error.got), key=key, fix=_default_of(target, key)) from None
+
+
+def _default_of(target: Any, key: str) -> str | None:
+    parameter = inspect.signature(target).parameters.get(key.rsplit(".", 1)[-1])
+    if parameter is None or parameter.default is inspect.Parameter.empty:
+        return None
+    return f"the default is {key}={'null' if parameter.default is None else parameter.default}"
+
+
+def _parameters(target: Any, context: int) -> dict[str, inspect.Parameter]:
+    parameters = list(inspect.signature(target).parameters.values())[context:]
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {p.name: p for p in parameters if p.kind not in variadic}
+
+
+def _find(name: Any, key: str, allow: Sequence[str]) -> Any:
+    prefixes = (*ALLOWED, *(f"{package}." for package in allow))
+    if not isinstance(name, str) or not name.startswith(prefixes):
+        package = str(name).split(".")[0]
+        raise ConfigError(
+            "a target must come from " + ", ".join(prefix.rstrip(".") for prefix in prefixes),
+            got=name,
+            key=key,
+            fix=f"if you trust it: allow_targets=[{package}]",
+        )
+    module_name, _, attribute = name.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module exists and needs another that does not
+        fix = f"is {error.name} installed, or in the working directory?"
+        raise ConfigError(f"there is no module {error.name}", got=name, key=key, fix=fix) from None
+    if not hasattr(module, attribute):
+        public = [word for word in vars(module) if not word.startswith("_")]
+        must = f"there is no {attribute} in {module_name}"
+        raise ConfigError(must, got=name, key=key, fix=did_you_mean(attribute, public))
+    target = getattr(module, attribute)
+    if not callable(target) or not getattr(target, "__module__", "").startswith(tuple(p.rstrip(".") for p in prefixes)):
+        raise ConfigError("a target must be a class or function of an allowed package", got=name, key=key)
+    return target
+
+
+def _built(value: Any) -> Any:
+    return value() if isinstance(value, Prepared) else value
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, Prepared):
+        return value.identity()
+    if isinstance(value, list | tuple):
+        return [_identity(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _identity(getattr(value, name)) for name in value.__dataclass_fields__}
+    return value

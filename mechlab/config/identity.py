@@ -1,0 +1,59 @@
+"""The identity of a run: a hash of what decides its result, the seed left out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mechlab.config.build import prepare
+from mechlab.config.schema import HistoryConfig, TrainerConfig, typed
+from mechlab.core.constraints import ConstraintError, check, hints_of
+from mechlab.core.schedule import Schedule
+
+SEED = "<seed>"
+
+
+def run_id(cfg: DictConfig, history_kind: str, initial: str | None = None) -> str:
+    """Return the 10 hexadecimal digits that name a configuration, whatever its seed.
+
+    Task, model, optimizer, history, and the trainer keys that change bits take part, each typed by its schema (1e3 and
+    1000 are alike) and with defaults filled in. The seed is masked before interpolations are resolved, so that what
+    follows from it (`task.seed=${seed}`) differs from what merely equals it.
+
+    Args:
+        cfg: the composed configuration.
+        history_kind: the recording in force, after analyses have added what they need.
+        initial: digest of the weights that training starts from.
+    """
+    masked = OmegaConf.merge(cfg)
+    OmegaConf.set_struct(masked, False)
+    masked.seed = SEED
+    values = OmegaConf.to_container(masked, resolve=True)
+    allow = values["allow_targets"]
+    parts = {
+        "task": prepare(values["task"], "task", allow, lenient=True).identity(),
+        "model": prepare(values["model"], "model", allow, context=1, lenient=True).identity(),
+        "optimizer": prepare(values["optimizer"], "optimizer", allow, context=1, lenient=True).identity(),
+        "schedule": asdict(typed(Schedule, values["schedule"], "schedule.")),
+        "trainer": _deciding(values["trainer"], TrainerConfig),
+        "history": _deciding(values["history"], HistoryConfig) | {"kind": history_kind},
+        "initial": initial,
+    }
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _deciding(values: dict[str, Any], schema: type) -> dict[str, Any]:
+    hints = hints_of(schema.__init__)
+    return {item.name: _loosely(values[item.name], hints[item.name]) for item in fields(schema) if item.metadata.get("decides")}
+
+
+def _loosely(value: Any, hint: Any) -> Any:
+    try:
+        return check(value, hint)
+    except ConstraintError:
+        return value

@@ -1,0 +1,133 @@
+"""Start a Hydra program: find the configuration, register schema and callbacks, and make its errors readable."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mechlab.config.schema import AnalyzeConfig, TrainConfig, defaults
+from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
+
+
+def config_dir() -> Path:
+    """Return the folder of mechlab's own configuration: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def register(folders: list[Path]) -> None:
+    """Register the schemas' defaults, and for every analysis found in `folders` the callback of the same name."""
+    store = ConfigStore.instance()
+    store.store(name="base_train", node=defaults(TrainConfig))
+    store.store(name="base_analyze", node=defaults(AnalyzeConfig))
+    for path in (path for folder in folders for path in sorted(folder.glob("analysis/*.yaml"))):
+        name = path.stem
+        source = {f"/analysis@_global_.callbacks.{name}.analysis": name}
+        settings = {"_target_": "mechlab.training.callbacks.AnalysisCallback", "every": "epoch"}
+        store.store(group="callbacks", name=name, node={"defaults": [source, "_self_"], name: settings})
+
+
+def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Run `job` as a Hydra program from the command line and end the process with its exit status.
+
+    An error that is meant for the user is printed as its message alone; any other with its traceback.
+    """
+    show_tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's exceptions come through to the handlers below
+    register([config_dir(), *_user_folders(sys.argv)])
+    try:
+        hydra.main(config_path=str(config_dir()), config_name=config_name, version_base="1.3")(job)()
+    except MechlabError as error:
+        _fail(error, show_tracebacks)
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail(_readable(error, config_name), show_tracebacks)
+    except OSError as error:
+        fix = "choose another folder with paths.root=DIR"
+        message = MechlabError("the folder for runs must be writable", got=str(error), key="paths.root", fix=fix)
+        _fail(message, show_tracebacks or not _before_job(error))
+    except Exception as error:
+        if not getattr(error, "reported", False):
+            traceback.print_exc()
+        sys.exit(1)
+
+
+def resolve(cfg: DictConfig) -> dict[str, Any]:
+    """Return the configuration as plain data with interpolations resolved, or raise ConfigError."""
+    try:
+        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        must = "every value must be given and every interpolation must resolve"
+        raise ConfigError(must, got=str(error).splitlines()[0], key=key, fix=f"{key}=VALUE") from None
+
+
+def _user_folders(arguments: list[str]) -> list[Path]:
+    folders = []
+    for i, argument in enumerate(arguments):
+        if argument in ("--config-dir", "-cd") and i + 1 < len(arguments):
+            folders.append(Path(arguments[i + 1]))
+        elif argument.startswith("--config-dir="):
+            folders.append(Path(argument.removeprefix("--config-dir=")))
+    return folders
+
+
+def _fail(error: Exception, show_traceback: bool) -> None:
+    if not getattr(error, "reported", False):
+        if show_traceback:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _before_job(error: BaseException) -> bool:
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return not any(f"mechlab{os.sep}train" in name for name in frames)
+
+
+def _readable(error: Exception, config_name: str) -> ConfigError:
+    """Turn an error of Hydra or OmegaConf into one that names the key and suggests a mend."""
+    text = str(error)
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        group, choice = match.groups()
+        options = re.findall(r"^\t(.+)$", text, re.MULTILINE)
+        return ConfigError(f"{group} has no choice {choice!r}", key=group, fix=did_you_mean(choice, options))
+    if match := re.search(r"Could not override '([^'@]+)", text):
+        key = match[1]
+        fix = did_you_mean(key, _known_keys(config_name))
+        if re.search(r"type|could not be converted", text, re.IGNORECASE) and "not in struct" not in text:
+            return ConfigError(f"{key} cannot take this value", got=text.splitlines()[-1], key=key)
+        return ConfigError(f"{key} is not a key of the configuration", key=key, fix=f"{fix} (a new key is added with +{key}=VALUE)")
+    if "config-dir" in text or "Additional config directory" in text:
+        return ConfigError("the folder given with --config-dir must exist", got=text, fix="--config-dir PATH")
+    return ConfigError("the configuration must compose", got=text, fix="see --help for groups and --cfg job for keys")
+
+
+def _known_keys(config_name: str) -> list[str]:
+    """List the keys of the default configuration and the group names."""
+    groups = [path.name for path in config_dir().iterdir() if path.is_dir() and path.name != "hydra"]
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = hydra.compose(config_name)
+    return sorted({*groups, *_paths(OmegaConf.to_container(cfg))})
+
+
+def _paths(value: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for name, item in value.items():
+        found.append(prefix + name)
+        if isinstance(item, dict):
+            found += _paths(item, f"{prefix}{name}.")
+    return found

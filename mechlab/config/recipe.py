@@ -1,0 +1,144 @@
+"""From a checked configuration to a recipe, and from a run directory back to a Run."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mechlab.config.build import prepare
+from mechlab.config.schema import TrainConfig, typed
+from mechlab.core.errors import ConfigError, RunError
+from mechlab.core.recipe import Recipe
+from mechlab.core.run import Run
+from mechlab.core.task import FiniteTask, Task
+
+DTYPES = {32: "float32", 64: "float64"}
+
+
+def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Recipe:
+    """Check everything that decides the result and build the recipe.
+
+    Args:
+        config: the typed configuration.
+        allow: packages beyond mechlab that targets may come from; the configuration's own list when None.
+
+    Raises:
+        ConfigError: something does not fit together; nothing has been computed.
+    """
+    import torch
+
+    allow = config.allow_targets if allow is None else allow
+    task = prepare(config.task, "task", allow)()
+    if not isinstance(task, Task):
+        raise ConfigError("task must be a mechlab Task", got=config.task["_target_"], key="task._target_")
+    model = prepare(config.model, "model", allow, context=1)
+    kind = getattr(model.target, "kind", None)
+    if kind != task.spec.kind:
+        raise ConfigError(
+            f"the task has {task.spec.kind} inputs, so the model must be a {task.spec.kind} model",
+            got=f"{config.name}: {model.target.__name__} is {'an unknown kind' if kind is None else f'a {kind} model'}",
+            key="model",
+            fix="model=rnn" if task.spec.kind == "sequence" else "model=mlp",
+        )
+    optimizer = prepare(config.optimizer, "optimizer", allow, context=1)
+    optimizer([torch.nn.Parameter(torch.zeros(1))])  # torch checks ranges when called: now rather than after set-up
+    trainer = config.trainer
+    if trainer.batch_size is None and not isinstance(task, FiniteTask):
+        must = "trainer.batch_size must be a number: the task draws examples without end"
+        raise ConfigError(must, got="null", key="trainer.batch_size", fix="trainer.batch_size=64")
+    recipe = Recipe(
+        task=task,
+        make_model=model,
+        make_optimizer=optimizer,
+        schedule=config.schedule,
+        seed=config.seed,
+        max_steps=0,
+        steps_per_epoch=trainer.steps_per_epoch,
+        batch_size=trainer.batch_size,
+        clip=trainer.gradient_clip,
+        dtype=getattr(torch, DTYPES[trainer.precision]),
+        evaluation_size=trainer.eval_examples,
+        overfit=trainer.overfit,
+        initial=initial_weights(config.init_from),
+    )
+    return _with_steps(recipe, config)
+
+
+def _with_steps(recipe: Recipe, config: TrainConfig) -> Recipe:
+    from dataclasses import replace
+
+    trainer = config.trainer
+    epoch = trainer.steps_per_epoch or recipe.plan().steps_per_epoch
+    if epoch is None:
+        must = "trainer.steps_per_epoch must be a number: the task draws examples without end, so nothing else ends an epoch"
+        raise ConfigError(must, got="null", key="trainer.steps_per_epoch", fix="trainer.steps_per_epoch=500")
+    if trainer.max_epochs is not None:
+        steps = trainer.max_epochs * epoch
+    elif trainer.max_steps is not None:
+        steps = trainer.max_steps
+    else:
+        must = "one of trainer.max_steps and trainer.max_epochs must be a number"
+        raise ConfigError(must, got="null", key="trainer.max_steps", fix="trainer.max_steps=2000")
+    return replace(recipe, max_steps=steps, steps_per_epoch=epoch)
+
+
+def initial_weights(init_from: str | None) -> dict | None:
+    """Return the final weights of the run to start from, or None."""
+    if init_from is None:
+        return None
+    from mechlab.core.tensors import load_tensors
+
+    return load_tensors(_weights_file(init_from))
+
+
+def initial_digest(init_from: str | None) -> str | None:
+    """Return the hash of the weights that training starts from: part of the run's identity."""
+    return None if init_from is None else hashlib.sha256(_weights_file(init_from).read_bytes()).hexdigest()
+
+
+def _weights_file(init_from: str) -> Path:
+    path = Path(init_from) / "checkpoints" / "weights.safetensors"
+    if not path.is_file():
+        fix = "name a finished run directory, as its `run:` line printed it"
+        raise ConfigError("init_from must be a finished run", got=init_from, key="init_from", fix=fix)
+    return path
+
+
+def stored_config(folder: str | Path) -> dict[str, Any]:
+    """Return the resolved configuration of a recorded run as plain data."""
+    path = Path(folder) / "provenance" / "config.yaml"
+    if not path.is_file():
+        must = "a run directory holds provenance/config.yaml"
+        raise RunError(must, got=f"none in {folder}", fix="python -m mechlab.runs ls lists the runs")
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:
+        fix = "restore the file, or delete the run directory and train again"
+        raise RunError("a run's configuration must be valid YAML", got=str(error), key=str(path), fix=fix) from None
+
+
+def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence[str] = ()) -> Run:
+    """Open a run directory.
+
+    Args:
+        folder: the run directory, as its `run:` line printed it.
+        at: the moment of training to look at: "last", "best" or a recorded step.
+        allow_targets: packages beyond mechlab whose classes the record may name. The record's own list is not trusted.
+
+    Raises:
+        RunError: there is no run there, or its record is damaged.
+    """
+    folder = Path(folder)
+    stored_config(folder)
+
+    @functools.lru_cache(maxsize=1)
+    def recipe() -> Recipe:
+        values = stored_config(folder) | {"init_from": None}  # the moments that can be asked for are all recorded
+        return make_recipe(typed(TrainConfig, values), allow_targets)
+
+    return Run(folder, recipe, at)

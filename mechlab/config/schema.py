@@ -1,0 +1,164 @@
+"""The top level of the configuration, with defaults, types and constraints in one place."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, Literal, get_type_hints
+
+from mechlab.core.constraints import ConstraintError, above, at_least, check
+from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.schedule import Schedule
+
+
+def decides(default: Any) -> Any:
+    """A field that decides the result bit for bit, and is therefore part of the run's identity."""
+    return field(default=default, metadata={"decides": True})
+
+
+@dataclass
+class TrainerConfig:
+    """How long, on what and in what portions to train.
+
+    Args:
+        max_steps: optimiser steps in all; null when max_epochs is given.
+        max_epochs: epochs in all, instead of max_steps.
+        max_time: DD:HH:MM:SS of training after which it ends early, counted over resumed parts; null for no limit.
+        steps_per_epoch: optimiser steps between validations; null for one pass over a fixed set of examples.
+        batch_size: examples per step; null for all of them at once.
+        eval_examples: held-out examples drawn of endless data.
+        gradient_clip: largest norm of the whole gradient; null for no clipping.
+        overfit: train on the first batch again and again, to see whether the model can learn at all.
+        stop_at: held-out accuracy at which training ends, once reached in `stop_patience` epochs in a row; null for never.
+        accelerator: cpu or gpu.
+        precision: 32 or 64 bits.
+        threads: CPU threads of torch; tiny networks are fastest with one.
+        chunk: optimiser steps per Lightning call, cut at every boundary.
+        log_every: steps between logged training metrics.
+        checkpoint_every: steps between checkpoints to resume from.
+    """
+
+    max_steps: Annotated[int, at_least(1)] | None = decides(2000)
+    max_epochs: Annotated[int, at_least(1)] | None = decides(None)
+    max_time: str | None = decides(None)
+    steps_per_epoch: Annotated[int, at_least(1)] | None = decides(None)
+    batch_size: Annotated[int, at_least(1)] | None = decides(64)
+    eval_examples: Annotated[int, at_least(1)] = decides(1000)
+    gradient_clip: Annotated[float, above(0)] | None = decides(None)
+    overfit: bool = decides(False)
+    stop_at: Annotated[float, above(0)] | None = decides(None)
+    stop_patience: Annotated[int, at_least(1)] = decides(3)
+    accelerator: Literal["cpu", "gpu"] = decides("cpu")
+    precision: Literal[32, 64] = decides(32)
+    threads: Annotated[int, at_least(1)] = decides(1)
+    chunk: Annotated[int, at_least(1)] = 50
+    log_every: Annotated[int, at_least(1)] = 50
+    checkpoint_every: Annotated[int, at_least(1)] = 500
+
+
+@dataclass
+class HistoryConfig:
+    """What to record of training.
+
+    Args:
+        kind: none; sparse (log-spaced steps); full (every step).
+        points: about how many steps a sparse history holds.
+        limit_gb: training is refused when the history would be larger, in gigabytes (1e9 bytes).
+    """
+
+    kind: Literal["none", "sparse", "full"] = decides("sparse")
+    points: Annotated[int, at_least(2)] = decides(25)
+    limit_gb: Annotated[float, above(0)] = 2.0
+
+
+@dataclass
+class PathsConfig:
+    """Where things go: `root` holds all runs, relative to the working directory."""
+
+    root: str = "runs"
+
+
+@dataclass
+class TrainConfig:
+    """Everything that `mechlab.train` reads.
+
+    Args:
+        name: `<task>-<model>`, the folder of the run's siblings.
+        seed: the root seed of all randomness.
+        objective: the metric that train returns to a sweeper.
+        init_from: a run directory whose final weights to start from.
+        analysis: analyses to run at the end, by name.
+        callbacks: analyses to run while training, or Lightning callbacks, by name.
+        loggers: further Lightning loggers, by name.
+        allow_targets: packages beyond mechlab whose classes a configuration may name.
+    """
+
+    name: str = "${hydra:runtime.choices.task}-${hydra:runtime.choices.model}"
+    seed: Annotated[int, at_least(0)] = 0
+    objective: str = "val/loss"
+    init_from: str | None = None
+    allow_targets: list[str] = field(default_factory=list)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    schedule: Schedule = field(default_factory=Schedule)
+    history: HistoryConfig = field(default_factory=HistoryConfig)
+    analysis: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    loggers: dict[str, Any] = field(default_factory=dict)
+    task: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class AnalyzeConfig:
+    """Everything that `mechlab.analyze` reads.
+
+    Args:
+        run: a run directory or a glob of them.
+        at: which moments: last, best, all (every recorded step), a recorded step, or a list of steps.
+        seed: the root seed of the analysis's own randomness; null for the run's.
+        analysis: the analyses, by name.
+        allow_targets: packages beyond mechlab whose classes the run's record may name.
+    """
+
+    run: str = "???"
+    at: str | int | list[int] = "last"
+    seed: Annotated[int, at_least(0)] | None = None
+    analysis: dict[str, Any] = field(default_factory=dict)
+    allow_targets: list[str] = field(default_factory=list)
+
+
+def defaults(schema: type) -> dict[str, Any]:
+    """Return the schema's default values as plain data."""
+    return asdict(schema())
+
+
+def typed(schema: type, values: dict[str, Any], key: str = "") -> Any:
+    """Return an instance of the schema with every value checked and converted.
+
+    Raises:
+        ConfigError: a key does not exist or a value is not what its field accepts; the message names the key.
+    """
+    hints = get_type_hints(schema, include_extras=True)
+    names = {item.name for item in fields(schema)}
+    for name in values:
+        if name not in names:
+            raise ConfigError(
+                f"{key + name} is not a key of the configuration", key=key + name, fix=did_you_mean(name, names)
+            )
+    checked = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if is_dataclass(hint):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{key}{name} must be a mapping of its own keys", got=repr(value), key=key + name)
+            checked[name] = typed(hint, value, f"{key}{name}.")
+            continue
+        try:
+            checked[name] = check(value, hint)
+        except ConstraintError as error:
+            default = next(item.default for item in fields(schema) if item.name == name)
+            fix = None if default is MISSING else f"the default is {key}{name}={'null' if default is None else default}"
+            must = f"{key}{name} must be {error.must}"
+            raise ConfigError(must, got=repr(error.got), key=key + name, fix=fix) from None
+    return schema(**checked)

@@ -1,0 +1,35 @@
+"""What commands print: findings, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def number(value: float | None) -> str:
+    """Format a number for people: four significant digits."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def print_metrics(metrics: Mapping[str, float]) -> None:
+    """Print metrics on one line."""
+    print("  ".join(f"{name} {number(value)}" for name, value in sorted(metrics.items())))
+
+
+def print_findings(findings: Mapping[str, Any]) -> None:
+    """Print the findings of a run as result.json holds them."""
+    for name, finding in findings.items():
+        print(f"{name}: " + "  ".join(f"{key} {number(value)}" for key, value in finding["scalars"].items()))
+        for claim in finding["claims"].values():
+            verdict = "holds" if claim["holds"] else "FAILS"
+            null = "" if claim["null"] is None else f"; chance gives {number(claim['null'])}"
+            print(f"  {verdict}: {claim['statement']} (measured {number(claim['value'])}{null})")
+
+
+def print_next(folder: Path, root: Path) -> None:
+    """Print what to type next."""
+    print("next:")
+    print(f"  look   tensorboard --logdir {root}")
+    print(f"  ask    python -m mechlab.analyze run={folder} analysis=NAME at=all")
+    print(f"  show   python -m mechlab.runs show {folder}")

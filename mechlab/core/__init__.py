@@ -1,0 +1,1 @@
+"""The vocabulary that everything else shares: tasks, models, analyses, runs, plans, updates and streams of randomness."""

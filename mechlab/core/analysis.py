@@ -1,0 +1,162 @@
+"""What an analysis is: a question asked of a run, answered with scored claims."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from mechlab.core.errors import ConfigError
+from mechlab.core.files import atomic
+from mechlab.core.tensors import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from mechlab.core.run import Run
+    from mechlab.core.task import Task
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an analysis must find.
+
+    Args:
+        kind: kind of task and model, "sequence" or "static"; None for either.
+        ground_truth: kinds of ground truth that make sense (any of them), e.g. ("automaton",); empty for none needed.
+        history: least recording of training: none < sparse < replay < full.
+    """
+
+    kind: Literal["sequence", "static"] | None = None
+    ground_truth: tuple[str, ...] = ()
+    history: Literal["none", "sparse", "replay", "full"] = "none"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A falsifiable statement with its score.
+
+    Args:
+        statement: one sentence, with the threshold in it.
+        value: the measured number.
+        threshold: what it is compared with.
+        holds: whether the claim is true of this run.
+        kind: "exact" if proved on all cases, "statistical" if measured on a sample.
+        null: the value that chance or a control gives, if there is one.
+    """
+
+    statement: str
+    value: float
+    threshold: float
+    holds: bool
+    kind: Literal["exact", "statistical"]
+    null: float | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer of an analysis: numbers by name, and claims by slug."""
+
+    scalars: Mapping[str, float]
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for result.json."""
+        claims = {
+            slug: {**asdict(claim), "value": float(claim.value), "holds": bool(claim.holds)}
+            for slug, claim in self.claims.items()
+        }
+        return {"scalars": {name: float(value) for name, value in self.scalars.items()}, "claims": claims}
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """The folder of an analysis: arrays (.safetensors), tables (.csv) and figures (.svg and .png)."""
+
+    folder: Path
+
+    def save_arrays(self, name: str, **arrays: np.ndarray | Tensor) -> None:
+        """Save real or complex arrays under one name; complex ones are kept as (..., 2) with a name ending in `.complex`."""
+        import torch
+
+        tensors = {}
+        for key, array in arrays.items():
+            tensor = torch.as_tensor(np.asarray(array) if not isinstance(array, torch.Tensor) else array)
+            if tensor.is_complex():
+                tensors[f"{key}.complex"] = torch.view_as_real(tensor)
+            else:
+                tensors[key] = tensor
+        save_tensors(self.folder / f"{name}.safetensors", tensors)
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Read what `save_arrays` saved under this name."""
+        import torch
+
+        arrays = {}
+        for key, tensor in load_tensors(self.folder / f"{name}.safetensors").items():
+            if key.endswith(".complex"):
+                arrays[key.removesuffix(".complex")] = torch.view_as_complex(tensor).numpy()
+            else:
+                arrays[key] = tensor.numpy()
+        return arrays
+
+    def save_table(self, name: str, table: pd.DataFrame) -> None:
+        """Save a table as CSV, without its index."""
+        with atomic(self.folder / f"{name}.csv") as path:
+            table.to_csv(path, index=False)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read a table that `save_table` saved."""
+        import pandas as pd
+
+        return pd.read_csv(self.folder / f"{name}.csv")
+
+    def save_figure(self, name: str, figure: Figure) -> None:
+        """Save a figure as .svg and .png."""
+        for suffix in ("svg", "png"):
+            with atomic(self.folder / f"{name}.{suffix}") as path:
+                figure.savefig(path, format=suffix, dpi=150, bbox_inches="tight")
+
+
+class Analysis(ABC):
+    """A question asked of a run. Subclasses take their parameters in the constructor and store them unchanged.
+
+    The same object serves at the end of a run, while training (as a callback) and post hoc over checkpoints: `run` sees
+    only a Run, whose `model()` is whichever moment of training is asked about.
+    """
+
+    needs: ClassVar[Needs] = Needs()
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Answer the question: save arrays and tables into `out`, return scalars and claims."""
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw figures by name from the saved artifacts alone; none by default."""
+        return {}
+
+    def check(self, name: str, task_name: str, task: Task) -> None:
+        """Raise ConfigError if the question makes no sense for the task."""
+        must = None
+        if self.needs.kind is not None and task.spec.kind != self.needs.kind:
+            must, got = f"a {self.needs.kind} task", f"a {task.spec.kind} task"
+        elif self.needs.ground_truth:
+            truth = task.ground_truth()
+            kind = getattr(truth, "kind", None)
+            if kind not in self.needs.ground_truth:
+                must = "a task whose ground truth is " + " or ".join(f"an {k}" if k[0] in "aeiou" else f"a {k}" for k in self.needs.ground_truth)
+                got = "one without a ground truth" if kind is None else f"a ground truth of kind {kind!r}"
+        if must is not None:
+            raise ConfigError(
+                f"analysis={name} needs {must}, and task={task_name} is not one",
+                got=f"task={task_name}: {got}",
+                key=f"analysis.{name}",
+                fix=f"leave {name} out of analysis=[...], or choose another task",
+            )

@@ -1,0 +1,57 @@
+"""Errors that a person is meant to read: what must hold, what was given, where, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MechlabError(Exception):
+    """An error with a complete message for the user; commands print it without a traceback.
+
+    Args:
+        must: one sentence that says what must hold.
+        got: what was given instead; left out when there is nothing to show.
+        key: the config key (or file) that it came from.
+        fix: how to mend it, best as something to type.
+    """
+
+    def __init__(self, must: str, *, got: object = None, key: str | None = None, fix: str | None = None):
+        self.must, self.got, self.key, self.fix = must, got, key, fix
+        lines = [must]
+        if got is not None:
+            lines.append(f"  given: {got}")
+        if key is not None:
+            lines.append(f"  key:   {key}")
+        if fix is not None:
+            lines.append(f"  fix:   {fix}")
+        super().__init__("\n".join(lines))
+
+
+class ConfigError(MechlabError):
+    """The configuration is wrong; raised before any compute."""
+
+
+class RunError(MechlabError):
+    """A run directory, or a file in it, cannot be used as asked."""
+
+
+class NotRecorded(RunError):
+    """An analysis needs something that the run did not record."""
+
+
+class NotFinite(MechlabError):
+    """The training loss stopped being finite."""
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """Return a hint that names the closest of `options`, or lists them all when none is close.
+
+    >>> did_you_mean("gruu", ["gru", "lstm"])
+    "did you mean 'gru'?"
+    """
+    options = sorted(map(str, options))
+    close = difflib.get_close_matches(str(word), options, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"choose one of: {', '.join(options)}" if options else "there is nothing to choose from"

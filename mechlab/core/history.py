@@ -1,0 +1,125 @@
+"""The record of training: parameters, optimizer state and batches by optimiser step, in safetensors shards."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mechlab.core.errors import NotRecorded
+from mechlab.core.tensors import load_tensors, open_tensors, save_tensors
+
+LEVELS = ("none", "sparse", "replay", "full")
+
+
+def log_spaced(points: int, last: int) -> list[int]:
+    """Return about `points` steps from 0 to `last`, both included, spaced evenly in log(1 + step).
+
+    >>> log_spaced(5, 100)
+    [0, 2, 9, 31, 100]
+    """
+    return sorted({round(math.expm1(math.log1p(last) * i / (points - 1))) for i in range(points)} | {0, last})
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's state tensors as `<state>/<parameter name>`, e.g. `exp_avg_sq/readout.weight`."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{key}/{names[parameter]}": value
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+class History:
+    """Read access to a run's `history/` folder.
+
+    The record of step s holds the parameters before that optimiser step, the optimizer state with which the step began,
+    the ids of the batch it used, and the learning rate and weight decay in force. The last record holds the end.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        self._shards = sorted(
+            (int(first), int(last), path)
+            for path in self.folder.glob("*-*.safetensors")
+            for first, last in [path.stem.split("-")]
+        )
+
+    @property
+    def steps(self) -> list[int]:
+        """The recorded steps, in order."""
+        return [step for first, last, _ in self._shards for step in range(first, last + 1)]
+
+    def params(self, step: int) -> dict[str, Tensor]:
+        """Return the parameters (and buffers) before optimiser step `step`, by name."""
+        return self._read(step, "params/")
+
+    def optimizer(self, step: int) -> dict[str, Tensor]:
+        """Return the optimizer state before optimiser step `step`, as `<state>/<parameter name>`."""
+        return self._read(step, "optimizer/")
+
+    def batch_indices(self, step: int) -> Tensor:
+        """Return the ids (B,) int64 of the examples that optimiser step `step` used."""
+        indices = self._read(step, "indices")[""].long()
+        return indices[indices >= 0]
+
+    def rates(self, step: int) -> tuple[float, float]:
+        """Return (learning rate, weight decay) in force during optimiser step `step`."""
+        learning_rate, decay = self._read(step, "rates")[""].tolist()
+        return learning_rate, decay
+
+    def restore(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Put model and optimizer into their recorded state before optimiser step `step`."""
+        model.load_state_dict(self.params(step))
+        optimizer.state.clear()
+        parameters = dict(model.named_parameters())
+        for name, value in self.optimizer(step).items():
+            key, parameter = name.split("/", 1)
+            optimizer.state[parameters[parameter]][key] = value.clone()
+
+    def _read(self, step: int, prefix: str) -> dict[str, Tensor]:
+        position = bisect.bisect_right(self._shards, (step, math.inf)) - 1
+        if position < 0 or not self._shards[position][0] <= step <= self._shards[position][1]:
+            recorded = self.steps
+            raise NotRecorded(
+                "the step must have been recorded",
+                got=f"step {step}; recorded are " + (_ranges(recorded) if recorded else "none"),
+                key=str(self.folder),
+                fix="ask for a recorded step, or train with history=full",
+            )
+        first, _, path = self._shards[position]
+        with open_tensors(path) as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a mapping)
+            return {name.removeprefix(prefix): file.get_slice(name)[step - first] for name in names}
+
+
+def _ranges(steps: list[int]) -> str:
+    if steps[-1] - steps[0] == len(steps) - 1:
+        return f"{steps[0]} to {steps[-1]}"
+    return ", ".join(map(str, steps))
+
+
+def write_shard(folder: Path, first: int, tensors: dict[str, Tensor]) -> None:
+    """Write the records of steps first, first + 1, ...: every tensor has a leading axis of that many steps."""
+    count = len(next(iter(tensors.values())))
+    save_tensors(folder / f"{first:08d}-{first + count - 1:08d}.safetensors", tensors)
+
+
+def cut(folder: Path, step: int) -> None:
+    """Remove all records of optimiser step `step` and later, so that training can go on from there."""
+    for path in sorted(folder.glob("*-*.safetensors")):
+        first, last = map(int, path.stem.split("-"))
+        if last < step:
+            continue
+        kept: dict[str, Any] = {}
+        if first < step:
+            kept = {name: tensor[: step - first] for name, tensor in load_tensors(path).items()}
+        path.unlink()
+        if kept:
+            write_shard(folder, first, kept)

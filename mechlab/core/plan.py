@@ -1,0 +1,67 @@
+"""Which examples each optimiser step sees: a pure function of the step."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+from mechlab.core.seeding import Streams
+
+
+class BatchPlan:
+    """The order in which training examples are visited.
+
+    Every epoch is a fresh permutation, cut into batches; the last batch of a group may be smaller. With a batch of
+    None (or of at least n) every step sees all examples in the order of their ids. Data that is drawn without end
+    (n None) is numbered in the order in which it is drawn.
+
+    Args:
+        n: number of training examples; None for endless data.
+        batch_size: examples per step; None for all of them.
+        seed: root seed of the run.
+        groups: (n,) group of each example; a batch never mixes groups.
+        overfit: every step sees the batch of step 0.
+    """
+
+    def __init__(
+        self, n: int | None, batch_size: int | None, seed: int, groups: Tensor | None = None, overfit: bool = False
+    ):
+        if n is None and batch_size is None:
+            raise ValueError("endless data needs a batch size")
+        self.n, self.batch_size, self.seed, self.overfit = n, batch_size, seed, overfit
+        self._groups = None
+        if n is not None and groups is not None and batch_size is not None:
+            self._groups = [torch.nonzero(groups == group).flatten() for group in groups.unique()]
+        self._batches = functools.lru_cache(maxsize=2)(self._epoch)
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Optimiser steps in one pass over the data; None for endless data."""
+        if self.n is None:
+            return None
+        if self.batch_size is None or self.batch_size >= self.n:
+            return 1 if self._groups is None else len(self._groups)
+        members = [self.n] if self._groups is None else [len(group) for group in self._groups]
+        return sum(-(-size // self.batch_size) for size in members)
+
+    def indices(self, step: int) -> Tensor:
+        """Return the ids (B,) int64 of the examples in the batch of optimiser step `step`."""
+        step = 0 if self.overfit else step
+        if self.n is None:
+            return torch.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        if self._groups is None and (self.batch_size is None or self.batch_size >= self.n):
+            return torch.arange(self.n)
+        epoch, position = divmod(step, self.steps_per_epoch)
+        return self._batches(epoch)[position]
+
+    def _epoch(self, epoch: int) -> list[Tensor]:
+        rng = Streams(self.seed).torch("order", epoch)
+        groups = [torch.arange(self.n)] if self._groups is None else self._groups
+        batches = []
+        for group in groups:
+            batches += group[torch.randperm(len(group), generator=rng)].split(self.batch_size)
+        if len(groups) == 1:
+            return batches
+        return [batches[i] for i in torch.randperm(len(batches), generator=rng)]

@@ -1,0 +1,107 @@
+"""A recipe: everything that decides the result of a run, built and ready to use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mechlab.core.data import Source
+from mechlab.core.plan import BatchPlan
+from mechlab.core.schedule import Schedule
+from mechlab.core.seeding import Streams
+from mechlab.core.step import update
+from mechlab.core.task import FiniteTask, Task
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Training as a pure function of the step.
+
+    Args:
+        task: the source of examples.
+        make_model: builds the architecture for a TaskSpec, drawing its weights from torch's global generator.
+        make_optimizer: builds the optimizer for parameters.
+        schedule: learning-rate factor by step.
+        seed: the root seed.
+        max_steps: optimiser steps in all.
+        steps_per_epoch: optimiser steps between validations; None for one pass over a fixed set of examples.
+        batch_size: examples per step; None for all.
+        clip: largest gradient norm, or None.
+        dtype: of parameters and data.
+        evaluation_size: held-out examples drawn of endless data.
+        overfit: every step sees the first batch.
+        initial: weights to start from instead of fresh ones.
+    """
+
+    task: Task
+    make_model: Callable[[Any], nn.Module]
+    make_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    schedule: Schedule
+    seed: int
+    max_steps: int
+    steps_per_epoch: int | None
+    batch_size: int | None
+    clip: float | None
+    dtype: torch.dtype = torch.float32
+    evaluation_size: int = 1000
+    overfit: bool = False
+    initial: dict[str, Tensor] | None = None
+
+    @property
+    def streams(self) -> Streams:
+        """The run's named streams of randomness."""
+        return Streams(self.seed)
+
+    def model(self) -> nn.Module:
+        """Return the model as it is before the first step, on the CPU."""
+        with self.streams.globally("init"):
+            model = self.make_model(self.task.spec).to(self.dtype)
+        if self.initial is not None:
+            model.load_state_dict(self.initial)
+        return model
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return a fresh optimizer for the model's parameters."""
+        return self.make_optimizer(model.parameters())
+
+    def plan(self) -> BatchPlan:
+        """Return which examples each step sees."""
+        if not isinstance(self.task, FiniteTask):
+            return BatchPlan(None, self.batch_size, self.seed, overfit=self.overfit)
+        n = len(self.task.examples("train"))
+        return BatchPlan(n, self.batch_size, self.seed, self.task.groups(), self.overfit)
+
+    def source(self, device: str | torch.device = "cpu") -> Source:
+        """Return the examples on a device."""
+        return Source(self.task, self.plan(), self.streams, device, self.dtype, self.evaluation_size)
+
+    def update(
+        self, model: nn.Module, optimizer: Any, source: Source, step: int, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Make optimiser update `step` in place; see `core.step.update` for what is returned.
+
+        Args:
+            weights: (N,) weight of each training example, by id; 1 by default.
+        """
+        batch = source.batch(step)
+        return update(
+            model,
+            optimizer,
+            batch,
+            self.task.spec,
+            learning_rate=self.learning_rate(optimizer, step),
+            clip=self.clip,
+            weights=None if weights is None else weights[batch.index],
+        )
+
+    def learning_rate(self, optimizer: Any, step: int) -> float:
+        """Return the learning rate in force during optimiser step `step`."""
+        return optimizer.defaults["lr"] * self.schedule.factor(step, self.max_steps)
+
+    def rates(self, optimizer: torch.optim.Optimizer, step: int) -> tuple[float, float]:
+        """Return (learning rate, weight decay) in force during optimiser step `step`."""
+        return self.learning_rate(optimizer, step), optimizer.defaults.get("weight_decay", 0.0)

@@ -1,0 +1,149 @@
+"""The typed view of a run directory: the only thing that an analysis receives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from mechlab.core import probe
+from mechlab.core.analysis import Artifacts
+from mechlab.core.errors import RunError
+from mechlab.core.files import read_json
+from mechlab.core.history import History
+from mechlab.core.recipe import Recipe
+from mechlab.core.task import Batch, Split, Task, TaskSpec
+from mechlab.core.tensors import load_tensors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Run:
+    """One run, looked at at one moment of its training.
+
+    Args:
+        folder: the run directory.
+        make_recipe: builds the run's recipe from its recorded configuration.
+        at: the moment: "last", "best", or a recorded step.
+        live: a model to look at instead of recorded weights (while training).
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        make_recipe: Callable[[], Recipe],
+        at: str | int = "last",
+        live: nn.Module | None = None,
+    ):
+        self.folder = Path(folder)
+        self.moment = at
+        self._make_recipe = make_recipe
+        self._live = live
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, at={self.moment!r})"
+
+    def at(self, moment: str | int) -> Run:
+        """Return the same run looked at at another moment: "last", "best", or a recorded step."""
+        other = Run(self.folder, self._make_recipe, moment)
+        if "recipe" in self.__dict__:  # share what is costly to build
+            other.__dict__["recipe"] = self.recipe
+        return other
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What decided the result: task, architecture, optimizer, plan."""
+        return self._make_recipe()
+
+    @property
+    def task(self) -> Task:
+        """The task that was trained on."""
+        return self.recipe.task
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What models know of the task."""
+        return self.task.spec
+
+    @property
+    def seed(self) -> int:
+        """The root seed."""
+        return self.recipe.seed
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The content of status.json."""
+        return read_json(self.folder / "status.json")
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Every logged metric against the optimiser step."""
+        import pandas as pd
+
+        return pd.read_csv(self.folder / "metrics.csv")
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The content of result.json: final metrics and findings."""
+        return read_json(self.folder / "result.json")
+
+    @property
+    def findings(self) -> dict[str, Any]:
+        """Findings by analysis, as recorded."""
+        return {path.parent.name: read_json(path) for path in sorted(self.folder.glob("analyses/*/finding.json"))}
+
+    @property
+    def history(self) -> History:
+        """The record of training."""
+        return History(self.folder / "history")
+
+    def artifacts(self, analysis: str) -> Artifacts:
+        """Return what an analysis saved."""
+        return Artifacts(self.folder / "analyses" / analysis)
+
+    def model(self) -> nn.Module:
+        """Return the model at this run's moment, on the CPU and in evaluation mode."""
+        if self._live is not None:
+            return self._live
+        model = self.recipe.model()
+        try:
+            model.load_state_dict(self._weights())
+        except RuntimeError as error:
+            fix = "train the run again: its weights do not belong to the recorded configuration"
+            raise RunError("the weights must fit the model", got=str(error), key=str(self.folder), fix=fix) from None
+        return model.eval()
+
+    def untrained(self) -> nn.Module:
+        """Return the same architecture as it was before the first step, in evaluation mode."""
+        return self.recipe.model().eval()
+
+    def evaluation(self, split: Split, n: int | None = None) -> Batch:
+        """Return held-out examples on the CPU: all of a fixed split or seeded draws; the first n if given."""
+        return self.recipe.source().evaluation(split, n)
+
+    def cache(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Run the model and return its activations by place; see `core.probe.cache`."""
+        return probe.cache(self.model(), inputs)
+
+    def patch(self, inputs: Tensor, patches: Mapping[str, probe.Patch]) -> Tensor:
+        """Run the model with activations replaced and return its outputs; see `core.probe.patch`."""
+        return probe.patch(self.model(), inputs, patches)
+
+    def _weights(self) -> dict[str, Tensor]:
+        checkpoints = self.folder / "checkpoints"
+        if isinstance(self.moment, int):
+            return self.history.params(self.moment)
+        if self.moment == "last" and (checkpoints / "weights.safetensors").exists():
+            return load_tensors(checkpoints / "weights.safetensors")
+        path = checkpoints / f"{self.moment}.ckpt"
+        if not path.exists():
+            fix = "let the run finish (repeat its command), or ask for a recorded step"
+            raise RunError("the run must have this checkpoint", got=f"no {path.name}", key=str(self.folder), fix=fix)
+        prefix = "model."
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -1,0 +1,148 @@
+"""What a task is: a source of labelled examples whose ground truth is known."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What a model must know of a task.
+
+    Args:
+        inputs: size of one input vector (sequence and static), or size of the vocabulary when `tokens`.
+        outputs: size of one output vector: components to regress, or classes.
+        kind: "sequence" for inputs (B, T, inputs); "static" for inputs (B, *shape).
+        loss: "mse" on real targets, or "cross_entropy" on class indices.
+        shape: shape of one static input without the batch axis, e.g. (1, 8, 8) or (2,).
+        tokens: inputs are integer ids below `inputs` rather than real vectors.
+        length: longest sequence in steps; None for static tasks.
+        vocabulary: the input alphabet in index order, empty when inputs are not symbols.
+        classes: the output classes in index order, empty for regression.
+    """
+
+    inputs: int
+    outputs: int
+    kind: Literal["sequence", "static"]
+    loss: Literal["mse", "cross_entropy"]
+    shape: tuple[int, ...] = ()
+    tokens: bool = False
+    length: int | None = None
+    vocabulary: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Labelled examples.
+
+    Args:
+        inputs: (B, T, inputs) for sequences, (B, *shape) for static tasks.
+        targets: real (B, T, outputs) or classes (B, T) for sequences; (B, outputs) or (B,) for static tasks.
+        mask: (B, T) bool, true where a target counts; None when every target does.
+        index: (B,) int64, the permanent id of each example in its split.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    mask: Tensor | None
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: Any) -> Batch:
+        """Select examples by a slice or an index tensor."""
+        return Batch(*(None if value is None else value[rows] for value in self._values()))
+
+    def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> Batch:
+        """Move to a device; floating tensors also to `dtype`."""
+
+        def move(value: Tensor | None) -> Tensor | None:
+            if value is None:
+                return None
+            return value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+
+        return Batch(*map(move, self._values()))
+
+    def trimmed(self) -> Batch:
+        """Cut trailing steps at which no example of the batch has a target (padding)."""
+        if self.mask is None:
+            return self
+        steps = int(self.mask.any(0).nonzero().max()) + 1
+        if steps == self.mask.shape[1]:
+            return self
+        return replace(self, inputs=self.inputs[:, :steps], targets=self.targets[:, :steps], mask=self.mask[:, :steps])
+
+    def _values(self) -> list[Tensor | None]:
+        return [getattr(self, field.name) for field in fields(self)]
+
+
+class Task(ABC):
+    """A source of labelled examples. Subclasses set `spec` and implement `generate`; tasks with a fixed set of
+    examples derive from FiniteTask instead."""
+
+    spec: TaskSpec
+
+    @abstractmethod
+    def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:
+        """Draw n examples of a split: a pure function of its arguments, on the generator's device."""
+
+    def ground_truth(self) -> Any:
+        """Return the known mechanism (an automaton, group, companion matrix or program), or None.
+
+        What is returned has an attribute `kind` that names which of these it is.
+        """
+        return None
+
+    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that are right
+        (the arg-max class, or the sign of each component with sgn(0) = +1)."""
+        if self.spec.loss == "cross_entropy":
+            right = outputs.argmax(-1) == batch.targets
+        else:
+            right = (outputs >= 0) == (batch.targets >= 0)
+        return {"accuracy": per_example(right.to(outputs.dtype), batch.mask)}
+
+    def chance(self) -> float:
+        """Return the accuracy of the best constant guess on the training split's distribution."""
+        return 1 / self.spec.outputs if self.spec.loss == "cross_entropy" else 0.5
+
+
+class FiniteTask(Task):
+    """A task with a fixed set of examples in each split."""
+
+    @abstractmethod
+    def examples(self, split: Split) -> Batch:
+        """Return all examples of a split, in the order of their ids."""
+
+    def groups(self) -> Tensor | None:
+        """Return a group number (N,) for each training example; batches never mix groups. None for a single group.
+
+        Sequences of different lengths form groups, so that no batch is padded.
+        """
+        return None
+
+    def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:
+        """Draw n examples of the split with replacement."""
+        examples = self.examples(split)
+        rows = torch.randint(len(examples), (n,), generator=rng, device=rng.device)
+        return examples[rows.cpu()].to(rng.device)
+
+
+def per_example(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Average (B, ...) over everything but the examples, counting masked-in steps only; returns (B,)."""
+    if mask is None:
+        return values.flatten(1).mean(1) if values.ndim > 1 else values
+    weight = mask.to(values.dtype)
+    if values.ndim == 3:
+        values = values.mean(-1)
+    return (values * weight).sum(1) / weight.sum(1)

@@ -1,0 +1,47 @@
+"""Tensors on disk: safetensors with one JSON string of metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from mechlab.core.errors import RunError
+from mechlab.core.files import atomic
+
+METADATA_KEY = "mechlab"  # a single key: the order of several differs between processes, and the bytes with it
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Any = None) -> None:
+    """Write named tensors atomically; `metadata` is anything that JSON can hold."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic(path) as temporary:
+        safetensors.torch.save_file(plain, temporary, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+
+
+def load_tensors(path: str | Path, names: list[str] | None = None) -> dict[str, Tensor]:
+    """Read tensors by name (all of them by default), or raise RunError when the file is missing or damaged."""
+    with open_tensors(path) as file:
+        return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
+
+
+def load_metadata(path: str | Path) -> Any:
+    """Read the metadata that `save_tensors` wrote."""
+    with open_tensors(path) as file:
+        return json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
+
+
+def open_tensors(path: str | Path) -> Any:
+    """Open a safetensors file for reading parts of it (a context manager), or raise RunError."""
+    if not Path(path).is_file():
+        raise RunError("the file must exist", got="no such file", key=str(path))
+    try:
+        return safetensors.safe_open(str(path), framework="pt")
+    except (safetensors.SafetensorError, OSError) as error:
+        fix = "delete the file and repeat the command that wrote it"
+        raise RunError("the file must be a whole safetensors file", got=str(error), key=str(path), fix=fix) from None

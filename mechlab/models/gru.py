@@ -1,0 +1,42 @@
+"""The network of gated recurrent units."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from mechlab.core.constraints import at_least
+from mechlab.core.task import TaskSpec
+from mechlab.models.recurrent import Recurrent, affine
+
+
+class GRU(Recurrent):
+    """h' = (1 - z) n + z h with update gate z, reset gate r and n = tanh(W_in x + r (W_hn h)), as torch defines it.
+
+    Args:
+        spec: what to know of the task.
+        hidden: units per layer.
+        layers: number of layers.
+        bias: whether the recurrence and the read-out have biases.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        hidden: Annotated[int, at_least(1)] = 64,
+        layers: Annotated[int, at_least(1)] = 1,
+        bias: bool = True,
+    ):
+        make = partial(nn.GRU, hidden_size=hidden, bias=bias, batch_first=True)
+        super().__init__(spec, hidden, layers, bias, make)
+
+    @staticmethod
+    def cell(layer: nn.GRU, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        """Return the next hidden state (B, H), as a tuple of one."""
+        (x_r, x_z, x_n), (h_r, h_z, h_n) = (part.chunk(3, -1) for part in affine(layer, x, h))
+        r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        n = torch.tanh(x_n + r * h_n)
+        return ((1 - z) * n + z * h,)

@@ -1,0 +1,89 @@
+"""The network of long short-term memory units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mechlab.core.constraints import at_least
+from mechlab.core.task import TaskSpec
+from mechlab.models.recurrent import Recurrent, affine
+
+
+class LSTM(Recurrent):
+    """c' = f c + i g and h' = o tanh(c'), as torch defines it; the flat state is all hidden states, then all cells.
+
+    Torch's fused kernel keeps the cells to itself. A trace computes them when they are first looked at, exactly, and
+    with the weights of that moment; training never looks.
+
+    Args:
+        spec: what to know of the task.
+        hidden: units per layer.
+        layers: number of layers.
+        bias: whether the recurrence and the read-out have biases.
+    """
+
+    states_per_layer = 2
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        hidden: Annotated[int, at_least(1)] = 64,
+        layers: Annotated[int, at_least(1)] = 1,
+        bias: bool = True,
+    ):
+        make = partial(nn.LSTM, hidden_size=hidden, bias=bias, batch_first=True)
+        super().__init__(spec, hidden, layers, bias, make)
+
+    @staticmethod
+    def cell(layer: nn.LSTM, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the next hidden state and the next cells, each (B, H)."""
+        keep, write, out = _gates(layer, x, h)
+        c = keep * c + write
+        return out * torch.tanh(c), c
+
+    def parts(self, read: list[Tensor]) -> Sequence[Tensor]:
+        """Return the hidden states of all layers, then their cells, each (B, T, H)."""
+
+        def compute() -> tuple[Tensor, ...]:
+            cells = (_cells(layer, x, h) for layer, x, h in zip(self.layers, read[:-1], read[1:], strict=True))
+            return (*read[1:], *cells)
+
+        return Deferred(compute)
+
+
+class Deferred(Sequence[Tensor]):
+    """A sequence of tensors that is computed when it is first looked at."""
+
+    def __init__(self, compute: Callable[[], tuple[Tensor, ...]]):
+        self._compute = compute
+
+    @cached_property
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self._compute()
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __getitem__(self, index):
+        return self._tensors[index]
+
+
+def _gates(layer: nn.LSTM, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the forget gate, what is written into the cells, and the output gate, each (..., H)."""
+    i, f, g, o = sum(affine(layer, x, h)).chunk(4, -1)
+    return torch.sigmoid(f), torch.sigmoid(i) * torch.tanh(g), torch.sigmoid(o)
+
+
+def _cells(layer: nn.LSTM, x: Tensor, hidden: Tensor) -> Tensor:
+    """Return a layer's cells (B, T, H): the gates follow from inputs and hidden states, all steps at once."""
+    keep, write, _ = _gates(layer, x, F.pad(hidden, (0, 0, 1, -1)))  # step t reads the hidden state of step t-1
+    cells = [write[:, 0]]
+    for t in range(1, write.shape[1]):
+        cells.append(keep[:, t] * cells[-1] + write[:, t])
+    return torch.stack(cells, 1)

@@ -1,0 +1,65 @@
+"""A multi-layer perceptron."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mechlab.core.constraints import at_least
+from mechlab.core.model import StaticModel
+from mechlab.core.task import TaskSpec
+
+_ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "gelu": nn.functional.gelu}
+
+
+class MLP(StaticModel):
+    """Hidden layers with an activation, and a linear read-out.
+
+    Real inputs are flattened. Tokens are looked up in one embedding table for each position, whose rows are then
+    concatenated (the network with two embeddings of Stander et al., arXiv 2312.06581, where inputs are pairs). Rows of
+    a table have length 1 on average before training.
+
+    Args:
+        spec: of a static task.
+        hidden: units of each hidden layer.
+        layers: hidden layers.
+        embedding: width of an embedding table; without effect on real inputs.
+        activation: of the hidden layers.
+        bias: whether the layers and the read-out have biases.
+
+    Attributes:
+        embeddings: the tables (V, embedding), one for each position; empty for real inputs.
+        layers: the hidden linear maps.
+        readout: the last linear map.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        hidden: Annotated[int, at_least(1)] = 128,
+        layers: Annotated[int, at_least(1)] = 1,
+        embedding: Annotated[int, at_least(1)] = 128,
+        activation: Literal["relu", "tanh", "gelu"] = "relu",
+        bias: bool = True,
+    ):
+        super().__init__(spec)
+        size = math.prod(spec.shape)
+        self.embeddings = nn.ModuleList(nn.Embedding(spec.inputs, embedding) for _ in range(size if spec.tokens else 0))
+        for table in self.embeddings:
+            nn.init.normal_(table.weight, std=embedding**-0.5)
+        widths = [size * embedding if spec.tokens else size] + [hidden] * layers
+        self.layers = nn.ModuleList(nn.Linear(widths[i], hidden, bias) for i in range(layers))
+        self.readout = nn.Linear(hidden, spec.outputs, bias)
+        self.activation = activation
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs (B, *shape) to outputs (B, outputs)."""
+        hidden = inputs.flatten(1)
+        if self.spec.tokens:
+            hidden = torch.cat([table(hidden[:, i]) for i, table in enumerate(self.embeddings)], -1)
+        for layer in self.layers:
+            hidden = _ACTIVATIONS[self.activation](layer(hidden))
+        return self.readout(hidden)

@@ -1,0 +1,45 @@
+"""The Elman network."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mechlab.core.constraints import at_least
+from mechlab.core.task import TaskSpec
+from mechlab.models.recurrent import Recurrent, affine
+
+
+class RNN(Recurrent):
+    """h' = tanh(W_ih x + W_hh h), or relu in place of tanh; y = W h'.
+
+    Without biases the origin is a fixed point, where the Jacobian of a tanh network is W_hh itself.
+
+    Args:
+        spec: what to know of the task.
+        hidden: units per layer.
+        layers: number of layers.
+        bias: whether the recurrence and the read-out have biases.
+        activation: the nonlinearity.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        hidden: Annotated[int, at_least(1)] = 128,
+        layers: Annotated[int, at_least(1)] = 1,
+        bias: bool = False,
+        activation: Literal["tanh", "relu"] = "tanh",
+    ):
+        make = partial(nn.RNN, hidden_size=hidden, nonlinearity=activation, bias=bias, batch_first=True)
+        super().__init__(spec, hidden, layers, bias, make)
+
+    @staticmethod
+    def cell(layer: nn.RNN, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        """Return the next hidden state (B, H), as a tuple of one."""
+        from_input, from_state = affine(layer, x, h)
+        activation = torch.tanh if layer.nonlinearity == "tanh" else torch.relu
+        return (activation(from_input + from_state),)

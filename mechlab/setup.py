@@ -1,0 +1,205 @@
+"""A run about to be made: everything that its configuration names, checked and built before any compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from mechlab.config.build import Prepared, prepare
+from mechlab.config.identity import run_id
+from mechlab.config.provenance import write_provenance
+from mechlab.config.recipe import initial_digest, make_recipe
+from mechlab.config.schema import TrainConfig, typed
+from mechlab.core.analysis import Analysis
+from mechlab.core.ask import answered, ask
+from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.files import read_json, write_json
+from mechlab.core.history import LEVELS
+from mechlab.core.run import Run
+from mechlab.core.task import SPLITS, Task
+from mechlab.training.recorder import Recorder, check_size
+
+if TYPE_CHECKING:
+    from pytorch_lightning.callbacks import Callback
+    from pytorch_lightning.loggers import Logger
+
+    from mechlab.training.fit import FitSettings, Fitted
+
+
+class Setup:
+    """Checks and builds what a configuration names.
+
+    Args:
+        values: the configuration as plain data, interpolations resolved.
+        cfg: the same as Hydra composed it, for the run's identity.
+
+    Attributes:
+        folder: the run directory.
+        announcement: a sentence on the size of the history to come, or None.
+
+    Raises:
+        ConfigError: something is wrong or does not fit together; nothing has been written.
+    """
+
+    def __init__(self, values: dict[str, Any], cfg: DictConfig):
+        import torch
+
+        self.values = values
+        self.config = config = typed(TrainConfig, values)
+        torch.set_num_threads(config.trainer.threads)
+        _check_device(config.trainer.accelerator)
+        self.recipe = make_recipe(config)
+        model = self.recipe.model()
+        self._task_name = config.name.rpartition("-")[0]
+        self.analyses = prepare_analyses(config.analysis, config.allow_targets, self._task_name, self.recipe.task)
+        self.callbacks = self._callbacks()
+        self.loggers = self._loggers()
+        self._check_objective(model)
+        kind = self._history_kind()
+        identity = run_id(cfg, kind, initial_digest(config.init_from))
+        self.folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
+        self.recorder = Recorder(self.folder / "history", kind, self.recipe, config.history.points)
+        self.announcement = check_size(self.recorder, config.history.limit_gb)
+
+    def fit_settings(self) -> FitSettings:
+        """Return how to fit, as the trainer's configuration says."""
+        from mechlab.training.fit import FitSettings
+
+        trainer = self.config.trainer
+        names = FitSettings.__dataclass_fields__
+        return FitSettings(**{name: getattr(trainer, name) for name in names})
+
+    def write_provenance(self) -> None:
+        """Record what the run is made of and where."""
+        overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+        write_provenance(self.folder, self.values, overrides)
+
+    def answer_missing(self) -> None:
+        """Ask the analyses whose answers the run does not hold yet."""
+        run = Run(self.folder, lambda: self.recipe)
+        for name, (prepared, analysis) in self.analyses.items():
+            identity = prepared.identity()
+            if not answered(name, analysis, run, identity):
+                print(f"asking {name}", flush=True)
+                ask(name, analysis, run, identity, self.folder / "analyses" / name)
+
+    def finish(self, fitted: Fitted) -> None:
+        """Write result.json, and what TensorBoard shows of the finished run."""
+        from mechlab.core.analysis import Artifacts
+
+        write_json(self.folder / "result.json", {"metrics": {**fitted.metrics, "steps": fitted.steps}})
+        findings = self.write_result()["findings"]
+        for name, (_, analysis) in self.analyses.items():
+            if name not in self.callbacks:  # a callback of the same name has logged the end of training already
+                out = Artifacts(self.folder / "analyses" / name)
+                fitted.log(name, findings[name]["scalars"], analysis.figures(out))
+        fitted.log_hyperparameters({"name": self.config.name, "seed": self.config.seed, **self._hyperparameters()})
+
+    def _hyperparameters(self) -> dict[str, Any]:
+        sections = {name: self.values[name] for name in ("task", "model", "optimizer", "trainer")}
+        return {
+            f"{section}.{key}": value if isinstance(value, bool | int | float | str) else str(value)
+            for section, values in sections.items()
+            for key, value in values.items()
+            if key != "_target_"
+        }
+
+    def write_result(self) -> dict[str, Any]:
+        """Bring result.json up to date with the answers that the run holds, and return its content."""
+        path = self.folder / "result.json"
+        metrics = read_json(path)["metrics"]
+        findings = {
+            name: {"scalars": found["scalars"], "claims": found["claims"]}
+            for name, found in Run(self.folder, lambda: self.recipe).findings.items()
+        }
+        result = {
+            "run": str(self.folder),
+            "status": "done",
+            "seed": self.config.seed,
+            "metrics": metrics,
+            "findings": findings,
+        }
+        if not path.exists() or read_json(path) != result:
+            write_json(path, result)
+        return result
+
+    def _callbacks(self) -> dict[str, Callback]:
+        if not self.config.callbacks:
+            return {}
+        from pytorch_lightning.callbacks import Callback
+
+        from mechlab.training.callbacks import AnalysisCallback
+
+        callbacks = {}
+        for name, node in self.config.callbacks.items():
+            key = f"callbacks.{name}"
+            callback = prepare(node, key, self.config.allow_targets)()
+            if not isinstance(callback, Callback):
+                raise ConfigError("a callback must be a Lightning Callback", got=node["_target_"], key=f"{key}._target_")
+            if isinstance(callback, AnalysisCallback):
+                callback.analysis.check(name, self._task_name, self.recipe.task)
+            callbacks[name] = callback
+        return callbacks
+
+    def _loggers(self) -> list[Logger]:
+        if not self.config.loggers:
+            return []
+        from pytorch_lightning.loggers import Logger
+
+        loggers = []
+        for name, node in self.config.loggers.items():
+            logger = prepare(node, f"loggers.{name}", self.config.allow_targets)()
+            if not isinstance(logger, Logger):
+                raise ConfigError("a logger must be a Lightning Logger", got=node["_target_"], key=f"loggers.{name}._target_")
+            loggers.append(logger)
+        return loggers
+
+    def _history_kind(self) -> str:
+        """Return the least recording that the configuration and all attached analyses ask for."""
+        attached = [analysis for _, analysis in self.analyses.values()]
+        attached += [callback.analysis for callback in self.callbacks.values() if hasattr(callback, "analysis")]
+        asked = [self.config.history.kind, *(analysis.needs.history for analysis in attached)]
+        most = max(asked, key=LEVELS.index)
+        return "full" if most == "replay" else most
+
+    def _check_objective(self, model: Any) -> None:
+        """Raise ConfigError unless the objective names a metric that the run will have."""
+        import torch
+
+        from mechlab.core.model import outputs_of
+
+        batch = self.recipe.source().evaluation("val", 2)
+        with torch.no_grad():
+            scores = self.recipe.task.score(outputs_of(model, batch.inputs), batch)
+        names = {f"{split}/{name}" for split in SPLITS for name in ("loss", *scores)}
+        objective = self.config.objective
+        if objective not in names:
+            fix = did_you_mean(objective, names)
+            raise ConfigError("objective must be a metric of the run", got=objective, key="objective", fix=fix)
+
+
+def prepare_analyses(
+    nodes: Mapping[str, Any], allow: Sequence[str], task_name: str, task: Task
+) -> dict[str, tuple[Prepared, Analysis]]:
+    """Build analyses by name and check that their questions make sense for the task."""
+    analyses = {}
+    for name, node in nodes.items():
+        prepared = prepare(node, f"analysis.{name}", allow)
+        analysis = prepared()
+        if not isinstance(analysis, Analysis):
+            raise ConfigError("an analysis must be a mechlab Analysis", got=node["_target_"], key=f"analysis.{name}._target_")
+        analysis.check(name, task_name, task)
+        analyses[name] = (prepared, analysis)
+    return analyses
+
+
+def _check_device(accelerator: str) -> None:
+    import torch
+
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        must = "trainer.accelerator=gpu needs a CUDA device"
+        raise ConfigError(must, got="none is visible", key="trainer.accelerator", fix="trainer=cpu")

@@ -1,0 +1,48 @@
+"""Repeat a sequence of random sign vectors from memory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+
+from mechlab.binding.companion import CompanionMatrix
+from mechlab.core.constraints import at_least
+from mechlab.core.task import Batch, Split, Task, TaskSpec
+
+
+class RepeatCopy(Task):
+    """Read s random vectors x_0 .. x_{s-1} in {-1, +1}^d, then say y_t = x_{t mod s} for s <= t < s (1 + repeats).
+
+    The inputs are 0 after step s, and only steps after it have targets (Karuvally et al., arXiv 2310.02430).
+
+    Args:
+        d: number of components of a vector.
+        s: number of vectors to remember.
+        repeats: how often they are repeated.
+    """
+
+    def __init__(
+        self,
+        d: Annotated[int, at_least(1)] = 6,
+        s: Annotated[int, at_least(1)] = 7,
+        repeats: Annotated[int, at_least(1)] = 4,
+    ):
+        self.d, self.s, self.repeats = d, s, repeats
+        self.spec = TaskSpec(inputs=d, outputs=d, kind="sequence", loss="mse", length=s * (1 + repeats))
+
+    def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:
+        """Draw n sequences of uniform signs, float32 (n, T, d) with T = s (1 + repeats), on the generator's device."""
+        device = rng.device
+        signs = torch.randint(2, (n, self.s, self.d), generator=rng, device=device, dtype=torch.float32).mul_(2).sub_(1)
+        inputs = torch.zeros(n, self.spec.length, self.d, device=device)
+        inputs[:, : self.s] = signs
+        targets = signs.repeat(1, 1 + self.repeats, 1)
+        targets[:, : self.s] = 0
+        mask = torch.ones(n, self.spec.length, dtype=torch.bool, device=device)
+        mask[:, : self.s] = False
+        return Batch(inputs, targets, mask, torch.arange(n, device=device))
+
+    def ground_truth(self) -> CompanionMatrix:
+        """Return the system z_t = z_{t-s}, whose spectrum is the s-th roots of 1, each d times."""
+        return CompanionMatrix.repeat_copy(self.d, self.s)

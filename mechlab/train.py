@@ -1,0 +1,95 @@
+"""Train a model on a task, record it, and ask the attached analyses.
+
+    python -m mechlab.train task=repeat_copy model=rnn
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechlab.config.launch import hydra_program, resolve
+from mechlab.core.errors import MechlabError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main() -> None:
+    """The program `python -m mechlab.train`."""
+    hydra_program(job, "train")
+
+
+def job(cfg: DictConfig) -> float | None:
+    """One run: train it, or go on with it, or report that it is done. Returns the objective."""
+    from mechlab.setup import Setup
+
+    try:
+        setup = Setup(resolve(cfg), cfg)
+        result = train(setup)
+    except MechlabError as error:
+        _report(error)
+        raise
+    print(f"run: {setup.folder}", flush=True)
+    return None if result is None else result["metrics"].get(setup.config.objective)
+
+
+def train(setup: Any) -> dict[str, Any] | None:
+    """Do what is left to do of a run, and return its result; None when another process holds it."""
+    from mechlab import console
+    from mechlab.core.claim import Claim, Held, read_status
+
+    try:
+        with Claim(setup.folder) as claim:
+            if read_status(setup.folder)["status"] == "done":
+                print(f"the run is done already, so it is not trained again: {setup.folder}")
+            else:
+                _fit(setup, claim)
+            setup.answer_missing()
+            result = setup.write_result()
+            console.print_metrics(result["metrics"])
+            console.print_findings(result["findings"])
+            console.print_next(setup.folder, Path(setup.config.paths.root))
+            return result
+    except Held as held:
+        print(held)
+        return None
+
+
+def _fit(setup: Any, claim: Any) -> None:
+    """Train under a claim, and let status.json tell what became of it."""
+    from mechlab.training.fit import fit
+    from mechlab.training.signals import Preempted
+
+    claim.status("running")
+    try:
+        setup.write_provenance()
+        print(f"training {setup.config.name} for {setup.recipe.max_steps} steps in {setup.folder}", flush=True)
+        if setup.announcement:
+            print(setup.announcement, flush=True)
+        fitted = fit(setup.folder, setup.recipe, setup.recorder, setup.fit_settings(), setup.callbacks, setup.loggers)
+        setup.answer_missing()
+        setup.finish(fitted)
+        claim.status("done", step=fitted.steps)
+    except Preempted as stop:
+        claim.status("preempted", step=stop.step)
+        print(f"{stop}\nrun: {setup.folder}", flush=True)
+        sys.exit(stop.exit_status)
+    except BaseException as error:
+        claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
+        if not isinstance(error, MechlabError):
+            traceback.print_exc()
+            error.reported = True
+        raise
+
+
+def _report(error: MechlabError) -> None:
+    """Print an error where it happens: in a multirun, later jobs must not hide it."""
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    error.reported = True
+
+
+if __name__ == "__main__":
+    main()

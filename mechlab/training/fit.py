@@ -1,0 +1,177 @@
+"""Fit a recipe in a run directory, from the start or from where it was interrupted."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from matplotlib.figure import Figure
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
+
+from mechlab.core.recipe import Recipe
+from mechlab.core.tensors import save_tensors
+from mechlab.training.callbacks import AnalysisCallback, StopWhenLearned
+from mechlab.training.checkpoints import Checkpoints, resume_point
+from mechlab.training.data import RunData
+from mechlab.training.metrics_csv import MetricsCSV
+from mechlab.training.module import TrainingModule, evaluate
+from mechlab.training.progress import ShowProgress
+from mechlab.training.recorder import Recorder
+from mechlab.training.signals import SignalWatch
+from mechlab.training.tensorboard import RunTensorBoard
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to fit: what of the trainer's configuration is not part of the recipe."""
+
+    accelerator: str = "cpu"
+    max_time: str | None = None
+    chunk: int = 50
+    log_every: int = 50
+    checkpoint_every: int = 500
+    stop_at: float | None = None
+    stop_patience: int = 3
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome of a fit.
+
+    Args:
+        metrics: final metrics by name.
+        steps: optimiser steps done.
+        tensorboard: the run's TensorBoard events.
+        loggers: all loggers, that one among them.
+    """
+
+    metrics: dict[str, float]
+    steps: int
+    tensorboard: RunTensorBoard
+    loggers: tuple[Logger, ...]
+
+    def log(self, analysis: str, scalars: Mapping[str, float], figures: Mapping[str, Figure]) -> None:
+        """Log the answer of an analysis at the end of training."""
+        for logger in self.loggers:
+            logger.log_metrics({f"{analysis}/{name}": value for name, value in scalars.items()}, self.steps)
+            logger.save()
+        for name, figure in figures.items():
+            self.tensorboard.log_figure(f"{analysis}/{name}", figure, self.steps)
+
+    def log_hyperparameters(self, hyperparameters: dict[str, Any]) -> None:
+        """Log what the HParams page shows: hyper-parameters beside the final test metrics."""
+        final = {name: value for name, value in self.metrics.items() if name.startswith("test/")}
+        self.tensorboard.log_final(hyperparameters, final)
+
+
+def fit(
+    folder: Path,
+    recipe: Recipe,
+    recorder: Recorder,
+    settings: FitSettings,
+    callbacks: Mapping[str, Callback],
+    loggers: Sequence[Logger] = (),
+) -> Fitted:
+    """Train, evaluate, and leave weights, checkpoints, metrics and history in the run directory.
+
+    Args:
+        folder: the run directory; checkpoints found there are resumed from.
+        recipe: what to train.
+        recorder: keeps the history in the same directory.
+        settings: how to train.
+        callbacks: analyses and Lightning callbacks, by name.
+        loggers: Lightning loggers beyond TensorBoard and metrics.csv.
+
+    Raises:
+        Preempted: a signal asked to stop; a checkpoint was written.
+        NotFinite: the loss was not finite.
+    """
+    _quieten()
+    device = "cuda" if settings.accelerator == "gpu" else "cpu"
+    found = resume_point(folder / "checkpoints")
+    step = found.step if found else 0
+    watch, source = SignalWatch(), recipe.source(device)
+    module = TrainingModule(recipe, source, recorder, watch, settings.log_every)
+    table, tensorboard = MetricsCSV(folder / "metrics.csv", step), RunTensorBoard(folder, step)
+    if found and found.ended:
+        content = torch.load(found.path, map_location="cpu", weights_only=True)
+        module.load_state_dict(content["state_dict"])
+    else:
+        if found:
+            print(f"resuming from step {step} of {recipe.max_steps}", flush=True)
+            module.resumed_at = step
+        recorder.begin(step)
+        intervals = {settings.chunk, settings.log_every, settings.checkpoint_every, *_attach(callbacks, folder)}
+        data = RunData(recipe, source, intervals)
+        checkpoints = Checkpoints(folder / "checkpoints", settings.checkpoint_every)
+        stop = [StopWhenLearned(settings.stop_at, settings.stop_patience)] if settings.stop_at is not None else []
+        hooks = [_Signals(watch), ShowProgress(), *callbacks.values(), *stop, checkpoints]
+        trainer = _trainer(recipe, settings, hooks, [tensorboard, table, *loggers])
+        try:
+            trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
+        finally:
+            watch.restore()
+        step = trainer.global_step
+    module.to(device)
+    save_tensors(folder / "checkpoints" / "weights.safetensors", module.model.state_dict(), {"step": step})
+    metrics = table.latest("train/") | evaluate(module, "val") | evaluate(module, "test")
+    fitted = Fitted(metrics, step, tensorboard, (tensorboard, table, *loggers))
+    final = {name: value for name, value in metrics.items() if name.startswith("test/")}
+    for logger in fitted.loggers:
+        logger.log_metrics(final, step)
+        logger.save()
+    return fitted
+
+
+def _attach(callbacks: Mapping[str, Callback], folder: Path) -> set[int]:
+    """Tell analysis callbacks where they are, and return the intervals at which they want control."""
+    intervals = set()
+    for name, callback in callbacks.items():
+        if isinstance(callback, AnalysisCallback):
+            callback.attach(name, folder)
+            intervals |= {callback.every} - {"epoch"}
+    return intervals
+
+
+def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], loggers: list[Logger]) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=1,
+        deterministic=settings.accelerator == "gpu",  # the CPU's kernels are, and torch's switch slows them down
+        max_steps=recipe.max_steps,
+        max_epochs=-1,
+        max_time=settings.max_time,
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[LightningEnvironment()],  # without it, Lightning takes over SLURM's signals and ends with status 0
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _quieten() -> None:
+    """Silence what Lightning says about choices that are made here on purpose."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for text in (".*does not have many workers.*", ".*callbacks used to create the checkpoint.*", ".*treespec, LeafSpec.*"):
+        warnings.filterwarnings("ignore", text)
+
+
+class _Signals(Callback):
+    """Installs the watch after Lightning has installed its own handlers, replacing them."""
+
+    def __init__(self, watch: SignalWatch):
+        self.watch = watch
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.watch.install()

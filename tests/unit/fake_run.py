@@ -1,0 +1,31 @@
+"""A run without a folder: a task, a model, and the same model untrained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mechlab.core.task import Batch, Split, Task, TaskSpec
+
+
+@dataclass
+class FakeRun:
+    task: Task
+    trained: nn.Module
+    fresh: nn.Module
+    seed: int = 0
+
+    @property
+    def spec(self) -> TaskSpec:
+        return self.task.spec
+
+    def model(self) -> nn.Module:
+        return self.trained
+
+    def untrained(self) -> nn.Module:
+        return self.fresh
+
+    def evaluation(self, split: Split, n: int | None = None) -> Batch:
+        return self.task.generate(n or 100, split, torch.Generator().manual_seed(0))
