@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mechlab.config.launch import hydra_program, resolve
-from mechlab.core.errors import MechlabError
+from mechlab.core.errors import MechlabError, RunError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -39,11 +40,11 @@ def job(cfg: DictConfig) -> float | None:
 def train(setup: Any) -> dict[str, Any] | None:
     """Do what is left to do of a run, and return its result; None when another process holds it."""
     from mechlab import console
-    from mechlab.core.claim import Claim, Held, read_status
+    from mechlab.core.claim import Claim, Held
 
     try:
         with Claim(setup.folder) as claim:
-            if read_status(setup.folder)["status"] == "done":
+            if _is_done(setup.folder):
                 print(f"the run is done already, so it is not trained again: {setup.folder}")
             else:
                 _fit(setup, claim)
@@ -58,27 +59,48 @@ def train(setup: Any) -> dict[str, Any] | None:
         return None
 
 
+def _is_done(folder: Path) -> bool:
+    """Tell whether a run is finished and its result can be read; a damaged result is made again."""
+    from mechlab.core.claim import read_status
+    from mechlab.core.files import read_json
+
+    if read_status(folder)["status"] != "done":
+        return False
+    try:
+        return "metrics" in read_json(folder / "result.json")
+    except MechlabError as error:
+        print(f"warning: {error.must}: {error.key}; it is made again")
+        return False
+
+
 def _fit(setup: Any, claim: Any) -> None:
     """Train under a claim, and let status.json tell what became of it."""
     from mechlab.training.fit import fit
-    from mechlab.training.signals import Preempted
+    from mechlab.training.signals import Preempted, stopped_at_once
 
     claim.status("running")
     try:
-        setup.write_provenance()
-        print(f"training {setup.config.name} for {setup.recipe.max_steps} steps in {setup.folder}", flush=True)
-        if setup.announcement:
-            print(setup.announcement, flush=True)
-        fitted = fit(setup.folder, setup.recipe, setup.recorder, setup.fit_settings(), setup.callbacks, setup.loggers)
-        setup.answer_missing()
-        setup.finish(fitted)
+        with stopped_at_once():
+            setup.write_provenance()
+            print(f"training {setup.config.name} for {setup.recipe.max_steps} steps in {setup.folder}", flush=True)
+            if setup.announcement:
+                print(setup.announcement, flush=True)
+            settings = setup.fit_settings()
+            fitted = fit(setup.folder, setup.recipe, setup.recorder, settings, setup.callbacks, setup.loggers)
+            setup.answer_missing()
+            setup.finish(fitted)
         claim.status("done", step=fitted.steps)
     except Preempted as stop:
         claim.status("preempted", step=stop.step)
         print(f"{stop}\nrun: {setup.folder}", flush=True)
         sys.exit(stop.exit_status)
     except BaseException as error:
-        claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
+        with contextlib.suppress(OSError):  # on a full disk the status cannot be told, which must not hide the reason
+            claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
+        if isinstance(error, OSError):
+            must = "the run directory must be writable"
+            fix = "make room on the disk, or see to its permissions; the same command goes on from the last checkpoint"
+            raise RunError(must, got=str(error), key=str(setup.folder), fix=fix) from error
         if not isinstance(error, MechlabError):
             traceback.print_exc()
             error.reported = True

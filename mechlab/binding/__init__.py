@@ -1,1 +1,1 @@
-"""Variable binding in recurrent networks: linear history-dependent systems, their spectra and how to compare spectra."""
+"""Variable binding in recurrent networks: linear history-dependent systems and their spectra."""

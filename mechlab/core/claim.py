@@ -6,10 +6,11 @@ import datetime
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from mechlab.core.errors import MechlabError
+from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import read_json, write_json
 
 Status = Literal["pending", "running", "preempted", "failed", "done"]
@@ -34,15 +35,17 @@ class Claim:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Claim:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = open(self.folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 (open as long as the claim)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = open(self.folder / ".lock", "a+", encoding="utf-8")
+        except OSError as error:
+            fix = "choose another folder with paths.root=DIR"
+            raise RunError("the folder for runs must be writable", got=str(error), key="paths.root", fix=fix) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            file.close()
-            raise Held(f"run is held by {holder}") from None
+            with file:
+                raise Held(f"run is held by {_holder(file)}") from None
         file.seek(0)
         file.truncate()
         file.write(f"{socket.gethostname()}:{os.getpid()}")
@@ -51,11 +54,22 @@ class Claim:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self._file.truncate(0)  # whoever finds the file locked next must not read this process's name
         self._file.close()
 
     def status(self, status: Status, **details: Any) -> None:
         """Write status.json; details (step, traceback, ...) are added to the times, host and process."""
         write_status(self.folder, status, **details)
+
+
+def _holder(file: IO[str]) -> str:
+    """Return HOST:PID of the process that has locked the file, which writes it right after locking."""
+    for _ in range(100):
+        file.seek(0)
+        if holder := file.read().strip():
+            return holder
+        time.sleep(0.01)
+    return "another process"
 
 
 def write_status(folder: Path, status: Status, **details: Any) -> None:
@@ -77,6 +91,7 @@ def write_status(folder: Path, status: Status, **details: Any) -> None:
 def read_status(folder: Path) -> dict[str, Any]:
     """Read status.json; a missing or damaged one reads as pending, since a claim can always be made anew."""
     try:
-        return read_json(folder / "status.json")
+        found = read_json(folder / "status.json")
     except MechlabError:
-        return {"status": "pending"}
+        found = None
+    return found if isinstance(found, dict) and "status" in found else {"status": "pending"}

@@ -172,7 +172,8 @@ def invalid_values(hint: Any) -> list[Any]:
     if hint is str:
         return [7]
     if origin in (list, tuple, collections.abc.Sequence):
-        return ["not a list"]
+        length = len([arg for arg in args if arg is not Ellipsis])
+        return ["not a list", *([value] * length for value in invalid_values(args[0]))]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -41,7 +42,7 @@ class Source:
         self._block: tuple[int, Batch] | None = None
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of optimiser step `step` (0-based)."""
+        """Return the batch of optimiser step `step` (0-based), cropped to the steps that count."""
         if isinstance(self.task, FiniteTask):
             return self._fixed(self.plan.indices(step))
         return self._endless(step)
@@ -64,29 +65,29 @@ class Source:
         return self.task.examples("train").to(self.device, self.dtype)
 
     @cached_property
-    def _steps(self) -> Tensor | None:
-        """Steps (N,) up to the last target of each example, if there is padding to cut."""
-        mask = self.task.examples("train").mask
-        if mask is None or self.task.groups() is None:
-            return None
-        return (mask * torch.arange(1, mask.shape[1] + 1)).amax(1)
+    def _groups(self) -> Tensor | None:
+        return self.task.groups()
+
+    @functools.cache  # noqa: B019 (a source lives as long as its run)
+    def _cropped(self, group: int | None) -> Batch:
+        """Return all training examples, cropped to what a group of them needs."""
+        rows = slice(None) if group is None else torch.nonzero(self._groups == group).flatten().to(self.device)
+        return self._examples.cropped(rows)
 
     def _fixed(self, indices: Tensor) -> Batch:
-        examples = self._examples
-        if self._steps is not None:
-            steps = int(self._steps[indices].max())
-            cut = {name: getattr(examples, name)[:, :steps] for name in ("inputs", "targets", "mask")}
-            examples = replace(examples, **cut)
-        elif len(indices) == len(examples):
+        examples = self._cropped(None if self._groups is None else int(self._groups[indices[0]]))
+        if self._groups is None and len(indices) == len(examples):
             return examples  # a full batch is in the order of the ids: nothing to gather
-        return examples[indices.to(self.device)]
+        rows = indices.to(self.device)
+        mask = None if examples.mask is None else examples.mask.index_select(0, rows)
+        return Batch(examples.inputs.index_select(0, rows), examples.targets.index_select(0, rows), mask, rows)
 
     def _endless(self, step: int) -> Batch:
         size = self.plan.batch_size
         block, position = divmod(0 if self.plan.overfit else step, BLOCK)
         if self._block is None or self._block[0] != block:
             rng = self.streams.torch("data", block, device=self.device)
-            batch = self.task.generate(BLOCK * size, "train", rng).to(self.device, self.dtype)
+            batch = self.task.generate(BLOCK * size, "train", rng).to(self.device, self.dtype).cropped()
             first = block * BLOCK * size
             index = torch.arange(first, first + BLOCK * size, device=self.device)
             self._block = (block, replace(batch, index=index))

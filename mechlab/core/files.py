@@ -13,13 +13,15 @@ from typing import Any
 
 from mechlab.core.errors import RunError
 
+TEMPORARY = ".tmp"
+
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; when the block ends well, sync it and rename it to `path`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -30,6 +32,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove the temporary files that killed writers left under `folder`; nobody may be writing there."""
+    for path in list(folder.rglob(f".*{TEMPORARY}")):
+        path.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

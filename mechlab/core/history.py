@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import bisect
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mechlab.core.errors import NotRecorded
-from mechlab.core.tensors import load_tensors, open_tensors, save_tensors
+from mechlab.core.tensors import load_metadata, load_tensors, open_tensors, save_tensors
 
 LEVELS = ("none", "sparse", "replay", "full")
 
@@ -45,16 +43,15 @@ class History:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self._shards = sorted(
-            (int(first), int(last), path)
-            for path in self.folder.glob("*-*.safetensors")
-            for first, last in [path.stem.split("-")]
-        )
+        self._places: dict[int, tuple[Path, int]] = {}
+        for path in sorted(self.folder.glob("*-*.safetensors")):
+            for row, step in enumerate(load_metadata(path)):
+                self._places[step] = (path, row)
 
     @property
     def steps(self) -> list[int]:
         """The recorded steps, in order."""
-        return [step for first, last, _ in self._shards for step in range(first, last + 1)]
+        return sorted(self._places)
 
     def params(self, step: int) -> dict[str, Tensor]:
         """Return the parameters (and buffers) before optimiser step `step`, by name."""
@@ -84,8 +81,7 @@ class History:
             optimizer.state[parameters[parameter]][key] = value.clone()
 
     def _read(self, step: int, prefix: str) -> dict[str, Tensor]:
-        position = bisect.bisect_right(self._shards, (step, math.inf)) - 1
-        if position < 0 or not self._shards[position][0] <= step <= self._shards[position][1]:
+        if step not in self._places:
             recorded = self.steps
             raise NotRecorded(
                 "the step must have been recorded",
@@ -93,10 +89,10 @@ class History:
                 key=str(self.folder),
                 fix="ask for a recorded step, or train with history=full",
             )
-        first, _, path = self._shards[position]
+        path, row = self._places[step]
         with open_tensors(path) as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a mapping)
-            return {name.removeprefix(prefix): file.get_slice(name)[step - first] for name in names}
+            return {name.removeprefix(prefix): file.get_slice(name)[row] for name in names}
 
 
 def _ranges(steps: list[int]) -> str:
@@ -105,10 +101,9 @@ def _ranges(steps: list[int]) -> str:
     return ", ".join(map(str, steps))
 
 
-def write_shard(folder: Path, first: int, tensors: dict[str, Tensor]) -> None:
-    """Write the records of steps first, first + 1, ...: every tensor has a leading axis of that many steps."""
-    count = len(next(iter(tensors.values())))
-    save_tensors(folder / f"{first:08d}-{first + count - 1:08d}.safetensors", tensors)
+def write_shard(folder: Path, steps: list[int], tensors: dict[str, Tensor]) -> None:
+    """Write the records of these steps, in order: every tensor has a leading axis (len(steps), ...)."""
+    save_tensors(folder / f"{steps[0]:08d}-{steps[-1]:08d}.safetensors", tensors, steps)
 
 
 def cut(folder: Path, step: int) -> None:
@@ -117,9 +112,7 @@ def cut(folder: Path, step: int) -> None:
         first, last = map(int, path.stem.split("-"))
         if last < step:
             continue
-        kept: dict[str, Any] = {}
         if first < step:
-            kept = {name: tensor[: step - first] for name, tensor in load_tensors(path).items()}
+            kept = [recorded for recorded in load_metadata(path) if recorded < step]
+            write_shard(folder, kept, {name: tensor[: len(kept)] for name, tensor in load_tensors(path).items()})
         path.unlink()
-        if kept:
-            write_shard(folder, first, kept)

@@ -17,7 +17,7 @@ class Trace:
     """What a sequence model did on a batch.
 
     Args:
-        outputs: (B, T, outputs).
+        outputs: (B, T, outputs), or of the last steps only if no more were asked for.
         initial: (B, S), the flat state before the first step.
         parts: tensors (B, T, s_i) whose concatenation is the flat state after each step; S is the sum of the s_i. Any
             sequence, so that a model may put off computing what training never looks at.
@@ -49,7 +49,7 @@ class SequenceModel(nn.Module):
     """A recurrent system with a flat state (B, S).
 
     A subclass implements `initial_state` and `step`; `forward` then works, and may be overridden by something faster
-    that agrees with repeated `step`.
+    that agrees with repeated `step` and takes the same arguments.
     """
 
     kind = "sequence"
@@ -66,15 +66,15 @@ class SequenceModel(nn.Module):
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Read x (B, inputs) in state (B, S); return the output (B, outputs) and the next state (B, S)."""
 
-    def forward(self, x: Tensor) -> Trace:
-        """Read sequences x (B, T, inputs)."""
+    def forward(self, x: Tensor, last: int | None = None) -> Trace:
+        """Read sequences x (B, T, inputs); the outputs are those of the `last` steps (all by default)."""
         initial = state = self.initial_state(len(x))
         outputs, states = [], []
         for t in range(x.shape[1]):
             output, state = self.step(x[:, t], state)
             outputs.append(output)
             states.append(state)
-        return Trace(torch.stack(outputs, 1), initial, (torch.stack(states, 1),))
+        return Trace(torch.stack(outputs[-(last or 0) :], 1), initial, (torch.stack(states, 1),))
 
     def jacobian(self, x: Tensor, state: Tensor) -> Tensor:
         """Return d next_state / d state (S, S) at one input x (inputs,) and state (S,)."""

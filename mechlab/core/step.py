@@ -8,24 +8,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mechlab.core.model import outputs_of
 from mechlab.core.task import Batch, TaskSpec, per_example
 
 
-def example_losses(outputs: Tensor, batch: Batch, spec: TaskSpec) -> Tensor:
-    """Return each example's loss (B,): its mean over the targets that count, in nats or squared units.
+def aligned_outputs(model: nn.Module, batch: Batch, spec: TaskSpec) -> Tensor:
+    """Run the model on a batch and return its outputs at the steps that have targets.
 
     Raises:
-        ValueError: the outputs do not have the shape of the targets.
+        ValueError: the outputs do not have the shape that the targets ask for.
     """
-    if spec.loss == "cross_entropy":
-        if outputs.shape[:-1] != batch.targets.shape:
-            raise ValueError(f"outputs {tuple(outputs.shape)} must be targets {tuple(batch.targets.shape)} + (classes,)")
-        flat = F.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten(), reduction="none")
-        return per_example(flat.view(batch.targets.shape), batch.mask)
-    if outputs.shape != batch.targets.shape:
-        raise ValueError(f"outputs {tuple(outputs.shape)} must have the shape of the targets {tuple(batch.targets.shape)}")
-    return per_example((outputs - batch.targets).square(), batch.mask)
+    if spec.kind == "sequence":
+        outputs = model(batch.inputs, last=batch.targets.shape[1]).outputs
+    else:
+        outputs = model(batch.inputs)
+    expected = batch.targets.shape if spec.loss == "mse" else (*batch.targets.shape, spec.outputs)
+    if outputs.shape != expected:
+        raise ValueError(f"the model's outputs must have shape {tuple(expected)}. Got {tuple(outputs.shape)} instead.")
+    return outputs
+
+
+def example_losses(outputs: Tensor, batch: Batch, spec: TaskSpec) -> Tensor:
+    """Return each example's loss (B,): its mean over the targets that count, in nats or squared units."""
+    return per_example(_element_losses(outputs, batch, spec), batch.mask)
 
 
 def batch_loss(outputs: Tensor, batch: Batch, spec: TaskSpec, weights: Tensor | None = None) -> Tensor:
@@ -34,8 +38,18 @@ def batch_loss(outputs: Tensor, batch: Batch, spec: TaskSpec, weights: Tensor | 
     Args:
         weights: (B,) weight of each example, 1 by default. A weight of 0 removes an example and keeps the denominator.
     """
-    losses = example_losses(outputs, batch, spec)
+    elements = _element_losses(outputs, batch, spec)
+    if weights is None and batch.mask is None:
+        return elements.mean()  # every example has as many targets, so the mean of means is the mean
+    losses = per_example(elements, batch.mask)
     return losses.mean() if weights is None else (weights * losses).sum() / len(batch)
+
+
+def _element_losses(outputs: Tensor, batch: Batch, spec: TaskSpec) -> Tensor:
+    if spec.loss == "mse":
+        return (outputs - batch.targets).square()
+    losses = F.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten(), reduction="none")
+    return losses.view(batch.targets.shape)
 
 
 def update(
@@ -57,13 +71,13 @@ def update(
         weights: (B,) weight of each example.
 
     Returns:
-        The loss () before the update and the outputs, both detached.
+        The loss () before the update and the outputs at the steps that have targets, both detached.
     """
     if learning_rate is not None:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
     optimizer.zero_grad()
-    outputs = outputs_of(model, batch.inputs)
+    outputs = aligned_outputs(model, batch, spec)
     loss = batch_loss(outputs, batch, spec, weights)
     loss.backward()
     if clip is not None:

@@ -46,8 +46,9 @@ class Batch:
 
     Args:
         inputs: (B, T, inputs) for sequences, (B, *shape) for static tasks.
-        targets: real (B, T, outputs) or classes (B, T) for sequences; (B, outputs) or (B,) for static tasks.
-        mask: (B, T) bool, true where a target counts; None when every target does.
+        targets: real (B, T, outputs) or classes (B, T) for sequences; (B, outputs) or (B,) for static tasks. A cropped
+            batch has targets for its last steps only.
+        mask: as the targets (B, T), bool, true where a target counts; None when every target does.
         index: (B,) int64, the permanent id of each example in its split.
     """
 
@@ -73,14 +74,17 @@ class Batch:
 
         return Batch(*map(move, self._values()))
 
-    def trimmed(self) -> Batch:
-        """Cut trailing steps at which no example of the batch has a target (padding)."""
+    def cropped(self, rows: Any = slice(None)) -> Batch:
+        """Leave out the steps that count for none of `rows` (all examples by default): inputs after the last target, and
+        targets before the first. What remains of the targets belongs to the last steps of the inputs. The mask is dropped
+        if all that remains counts for each of the rows."""
         if self.mask is None:
             return self
-        steps = int(self.mask.any(0).nonzero().max()) + 1
-        if steps == self.mask.shape[1]:
-            return self
-        return replace(self, inputs=self.inputs[:, :steps], targets=self.targets[:, :steps], mask=self.mask[:, :steps])
+        counted = self.mask[rows].any(0).nonzero()
+        first, last = int(counted.min()), int(counted.max()) + 1
+        mask = self.mask[:, first:last]
+        mask = None if mask[rows].all() else mask
+        return replace(self, inputs=self.inputs[:, :last], targets=self.targets[:, first:last], mask=mask)
 
     def _values(self) -> list[Tensor | None]:
         return [getattr(self, field.name) for field in fields(self)]

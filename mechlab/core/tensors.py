@@ -20,8 +20,9 @@ METADATA_KEY = "mechlab"  # a single key: the order of several differs between p
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Any = None) -> None:
     """Write named tensors atomically; `metadata` is anything that JSON can hold."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    content = safetensors.torch.save(plain, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
     with atomic(path) as temporary:
-        safetensors.torch.save_file(plain, temporary, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+        temporary.write_bytes(content)  # save_file would hide an OSError, such as a full disk
 
 
 def load_tensors(path: str | Path, names: list[str] | None = None) -> dict[str, Tensor]:

@@ -54,12 +54,12 @@ class Recurrent(SequenceModel):
             x = parts[depth]
         return self.readout(x), torch.cat(parts, -1)
 
-    def forward(self, x: Tensor) -> Trace:
-        """Read sequences x (B, T, inputs) with torch's fused kernels."""
+    def forward(self, x: Tensor, last: int | None = None) -> Trace:
+        """Read sequences x (B, T, inputs) with torch's fused kernels; read out the `last` steps (all by default)."""
         read = [x]  # what each layer reads, and at last the read-out
         for layer in self.layers:
             read.append(layer(read[-1])[0])
-        return Trace(self.readout(read[-1]), self.initial_state(len(x)), self.parts(read))
+        return Trace(self.readout(read[-1][:, -(last or 0) :]), self.initial_state(len(x)), self.parts(read))
 
     def parts(self, read: list[Tensor]) -> Sequence[Tensor]:
         """Return the parts of the state over time, each (B, T, H), given the input and each layer's hidden states."""

@@ -15,16 +15,19 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
-def new_figure(panels: int = 1, width: float = 3.2, height: float = 2.8) -> tuple[Figure, list[Axes]]:
-    """Return a figure with panels side by side, and their axes.
+def new_figure(
+    panels: int = 1, width: float = 3.2, height: float = 2.8, rows: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels side by side, and their axes, row by row.
 
     Args:
-        panels: number of panels.
+        panels: number of panels in a row.
         width: width of a panel in inches.
         height: height of the figure in inches.
+        rows: number of rows.
     """
     figure = Figure(figsize=(panels * width, height), layout="constrained")
-    axes = list(figure.subplots(1, panels, squeeze=False)[0])
+    axes = list(figure.subplots(rows, panels, squeeze=False).flat)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.spines[["left", "bottom"]].set_color(INK)

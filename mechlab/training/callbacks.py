@@ -54,7 +54,7 @@ class AnalysisCallback(pl.Callback):
             for logger in module.loggers:
                 if isinstance(logger, RunTensorBoard):
                     for name, figure in self.analysis.figures(out).items():
-                        logger.log_figure(f"{self.name}/{name}", figure, module.global_step)
+                        logger.log_figure(self.name, name, figure, module.global_step)
 
 
 class StopWhenLearned(pl.Callback):

@@ -101,6 +101,9 @@ class ResumePoint:
 def resume_point(folder: Path) -> ResumePoint | None:
     """Return the newest checkpoint that can be read; None if there is none at all.
 
+    A damaged last.ckpt is set aside as damaged.ckpt if there is a good one before it, which the next save would
+    otherwise replace by the damaged one.
+
     Raises:
         RunError: there are checkpoints, and none can be read.
     """
@@ -115,7 +118,8 @@ def resume_point(folder: Path) -> ResumePoint | None:
             broken.append(f"{name}: {type(error).__name__}: {error}")
             continue
         if broken:
-            print(f"warning: {broken[0].split(':')[0]} is damaged; going on from {name} at step {point.step}")
+            os.replace(folder / "last.ckpt", folder / "damaged.ckpt")
+            print(f"warning: last.ckpt is damaged, now called damaged.ckpt; going on from {name} at step {point.step}")
         return point
     if broken:
         fix = f"restore one of them, or delete {folder} to train from the start"

@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
+from mechlab.core.files import remove_temporaries
 from mechlab.core.recipe import Recipe
 from mechlab.core.tensors import save_tensors
 from mechlab.training.callbacks import AnalysisCallback, StopWhenLearned
@@ -64,7 +65,7 @@ class Fitted:
             logger.log_metrics({f"{analysis}/{name}": value for name, value in scalars.items()}, self.steps)
             logger.save()
         for name, figure in figures.items():
-            self.tensorboard.log_figure(f"{analysis}/{name}", figure, self.steps)
+            self.tensorboard.log_figure(analysis, name, figure, self.steps)
 
     def log_hyperparameters(self, hyperparameters: dict[str, Any]) -> None:
         """Log what the HParams page shows: hyper-parameters beside the final test metrics."""
@@ -95,6 +96,7 @@ def fit(
         NotFinite: the loss was not finite.
     """
     _quieten()
+    remove_temporaries(folder)
     device = "cuda" if settings.accelerator == "gpu" else "cpu"
     found = resume_point(folder / "checkpoints")
     step = found.step if found else 0
@@ -115,10 +117,7 @@ def fit(
         stop = [StopWhenLearned(settings.stop_at, settings.stop_patience)] if settings.stop_at is not None else []
         hooks = [_Signals(watch), ShowProgress(), *callbacks.values(), *stop, checkpoints]
         trainer = _trainer(recipe, settings, hooks, [tensorboard, table, *loggers])
-        try:
-            trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
-        finally:
-            watch.restore()
+        trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
         step = trainer.global_step
     module.to(device)
     save_tensors(folder / "checkpoints" / "weights.safetensors", module.model.state_dict(), {"step": step})
@@ -168,10 +167,11 @@ def _quieten() -> None:
 
 
 class _Signals(Callback):
-    """Installs the watch after Lightning has installed its own handlers, replacing them."""
+    """Replaces Lightning's own signal handlers, which are installed after on_fit_start: with them a SIGTERM would end the
+    process with status 0. Lightning puts back the handlers from before when the fit ends."""
 
     def __init__(self, watch: SignalWatch):
         self.watch = watch
 
-    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.watch.install()

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytorch_lightning.loggers.logger import Logger
 
+from mechlab.core.errors import RunError
 from mechlab.core.files import write_text
 
 
@@ -25,8 +26,7 @@ class MetricsCSV(Logger):
         self.path = path
         self._rows: list[dict[str, str]] = []
         if path.exists():
-            with open(path, newline="", encoding="utf-8") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["step"]) <= resume_at]
+            self._rows = [row for row in _read(path) if int(row["step"]) <= resume_at]
         self._columns = list(dict.fromkeys(name for row in self._rows for name in row)) or ["step"]
         self._rewrite()
 
@@ -53,7 +53,8 @@ class MetricsCSV(Logger):
         """Write what has been logged since the last time."""
         columns = list(dict.fromkeys([*self._columns, *(name for row in self._rows for name in row)]))
         if columns != self._columns:
-            self._rows = [*_read(self.path, before=int(self._rows[0]["step"])), *self._rows]
+            first = int(self._rows[0]["step"])
+            self._rows = [*(row for row in _read(self.path) if int(row["step"]) < first), *self._rows]
             self._columns = columns
             self._rewrite()
             return
@@ -63,9 +64,8 @@ class MetricsCSV(Logger):
         """Return the last logged value of every metric whose name starts with `prefix`."""
         self.save()
         found: dict[str, float] = {}
-        with open(self.path, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                found |= {name: float(value) for name, value in row.items() if name.startswith(prefix) and value}
+        for row in _read(self.path):
+            found |= {name: float(value) for name, value in row.items() if name.startswith(prefix) and value}
         return found
 
     def finalize(self, status: str) -> None:
@@ -83,8 +83,8 @@ class MetricsCSV(Logger):
         text = _table(self._columns, self._rows, header=False)
         with open(self.path, "r+", encoding="utf-8", newline="") as file:
             file.seek(self._offset)
-            file.truncate()
             file.write(text)
+            file.truncate()  # not before: the last row that is there belongs to a checkpoint
         self._keep_last(self._offset + len(text.encode()))
 
     def _keep_last(self, end: int) -> None:
@@ -102,6 +102,14 @@ def _table(columns: list[str], rows: list[dict[str, str]], header: bool) -> str:
     return text.getvalue()
 
 
-def _read(path: Path, before: int) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if int(row["step"]) < before]
+def _read(path: Path) -> list[dict[str, str]]:
+    """Return the rows of the file, without a last line that its writer did not finish."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
+        for row in rows:
+            int(row["step"])
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        got, fix = f"{type(error).__name__}: {error}", "restore it, or delete the run directory to train from the start"
+        raise RunError("metrics.csv must be a table with a column `step`", got=got, key=str(path), fix=fix) from None
+    return rows

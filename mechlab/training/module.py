@@ -10,9 +10,8 @@ from torch import Tensor
 
 from mechlab.core.data import Source
 from mechlab.core.errors import NotFinite
-from mechlab.core.model import outputs_of
 from mechlab.core.recipe import Recipe
-from mechlab.core.step import example_losses
+from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Batch, Split
 from mechlab.training.data import portions
 from mechlab.training.recorder import Recorder
@@ -99,7 +98,8 @@ class Totals:
 
     def add(self, module: TrainingModule, batch: Batch) -> None:
         """Evaluate a portion with the module's model."""
-        outputs, task = outputs_of(module.model, batch.inputs), module.recipe.task
+        task = module.recipe.task
+        outputs = aligned_outputs(module.model, batch, task.spec)
         values = {"loss": example_losses(outputs, batch, task.spec), **task.score(outputs, batch)}
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0) + value.sum()

@@ -63,8 +63,7 @@ class Recorder:
             "indices": padded,
             "rates": torch.tensor(self.recipe.rates(optimizer, step), dtype=torch.float64),
         }
-        same_shard = self._buffer and self._buffer[-1][0] == step - 1 and self._buffer[-1][1].keys() == tensors.keys()
-        if not same_shard:
+        if self._buffer and self._buffer[-1][1].keys() != tensors.keys():  # the optimizer has no state before its first step
             self.flush()
         copied = {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}
         self._buffer.append((step, copied))
@@ -81,8 +80,8 @@ class Recorder:
     def flush(self) -> None:
         """Write what has been recorded since the last shard."""
         if self._buffer:
-            first, records = self._buffer[0][0], [tensors for _, tensors in self._buffer]
-            write_shard(self.folder, first, {name: torch.stack([r[name] for r in records]) for name in records[0]})
+            steps, records = zip(*self._buffer, strict=True)
+            write_shard(self.folder, list(steps), {name: torch.stack([r[name] for r in records]) for name in records[0]})
             self._buffer, self._bytes = [], 0
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
-class Preempted(Exception):
-    """The run was asked to stop, and has written a checkpoint.
+class Preempted(BaseException):
+    """The run was asked to stop, and can go on. No Exception, so that nothing that handles errors swallows it.
 
     Args:
         signum: the signal that asked.
-        step: optimiser steps done.
+        step: optimiser steps done, all of them in the checkpoint; None when nothing was saved for the signal.
     """
 
-    def __init__(self, signum: int, step: int):
+    def __init__(self, signum: int, step: int | None = None):
         self.signum, self.step = signum, step
-        super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}; the same command goes on from there")
+        when, where = ("at once", "the last checkpoint") if step is None else (f"after step {step}", "there")
+        super().__init__(f"stopped by {signal.Signals(signum).name} {when}; the same command goes on from {where}")
 
     @property
     def exit_status(self) -> int:
@@ -26,26 +29,33 @@ class Preempted(Exception):
         return 130 if self.signum == signal.SIGINT else 143
 
 
+@contextlib.contextmanager
+def stopped_at_once() -> Iterator[None]:
+    """Let a stopping signal raise Preempted inside the block: there is nothing that must be finished first."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Preempted(number)
+
+    before = {number: signal.signal(number, stop) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class SignalWatch:
-    """Remembers the first stopping signal; a second Ctrl-C interrupts at once."""
+    """Remembers the first stopping signal, to be acted upon at a step boundary; a second Ctrl-C stops at once."""
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._before: dict[int, object] = {}
 
     def install(self) -> None:
         """Replace the handlers of the stopping signals."""
         for number in STOPPING:
-            before = signal.signal(number, self._remember)
-            self._before.setdefault(number, before)
-
-    def restore(self) -> None:
-        """Put back the handlers that were there before."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
+            signal.signal(number, self._remember)
 
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise Preempted(number)
         self.received = self.received or number

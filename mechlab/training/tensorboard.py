@@ -12,6 +12,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from mechlab.core.files import atomic
 
+HPARAMS = "_hparams_/"  # what the tags of hyper-parameters begin with
+
 
 class RunTensorBoard(TensorBoardLogger):
     """Writes a run's events into `<run>/tb`.
@@ -31,10 +33,11 @@ class RunTensorBoard(TensorBoardLogger):
         """Write scalars at an optimiser step."""
         super().log_metrics({tag: value for tag, value in metrics.items() if not self._written(tag, step)}, step)
 
-    def log_figure(self, tag: str, figure: Figure, step: int) -> None:
-        """Write a figure at an optimiser step."""
+    def log_figure(self, analysis: str, name: str, figure: Figure, step: int) -> None:
+        """Write a figure of an analysis at an optimiser step; TensorBoard cannot show a scalar under the same tag."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+        tag = f"{analysis}/figures/{name}"
         if not self._written(tag, step):
             FigureCanvasAgg(figure)  # add_figure draws on the canvas that the figure has
             self.experiment.add_figure(tag, figure, step, close=False)
@@ -43,9 +46,8 @@ class RunTensorBoard(TensorBoardLogger):
         """Write what the HParams page shows; the metrics' values are those of their curves."""
         from torch.utils.tensorboard.summary import hparams
 
-        if not self._present & {"_hparams_/session_start_info"}:
-            for summary in hparams(hyperparameters, metrics):
-                self.experiment.file_writer.add_summary(summary)
+        for summary in hparams(hyperparameters, metrics):
+            self.experiment.file_writer.add_summary(summary)
         self.experiment.flush()
 
     def log_hyperparams(self, *_arguments: Any, **_options: Any) -> None:
@@ -63,6 +65,8 @@ def cut_events(folder: Path, step: int) -> set[str]:
     """Rewrite a folder's event files as one without events beyond optimiser step `step`; return the tags at that step.
 
     The new file starts with a session start at step 0, upon which a TensorBoard that is running forgets what it read.
+    Hyper-parameters go as well: they stand at step 0, and the end of training writes them again. An event that is in
+    two files is kept once: a process was killed here after writing the new file and before removing the old ones.
     """
     paths = sorted(folder.glob("events.out.tfevents.*"))
     if not paths:
@@ -70,27 +74,30 @@ def cut_events(folder: Path, step: int) -> set[str]:
     from tensorboard.compat.proto import event_pb2
     from tensorboard.summary.writer.record_writer import RecordWriter
 
-    events = [event for path in paths for event in _events(path)]
-    kept = [event for event in events if event.step <= step and event.HasField("summary")]
-    wall_time = events[0].wall_time if events else 0.0
+    records = dict.fromkeys(record for path in paths for record in _records(path))
+    events = {record: event_pb2.Event.FromString(record) for record in records}
+    kept = {record: event for record, event in events.items() if event.step <= step and _is_measured(event)}
+    wall_time = min((event.wall_time for event in events.values()), default=0.0)
     version = event_pb2.Event(wall_time=wall_time, file_version="brain.Event:2")
     start = event_pb2.Event(wall_time=wall_time, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
     newest = paths[-1].with_name(f"{paths[-1].name}.r")  # sorts after the files that it replaces
     with atomic(newest) as path, open(path, "wb") as file:
         writer = RecordWriter(file)
-        for event in [version, start, *kept]:
-            writer.write(event.SerializeToString())
+        for record in [version.SerializeToString(), start.SerializeToString(), *kept]:
+            writer.write(record)
         writer.flush()
     for path in paths:
         os.unlink(path)
-    values = (value for event in kept if event.step == step for value in event.summary.value)
+    values = (value for event in kept.values() if event.step == step for value in event.summary.value)
     return {value.tag for value in values}
 
 
-def _events(path: Path) -> Iterator[Any]:
-    """Yield a file's events up to the first damaged one."""
+def _records(path: Path) -> Iterator[bytes]:
+    """Yield a file's events, serialised, up to the first damaged one."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-    from tensorboard.compat.proto import event_pb2
 
-    for record in RawEventFileLoader(str(path)).Load():
-        yield event_pb2.Event.FromString(record)
+    yield from RawEventFileLoader(str(path)).Load()
+
+
+def _is_measured(event: Any) -> bool:
+    return event.HasField("summary") and not any(value.tag.startswith(HPARAMS) for value in event.summary.value)

@@ -153,7 +153,7 @@ def test_batches_are_never_padded():
     plan = BatchPlan(len(batch), 128, seed=0, groups=groups)
     for step in range(plan.steps_per_epoch):
         rows = plan.indices(step)
-        steps = batch[rows].trimmed().inputs
+        steps = batch[rows].cropped().inputs
         assert (steps.sum(-1) == 1).all()
 
 

@@ -1,0 +1,127 @@
+"""Ask analyses of recorded runs, at one moment of their training or at all that were recorded.
+
+    python -m mechlab.analyze run=runs/repeat_copy-rnn/* analysis=spectrum at=all
+"""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechlab.config.launch import hydra_program, resolve
+from mechlab.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mechlab.config.build import Prepared
+    from mechlab.core.analysis import Analysis, Finding
+    from mechlab.core.run import Run
+
+
+def main() -> None:
+    """The program `python -m mechlab.analyze`."""
+    hydra_program(job, "analyze")
+
+
+def job(cfg: DictConfig) -> None:
+    """Ask every analysis of every run, at every moment asked for."""
+    from mechlab.config.recipe import load_run
+    from mechlab.config.schema import AnalyzeConfig, typed
+    from mechlab.setup import prepare_analyses
+
+    config = typed(AnalyzeConfig, resolve(cfg))
+    if not config.analysis:
+        raise ConfigError("at least one analysis must be chosen", key="analysis", fix="analysis=NAME; --help lists them")
+    runs = [load_run(folder, allow_targets=config.allow_targets) for folder in find_runs(config.run)]
+    asked = {}
+    for run in runs:  # everything is checked before anything is computed
+        task_name = run.folder.parent.name.rpartition("-")[0]
+        analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, run.task)
+        asked[run.folder] = (analyses, moments(run, config.at))
+    for run in runs:
+        analyses, at = asked[run.folder]
+        for name, (prepared, analysis) in analyses.items():
+            answer(run, name, prepared, analysis, at, config.seed)
+        print(f"next:\n  show   python -m mechlab.runs show {run.folder}")
+        print(f"run: {run.folder}", flush=True)
+
+
+def find_runs(pattern: str) -> list[Path]:
+    """Return the run directories that a path or glob names, or raise ConfigError."""
+    found = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
+    folders = [path for path in found if (path / "provenance" / "config.yaml").is_file()]
+    if not folders:
+        got = "nothing there" if not found else f"{len(found)} path(s), none of them a run directory"
+        fix = "python -m mechlab.runs ls lists the runs"
+        raise ConfigError("run must name at least one run directory", got=f"{pattern}: {got}", key="run", fix=fix)
+    return folders
+
+
+def moments(run: Run, at: str | int | list[int]) -> list[str | int]:
+    """Return the moments of a run that `at` names, or raise ConfigError."""
+    if at in ("last", "best"):
+        return [at]
+    recorded = run.history.steps
+    if at == "all":
+        if not recorded:
+            fix = "at=last, or train with history=sparse"
+            raise ConfigError("at=all needs recorded steps", got=f"{run.folder}: history=none", key="at", fix=fix)
+        return recorded
+    steps = at if isinstance(at, list) else [at]
+    for step in steps:
+        if step not in recorded:
+            shown = ", ".join(map(str, recorded[:40])) + (", ..." if len(recorded) > 40 else "")
+            fix = f"recorded are: {shown or 'none'}"
+            raise ConfigError("at must be last, best, all, or recorded steps", got=step, key="at", fix=fix)
+    return steps
+
+
+def answer(run: Run, name: str, prepared: Prepared, analysis: Analysis, at: list[str | int], seed: int | None) -> None:
+    """Ask one analysis at each moment; several moments also give a table and a figure over training."""
+    from mechlab import console
+    from mechlab.core.ask import ask
+
+    folder = run.folder / "analyses" / name
+    findings: dict[str | int, Finding] = {}
+    for i, moment in enumerate(at):
+        place = folder if moment == "last" else folder / "moments" / str(moment)
+        findings[moment] = ask(name, analysis, run.at(moment), prepared.identity(), place, seed)
+        if len(at) > 1:
+            shown = "  ".join(f"{key} {console.number(value)}" for key, value in findings[moment].scalars.items())
+            print(f"{name} at step {moment} ({i + 1}/{len(at)}): {shown}", flush=True)
+    if len(at) == 1:
+        console.print_findings({name: findings[at[0]].as_dict()})
+    else:
+        _over_training(folder, findings)
+    if "last" in findings:
+        _update_result(run.folder, name, findings["last"].as_dict())
+
+
+def _over_training(folder: Path, findings: dict[Any, Finding]) -> None:
+    """Save each scalar against the optimiser step as a table and a figure."""
+    import pandas as pd
+
+    from mechlab.core.analysis import Artifacts
+    from mechlab.plotting.over_training import over_training
+
+    out = Artifacts(folder)
+    out.save_table("over_training", pd.DataFrame([{"step": step, **found.scalars} for step, found in findings.items()]))
+    out.save_figure("over_training", over_training(out.table("over_training")))
+    print(f"saved {folder / 'over_training.csv'}, .svg and .png")
+
+
+def _update_result(folder: Path, name: str, finding: dict[str, Any]) -> None:
+    """Copy an answer about the end of training into result.json."""
+    from mechlab.core.files import read_json, write_json
+
+    path = folder / "result.json"
+    if path.exists():
+        result = read_json(path)
+        result["findings"] = {**result.get("findings", {}), name: finding}
+        write_json(path, result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Train again from a recorded step and compare with the record, bit by bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from mechlab.core.errors import NotRecorded
+from mechlab.core.history import optimizer_tensors
+from mechlab.core.run import Run
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison found.
+
+    Args:
+        start: the recorded step that training began from.
+        compared: the recorded steps that were reached and compared, in order.
+        parted: the first of them at which some tensor differs; None when all are bit-equal.
+        tensor: the first tensor that differs there.
+        difference: its largest absolute difference.
+    """
+
+    start: int
+    compared: list[int]
+    parted: int | None = None
+    tensor: str | None = None
+    difference: float = 0.0
+
+
+def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "cpu") -> Verdict:
+    """Train `steps` optimiser steps again from a recorded step, and compare parameters and optimizer state with every
+    recorded step on the way.
+
+    Args:
+        run: the run; its record needs history=sparse or full.
+        start: a recorded step; the first by default.
+        steps: how far to train; as far as the next recorded step if that lies beyond.
+        device: where the run was trained.
+
+    Raises:
+        NotRecorded: the record does not hold two steps from `start` on.
+    """
+    history, recipe = run.history, run.recipe
+    recorded = history.steps
+    start = recorded[0] if start is None and recorded else start
+    later = [step for step in recorded if start is not None and step > start]
+    if start not in recorded or not later:
+        got = f"start={start}, recorded are {recorded[:20]}" if recorded else "no recorded steps"
+        raise NotRecorded("a recorded step and a later one are needed", got=got, fix="train with history=sparse or full")
+    stop = max(start + steps, later[0])
+    model = recipe.model().to(device)
+    optimizer = recipe.optimizer(model)
+    history.restore(start, model, optimizer)
+    source = recipe.source(device)
+    compared = []
+    for step in range(start, min(stop, later[-1])):
+        recipe.update(model, optimizer, source, step)
+        if step + 1 in later:
+            compared.append(step + 1)
+            expected = {**history.params(step + 1), **history.optimizer(step + 1)}
+            found = {**model.state_dict(), **optimizer_tensors(model, optimizer)}
+            for name, value in expected.items():
+                if not torch.equal(found[name].cpu(), value):
+                    difference = (found[name].cpu() - value).abs().max().item()
+                    return Verdict(start, compared, step + 1, name, difference)
+    return Verdict(start, compared)
+
+
+def first_parting(first: Run, second: Run) -> tuple[int | None, int]:
+    """Return the first step, recorded by both runs, at which their parameters differ (None if they never do), and the
+    number of steps that both recorded."""
+    ours, theirs = first.history, second.history
+    common = sorted(set(ours.steps) & set(theirs.steps))
+    for step in common:
+        a, b = ours.params(step), theirs.params(step)
+        if a.keys() != b.keys() or any(not torch.equal(a[name], b[name]) for name in a):
+            return step, len(common)
+    return None, len(common)

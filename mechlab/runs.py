@@ -1,0 +1,222 @@
+"""The run database, which is the folder itself: list, show, compare, verify and clean up runs.
+
+    python -m mechlab.runs ls
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mechlab import console
+from mechlab.core.errors import ConfigError, MechlabError
+
+
+def main() -> None:
+    """The program `python -m mechlab.runs`."""
+    arguments = _parser().parse_args()
+    try:
+        sys.exit(arguments.command(arguments))
+    except MechlabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mechlab runs", description="List, show, compare, verify and clean up runs.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=function)
+        return sub
+
+    ls = command("ls", list_runs, "one line per run")
+    ls.add_argument("root", nargs="?", default="runs", help="the folder that holds the runs (default: runs)")
+    show = command("show", show_run, "what a run is, where it stands and what was found")
+    show.add_argument("run", help="a run directory")
+    diff = command("diff", diff_runs, "how two runs differ: configuration, metrics, first step at which parameters part")
+    diff.add_argument("first", help="a run directory")
+    diff.add_argument("second", help="another")
+    verify = command("verify", verify_run, "train again from a recorded step and compare bits")
+    verify.add_argument("run", help="a run directory")
+    verify.add_argument("--start", type=int, help="the recorded step to begin from (default: the first)")
+    verify.add_argument("--steps", type=int, default=20, help="optimiser steps to train (default: 20)")
+    gc = command("gc", collect_garbage, "remove what no finished run needs; only tells unless --yes is given")
+    gc.add_argument("root", nargs="?", default="runs", help="the folder that holds the runs (default: runs)")
+    gc.add_argument("--yes", action="store_true", help="really remove")
+    gc.add_argument("--failed", action="store_true", help="also remove failed runs as a whole")
+    for sub in (show, diff, verify):
+        sub.add_argument("--allow-targets", nargs="*", default=(), help="packages beyond mechlab that the record may name")
+    return parser
+
+
+def run_folders(root: str | Path) -> list[Path]:
+    """Return the run directories below a folder, or raise ConfigError if there is no such folder."""
+    if not Path(root).is_dir():
+        raise ConfigError("the folder that holds the runs must exist", got=str(root), fix="python -m mechlab.train makes it")
+    return sorted(path.parent for path in Path(root).glob("*/*/status.json"))
+
+
+def list_runs(arguments: argparse.Namespace) -> int:
+    """Print one line per run: status, steps, test accuracy, claims that hold, directory."""
+    from mechlab.core.claim import read_status
+
+    folders = run_folders(arguments.root)
+    print(f"{'status':10} {'steps':>7} {'test/accuracy':>13} {'claims':>7}  run")
+    for folder in folders:
+        status, result = read_status(folder), _result(folder)
+        metrics = result.get("metrics", {})
+        claims = [claim["holds"] for found in result.get("findings", {}).values() for claim in found["claims"].values()]
+        held = f"{sum(claims)}/{len(claims)}" if claims else "-"
+        steps = metrics.get("steps", status.get("step"))
+        shown = (console.number(steps), console.number(metrics.get("test/accuracy")))
+        print(f"{status['status']:10} {shown[0]:>7} {shown[1]:>13} {held:>7}  {folder}")
+        if status["status"] == "failed":
+            print(f"{'':41}{str(status.get('reason', '')).splitlines()[0]}")
+    print(f"{len(folders)} runs\nnext:\n  show   python -m mechlab.runs show RUN")
+    return 0
+
+
+def show_run(arguments: argparse.Namespace) -> int:
+    """Print what a run is, where it stands and what was found."""
+    from mechlab.core.claim import read_status
+    from mechlab.core.files import read_json
+
+    folder = Path(arguments.run)
+    config = _config(folder)
+    status, result = read_status(folder), _result(folder)
+    environment = read_json(folder / "provenance" / "environment.json")
+    print(f"{status['status']} since {status.get('updated')}, started {status.get('started')} on {status.get('host')}")
+    if status["status"] == "failed":
+        print(f"reason: {status.get('reason')}")
+    print(f"command: {environment['command']}")
+    print(f"code: {environment['commit'] or 'not under version control'}")
+    for section in ("task", "model", "optimizer", "trainer"):
+        values = {name: value for name, value in config[section].items() if value is not None}
+        print(f"{section}: " + "  ".join(f"{name}={value}" for name, value in values.items()))
+    history = _history_summary(folder)
+    print(f"history: {history}")
+    if result:
+        console.print_metrics(result["metrics"])
+        console.print_findings(result.get("findings", {}))
+    console.print_next(folder, folder.parent.parent)
+    print(f"run: {folder}")
+    return 0
+
+
+def diff_runs(arguments: argparse.Namespace) -> int:
+    """Print how two runs differ; the exit status is 0 if they do not."""
+    from mechlab.config.recipe import load_run
+    from mechlab.core.replay import first_parting
+
+    first, second = Path(arguments.first), Path(arguments.second)
+    ours, theirs = dict(_flat(_config(first))), dict(_flat(_config(second)))
+    different = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+    print("configuration:" + ("" if different else " alike"))
+    for key in different:
+        print(f"  {key}: {ours.get(key, 'absent')} | {theirs.get(key, 'absent')}")
+    metrics = [_result(folder).get("metrics", {}) for folder in (first, second)]
+    unequal = [name for name in sorted({*metrics[0], *metrics[1]}) if metrics[0].get(name) != metrics[1].get(name)]
+    print("metrics:" + ("" if unequal else " alike"))
+    for name in unequal:
+        print(f"  {name}: {console.number(metrics[0].get(name))} | {console.number(metrics[1].get(name))}")
+    step, common = first_parting(*(load_run(folder, allow_targets=arguments.allow_targets) for folder in (first, second)))
+    if not common:
+        print("parameters: no step that both recorded")
+    elif step is None:
+        print(f"parameters: bit-equal at all {common} steps that both recorded")
+    else:
+        print(f"parameters: part at step {step}, of {common} that both recorded")
+    return int(bool(different or unequal or step is not None))
+
+
+def verify_run(arguments: argparse.Namespace) -> int:
+    """Train again from a recorded step and compare bits; the exit status is 0 if they agree."""
+    import torch
+
+    from mechlab.config.recipe import load_run
+    from mechlab.core.replay import verify
+
+    folder = Path(arguments.run)
+    trainer = _config(folder)["trainer"]
+    torch.set_num_threads(trainer["threads"])
+    device = "cuda" if trainer["accelerator"] == "gpu" else "cpu"
+    run = load_run(folder, allow_targets=arguments.allow_targets)
+    verdict = verify(run, arguments.start, arguments.steps, device)
+    compared = f"{len(verdict.compared)} recorded step(s) from {verdict.start} to {verdict.compared[-1]}"
+    if verdict.parted is None:
+        print(f"verified: {compared} are bit-equal, parameters and optimizer state")
+    else:
+        where = f"{verdict.tensor} differs by up to {verdict.difference:.3g} at step {verdict.parted}"
+        print(f"NOT verified: {where}; compared {compared}")
+    print(f"run: {folder}")
+    return int(verdict.parted is not None)
+
+
+def collect_garbage(arguments: argparse.Namespace) -> int:
+    """Remove left-over temporary files, resume checkpoints of finished runs, and on request failed runs."""
+    from mechlab.core.claim import Claim, Held
+
+    total = 0
+    for folder in run_folders(arguments.root):
+        try:
+            with Claim(folder):
+                for path in _garbage(folder, arguments.failed):
+                    size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+                    total += size
+                    print(f"{'removed' if arguments.yes else 'would remove'} {path} ({size / 1e6:.1f} MB)")
+                    if arguments.yes:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except Held as held:
+            print(f"left alone: {folder}: {held}")
+    print(f"{total / 1e6:.1f} MB" + ("" if arguments.yes else " in all; add --yes to remove"))
+    return 0
+
+
+def _garbage(folder: Path, failed: bool) -> Iterator[Path]:
+    from mechlab.core.claim import read_status
+
+    status = read_status(folder)["status"]
+    if status == "failed" and failed:
+        yield folder
+        return
+    yield from (path for path in folder.rglob(".*.*") if path.is_file())
+    if status == "done":
+        yield from (path for name in ("last", "previous") if (path := folder / "checkpoints" / f"{name}.ckpt").exists())
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    from mechlab.core.files import read_json
+
+    path = folder / "result.json"
+    return read_json(path) if path.exists() else {}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    from mechlab.config.recipe import stored_config
+
+    return stored_config(folder)
+
+
+def _history_summary(folder: Path) -> str:
+    from mechlab.core.history import History
+
+    steps = History(folder / "history").steps
+    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}" if steps else "none"
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in value.items():
+        if isinstance(item, dict):
+            yield from _flat(item, f"{prefix}{name}.")
+        else:
+            yield prefix + name, item
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Write a new analysis: a working example with a claim, a null and a figure, to be edited, and its yaml.
+
+    python scripts/new_analysis.py better_than_untrained
+    python scripts/new_analysis.py better_than_untrained --package mylab --conf conf
+"""
+
+from __future__ import annotations
+
+from scaffold import ask_place, write
+
+CODE = '''"""Has the network learned anything that it could not do untrained?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import torch
+
+from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.constraints import at_least, between
+from mechlab.core.model import outputs_of
+from mechlab.core.task import Split
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mechlab.core.run import Run
+
+
+class CLASS(Analysis):
+    """Compare the accuracy of the trained network with that of the same network before training, and with chance.
+
+    Args:
+        examples: number of evaluation examples.
+        split: split that they are taken from.
+        margin: least gain in accuracy for the claim `learned`.
+    """
+
+    needs = Needs()  # for instance Needs(kind="sequence", ground_truth=("automaton",), history="full")
+
+    def __init__(
+        self,
+        examples: Annotated[int, at_least(1)] = 500,
+        split: Split = "val",
+        margin: Annotated[float, between(0, 1)] = 0.1,
+    ):
+        self.examples, self.split, self.margin = examples, split, margin
+
+    @torch.no_grad()
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Measure both accuracies; save those of every example."""
+        batch = run.evaluation(self.split, self.examples)
+        networks = {"trained": run.model(), "untrained": run.untrained()}
+        accuracy = {
+            name: run.task.score(outputs_of(network, batch.inputs), batch)["accuracy"]  # (B,)
+            for name, network in networks.items()
+        }
+        out.save_arrays("accuracy", **accuracy)
+        scalars = {name: float(values.mean()) for name, values in accuracy.items()} | {"chance": run.task.chance()}
+        null = max(scalars["untrained"], scalars["chance"])
+        claim = Claim(
+            f"The accuracy is at least {self.margin:g} above that of the untrained network and of a constant guess.",
+            value=scalars["trained"],
+            threshold=null + self.margin,
+            holds=scalars["trained"] >= null + self.margin,
+            kind="statistical",
+            null=null,
+        )
+        return Finding(scalars, {"learned": claim})
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw how the examples' accuracies are distributed, from what `run` saved."""
+        from mechlab.plotting.style import legend, new_figure
+
+        figure, (axis,) = new_figure()
+        for name, values in out.arrays("accuracy").items():
+            axis.ecdf(values, label=name)
+        axis.set(xlabel="accuracy of an example", ylabel="share of examples at or below")
+        legend(axis)
+        return {"accuracy": figure}
+'''
+
+YAML = """# @package analysis.NAME
+_target_: MODULE.CLASS
+examples: 500   # evaluation examples
+split: val      # train, val or test
+margin: 0.1     # least gain in accuracy of the claim `learned`
+"""
+
+if __name__ == "__main__":
+    place = ask_place("analysis")
+    write(place, "analyses", "analysis", CODE, YAML, f"analysis=[{place.name}] trainer=smoke")

@@ -1,0 +1,179 @@
+"""The scripts that write a new task and a new analysis: what they write works as it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CONTRACTS = CHECKOUT / "tests" / "contracts"
+WRITTEN = {
+    "code": ["tasks/odd_ones", "analyses/gain"],
+    "yaml": ["conf/task/odd_ones.yaml", "conf/analysis/gain.yaml"],
+}
+
+
+def run(*command: str | Path, cwd: Path, checkout: Path = CHECKOUT) -> subprocess.CompletedProcess:
+    """Run Python with mechlab's code in reach, as if it were installed."""
+    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *map(str, command)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def script(name: str, *arguments: str | Path, cwd: Path, checkout: Path = CHECKOUT) -> subprocess.CompletedProcess:
+    return run(checkout / "scripts" / name, *arguments, cwd=cwd, checkout=checkout)
+
+
+def suggested(output: str, what: str) -> list[str]:
+    """Return the arguments of Python in the command that a script suggests."""
+    return shlex.split(re.search(rf"^  {what} +python (.+)$", output, re.MULTILINE)[1])
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A user's folder with a package `mylab` and its `conf`, and what the scripts said when they wrote into them."""
+
+    folder: Path
+    task: str
+    analysis: str
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    folder = tmp_path_factory.mktemp("user")
+    said = [
+        script(f"new_{kind}.py", name, "--package", "mylab", "--conf", "conf", cwd=folder)
+        for kind, name in (("task", "odd_ones"), ("analysis", "gain"))
+    ]
+    assert [done.returncode for done in said] == [0, 0], said
+    return Lab(folder, *(done.stdout for done in said))
+
+
+def failures(output: str) -> set[str]:
+    """Return the tests that failed, as `test[parameter]`."""
+    return set(re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", output, re.MULTILINE))
+
+
+def test_the_files_go_where_the_options_say(lab):
+    found = {path.relative_to(lab.folder).as_posix() for path in lab.folder.rglob("*") if path.is_file()}
+    packages = {"mylab/__init__.py", "mylab/tasks/__init__.py", "mylab/analyses/__init__.py"}
+    assert found == packages | {f"mylab/{path}.py" for path in WRITTEN["code"]} | set(WRITTEN["yaml"])
+
+
+def test_the_contracts_hold_at_once(lab):
+    """Pointed at the user's folder, the contract tests test its members, only these, and pass."""
+    done = run("-m", "pytest", CONTRACTS, "--contracts-dir", "conf", "-rA", "-p", "no:cacheprovider", cwd=lab.folder)
+    assert done.returncode == 0, done.stdout
+    passed = re.findall(r"^PASSED \S+::(test_\w+)\[(.+)\]$", done.stdout, re.MULTILINE)
+    assert {"odd_ones", "gain"} <= {parameter for _, parameter in passed}
+    assert all("odd_ones" in parameter or "gain" in parameter for _, parameter in passed)
+    assert ("test_the_ground_truth_agrees_with_the_targets", "odd_ones") in passed
+    assert ("test_the_same_run_gives_the_same_finding", "gain") in passed
+
+
+def test_the_contracts_find_what_is_wrong(lab, tmp_path):
+    """Each planted mistake in a copy of the user's package makes the contract that it breaks fail."""
+    shutil.copytree(lab.folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "__pycache__"))
+    mistakes = {
+        "mylab/tasks/odd_ones.py": {
+            "self._automaton.run(words)[:, 1:]": "self._automaton.run(words)[:, :-1]",  # labels one letter late
+            "parts = order.split([len(words) - 2 * held_out, held_out, held_out])": "parts = (order, order, order)",
+            "classes=self._automaton.classes,": 'classes=("even",),',
+            "held_out: Annotated[float, between(0.05, 0.4)]": "held_out: object",
+        },
+        "mylab/analyses/gain.py": {
+            "margin:g} above": "margin:g} above {np.random.rand()}",  # not the stream that it was given
+            'of a constant guess."': 'of a constant guess"',
+            '"chance": run.task.chance()}': '"chance": run.task.chance(), "a ratio": 1.0}',
+            'out.save_arrays("accuracy", **accuracy)': "self.kept = accuracy",
+            'out.arrays("accuracy")': "self.kept",
+            "needs = Needs()": 'needs, check = Needs(kind="sequence", history="full"), lambda *_: None',
+        },
+        "conf/analysis/gain.yaml": {"split: val      # train, val or test\n": ""},
+    }
+    for file, changes in mistakes.items():
+        text = (tmp_path / file).read_text()
+        for right, wrong in changes.items():
+            assert right in text, right
+            text = text.replace(right, wrong)
+        (tmp_path / file).write_text(text)
+    done = run("-m", "pytest", CONTRACTS, "--contracts-dir", "conf", "-p", "no:cacheprovider", cwd=tmp_path)
+    expected = {
+        "test_the_ground_truth_agrees_with_the_targets[odd_ones]",
+        "test_no_held_out_example_is_trained_on[odd_ones]",
+        "test_the_spec_is_consistent[odd_ones]",
+        "test_what_a_parameter_does_not_accept_is_refused[task-odd_ones-held_out]",
+        "test_every_parameter_is_in_the_yaml_with_a_valid_value[analysis-gain-split]",
+        "test_the_same_run_gives_the_same_finding[gain]",
+        "test_scalars_are_finite_numbers_with_plain_names[gain]",
+        "test_claims_are_well_formed[gain]",
+        "test_figures_are_drawn_from_the_artifacts_alone[gain]",
+        "test_only_a_task_that_has_what_is_needed_is_accepted[gain-digits]",
+    }
+    assert done.returncode == 1 and expected <= failures(done.stdout), done.stdout
+
+
+def test_the_new_task_trains_and_the_new_analysis_answers(lab):
+    """The suggested command trains; the analysis is in the result, and as a callback in every epoch's metrics."""
+    command = suggested(lab.task, "train")
+    assert command[:4] == ["-m", "mechlab.train", "--config-dir", "conf"] and "allow_targets=[mylab]" in command
+    done = run(*command, "analysis=[gain]", "+callbacks=gain", cwd=lab.folder)
+    assert done.returncode == 0, done.stderr
+    folder = lab.folder / done.stdout.splitlines()[-1].removeprefix("run: ")
+    finding = json.loads((folder / "result.json").read_text())["findings"]["gain"]
+    assert set(finding["scalars"]) == {"trained", "untrained", "chance"} and set(finding["claims"]) == {"learned"}
+    with open(folder / "metrics.csv") as file:
+        rows = [row for row in csv.DictReader(file) if row["gain/trained"]]
+    assert [int(row["step"]) for row in rows] == [20, 40, 60]
+    assert float(rows[-1]["gain/trained"]) == pytest.approx(finding["scalars"]["trained"])
+
+
+def test_without_options_the_files_join_the_checkout(tmp_path):
+    """The yaml composes, and the class that it names is found."""
+    checkout = tmp_path / "copy"
+    for name in ("mechlab", "conf", "scripts"):
+        shutil.copytree(CHECKOUT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    said = script("new_task.py", "odd_ones", cwd=tmp_path, checkout=checkout).stdout
+    said += script("new_analysis.py", "gain", cwd=tmp_path, checkout=checkout).stdout
+    for path in [*(f"mechlab/{path}.py" for path in WRITTEN["code"]), *WRITTEN["yaml"]]:
+        assert (checkout / path).is_file() and f"wrote copy/{path}\n" in said
+    assert suggested(said, "train")[:3] == ["-m", "mechlab.train", "task=odd_ones"]
+    command = ["-m", "mechlab.train", "task=odd_ones", "analysis=[gain]", "--cfg", "job"]
+    done = run(*command, cwd=tmp_path, checkout=checkout)
+    targets = re.findall(r"_target_: (mechlab\.(?:tasks|analyses)\.\S+)", done.stdout)
+    assert sorted(targets) == ["mechlab.analyses.gain.Gain", "mechlab.tasks.odd_ones.OddOnes"], done.stderr
+    code = "import mechlab.tasks.odd_ones, mechlab.analyses.gain as g; print(mechlab.tasks.odd_ones.OddOnes, g.Gain)"
+    assert run("-c", code, cwd=tmp_path, checkout=checkout).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["Gain", "1st", "two words", "a-b", "for", "_x", "x__y", "../x", ""])
+def test_a_name_that_python_or_hydra_would_stumble_over_is_refused(name, tmp_path):
+    done = script("new_task.py", name, "--package", "mylab", "--conf", "conf", cwd=tmp_path)
+    assert done.returncode == 2 and repr(name) in done.stderr and "snake case" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_exists_is_not_overwritten(lab):
+    """Nothing is written, not even the one of the two files that is not there."""
+    path = lab.folder / "mylab" / "tasks" / "odd_ones.py"
+    before = path.read_bytes()
+    done = script("new_task.py", "odd_ones", "--package", "mylab", "--conf", "other", cwd=lab.folder)
+    assert done.returncode == 1 and str(path) in done.stderr and "overwritten" in done.stderr
+    assert path.read_bytes() == before and not (lab.folder / "other").exists()
+
+
+@pytest.mark.parametrize("options", ["--package mylab", "--conf conf", "--package my-lab --conf conf"])
+def test_a_package_needs_a_name_that_imports_and_a_configuration_of_its_own(options, tmp_path):
+    done = script("new_analysis.py", "gain", *options.split(), cwd=tmp_path)
+    assert done.returncode == 2 and "--package" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,162 @@
+"""What the contract tests apply to: every yaml of the configuration, found by looking."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mechlab.config.build import ALLOWED, Prepared, prepare
+from mechlab.config.launch import config_dir, register, resolve
+from mechlab.core.analysis import Analysis
+from mechlab.core.constraints import hints_of
+from mechlab.core.errors import ConfigError
+from mechlab.core.run import Run
+from mechlab.core.task import Task
+from mechlab.setup import Setup
+
+SMALL = {"words": 1000, "val_words": 300, "test_words": 300, "hidden": 16, "n_init": 2}  # parameters that cost time
+CONTEXT = {"task": 0, "model": 1, "analysis": 0}  # leading parameters that the framework fills in
+
+
+class Registry:
+    """The members of mechlab's configuration, and of further folders.
+
+    Args:
+        extra: further configuration folders. When there are some, only their members are under test; mechlab's own
+            serve them as tasks and models. The packages that their `_target_`s name are trusted.
+    """
+
+    def __init__(self, extra: list[Path]):
+        self.extra = extra
+        self.folders = [config_dir(), *extra]
+        texts = [path.read_text(encoding="utf-8") for folder in extra for path in folder.rglob("*.yaml")]
+        packages = {name for text in texts for name in re.findall(r"_target_:\s*['\"]?(\w+)", text)}
+        self.allow = sorted(packages - {prefix.split(".")[0] for prefix in ALLOWED})
+        register(self.folders)
+
+    def yamls(self) -> list[tuple[str, str]]:
+        """Return (group, name) of everything under test, the callback that each analysis gives rise to among it."""
+        found = [
+            (path.parent.relative_to(folder).as_posix(), path.stem)
+            for folder in self.extra or self.folders
+            for path in sorted(folder.rglob("*.yaml"))
+            if path.parent != folder
+        ]
+        return found + [("callbacks", name) for group, name in found if group == "analysis"]
+
+    def names(self, group: str) -> list[str]:
+        """Return the members of a group that are under test."""
+        return [name for found, name in self.yamls() if found == group]
+
+    def partners(self, group: str) -> list[str]:
+        """Return all members of a group, mechlab's own first."""
+        return [path.stem for folder in self.folders for path in sorted(folder.glob(f"{group}/*.yaml"))]
+
+    def compose(self, *overrides: str) -> DictConfig:
+        """Compose the configuration of `mechlab.train` as the command line would."""
+        GlobalHydra.instance().clear()
+        folders = ",".join(f"'file://{folder}'" for folder in self.extra)
+        extra = [f"hydra.searchpath=[{folders}]", f"allow_targets=[{','.join(self.allow)}]"]
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            cfg = hydra.compose("train", [*overrides, *extra], return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
+
+    def setup(self, *overrides: str) -> Setup:
+        """Check and build what `mechlab.train` would train."""
+        cfg = self.compose(*overrides)
+        return Setup(resolve(cfg), cfg)
+
+    @functools.cache  # noqa: B019 (one registry for each session)
+    def node(self, group: str, name: str) -> dict[str, Any]:
+        """Return the configuration of a task, model or analysis, small where it can be."""
+        choice = f"{group}=[{name}]" if group == "analysis" else f"{group}={name}"
+        node = self.compose(choice)[group]
+        values = OmegaConf.to_container(node[name] if group == "analysis" else node, resolve=True)
+        return {key: SMALL.get(key, value) for key, value in values.items()}
+
+    def key(self, group: str, name: str) -> str:
+        """Return the config key under which a member's parameters are."""
+        return f"analysis.{name}" if group == "analysis" else group
+
+    def prepared(self, group: str, name: str, **values: Any) -> Prepared:
+        """Return a member's class with checked arguments, `values` in place of those of its yaml."""
+        return prepare(self.node(group, name) | values, self.key(group, name), self.allow, CONTEXT[group])
+
+    def small(self, group: str, name: str) -> list[str]:
+        """Return the overrides that make a member small."""
+        key = self.key(group, name)
+        return [f"{key}.{word}={SMALL[word]}" for word in self.node(group, name) if word in SMALL]
+
+    def parameters(self, group: str, name: str) -> dict[str, Any]:
+        """Return the hint of each parameter that the configuration may set."""
+        target = self.prepared(group, name).target
+        return dict(list(hints_of(target.__init__).items())[CONTEXT[group] :])
+
+    def task(self, name: str) -> Task:
+        """Build a task anew."""
+        return self.prepared("task", name)()
+
+    @functools.cache  # noqa: B019
+    def shared_task(self, name: str) -> Task:
+        """Build a task, or return the one that was built before."""
+        return self.task(name)
+
+    def analysis(self, name: str) -> Analysis:
+        """Build an analysis anew."""
+        return self.prepared("analysis", name)()
+
+    def model_for(self, task: str) -> str:
+        """Return the first model that reads what the task gives."""
+        kind = self.shared_task(task).spec.kind
+        return next(name for name in self.partners("model") if self.prepared("model", name).target.kind == kind)
+
+    def tasks_for(self, model: str) -> list[str]:
+        """Return the tasks that the model can read."""
+        kind = self.prepared("model", model).target.kind
+        return [name for name in self.partners("task") if self.shared_task(name).spec.kind == kind]
+
+    def task_of(self, analysis: str) -> str:
+        """Return the first task for which the question makes sense."""
+        question = self.analysis(analysis)
+        for name in self.partners("task"):
+            try:
+                question.check(analysis, name, self.shared_task(name))
+            except ConfigError:
+                continue
+            return name
+        raise LookupError(f"there is no task of which {analysis} can be asked")
+
+    def choices(self, group: str, name: str) -> list[str]:
+        """Return the overrides that choose a member, with a task and model that go with it, all of them small."""
+        task = {
+            "task": lambda: name,
+            "model": lambda: self.tasks_for(name)[0],
+            "analysis": lambda: self.task_of(name),
+            "callbacks": lambda: self.task_of(name) if name in self.partners("analysis") else None,
+        }.get(group, lambda: None)()
+        chosen = {"analysis": f"analysis=[{name}]", "callbacks": f"+callbacks={name}"}.get(group, f"{group}={name}")
+        if task is None:
+            return [chosen]
+        model = name if group == "model" else self.model_for(task)
+        small = [*self.small("task", task), *self.small("model", model)]
+        return list(dict.fromkeys([f"task={task}", f"model={model}", chosen, *small]))
+
+    def trained(self, root: Path, analysis: str) -> Run:
+        """Train the task of an analysis for a moment, as the command line would, and return the run."""
+        from mechlab.config.recipe import load_run
+        from mechlab.train import train
+
+        sizes = ["trainer=smoke", *self.small("analysis", analysis), f"paths.root={root}"]
+        setup = self.setup(*self.choices("analysis", analysis), *sizes)
+        train(setup)
+        return load_run(setup.folder, allow_targets=self.allow)

@@ -1,0 +1,184 @@
+"""Damaged files and a full disk lose nothing that was whole before: a run goes on, or says what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from faults import STEP, Fault
+from records import Uninterrupted, arguments, finishes_like, killed, record, run_folder, status
+from warm_process import command
+
+from mechlab.core.errors import RunError
+from mechlab.core.history import History
+
+TASK = "repeat_copy"
+
+
+def truncate(path: Path) -> None:
+    """Cut a file in half."""
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(path: Path) -> None:
+    """Flip one byte of a checkpoint's largest tensor."""
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        data = archive.read(largest)
+    content = bytearray(path.read_bytes())
+    content[content.index(data) + len(data) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def empty(path: Path) -> None:
+    """Leave nothing of a file but its name."""
+    os.truncate(path, 0)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, empty])
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
+    damage: Callable[[Path], None], tmp_path: Path, uninterrupted: Uninterrupted
+) -> None:
+    killed(TASK, Fault(STEP, nth=45), tmp_path)
+    damage(run_folder(tmp_path) / "checkpoints" / "last.ckpt")
+    out = finishes_like(uninterrupted(TASK), TASK, tmp_path)
+    assert "warning: last.ckpt is damaged, now called damaged.ckpt; going on from previous.ckpt at step 32" in out
+
+
+def test_after_a_fall_back_a_damaged_checkpoint_never_replaces_the_good_one(
+    tmp_path: Path, uninterrupted: Uninterrupted
+) -> None:
+    killed(TASK, Fault(STEP, nth=45), tmp_path)
+    truncate(run_folder(tmp_path) / "checkpoints" / "last.ckpt")
+    killed(TASK, Fault("pytorch_lightning.Trainer.save_checkpoint", nth=3), tmp_path)  # best, last, and then last again
+    finishes_like(uninterrupted(TASK), TASK, tmp_path)
+
+
+def test_when_both_checkpoints_are_damaged_nothing_is_lost_and_the_message_says_what_to_do(tmp_path: Path) -> None:
+    killed(TASK, Fault(STEP, nth=45), tmp_path)
+    run = run_folder(tmp_path)
+    for name in ("last.ckpt", "previous.ckpt"):
+        truncate(run / "checkpoints" / name)
+    kept = ("checkpoints/*", "history/*", "metrics.csv", "tb/*")
+    before = {path: path.read_bytes() for pattern in kept for path in run.glob(pattern)}
+    done = command("train", *arguments(TASK), folder=tmp_path)
+    assert done.exit == 1
+    assert "error: one of the checkpoints must be readable" in done.err
+    assert "last.ckpt: " in done.err and "previous.ckpt: " in done.err and "fix:" in done.err
+    assert "Traceback" not in done.err
+    assert {path: path.read_bytes() for pattern in kept for path in run.glob(pattern)} == before
+    assert status(tmp_path)["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("pytorch_lightning.Trainer.save_checkpoint", nth=4, does="full"),
+        Fault(STEP, nth=30, does="small"),
+        Fault("os.fsync", nth=60, does="full"),
+        Fault("mechlab.training.recorder.write_shard", nth=4, does="full"),
+        Fault("mechlab.training.metrics_csv.MetricsCSV.save", nth=6, does="full"),
+        Fault("mechlab.training.fit.save_tensors", does="full"),
+    ],
+    ids=str,
+)
+def test_a_full_disk_leaves_the_last_good_state(fault: Fault, tmp_path: Path, uninterrupted: Uninterrupted) -> None:
+    done = command("train", *arguments(TASK), folder=tmp_path, before=fault)
+    assert done.exit == 1, done.text
+    assert "error: the run directory must be writable" in done.err
+    assert "make room on the disk" in done.err
+    assert "Traceback" not in done.err
+    assert status(tmp_path)["status"] == "failed"
+    assert "OSError" in status(tmp_path)["traceback"]
+    assert torch.load(run_folder(tmp_path) / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] > 0
+    finishes_like(uninterrupted(TASK), TASK, tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose runs/ is a file system of its own with little room; only root can have one."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(runs)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small file system needs the right to mount")
+    yield tmp_path
+    subprocess.run(["umount", str(runs)], check=True)
+
+
+def test_a_disk_that_is_really_full_leaves_the_last_good_state(small_disk: Path, uninterrupted: Uninterrupted) -> None:
+    done = command("train", *arguments(TASK), folder=small_disk)
+    assert done.exit == 1, done.text
+    assert "No space left on device" in done.err
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk / "runs")], check=True)
+    finishes_like(uninterrupted(TASK), TASK, small_disk)
+
+
+@pytest.mark.parametrize("name", ["status.json", "result.json", "analyses/spectrum/finding.json"])
+@pytest.mark.parametrize("damage", [truncate, empty])
+def test_a_damaged_json_of_a_finished_run_is_made_again(
+    name: str, damage: Callable[[Path], None], tmp_path: Path, uninterrupted: Uninterrupted
+) -> None:
+    task = "repeat_copy and spectrum" if "finding" in name else TASK
+    assert command("train", *arguments(task), folder=tmp_path).exit == 0
+    damage(run_folder(tmp_path) / name)
+    out = finishes_like(uninterrupted(task), task, tmp_path)
+    assert "resuming" not in out
+
+
+def test_records_that_end_in_the_middle_of_something_are_cut(tmp_path: Path, uninterrupted: Uninterrupted) -> None:
+    killed(TASK, Fault(STEP, nth=45), tmp_path)
+    run = run_folder(tmp_path)
+    with open(run / "metrics.csv", "a") as file:
+        file.write("4")
+    [events] = (run / "tb").iterdir()
+    with open(events, "ab") as file:
+        file.write(events.read_bytes()[:20])
+    (run / "history" / "00000045-00000047.safetensors").write_bytes(b"not a shard")
+    finishes_like(uninterrupted(TASK), TASK, tmp_path)
+
+
+def test_a_damaged_table_of_metrics_is_refused_by_name(tmp_path: Path) -> None:
+    killed(TASK, Fault(STEP, nth=45), tmp_path)
+    (run_folder(tmp_path) / "metrics.csv").write_text("no,such\ntable,here\n")
+    done = command("train", *arguments(TASK), folder=tmp_path)
+    assert done.exit == 1
+    assert "metrics.csv must be a table with a column `step`" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_damaged_shard_of_the_history_is_refused_by_name_when_read(tmp_path: Path) -> None:
+    killed(TASK, Fault(STEP, nth=45), tmp_path)
+    shard = min((run_folder(tmp_path) / "history").glob("*.safetensors"))
+    truncate(shard)
+    assert command("train", *arguments(TASK), folder=tmp_path).exit == 0
+    with pytest.raises(RunError, match=rf"whole safetensors file[\s\S]*{shard.name}"):
+        History(shard.parent).params(0)
+
+
+def test_damaged_weights_of_a_finished_run_are_refused_by_name(tmp_path: Path) -> None:
+    assert command("train", *arguments(TASK), folder=tmp_path).exit == 0
+    run = run_folder(tmp_path)
+    truncate(run / "checkpoints" / "weights.safetensors")
+    done = command("analyze", f"run={run}", "analysis=spectrum", folder=tmp_path)
+    assert done.exit == 1
+    assert "whole safetensors file" in done.err and "weights.safetensors" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_the_record_of_a_finished_run_stays_as_it_is_when_the_command_is_repeated(
+    tmp_path: Path, uninterrupted: Uninterrupted
+) -> None:
+    assert command("train", *arguments(TASK), folder=tmp_path).exit == 0
+    run = run_folder(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
+    done = command("train", *arguments(TASK), folder=tmp_path)
+    assert "the run is done already, so it is not trained again" in done.out
+    after = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert after == before
+    assert record(tmp_path) == uninterrupted(TASK)

@@ -1,0 +1,139 @@
+"""Who may import whom, read from the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import mechlab
+
+PACKAGE = Path(mechlab.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+MATHEMATICS = {"automata", "clustering", "groups", "kernels", "binding", "distill"}
+MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
+    "core": set(),
+    "config": {"core"},
+    "training": {"core"},
+    "tasks": {"core", "automata", "groups", "binding"},
+    "models": {"core"},
+    "analyses": {"core", "plotting", *MATHEMATICS},
+    "plotting": {"core"},
+    "adopters": {"core"},
+    **dict.fromkeys(MATHEMATICS, MATHEMATICS),
+}
+LIBRARIES = {"numpy", "scipy", "torch", "sklearn", "aalpy", "pysat"}  # of the mathematics
+ENTRY = "entry points"
+HEAVY = ("torch", "pytorch_lightning", "sklearn", "scipy", "pandas", "matplotlib", "tensorboard")
+
+
+@dataclass(frozen=True)
+class Import:
+    """A module that a file imports: at its top level, or lazily inside a function."""
+
+    module: str
+    line: int
+    lazy: bool
+
+    @property
+    def library(self) -> str:
+        return self.module.split(".")[0]
+
+    @property
+    def folder(self) -> str | None:
+        """The folder of ours that is imported, or None."""
+        words = self.module.split(".")
+        if words[0] != "mechlab" or len(words) == 1:
+            return None
+        return words[1] if (PACKAGE / words[1]).is_dir() else ENTRY
+
+
+def folder_of(path: Path) -> str:
+    words = path.relative_to(PACKAGE).parts
+    return words[0] if len(words) > 1 else ENTRY
+
+
+def imports_of(tree: ast.AST, lazy: bool = False) -> Iterator[Import]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno, lazy) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = submodules if node.module == "mechlab" else [node.module]
+            yield from (Import(name, node.lineno, lazy) for name in names)
+        else:
+            only_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            yield from imports_of(node, lazy or only_for_types or isinstance(node, ast.FunctionDef | ast.Lambda))
+
+
+@pytest.fixture(params=SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def imports(path: Path) -> list[Import]:
+    return list(imports_of(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def test_every_folder_has_its_place():
+    """A new folder must say here whom it may import."""
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert "core" in folders and folders <= set(MAY_IMPORT)
+
+
+def test_a_file_imports_only_what_its_layer_may(path, imports):
+    folder = folder_of(path)
+    if folder == ENTRY:
+        return
+    allowed = MAY_IMPORT[folder] | {folder}
+    wrong = [(found.line, found.module) for found in imports if found.folder and found.folder not in allowed]
+    assert not wrong
+
+
+def test_analyses_import_figures_only_when_they_draw(path, imports):
+    if folder_of(path) == "analyses":
+        assert not [found.module for found in imports if found.folder == "plotting" and not found.lazy]
+
+
+def test_mathematics_uses_numerical_libraries_only(path, imports):
+    if folder_of(path) in MATHEMATICS:
+        known = LIBRARIES | {"mechlab", *sys.stdlib_module_names}
+        assert not [(found.line, found.module) for found in imports if found.library not in known]
+
+
+def test_only_training_and_entry_points_import_lightning(path, imports):
+    if folder_of(path) not in ("training", ENTRY):
+        assert not [found.line for found in imports if found.library in ("pytorch_lightning", "lightning")]
+
+
+def test_only_configuration_and_entry_points_import_hydra(path, imports):
+    if folder_of(path) not in ("config", ENTRY):
+        assert not [found.line for found in imports if found.library in ("hydra", "omegaconf")]
+
+
+def test_nothing_is_pickled(path, imports):
+    """No pickle, no arrays of objects, and every checkpoint is read as plain weights."""
+    text = path.read_text(encoding="utf-8")
+    assert not {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"} & {found.library for found in imports}
+    assert "pickle." not in text
+    for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
+        options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        assert options.get("allow_pickle", "False") == "False", call.lineno
+        if ast.unparse(call.func) == "torch.load":
+            assert options.get("weights_only") == "True", call.lineno
+
+
+@pytest.mark.parametrize("module", ["mechlab", "mechlab.config.launch", "mechlab.train"])
+def test_help_and_completion_wait_for_nothing_heavy(module):
+    """Importing a program, as `--help` and tab completion do, imports neither torch nor anything else that is slow."""
+    code = f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
