@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ class Setup:
         self.config = config = typed(TrainConfig, values)
         torch.set_num_threads(config.trainer.threads)
         _check_device(config.trainer.accelerator)
+        _check_time(config.trainer.max_time)
         self.recipe = make_recipe(config)
         model = self.recipe.model()
         self._task_name = config.name.rpartition("-")[0]
@@ -195,6 +197,12 @@ def prepare_analyses(
         analysis.check(name, task_name, task)
         analyses[name] = (prepared, analysis)
     return analyses
+
+
+def _check_time(max_time: str | None) -> None:
+    if max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", max_time):
+        must, fix = "trainer.max_time must be DD:HH:MM:SS", "trainer.max_time=00:01:30:00 for 90 minutes"
+        raise ConfigError(must, got=repr(max_time), key="trainer.max_time", fix=fix)
 
 
 def _check_device(accelerator: str) -> None:

@@ -54,11 +54,9 @@ def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
         _fail(error, show_tracebacks)
     except (HydraException, OmegaConfBaseException) as error:
         _fail(_readable(error, config_name), show_tracebacks)
-    except OSError as error:
-        fix = "choose another folder with paths.root=DIR"
-        message = MechlabError("the folder for runs must be writable", got=str(error), key="paths.root", fix=fix)
-        _fail(message, show_tracebacks or not _before_job(error))
     except Exception as error:
+        if (message := _readable_before(job, error)) is not None:
+            _fail(message, show_tracebacks)
         if not getattr(error, "reported", False):
             traceback.print_exc()
         sys.exit(1)
@@ -92,20 +90,34 @@ def _fail(error: Exception, show_traceback: bool) -> None:
     sys.exit(1)
 
 
-def _before_job(error: BaseException) -> bool:
-    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    return not any(f"mechlab{os.sep}train" in name for name in frames)
+def _readable_before(job: Callable[[DictConfig], Any], error: Exception) -> ConfigError | None:
+    """Turn an error that Hydra met on the way to the job into one for the user; None for all others."""
+    if any(frame.f_code is job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return None
+    if isinstance(error, OSError):
+        fix = "choose another folder with paths.root=DIR"
+        return ConfigError("the folder for runs must be writable", got=str(error), key="paths.root", fix=fix)
+    if "Config group override must be a string" in str(error):
+        given = [argument for argument in sys.argv[1:] if argument.lstrip("+").partition("=")[0] in _groups()]
+        key = ", ".join(argument.lstrip("+").partition("=")[0] for argument in given)
+        must, fix = "a config group takes the name of a choice", "--help lists them; a key is set as GROUP.KEY=VALUE"
+        return ConfigError(must, got=" ".join(given), key=key, fix=fix)
+    return None
 
 
 def _readable(error: Exception, config_name: str) -> ConfigError:
     """Turn an error of Hydra or OmegaConf into one that names the key and suggests a mend."""
     text = str(error)
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+    if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         group, choice = match.groups()
-        options = re.findall(r"^\t(.+)$", text, re.MULTILINE)
+        folders = [config_dir(), *_user_folders(sys.argv)]
+        options = [path.stem for folder in folders for path in folder.glob(f"{group}/*.yaml")]
         return ConfigError(f"{group} has no choice {choice!r}", key=group, fix=did_you_mean(choice, options))
     if match := re.search(r"Could not override '([^'@]+)", text):
         key = match[1]
+        if key in _groups():
+            must, fix = f"{key} has nothing to override: no {key} is chosen so far", f"add one with +{key}=NAME"
+            return ConfigError(must, key=key, fix=fix)
         fix = did_you_mean(key, _known_keys(config_name))
         if re.search(r"type|could not be converted", text, re.IGNORECASE) and "not in struct" not in text:
             return ConfigError(f"{key} cannot take this value", got=text.splitlines()[-1], key=key)
@@ -115,13 +127,17 @@ def _readable(error: Exception, config_name: str) -> ConfigError:
     return ConfigError("the configuration must compose", got=text, fix="see --help for groups and --cfg job for keys")
 
 
+def _groups() -> list[str]:
+    """List mechlab's config groups."""
+    return ["callbacks", *(path.name for path in config_dir().iterdir() if path.is_dir() and path.name != "hydra")]
+
+
 def _known_keys(config_name: str) -> list[str]:
     """List the keys of the default configuration and the group names."""
-    groups = [path.name for path in config_dir().iterdir() if path.is_dir() and path.name != "hydra"]
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = hydra.compose(config_name)
-    return sorted({*groups, *_paths(OmegaConf.to_container(cfg))})
+    return sorted({*_groups(), *_paths(OmegaConf.to_container(cfg))})
 
 
 def _paths(value: dict[str, Any], prefix: str = "") -> list[str]:

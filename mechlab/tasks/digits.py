@@ -7,7 +7,7 @@ from typing import Annotated
 
 import torch
 
-from mechlab.core.constraints import Interval, at_least, between
+from mechlab.core.constraints import at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec
@@ -33,7 +33,7 @@ class Digits(FiniteTask):
     def __init__(
         self,
         classes: tuple[Annotated[int, between(0, 9)], ...] | None = None,
-        held_out: Annotated[float, Interval(0, 0.5, open_low=True, open_high=True)] = 0.15,
+        held_out: Annotated[float, between(0.02, 0.45)] = 0.15,
         seed: Annotated[int, at_least(0)] = 0,
     ):
         self.classes, self.held_out, self.seed = classes, held_out, seed

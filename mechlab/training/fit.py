@@ -167,8 +167,8 @@ def _quieten() -> None:
 
 
 class _Signals(Callback):
-    """Replaces Lightning's own signal handlers, which are installed after on_fit_start: with them a SIGTERM would end the
-    process with status 0. Lightning puts back the handlers from before when the fit ends."""
+    """Replaces Lightning's own signal handlers, which are installed after on_fit_start: with them a SIGTERM would end
+    the process with status 0. Lightning puts back the handlers from before when the fit ends."""
 
     def __init__(self, watch: SignalWatch):
         self.watch = watch

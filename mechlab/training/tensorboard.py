@@ -38,6 +38,7 @@ class RunTensorBoard(TensorBoardLogger):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         tag = f"{analysis}/figures/{name}"
+        tag = f"{analysis}/figures/{name}"  # apart from scalars, since a tag belongs to one of TensorBoard's pages only
         if not self._written(tag, step):
             FigureCanvasAgg(figure)  # add_figure draws on the canvas that the figure has
             self.experiment.add_figure(tag, figure, step, close=False)

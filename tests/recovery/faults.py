@@ -23,8 +23,8 @@ class Fault:
     Args:
         target: dotted name of the function or method.
         nth: at which call it happens, counted from 1.
-        does: kill (SIGKILL), term, usr1 or int (the signals), int twice, full (OSError as from a full disk), small (from then on
-            no file may grow beyond 8 KiB), wait (until there is a file `go` in the working directory).
+        does: kill (SIGKILL), term, usr1 or int (the signals), int twice, full (OSError as from a full disk), small
+            (from then on no file may grow beyond 8 KiB), wait (until there is a file `go` in the working directory).
         when: before or after the call itself.
         about: count only calls with this text in one of their arguments.
     """

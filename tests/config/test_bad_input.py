@@ -1,0 +1,215 @@
+"""Wrong input ends a command before any compute, with one message that names the key and how to mend it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import site
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from warm_process import Done, command
+
+USERS = Path(__file__).parent / "users"
+SMALL = ("task.d=2", "task.s=2", "model.hidden=8", "trainer.max_steps=3", "trainer.eval_examples=20")
+OWN_ANALYSIS = ("+analysis.count._target_=user_parts.CountSteps", "allow_targets=[user_parts]")
+
+# kind of mistake -> (arguments, config key in the message, what the message also says)
+TRAIN: dict[str, list[tuple[str, str, str]]] = {
+    "misspelt group": [
+        ("tsk=tomita", "tsk", "did you mean 'task'?"),
+        ("+modle=gru", "modle", "did you mean 'model'?"),
+        ("callbacks=ambiguity", "callbacks", "add one with +callbacks=NAME"),
+    ],
+    "misspelt choice": [
+        ("task=tomta", "task", "did you mean 'tomita'?"),
+        ("model=gruu", "model", "did you mean 'gru'?"),
+        ("analysis=[spectrm]", "analysis", "did you mean 'spectrum'?"),
+        ("trainer=5", "trainer", "--help lists them"),
+    ],
+    "misspelt key": [
+        ("trainer.max_step=5", "trainer.max_step", "did you mean 'trainer.max_steps'?"),
+        ("task.dd=3", "task.dd", "did you mean 'task.d'?"),
+        ("+trainer.steps=1", "trainer.steps", "did you mean 'max_steps'?"),
+        ("+optimizer.learning_rate=1", "optimizer.learning_rate", "choose one of: "),
+    ],
+    "misspelt value": [
+        ("model.activation=tahn", "model.activation", "one of tanh, relu"),
+        ("trainer.accelerator=cpuu", "trainer.accelerator", "one of cpu, gpu"),
+        ("schedule.kind=cosin", "schedule.kind", "one of constant, cosine, linear, triangular"),
+        ("objective=val/acc", "objective", "did you mean 'val/accuracy'?"),
+    ],
+    "wrong type": [
+        ("trainer.max_steps=many", "trainer.max_steps", "whole number"),
+        ("trainer.max_steps=1.5", "trainer.max_steps", "given: 1.5"),
+        ("task.d=[1]", "task.d", "whole number"),
+        ("optimizer.betas=0.9", "optimizer.betas", "a list of 2"),
+        ("model.bias=perhaps", "model.bias", "true or false"),
+        ("seed=abc", "seed", "whole number"),
+        ("trainer.max_time=soon", "trainer.max_time", "DD:HH:MM:SS"),
+    ],
+    "out of range": [
+        ("trainer.batch_size=0", "trainer.batch_size", "at least 1"),
+        ("task.s=0", "task.s", "at least 1"),
+        ("task=tomita model=gru task.index=8", "task.index", "at least 1 and at most 7"),
+        ("optimizer.lr=-1", "optimizer", "Invalid learning rate"),
+        ("trainer.gradient_clip=0", "trainer.gradient_clip", "above 0"),
+        ("seed=-1", "seed", "at least 0"),
+        ("history=full history.limit_gb=1e-5", "history.limit_gb", "history=sparse"),
+    ],
+    "missing value": [
+        ("model.hidden=???", "model.hidden", "model.hidden=VALUE"),
+        ("model.hidden=${nothing}", "model.hidden", "'nothing' not found"),
+        ("trainer.max_steps=null", "trainer.max_steps", "max_epochs"),
+        ("trainer.batch_size=null", "trainer.batch_size", "trainer.batch_size=64"),
+    ],
+    "missing or foreign path": [
+        ("init_from=nowhere", "init_from", "a finished run"),
+        ("init_from=file", "init_from", "a finished run"),
+        ("--config-dir nowhere", "--config-dir", "not found"),
+    ],
+    "unwritable folder": [
+        ("paths.root=file", "paths.root", "must be writable"),
+        ("paths.root=file/below", "paths.root", "must be writable"),
+        ("paths.root=occupied", "paths.root", "must be writable"),
+    ],
+    "does not fit together": [
+        ("task=tomita model=gru analysis=[spectrum,ambiguity]", "analysis.spectrum", "companion matrix"),
+        ("task=modular_addition model=mlp analysis=ambiguity", "analysis.ambiguity", "a sequence task"),
+        ("+callbacks=ambiguity", "analysis.ambiguity", "task=repeat_copy"),
+        ("model=mlp", "model", "model=rnn"),
+        ("init_from=small", "init_from", "must fit the model"),
+    ],
+    "target that is not allowed": [
+        ("task._target_=os.system", "task._target_", "allow_targets=[os]"),
+        ("+callbacks.x._target_=subprocess.run", "callbacks.x._target_", "must come from mechlab"),
+        ("optimizer._target_=mechlab.core.files.os.system", "optimizer._target_", "no module"),
+        ("optimizer._target_=torch.optim.lr_scheduler.partial", "optimizer._target_", "of an allowed package"),
+        ("task._target_=user_parts.OwnTask", "task._target_", "allow_targets=[user_parts]"),
+    ],
+}
+TRAIN_ROWS = [pytest.param(*row, id=f"{kind}: {row[0]}") for kind, rows in TRAIN.items() for row in rows]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two finished runs under made/ and a few things that are none."""
+    folder = tmp_path_factory.mktemp("runs")
+    own = ("+task._target_=user_parts.OwnTask", "allow_targets=[user_parts]", "history=none", "seed=1")
+    for line in (("history=none",), (own[0].lstrip("+"), *own[1:])):
+        done = run("train", *SMALL, "paths.root=made", *line, folder=folder)
+        assert done.exit == 0, done.text
+    plain, foreign = sorted(folder.glob("made/repeat_copy-rnn/*"), key=lambda path: path.name[-1])
+    plain.rename(folder / "small")
+    foreign.rename(folder / "foreign")
+    shutil.rmtree(folder / "made")
+    (folder / "file").write_text("not a folder")
+    (folder / "occupied").mkdir()
+    (folder / "occupied" / "repeat_copy-rnn").write_text("not a folder")
+    return folder
+
+
+def run(program: str, *arguments: str, folder: Path) -> Done:
+    """Run a command that can import the user's package."""
+    return command(program, *arguments, folder=folder, before=functools.partial(site.addsitedir, str(USERS)))
+
+
+def check_refused(done: Done, key: str, says: str) -> None:
+    """Assert that a command refused with one message for people."""
+    assert done.exit == 1, done.text
+    assert done.err.count("error: ") == 1, done.text
+    assert "Traceback" not in done.text
+    assert says in done.err, done.text
+    assert any(key in line for line in done.err.splitlines() if line.startswith(("  key:", "  fix:"))), done.text
+    assert "training" not in done.out
+
+
+@pytest.mark.parametrize(("line", "key", "says"), TRAIN_ROWS)
+def test_train_refuses_before_it_writes_anything(line: str, key: str, says: str, runs: Path) -> None:
+    small = () if "task=" in line else SMALL[:3]
+    small = tuple(word for word in (*small, *SMALL[3:]) if word.partition("=")[0] not in line and "mlp" not in line)
+    if line == "init_from=small":
+        small = ("task.d=2", "task.s=2", "model.hidden=16")
+    done = run("train", *small, *line.split(), folder=runs)
+    check_refused(done, key, says)
+    assert list(runs.glob("runs/*")) == []
+
+
+def damaged(runs: Path, tmp_path: Path, name: str) -> Path:
+    """Return a copy of the small run with one of its files cut in half."""
+    copy = tmp_path / "repeat_copy-rnn" / "copy"
+    shutil.copytree(runs / "small", copy)
+    os.truncate(copy / name, (copy / name).stat().st_size // 2)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "says"),
+    [
+        ("history/history.json", "", "valid JSON"),
+        ("result.json", "", "valid JSON"),
+        ("checkpoints/weights.safetensors", "", "whole safetensors file"),
+        ("checkpoints/best.ckpt", "at=best", "whole checkpoint"),
+        ("provenance/config.yaml", "", "configuration"),
+    ],
+)
+def test_analyze_refuses_damaged_files_by_name(name: str, line: str, says: str, runs: Path, tmp_path: Path) -> None:
+    copy = damaged(runs, tmp_path, name)
+    if name == "history/history.json":
+        copy.joinpath(name).parent.mkdir(exist_ok=True)
+    done = run("analyze", f"run={copy}", "analysis=spectrum", *line.split(), folder=runs)
+    check_refused(done, Path(name).name, says)
+
+
+ANALYZE: dict[str, list[tuple[str, str, str]]] = {
+    "missing or foreign path": [
+        ("run=nowhere analysis=spectrum", "run", "nothing there"),
+        ("run=occupied analysis=spectrum", "run", "none of them a run directory"),
+        ("run=small analysis=spectrum at=2", "at", "recorded are: none"),
+        ("run=small analysis=spectrum at=all", "at", "history=sparse"),
+    ],
+    "missing value": [("analysis=spectrum", "run", "run=VALUE"), ("run=small", "analysis", "analysis=NAME")],
+    "misspelt": [
+        ("run=small analysis=spectrm", "analysis", "did you mean 'spectrum'?"),
+        ("run=small analysis=spectrum at=lst", "at", "must be last, best, all"),
+    ],
+    "analysis without what it needs": [
+        ("run=small analysis=ambiguity", "analysis.ambiguity", "an automaton"),
+        (f"run=small {' '.join(OWN_ANALYSIS)}", "history", "train again with history=full"),
+    ],
+    "target that is not allowed": [
+        ("run=foreign analysis=spectrum", "task._target_", "allow_targets=[user_parts]"),
+        (f"run=small {OWN_ANALYSIS[0]}", "analysis.count._target_", "allow_targets=[user_parts]"),
+    ],
+}
+ANALYZE_ROWS = [pytest.param(*row, id=f"{kind}: {row[0]}") for kind, rows in ANALYZE.items() for row in rows]
+
+
+@pytest.mark.parametrize(("line", "key", "says"), ANALYZE_ROWS)
+def test_analyze_refuses(line: str, key: str, says: str, runs: Path) -> None:
+    check_refused(run("analyze", *line.split(), folder=runs), key, says)
+
+
+def test_the_packages_that_a_record_allows_are_allowed_only_by_the_command(runs: Path) -> None:
+    done = run("analyze", "run=foreign", "analysis=spectrum", "allow_targets=[user_parts]", folder=runs)
+    assert done.exit == 0, done.text
+
+
+def test_one_failing_job_of_a_multirun_neither_stops_nor_hides_the_others(tmp_path: Path) -> None:
+    done = run("train", "-m", *SMALL[1:], "task.d=0,1,2", folder=tmp_path)
+    assert done.exit == 1
+    assert "error: task.d must be a whole number of at least 1" in done.err
+    assert len(list(tmp_path.glob("runs/repeat_copy-rnn/*/result.json"))) == 2
+    assert sum(line.startswith("run: ") for line in done.out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("line", ["task.dd=3", "task.d=0"])
+def test_a_command_in_a_process_of_its_own_refuses_alike(line: str, tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "mechlab.train", line], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    check_refused(Done(process.returncode, process.stdout, process.stderr), line.partition("=")[0], "fix:")
+    assert list(tmp_path.glob("runs/*")) == []
