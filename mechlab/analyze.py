@@ -81,12 +81,12 @@ def moments(run: Run, at: str | int | list[int]) -> list[str | int]:
 def answer(run: Run, name: str, prepared: Prepared, analysis: Analysis, at: list[str | int], seed: int | None) -> None:
     """Ask one analysis at each moment; several moments also give a table and a figure over training."""
     from mechlab import console
-    from mechlab.core.ask import ask
+    from mechlab.core.ask import MOMENTS, ask
 
     folder = run.folder / "analyses" / name
     findings: dict[str | int, Finding] = {}
     for i, moment in enumerate(at):
-        place = folder if moment == "last" else folder / "moments" / str(moment)
+        place = folder if moment == "last" else folder / MOMENTS / str(moment)
         findings[moment] = ask(name, analysis, run.at(moment), prepared.identity(), place, seed)
         if len(at) > 1:
             shown = "  ".join(f"{key} {console.number(value)}" for key, value in findings[moment].scalars.items())
@@ -94,7 +94,7 @@ def answer(run: Run, name: str, prepared: Prepared, analysis: Analysis, at: list
     if len(at) == 1:
         console.print_findings({name: findings[at[0]].as_dict()})
     else:
-        _over_training(folder, findings)
+        _over_training(folder / MOMENTS, findings)
     if "last" in findings:
         _update_result(run.folder, name, findings["last"].as_dict())
 

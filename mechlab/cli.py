@@ -11,6 +11,7 @@ from mechlab.core.errors import did_you_mean
 COMMANDS = {
     "train": "train a model on a task, record it, ask the attached analyses",
     "analyze": "ask analyses of recorded runs",
+    "sweep": "plan, submit, run and watch sweeps",
     "runs": "list, show, compare, verify and clean up runs",
 }
 

@@ -115,8 +115,9 @@ def diff_runs(arguments: argparse.Namespace) -> int:
     from mechlab.core.replay import first_parting
 
     first, second = Path(arguments.first), Path(arguments.second)
-    ours, theirs = dict(_flat(_config(first))), dict(_flat(_config(second)))
-    different = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+    ours, theirs = (dict(_flat(_config(folder))) for folder in (first, second))
+    keys = sorted({*ours, *theirs} - {"paths.root"})  # where a run lies is no difference
+    different = [key for key in keys if ours.get(key) != theirs.get(key)]
     print("configuration:" + ("" if different else " alike"))
     for key in different:
         print(f"  {key}: {ours.get(key, 'absent')} | {theirs.get(key, 'absent')}")
@@ -180,14 +181,16 @@ def collect_garbage(arguments: argparse.Namespace) -> int:
 
 def _garbage(folder: Path, failed: bool) -> Iterator[Path]:
     from mechlab.core.claim import read_status
+    from mechlab.core.files import TEMPORARY
 
     status = read_status(folder)["status"]
     if status == "failed" and failed:
         yield folder
         return
-    yield from (path for path in folder.rglob(".*.*") if path.is_file())
+    yield from (path for path in folder.rglob(f".*{TEMPORARY}") if path.is_file())
     if status == "done":
-        yield from (path for name in ("last", "previous") if (path := folder / "checkpoints" / f"{name}.ckpt").exists())
+        resumable = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous", "damaged"))
+        yield from (path for path in resumable if path.exists())
 
 
 def _result(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from mechlab.config.build import Prepared, prepare
 from mechlab.config.identity import run_id
-from mechlab.config.provenance import write_provenance
+from mechlab.config.provenance import Origin, code_state, write_provenance
 from mechlab.config.recipe import initial_digest, make_recipe
 from mechlab.config.schema import TrainConfig, typed
 from mechlab.core.analysis import Analysis
@@ -36,9 +36,12 @@ class Setup:
 
     Args:
         values: the configuration as plain data, interpolations resolved.
-        cfg: the same as Hydra composed it, for the run's identity.
+        cfg: the same as Hydra composed it, for the run's identity; None when `identity` is known.
+        identity: the run's identity.
+        origin: where the run comes from; this program's command line and code by default.
 
     Attributes:
+        run_id: the run's identity.
         folder: the run directory.
         announcement: a sentence on the size of the history to come, or None.
 
@@ -46,10 +49,16 @@ class Setup:
         ConfigError: something is wrong or does not fit together; nothing has been written.
     """
 
-    def __init__(self, values: dict[str, Any], cfg: DictConfig):
+    def __init__(
+        self,
+        values: dict[str, Any],
+        cfg: DictConfig | None = None,
+        identity: str | None = None,
+        origin: Origin | None = None,
+    ):
         import torch
 
-        self.values = values
+        self.values, self._origin = values, origin
         self.config = config = typed(TrainConfig, values)
         torch.set_num_threads(config.trainer.threads)
         _check_device(config.trainer.accelerator)
@@ -62,8 +71,8 @@ class Setup:
         self.loggers = self._loggers()
         self._check_objective(model)
         kind = self._history_kind()
-        identity = run_id(cfg, kind, initial_digest(config.init_from))
-        self.folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
+        self.run_id = identity or run_id(cfg, kind, initial_digest(config.init_from))
+        self.folder = Path(config.paths.root) / config.name / f"{self.run_id}-s{config.seed}"
         self.recorder = Recorder(self.folder / "history", kind, self.recipe, config.history.points)
         self.announcement = check_size(self.recorder, config.history.limit_gb)
 
@@ -77,8 +86,11 @@ class Setup:
 
     def write_provenance(self) -> None:
         """Record what the run is made of and where."""
-        overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-        write_provenance(self.folder, self.values, overrides)
+        origin = self._origin
+        if origin is None:
+            overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+            origin = Origin(overrides, *code_state(Path(__file__).parent))
+        write_provenance(self.folder, self.values, origin)
 
     def answer_missing(self) -> None:
         """Ask the analyses whose answers the run does not hold yet."""

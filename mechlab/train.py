@@ -93,7 +93,7 @@ def _fit(setup: Any, claim: Any) -> None:
     except Preempted as stop:
         claim.status("preempted", step=stop.step)
         print(f"{stop}\nrun: {setup.folder}", flush=True)
-        sys.exit(stop.exit_status)
+        raise SystemExit(stop.exit_status) from stop
     except BaseException as error:
         with contextlib.suppress(OSError):  # on a full disk the status cannot be told, which must not hide the reason
             claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())

@@ -47,13 +47,16 @@ def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
     """
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's exceptions come through to the handlers below
+    if "COMP_LINE" in os.environ:  # tab completion: Hydra knows programs of one word, and `python FILE`
+        line = os.environ["COMP_LINE"]
+        os.environ["COMP_LINE"] = re.sub(r"^\s*(?:\S*python[\d.]*\s+-m\s+\S+|mechlab\s+\w+)", "mechlab", line)
     register([config_dir(), *_user_folders(sys.argv)])
     try:
         hydra.main(config_path=str(config_dir()), config_name=config_name, version_base="1.3")(job)()
     except MechlabError as error:
         _fail(error, show_tracebacks)
     except (HydraException, OmegaConfBaseException) as error:
-        _fail(_readable(error, config_name), show_tracebacks)
+        _fail(readable(error, config_name), show_tracebacks)
     except Exception as error:
         if (message := _readable_before(job, error)) is not None:
             _fail(message, show_tracebacks)
@@ -105,7 +108,7 @@ def _readable_before(job: Callable[[DictConfig], Any], error: Exception) -> Conf
     return None
 
 
-def _readable(error: Exception, config_name: str) -> ConfigError:
+def readable(error: Exception, config_name: str) -> ConfigError:
     """Turn an error of Hydra or OmegaConf into one that names the key and suggests a mend."""
     text = str(error)
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
@@ -121,7 +124,8 @@ def _readable(error: Exception, config_name: str) -> ConfigError:
         fix = did_you_mean(key, _known_keys(config_name))
         if re.search(r"type|could not be converted", text, re.IGNORECASE) and "not in struct" not in text:
             return ConfigError(f"{key} cannot take this value", got=text.splitlines()[-1], key=key)
-        return ConfigError(f"{key} is not a key of the configuration", key=key, fix=f"{fix} (a new key is added with +{key}=VALUE)")
+        fix = f"{fix} (a new key is added with +{key}=VALUE)"
+        return ConfigError(f"{key} is not a key of the configuration", key=key, fix=fix)
     if "config-dir" in text or "Additional config directory" in text:
         return ConfigError("the folder given with --config-dir must exist", got=text, fix="--config-dir PATH")
     return ConfigError("the configuration must compose", got=text, fix="see --help for groups and --cfg job for keys")

@@ -8,37 +8,70 @@ import platform
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from mechlab.core.files import write_json, write_text
+from mechlab.core.files import read_json, write_json, write_text
 
 PACKAGES = ("mechlab", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "numpy", "scipy", "scikit-learn", "safetensors")
 
 
-def write_provenance(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
-    """Write config.yaml, overrides.json, environment.json and code.patch into `folder`/provenance."""
+@dataclass(frozen=True)
+class Origin:
+    """Where a run comes from.
+
+    Args:
+        overrides: the words that made it, as after `python -m mechlab.train`.
+        commit: git commit of the code, or None.
+        patch: its uncommitted changes.
+        sweep: id of the sweep that it belongs to, or None.
+    """
+
+    overrides: list[str]
+    commit: str | None
+    patch: str
+    sweep: str | None = None
+
+
+def write_provenance(folder: Path, config: dict[str, Any], origin: Origin) -> None:
+    """Write config.yaml, overrides.json, environment.json and code.patch into `folder`/provenance.
+
+    A run that goes on keeps what it began with; resumed.json then lists the environments of the later parts.
+    """
+    target = folder / "provenance"
+    later = target / "resumed.json"
+    if (target / "environment.json").exists():
+        write_json(later, [*(read_json(later) if later.exists() else []), _environment(origin)])
+        return
+    write_text(target / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+    write_json(target / "overrides.json", origin.overrides)
+    write_text(target / "code.patch", origin.patch)
+    write_json(target / "environment.json", _environment(origin))
+
+
+def package_versions() -> dict[str, str | None]:
+    """Return the versions of the packages that decide results."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _environment(origin: Origin) -> dict[str, Any]:
     import torch
 
-    target = folder / "provenance"
-    commit, patch = code_state(Path(__file__).parent)
-    write_text(target / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
-    write_json(target / "overrides.json", overrides)
-    write_text(target / "code.patch", patch)
-    environment = {
+    return {
         "command": " ".join([Path(sys.executable).name, *sys.argv]),
-        "commit": commit,
+        "commit": origin.commit,
+        "sweep": origin.sweep,
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": package_versions(),
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
-    write_json(target / "environment.json", environment)
 
 
 def code_state(folder: Path) -> tuple[str | None, str]:

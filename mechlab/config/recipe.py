@@ -17,6 +17,7 @@ from mechlab.core.recipe import Recipe
 from mechlab.core.run import Run
 from mechlab.core.task import FiniteTask, Task
 
+RESTORE = "restore the file, or delete the run directory and train again"
 DTYPES = {32: "float32", 64: "float64"}
 
 
@@ -118,8 +119,7 @@ def stored_config(folder: str | Path) -> dict[str, Any]:
     try:
         return OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:
-        fix = "restore the file, or delete the run directory and train again"
-        raise RunError("a run's configuration must be valid YAML", got=str(error), key=str(path), fix=fix) from None
+        raise RunError("a run's configuration must be valid YAML", got=str(error), key=str(path), fix=RESTORE) from None
 
 
 def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence[str] = ()) -> Run:
@@ -139,6 +139,11 @@ def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence
     @functools.lru_cache(maxsize=1)
     def recipe() -> Recipe:
         values = stored_config(folder) | {"init_from": None}  # the moments that can be asked for are all recorded
-        return make_recipe(typed(TrainConfig, values), allow_targets)
+        try:
+            config = typed(TrainConfig, values)
+        except ConfigError as error:
+            must, path = "a run's configuration must be whole", folder / "provenance" / "config.yaml"
+            raise RunError(must, got=error.must, key=str(path), fix=RESTORE) from None
+        return make_recipe(config, allow_targets)
 
     return Run(folder, recipe, at)

@@ -13,6 +13,8 @@ from mechlab.core.history import LEVELS
 from mechlab.core.run import Run
 from mechlab.core.seeding import Streams
 
+MOMENTS = "moments"  # answers about other moments of training lie in this folder, below the answer about its end
+
 
 def ask(name: str, analysis: Analysis, run: Run, identity: dict[str, Any], folder: Path, seed: int | None = None) -> Finding:
     """Run an analysis, save its artifacts and figures into `folder`, and its finding as finding.json there.
@@ -21,15 +23,17 @@ def ask(name: str, analysis: Analysis, run: Run, identity: dict[str, Any], folde
         name: the analysis's name; with the seed it determines the analysis's randomness.
         run: the run, at the moment asked about.
         identity: the analysis's target and parameters, kept beside the answer.
-        folder: where the answer goes; an earlier answer there is replaced.
+        folder: where the answer goes; an earlier answer there is replaced, those in its folder `moments` are kept.
         seed: root seed of the analysis's randomness; the run's by default.
 
     Raises:
         NotRecorded: the run did not record what the analysis needs.
     """
     check_recorded(name, analysis, run)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.name != MOMENTS:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     out = Artifacts(folder)
     finding = analysis.run(run, out, Streams(run.seed if seed is None else seed).numpy("analysis", name))
     for figure_name, figure in analysis.figures(out).items():

@@ -41,11 +41,9 @@ class Claim:
         except OSError as error:
             fix = "choose another folder with paths.root=DIR"
             raise RunError("the folder for runs must be writable", got=str(error), key="paths.root", fix=fix) from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(file):
             with file:
-                raise Held(f"run is held by {_holder(file)}") from None
+                raise Held(f"run is held by {_holder(file)}")
         file.seek(0)
         file.truncate()
         file.write(f"{socket.gethostname()}:{os.getpid()}")
@@ -60,6 +58,17 @@ class Claim:
     def status(self, status: Status, **details: Any) -> None:
         """Write status.json; details (step, traceback, ...) are added to the times, host and process."""
         write_status(self.folder, status, **details)
+
+
+def _lock(file: IO[str]) -> bool:
+    """Lock the file, unless a process keeps it locked for longer than `is_held` takes to look."""
+    for _ in range(5):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.02)
+    return False
 
 
 def _holder(file: IO[str]) -> str:
@@ -95,3 +104,15 @@ def read_status(folder: Path) -> dict[str, Any]:
     except MechlabError:
         found = None
     return found if isinstance(found, dict) and "status" in found else {"status": "pending"}
+
+
+def is_held(folder: Path) -> bool:
+    """Tell whether a process, on whatever machine, is working on the run directory at this moment."""
+    try:
+        with open(folder / ".lock", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -95,8 +95,9 @@ def describe(hint: Any) -> str:
 def check(value: Any, hint: Any) -> Any:
     """Return `value` as its hint wants it, or raise ConstraintError.
 
-    Whole floats become integers where an integer is wanted (1e3 is 1000), integers become floats where a float is
-    wanted, lists become tuples where a tuple is wanted. Hints that this function does not know accept anything.
+    Whole floats become integers where an integer is wanted (1e3 is 1000) and the choice that they equal, integers
+    become floats where a float is wanted, lists become tuples where a tuple is wanted. Hints that this function does
+    not know accept anything.
     """
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
@@ -106,9 +107,10 @@ def check(value: Any, hint: Any) -> Any:
                 raise ConstraintError(describe(hint), value)
         return value
     if origin is Literal:
-        if value not in args or isinstance(value, bool) != any(isinstance(arg, bool) for arg in args if arg == value):
-            raise ConstraintError(describe(hint), value)
-        return value
+        for arg in args:
+            if arg == value and isinstance(arg, bool) == isinstance(value, bool):
+                return arg
+        raise ConstraintError(describe(hint), value)
     if origin in (Union, types.UnionType):
         for arg in sorted(args, key=lambda arg: type(value) is not arg):  # an exact type first: 1 stays an int in int | float
             try:

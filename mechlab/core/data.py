@@ -66,7 +66,7 @@ class Source:
 
     @cached_property
     def _groups(self) -> Tensor | None:
-        return self.task.groups()
+        return None if self.plan.batch_size is None else self.task.groups()  # a batch of everything mixes them
 
     @functools.cache  # noqa: B019 (a source lives as long as its run)
     def _cropped(self, group: int | None) -> Batch:

@@ -74,11 +74,12 @@ class History:
     def restore(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Put model and optimizer into their recorded state before optimiser step `step`."""
         model.load_state_dict(self.params(step))
-        optimizer.state.clear()
-        parameters = dict(model.named_parameters())
+        numbers = {name: number for number, (name, _) in enumerate(model.named_parameters())}
+        state: dict[int, dict[str, Tensor]] = {}
         for name, value in self.optimizer(step).items():
             key, parameter = name.split("/", 1)
-            optimizer.state[parameters[parameter]][key] = value.clone()
+            state.setdefault(numbers[parameter], {})[key] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})  # moves each tensor to its device
 
     def _read(self, step: int, prefix: str) -> dict[str, Tensor]:
         if step not in self._places:

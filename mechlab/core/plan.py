@@ -14,14 +14,14 @@ class BatchPlan:
     """The order in which training examples are visited.
 
     Every epoch is a fresh permutation, cut into batches; the last batch of a group may be smaller. With a batch of
-    None (or of at least n) every step sees all examples in the order of their ids. Data that is drawn without end
-    (n None) is numbered in the order in which it is drawn.
+    None (or of at least n, without groups) every step sees all examples in the order of their ids. Data that is drawn
+    without end (n None) is numbered in the order in which it is drawn.
 
     Args:
         n: number of training examples; None for endless data.
         batch_size: examples per step; None for all of them.
         seed: root seed of the run.
-        groups: (n,) group of each example; a batch never mixes groups.
+        groups: (n,) group of each example; a batch of a given size never mixes groups.
         overfit: every step sees the batch of step 0.
     """
 

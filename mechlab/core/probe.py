@@ -60,7 +60,8 @@ def patch(model: nn.Module, inputs: Tensor, patches: Mapping[str, Patch]) -> Ten
     known = dict(model.named_modules())
     for place in modules:
         if place not in known or not place:
-            hint = did_you_mean(place, [*places(model), "state@0"])
+            names = ["state@0" if name == "state" else name for name in places(model)]
+            hint = did_you_mean(place, names)
             raise MechlabError("a patched place must exist in the model", got=place, fix=hint)
     handles = [known[place].register_forward_hook(_replacing(value)) for place, value in modules.items()]
     try:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mechlab.core.data import Source
+from mechlab.core.errors import ConfigError
 from mechlab.core.plan import BatchPlan
 from mechlab.core.schedule import Schedule
 from mechlab.core.seeding import Streams
@@ -61,7 +62,11 @@ class Recipe:
         with self.streams.globally("init"):
             model = self.make_model(self.task.spec).to(self.dtype)
         if self.initial is not None:
-            model.load_state_dict(self.initial)
+            try:
+                model.load_state_dict(self.initial)
+            except RuntimeError as error:
+                must, fix = "the weights of init_from must fit the model", "choose task and model as in that run"
+                raise ConfigError(must, got=str(error), key="init_from", fix=fix) from None
         return model
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from mechlab.core.errors import NotRecorded
 from mechlab.core.history import optimizer_tensors
@@ -31,8 +33,8 @@ class Verdict:
 
 
 def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "cpu") -> Verdict:
-    """Train `steps` optimiser steps again from a recorded step, and compare parameters and optimizer state with every
-    recorded step on the way.
+    """Train `steps` optimiser steps again from a recorded step, and compare parameters, optimizer state, batch and rates
+    with every recorded step on the way.
 
     Args:
         run: the run; its record needs history=sparse or full.
@@ -60,13 +62,29 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
         recipe.update(model, optimizer, source, step)
         if step + 1 in later:
             compared.append(step + 1)
-            expected = {**history.params(step + 1), **history.optimizer(step + 1)}
-            found = {**model.state_dict(), **optimizer_tensors(model, optimizer)}
+            expected = {
+                **history.params(step + 1),
+                **history.optimizer(step + 1),
+                "indices": history.batch_indices(step + 1),
+                "rates": torch.tensor(history.rates(step + 1), dtype=torch.float64),
+            }
+            found = {
+                **model.state_dict(),
+                **optimizer_tensors(model, optimizer),
+                "indices": source.plan.indices(step + 1),
+                "rates": torch.tensor(recipe.rates(optimizer, step + 1), dtype=torch.float64),
+            }
             for name, value in expected.items():
-                if not torch.equal(found[name].cpu(), value):
-                    difference = (found[name].cpu() - value).abs().max().item()
+                if (difference := _difference(found[name].cpu(), value)) is not None:
                     return Verdict(start, compared, step + 1, name, difference)
     return Verdict(start, compared)
+
+
+def _difference(found: Tensor, expected: Tensor) -> float | None:
+    """Return the largest absolute difference, infinite between shapes; None if the tensors are bit-equal."""
+    if torch.equal(found, expected):
+        return None
+    return (found - expected).abs().max().item() if found.shape == expected.shape else math.inf
 
 
 def first_parting(first: Run, second: Run) -> tuple[int | None, int]:

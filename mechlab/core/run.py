@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from mechlab.core import probe
@@ -17,7 +16,7 @@ from mechlab.core.files import read_json
 from mechlab.core.history import History
 from mechlab.core.recipe import Recipe
 from mechlab.core.task import Batch, Split, Task, TaskSpec
-from mechlab.core.tensors import load_tensors
+from mechlab.core.tensors import load_checkpoint, load_tensors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,9 +109,9 @@ class Run:
         """Return the model at this run's moment, on the CPU and in evaluation mode."""
         if self._live is not None:
             return self._live
-        model = self.recipe.model()
+        model, weights = self.recipe.model(), self._weights()
         try:
-            model.load_state_dict(self._weights())
+            model.load_state_dict(weights)
         except RuntimeError as error:
             fix = "train the run again: its weights do not belong to the recorded configuration"
             raise RunError("the weights must fit the model", got=str(error), key=str(self.folder), fix=fix) from None
@@ -145,5 +144,5 @@ class Run:
             fix = "let the run finish (repeat its command), or ask for a recorded step"
             raise RunError("the run must have this checkpoint", got=f"no {path.name}", key=str(self.folder), fix=fix)
         prefix = "model."
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        state = load_checkpoint(path)["state_dict"]
         return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

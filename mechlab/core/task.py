@@ -84,7 +84,8 @@ class Batch:
         first, last = int(counted.min()), int(counted.max()) + 1
         mask = self.mask[:, first:last]
         mask = None if mask[rows].all() else mask
-        return replace(self, inputs=self.inputs[:, :last], targets=self.targets[:, first:last], mask=mask)
+        end = self.inputs.shape[1] - self.mask.shape[1] + last  # this batch may itself have targets for its last steps only
+        return replace(self, inputs=self.inputs[:, :end], targets=self.targets[:, first:last], mask=mask)
 
     def _values(self) -> list[Tensor | None]:
         return [getattr(self, field.name) for field in fields(self)]
@@ -129,7 +130,8 @@ class FiniteTask(Task):
         """Return all examples of a split, in the order of their ids."""
 
     def groups(self) -> Tensor | None:
-        """Return a group number (N,) for each training example; batches never mix groups. None for a single group.
+        """Return a group number (N,) for each training example; batches never mix groups, unless a batch is everything.
+        None for a single group.
 
         Sequences of different lengths form groups, so that no batch is padded.
         """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from mechlab.core.errors import RunError
@@ -46,3 +48,16 @@ def open_tensors(path: str | Path) -> Any:
     except (safetensors.SafetensorError, OSError) as error:
         fix = "delete the file and repeat the command that wrote it"
         raise RunError("the file must be a whole safetensors file", got=str(error), key=str(path), fix=fix) from None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint to the CPU, running no code from it; raise RunError when it is damaged in any place."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+        if bad is not None:
+            raise ValueError(f"{bad} has another checksum")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever damage does to a reader
+        got, fix = f"{type(error).__name__}: {error}", "ask for another moment of the run, or train it again"
+        raise RunError("the file must be a whole checkpoint", got=got, key=str(path), fix=fix) from None

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
 from mechlab.core.errors import RunError
 from mechlab.core.files import atomic
+from mechlab.core.tensors import load_checkpoint
 from mechlab.training.module import TrainingModule
 from mechlab.training.signals import Preempted
 
@@ -114,8 +113,8 @@ def resume_point(folder: Path) -> ResumePoint | None:
             continue
         try:
             point = _read(path)
-        except Exception as error:  # whatever damage does to a reader
-            broken.append(f"{name}: {type(error).__name__}: {error}")
+        except RunError as error:
+            broken.append(f"{name}: {error.got}")
             continue
         if broken:
             os.replace(folder / "last.ckpt", folder / "damaged.ckpt")
@@ -128,9 +127,5 @@ def resume_point(folder: Path) -> ResumePoint | None:
 
 
 def _read(path: Path) -> ResumePoint:
-    with zipfile.ZipFile(path) as archive:
-        bad = archive.testzip()
-    if bad is not None:
-        raise ValueError(f"{bad} is damaged")
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = load_checkpoint(path)
     return ResumePoint(path, int(content["global_step"]), content["callbacks"]["Checkpoints"]["ended"])

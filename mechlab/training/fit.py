@@ -162,8 +162,8 @@ def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], l
 def _quieten() -> None:
     """Silence what Lightning says about choices that are made here on purpose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    for text in (".*does not have many workers.*", ".*callbacks used to create the checkpoint.*", ".*treespec, LeafSpec.*"):
-        warnings.filterwarnings("ignore", text)
+    for text in ("many workers", "callbacks used to create the checkpoint", "treespec, LeafSpec", "`srun` command"):
+        warnings.filterwarnings("ignore", f".*{text}")
 
 
 class _Signals(Callback):

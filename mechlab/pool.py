@@ -1,0 +1,126 @@
+"""A pool of subprocesses on one machine, each in a slot of its own: a device, or a share of the processors."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for one process at a time, and the environment that puts a process there."""
+
+    name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a process: its exit status, and all that it printed."""
+
+    status: int
+    output: str
+
+
+def make_slots(devices: Sequence[str], per_device: int = 1) -> list[Slot]:
+    """Return `per_device` slots on each of the devices, which are numbers or ids as CUDA_VISIBLE_DEVICES takes them."""
+    return [
+        Slot(f"gpu {device}", {"CUDA_VISIBLE_DEVICES": str(device)}) for _ in range(per_device) for device in devices
+    ]
+
+
+def cpu_slots(count: int | None = None) -> list[Slot]:
+    """Return slots without a device: one for each processor by default."""
+    return [Slot(f"cpu {i}") for i in range(count or len(os.sched_getaffinity(0)))]
+
+
+def visible_devices() -> list[str]:
+    """Return the GPUs that this process may use."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name and name != "-1"]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def run_all(
+    commands: Sequence[Sequence[str]],
+    slots: Sequence[Slot],
+    environment: Mapping[str, str],
+    on_end: Callable[[int, Slot, Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Run every command as a subprocess, as many at a time as there are slots, and return the outcomes in order.
+
+    One that fails neither stops nor hides the others. When this process is asked to stop, the running ones are told so and
+    waited for, and the rest is not started; those outcomes have the status 143.
+
+    Args:
+        commands: argument lists.
+        slots: the places.
+        environment: of every command, to which a slot adds its own.
+        on_end: called with the number, slot and outcome of each command as it ends.
+    """
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in range(len(commands)):
+        waiting.put(number)
+    outcomes = [Outcome(143, "")] * len(commands)
+    running: set[subprocess.Popen] = set()
+    stopping, lock = threading.Event(), threading.Lock()
+
+    def work(slot: Slot) -> None:
+        while not stopping.is_set():
+            try:
+                number = waiting.get_nowait()
+            except queue.Empty:
+                return
+            with lock:
+                if stopping.is_set():
+                    return
+                process = subprocess.Popen(
+                    commands[number],
+                    env={**environment, **slot.environment},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    start_new_session=True,  # a Ctrl-C comes to us alone, and we tell them
+                )
+                running.add(process)
+            output = process.communicate()[0]
+            with lock:
+                running.discard(process)
+                outcomes[number] = Outcome(process.returncode, output)
+                if on_end is not None:
+                    on_end(number, slot, outcomes[number])
+
+    def stop(_number: int, _frame: object) -> None:
+        stopping.set()
+        for process in list(running):
+            process.send_signal(signal.SIGTERM)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)} if in_main else {}
+    workers = [threading.Thread(target=work, args=(slot,), name=slot.name) for slot in slots]
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            while worker.is_alive():
+                worker.join(0.2)  # short waits, so that signals are handled
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return outcomes
+
+
+def python(*arguments: str) -> list[str]:
+    """Return the command that runs this Python with the arguments."""
+    return [sys.executable, *arguments]

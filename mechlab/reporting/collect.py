@@ -1,0 +1,253 @@
+"""What one run left behind, read from its files; what is damaged is told, and the rest is read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mechlab.core.errors import MechlabError, RunError
+from mechlab.core.files import read_json
+
+DONE = "done"
+
+
+class Problem(NamedTuple):
+    """Something that could not be read, or why a run failed."""
+
+    run: str
+    kind: str  # failed, or damaged
+    file: str
+    reason: str
+
+
+class Claim(NamedTuple):
+    """One scored claim of one run."""
+
+    statement: str
+    kind: str
+    value: float | None
+    threshold: float | None
+    null: float | None
+    holds: bool
+
+
+class Expected(NamedTuple):
+    """A number of an experiment beside the one that a run measured."""
+
+    published: float | None
+    corrected: float | None
+    tolerance: float | None
+    source: str
+    measured: float | None
+    deviation: float | None
+    within: bool | None
+
+
+@dataclass
+class Record:
+    """One run as the report sees it.
+
+    Args:
+        folder: the run directory.
+        status: content of status.json.
+        config: the resolved configuration, flat: dotted key to value.
+        overrides: the words of its command line, None if they are not recorded.
+        environment: content of provenance/environment.json.
+        numbers: metrics, and scalars of analyses as `<analysis>/<scalar>`.
+        claims: by (analysis, slug).
+        expected: by metric.
+        problems: what could not be read, and why it failed.
+    """
+
+    folder: Path
+    status: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    claims: dict[tuple[str, str], Claim] = field(default_factory=dict)
+    expected: dict[str, Expected] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """Where the run stands: done, failed, preempted, running or pending."""
+        return str(self.status.get("status", "pending"))
+
+    @property
+    def counts(self) -> bool:
+        """Whether its numbers go into the tables: it is done, and its result could be read."""
+        return self.state == DONE and bool(self.numbers)
+
+    @property
+    def name(self) -> str:
+        """The name of task and model, joined."""
+        return str(self.config.get("name", self.folder.parent.name))
+
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        return self.name.rpartition("-")[0] or self.name
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self.name.rpartition("-")[2]
+
+    @property
+    def seed(self) -> Any:
+        """The root seed, as recorded or as the folder's name has it."""
+        named = self.folder.name.rpartition("-s")[2]
+        return self.config.get("seed", int(named) if named.isdigit() else None)
+
+    @property
+    def figures(self) -> list[Path]:
+        """The figures that its analyses saved, those over training among them, as PNG."""
+        return sorted([*self.folder.glob("analyses/*/*.png"), *self.folder.glob("analyses/*/*/*.png")])
+
+    def damaged(self, file: str, reason: str) -> None:
+        """Note a file that cannot be read."""
+        self.problems.append(Problem(str(self.folder), "damaged", file, reason))
+
+
+def read_run(folder: Path) -> Record:
+    """Read what the report shows of a run; nothing in it is imported or executed."""
+    record = Record(folder)
+    with _told(record, "status.json"):
+        record.status = _mapping(read_json(folder / "status.json"))
+    _read_provenance(record)
+    if (folder / "result.json").exists() or record.state == DONE:
+        with _told(record, "result.json"):
+            _read_result(record, _mapping(read_json(folder / "result.json")))
+    if record.state == "failed":
+        reason = _last_line(record.status.get("traceback")) or _last_line(record.status.get("reason")) or "not told"
+        record.problems.append(Problem(str(folder), "failed", "status.json", reason))
+    return record
+
+
+def read_curves(record: Record, names: Callable[[list[str]], list[str]]) -> dict[str, tuple[list[int], list[float]]]:
+    """Read columns of metrics.csv.
+
+    Args:
+        record: the run.
+        names: from the columns that there are to the ones that are wanted.
+
+    Returns:
+        For each column (steps, values), where it has a finite value.
+    """
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    with _told(record, "metrics.csv"), open(record.folder / "metrics.csv", encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if "step" not in header:
+            raise ValueError("there is no column `step`")
+        at = header.index("step")
+        wanted = [(header.index(name), curves.setdefault(name, ([], []))) for name in names(header)]
+        for row in rows:
+            for column, (steps, values) in wanted:
+                if len(row) == len(header) and row[column] and math.isfinite(value := float(row[column])):
+                    steps.append(int(row[at]))
+                    values.append(value)
+    return curves
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of a nested mapping; lists are values."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+class _told:
+    """Notes as a problem of the run that a file is damaged, and goes on after the block."""
+
+    def __init__(self, record: Record, file: str):
+        self.record, self.file = record, file
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> bool:
+        if error is None or not isinstance(error, MechlabError | OSError | ValueError | KeyError | TypeError | csv.Error):
+            return False
+        reason = f"{error.must}: {error.got}" if isinstance(error, RunError) else str(error) or type(error).__name__
+        self.record.damaged(self.file, reason)
+        return True
+
+
+def _read_provenance(record: Record) -> None:
+    provenance = record.folder / "provenance"
+    if not provenance.is_dir() and record.state == "pending":
+        return
+    with _told(record, "provenance/config.yaml"):
+        record.config = dict(flat(_mapping(_read_yaml(provenance / "config.yaml"))))
+    with _told(record, "provenance/overrides.json"):
+        words = read_json(provenance / "overrides.json")
+        if not isinstance(words, list):
+            raise ValueError("it must hold a list")
+        record.overrides = [str(word) for word in words]
+    with _told(record, "provenance/environment.json"):
+        record.environment = _mapping(read_json(provenance / "environment.json"))
+
+
+def _read_result(record: Record, result: dict[str, Any]) -> None:
+    record.numbers = _numbers(_mapping(result["metrics"]))
+    for analysis, finding in _mapping(result.get("findings", {})).items():
+        for name, value in _numbers(_mapping(finding["scalars"])).items():
+            record.numbers[f"{analysis}/{name}"] = value
+        for slug, claim in _mapping(finding["claims"]).items():
+            record.claims[analysis, slug] = Claim(
+                statement=str(claim["statement"]),
+                kind=str(claim["kind"]),
+                value=_number(claim["value"]),
+                threshold=_number(claim["threshold"]),
+                null=_number(claim.get("null")),
+                holds=claim["holds"] is True,
+            )
+    for metric, row in _mapping(result.get("expected") or {}).items():
+        keys = ("published", "corrected", "tolerance", "measured", "deviation")
+        values = {key: _number(row.get(key)) for key in keys}
+        within = row.get("within")
+        record.expected[metric] = Expected(**values, source=str(row.get("source") or ""), within=within)
+
+
+def _read_yaml(path: Path) -> Any:
+    import yaml
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            return yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ValueError(f"it must hold valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"it must hold a mapping where it has {json.dumps(value, default=str)[:60]}")
+    return value
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    found = {name: _number(value) for name, value in values.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number, or None for what JSON has in place of one that is not finite."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"it must hold a number where it has {json.dumps(value, default=str)[:60]}")
+    return float(value)
+
+
+def _last_line(text: Any) -> str:
+    lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -1,0 +1,106 @@
+"""What a person asks of the report: key=value words, read without Hydra so that the program starts at once."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mechlab.core.errors import ConfigError, did_you_mean
+
+KEYS = ("runs", "by", "out")
+ASK = 'python -m mechlab.report runs="runs/*/*"'
+STATUS = "status.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A report to make.
+
+    Args:
+        patterns: globs of run directories, or of folders that hold them.
+        by: config keys whose values make the cells; none to join what differs in its seed only.
+        out: the HTML file; None for report.html in the folder that holds the runs.
+    """
+
+    patterns: tuple[str, ...]
+    by: tuple[str, ...] = ()
+    out: Path | None = None
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for this report."""
+        words = [f'runs="{_joined(self.patterns)}"']
+        words += [f"by={_joined(self.by)}"] if self.by else []
+        return " ".join(["python -m mechlab.report", *words])
+
+
+def parse(words: Sequence[str]) -> Request:
+    """Read the words of a command line, or raise ConfigError.
+
+    >>> parse(["runs=runs/*/*", "by=[task,model.hidden]"]).by
+    ('task', 'model.hidden')
+    """
+    given: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError("each argument must be key=value", got=word, fix=ASK)
+        if key not in KEYS:
+            raise ConfigError(f"the report has no key {key!r}", got=word, key=key, fix=did_you_mean(key, KEYS))
+        if key in given:
+            raise ConfigError("a key must be given once", got=word, key=key, fix=f"{key}=[A,B] names several")
+        if not value:
+            raise ConfigError("a key must have a value", got=word, key=key, fix=ASK)
+        given[key] = value
+    if "runs" not in given:
+        raise ConfigError("the report must be told which runs to read", key="runs", fix=ASK)
+    out = Path(given["out"]) if "out" in given else None
+    if out is not None and (out.is_dir() or not out.suffix):
+        raise ConfigError("out must name a file", got=given["out"], key="out", fix=f"out={out / 'report.html'}")
+    return Request(_list(given["runs"]), _list(given.get("by", "")), out)
+
+
+def find_runs(patterns: Sequence[str]) -> list[Path]:
+    """Return the run directories that globs match, or that lie in the folders that they match.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    found: set[Path] = set()
+    for pattern in patterns:
+        folders = [Path(path) for path in glob.glob(os.path.expanduser(pattern), recursive=True)]
+        for folder in folders:
+            if (folder / STATUS).is_file():
+                found.add(folder)
+            elif folder.is_dir():
+                inside = [*folder.glob(f"*/{STATUS}"), *folder.glob(f"*/*/{STATUS}")]
+                found |= {path.parent for path in inside}
+    if not found:
+        must = "runs must name at least one run directory: one that holds status.json"
+        raise ConfigError(must, got=_joined(patterns), key="runs", fix=_near(patterns))
+    return sorted(found)
+
+
+def _near(patterns: Sequence[str]) -> str:
+    """Return what to type instead: where the pattern stops to match, which names there are."""
+    folder, wanted = Path(patterns[0]), ""
+    while folder != folder.parent and not folder.is_dir():
+        folder, wanted = folder.parent, folder.name
+    names = [path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"]
+    if not names or not wanted:
+        return f"python -m mechlab.train makes runs; then {ASK}"
+    return f"in {folder}: {did_you_mean(wanted, names)}"
+
+
+def _list(text: str) -> tuple[str, ...]:
+    """Return the words of `[A,B]` or `A,B`; a comma inside a glob's brackets belongs to it."""
+    if text.startswith("[") and text.endswith("]") and "," in text:
+        text = text[1:-1]
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _joined(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"[{','.join(words)}]"

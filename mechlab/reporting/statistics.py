@@ -1,0 +1,67 @@
+"""The mean over seeds and how well it is known: the percentile bootstrap."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Numbers of several runs in brief.
+
+    Args:
+        values: (n,) the numbers, in the order of the runs.
+        mean: their mean.
+        low, high: ends of the interval for the mean; None for a single run, of which nothing can be resampled.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    low: float | None
+    high: float | None
+
+    @property
+    def n(self) -> int:
+        """How many runs."""
+        return len(self.values)
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """Return the mean of values (n,) with its interval; there must be at least one."""
+    low, high = bootstrap(values) if len(values) > 1 else (None, None)
+    return Summary(tuple(values), _mean(values), low, high)
+
+
+def bootstrap(values: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
+    """Return the percentile bootstrap interval for the mean (Efron and Tibshirani 1993, section 13.3).
+
+    Args:
+        values: (n,) one number for each run.
+        level: coverage, by default 0.95.
+
+    >>> bootstrap([1.0, 1.0, 1.0])
+    (1.0, 1.0)
+    """
+    array = np.asarray(values, dtype=np.float64)  # (n,)
+    means = _draws(len(array)) @ array / len(array)  # (RESAMPLES,)
+    tail = 50 * (1 - level)
+    low, high = np.percentile(means, [tail, 100 - tail])
+    return max(float(low), float(array.min())), min(float(high), float(array.max()))  # rounding leaves no mean outside
+
+
+@functools.lru_cache(maxsize=8)
+def _draws(n: int) -> np.ndarray:
+    """Return (RESAMPLES, n): how often each of n runs is drawn in each resample, the same in every call."""
+    return np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return min(max(float(np.mean(values)), min(values)), max(values))

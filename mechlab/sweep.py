@@ -1,0 +1,230 @@
+"""Sweeps: frozen manifests of jobs, run on this machine or as SLURM arrays.
+
+    python -m mechlab.sweep plan task=tomita task.index=3,5 model=rnn,gru "seed=range(5)"
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechlab.core.errors import ConfigError, MechlabError
+
+if TYPE_CHECKING:
+    from mechlab.sweeps.manifest import Job, Sweep
+    from mechlab.sweeps.state import Standing
+
+CHANGED = "the packages that decide results must be those that the sweep was planned with"
+
+
+def main() -> None:
+    """The program `python -m mechlab.sweep`."""
+    arguments = _parser().parse_args()
+    try:
+        sys.exit(arguments.command(arguments))
+    except MechlabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mechlab sweep", description="Plan, submit, run and watch sweeps.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, function, text in (
+        ("plan", plan, "expand a grid and freeze its jobs, the code and the package versions"),
+        ("submit", submit, "submit what is not done as a SLURM array"),
+        ("run", run, "run what is not done on this machine, or one chunk of it"),
+        ("status", status, "tell where every job stands"),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=function)
+        what = "overrides as after `mechlab.train -m`" if name == "plan" else "a sweep's id or manifest, or overrides"
+        sub.add_argument("words", nargs="+", metavar="OVERRIDE" if name == "plan" else "SWEEP", help=what)
+        sub.add_argument("--root", type=Path, default=None, help="the folder that holds the runs (default: runs)")
+        sub.add_argument("--config-dir", type=Path, action="append", default=[], help="a configuration folder of your own")
+        if name in ("submit", "run"):
+            sub.add_argument("--chunk", type=int, default=1, help="jobs per array element or process (default: 1)")
+            sub.add_argument("--retry", choices=["all", "failed"], default="all", help="which unfinished jobs (default: all)")
+        if name == "submit":
+            sub.add_argument("--parallel", type=int, help="array elements that may run at once")
+        if name == "run":
+            sub.add_argument("--index", type=int, help="run this chunk alone, in this process")
+            sub.add_argument("--slots", type=int, help="processes at a time, or per GPU (default: one per processor or GPU)")
+            sub.add_argument("--devices", help="GPUs to use, e.g. 0,1 (default: the visible ones if the jobs train on GPUs)")
+    return parser
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Freeze a sweep and print how many of its jobs are new, done or failed before."""
+    sweep = _sweep(arguments, frozen=False)
+    from mechlab.sweeps.state import standings, summary
+
+    print(summary(standings(sweep)))
+    print(f"next:\n  run     python -m mechlab.sweep run {sweep.id}\n  submit  python -m mechlab.sweep submit {sweep.id}")
+    print(f"sweep: {sweep.folder}")
+    return 0
+
+
+def submit(arguments: argparse.Namespace) -> int:
+    """Submit the jobs that are not done as a SLURM array."""
+    from mechlab.sweeps import slurm
+
+    sweep = _sweep(arguments)
+    number = slurm.submit(sweep, _unfinished(sweep, arguments.retry), arguments.chunk, arguments.parallel)
+    print("nothing to submit" if number is None else f"submitted as SLURM job {number}")
+    print(f"next:\n  watch   python -m mechlab.sweep status {sweep.id}")
+    print(f"sweep: {sweep.folder}")
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the jobs that are not done: one chunk in this process, or all in a pool of processes."""
+    sweep = _sweep(arguments)
+    if arguments.index is not None:
+        return _run_chunk(sweep, sweep.chunk(arguments.index, arguments.chunk))
+    return _run_pool(sweep, arguments)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print where every job stands, with the reason of each that failed."""
+    from mechlab.sweeps.state import standings, summary
+
+    sweep = _sweep(arguments)
+    found = standings(sweep)
+    _print_standings(sweep, found)
+    print(summary(found) + _queue(sweep))
+    if any(standing.state == "failed" for standing in found):
+        print(f"next:\n  retry   python -m mechlab.sweep run {sweep.id} --retry failed  (or submit)")
+    else:
+        print(f'next:\n  report  python -m mechlab.report "runs={sweep.root}/*/*"')
+    print(f"sweep: {sweep.folder}")
+    return 0
+
+
+def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> Sweep:
+    """Return the sweep that the words name, freezing it first if they are overrides."""
+    from mechlab.sweeps.manifest import is_sweep, load
+
+    for name in ("chunk", "slots", "parallel"):
+        if getattr(arguments, name, None) is not None and getattr(arguments, name) < 1:
+            raise ConfigError(f"--{name} must be a whole number of at least 1", got=getattr(arguments, name), key=f"--{name}")
+    root = arguments.root or Path("runs")
+    if frozen and is_sweep(arguments.words, root):
+        return load(arguments.words[0], root)
+    if frozen and len(arguments.words) == 1 and "=" not in arguments.words[0]:
+        return load(arguments.words[0], root)  # raises, and says what there is
+    from mechlab.sweeps.planning import plan_sweep
+
+    overrides = arguments.words + ([f"paths.root={arguments.root}"] if arguments.root else [])
+    return plan_sweep(overrides, arguments.config_dir)
+
+
+def _unfinished(sweep: Sweep, retry: str) -> list[int]:
+    from mechlab.sweeps.state import UNFINISHED, standings
+
+    wanted = ("failed",) if retry == "failed" else UNFINISHED
+    return [standing.job.index for standing in standings(sweep) if standing.state in wanted]
+
+
+def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
+    """Run jobs one after the other in this process; one that fails does not stop the others."""
+    from mechlab.config.provenance import Origin
+    from mechlab.setup import Setup
+    from mechlab.sweeps import slurm
+    from mechlab.train import train
+    from mechlab.training.signals import Preempted, SignalWatch
+
+    _check_packages(sweep)
+    patch = (sweep.folder / "code.patch").read_text(encoding="utf-8")
+    watch = SignalWatch()
+    watch.install()  # between trainings, and for what follows a training, a signal waits until the run is done
+    failed = 0
+    for job in jobs:
+        try:
+            if watch.received is not None:
+                raise SystemExit(143) from Preempted(watch.received, 0)
+            config = {**job.config, "paths": {"root": str(sweep.root)}}
+            setup = Setup(config, identity=job.run_id, origin=Origin(job.overrides, sweep.commit, patch, sweep.id))
+            train(setup)
+        except SystemExit as stop:
+            at_limit = isinstance(stop.__cause__, Preempted) and stop.__cause__.signum == signal.SIGUSR1
+            if at_limit and "SLURM_ARRAY_JOB_ID" in os.environ:
+                slurm.requeue()  # at a preemption SLURM requeues by itself
+            raise
+        except MechlabError as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        except Exception as error:
+            failed += 1
+            if not getattr(error, "reported", False):
+                traceback.print_exc()
+        print(f"run: {sweep.root / job.run}", flush=True)
+    return int(failed > 0)
+
+
+def _run_pool(sweep: Sweep, arguments: argparse.Namespace) -> int:
+    """Run what is not done in a pool of processes, each with a chunk, and print a final table."""
+    from mechlab import pool
+    from mechlab.sweeps.manifest import code_path
+    from mechlab.sweeps.state import standings, summary
+
+    indices = _unfinished(sweep, arguments.retry)
+    chunks = sorted({index // arguments.chunk for index in indices})
+    on_gpu = any(sweep.jobs[index].config["trainer"]["accelerator"] == "gpu" for index in indices)
+    devices = arguments.devices.split(",") if arguments.devices else pool.visible_devices() if on_gpu else []
+    slots = pool.make_slots(devices, arguments.slots or 1) if devices else pool.cpu_slots(arguments.slots)
+    common = ["-P", "-m", "mechlab.sweep", "run", str(sweep.folder), "--chunk", str(arguments.chunk), "--index"]
+    commands = [pool.python(*common, str(number)) for number in chunks]
+
+    def tell(number: int, slot: pool.Slot, outcome: pool.Outcome) -> None:
+        log = sweep.folder / "logs" / f"chunk-{arguments.chunk}-{chunks[number]}.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(outcome.output, encoding="utf-8")
+        word = {0: "done", 143: "stopped"}.get(outcome.status, "failed")
+        print(f"{word:8} chunk {chunks[number]} on {slot.name} ({number + 1}/{len(chunks)}), log: {log}", flush=True)
+
+    environment = {**os.environ, "PYTHONPATH": code_path(sweep), "OMP_NUM_THREADS": "1"}
+    outcomes = pool.run_all(commands, slots, environment, tell)
+    found = standings(sweep)
+    _print_standings(sweep, found)
+    print(f"{summary(found)}\nsweep: {sweep.folder}")
+    return 143 if any(outcome.status == 143 for outcome in outcomes) else int(any(s.state == "failed" for s in found))
+
+
+def _check_packages(sweep: Sweep) -> None:
+    from mechlab.config.provenance import package_versions
+
+    now = package_versions()
+    changed = [f"{name} {was} -> {now.get(name)}" for name, was in sweep.packages.items() if now.get(name) != was]
+    if changed:
+        fix = "install those versions, or plan the sweep again"
+        raise ConfigError(CHANGED, got=", ".join(changed), key=str(sweep.folder / "manifest.jsonl"), fix=fix)
+
+
+def _print_standings(sweep: Sweep, found: list[Standing]) -> None:
+    for standing in found:
+        print(f"{standing.state:10} {sweep.root / standing.job.run}  {' '.join(standing.job.overrides)}")
+        if standing.reason:
+            print(f"{'':10} {standing.reason}")
+
+
+def _queue(sweep: Sweep) -> str:
+    """Return what SLURM's queue says of the sweep, if there is one."""
+    import subprocess
+
+    try:
+        command = ["squeue", "--noheader", "--array", "--format=%j %T"]
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    states = [line.split()[1].lower() for line in lines if line.startswith(f"mechlab-{sweep.id}-")]
+    return "; in SLURM's queue: " + ", ".join(f"{states.count(s)} {s}" for s in sorted(set(states))) if states else ""
+
+
+if __name__ == "__main__":
+    main()

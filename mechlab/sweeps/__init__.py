@@ -1,0 +1,1 @@
+"""Sweeps: frozen manifests of jobs, run on one machine or as SLURM arrays."""

@@ -1,0 +1,141 @@
+"""A frozen sweep: every job with its resolved configuration, and the code and packages that it is to run with."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mechlab.core.errors import ConfigError, RunError, did_you_mean
+from mechlab.core.files import atomic, write_text
+
+FOLDER = "_sweeps"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
+
+    Args:
+        index: its place in the manifest.
+        run: its run directory, relative to the folder that holds the runs.
+        run_id: the identity of its configuration.
+        overrides: what made it, as words after `python -m mechlab.train`.
+        config: the resolved configuration.
+    """
+
+    index: int
+    run: str
+    run_id: str
+    overrides: list[str]
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A frozen sweep.
+
+    Args:
+        folder: `<root>/_sweeps/<id>`.
+        jobs: its jobs.
+        commit: git commit of the code, or None.
+        packages: versions of the packages that decide results.
+    """
+
+    folder: Path
+    jobs: list[Job]
+    commit: str | None
+    packages: dict[str, str | None]
+
+    @property
+    def id(self) -> str:
+        """The sweep's id."""
+        return self.folder.name
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds the runs."""
+        return self.folder.parent.parent
+
+    def chunk(self, number: int, size: int) -> list[Job]:
+        """Return the jobs of chunk `number` when there are `size` in a chunk."""
+        return self.jobs[number * size : (number + 1) * size]
+
+
+def freeze(root: Path, jobs: list[Job], commit: str | None, patch: str, packages: dict[str, str | None]) -> Sweep:
+    """Write a sweep's manifest and a copy of the code, and return it; freezing the same again changes nothing.
+
+    The id is a hash of the jobs and of the code, so that changed code makes another sweep, and jobs that wait in a queue
+    run the code that they were planned with.
+    """
+    packages_of_users = {name for job in jobs for name in job.config["allow_targets"]}
+    sources = {"mechlab": _folder_of("mechlab"), **{name: _folder_of(name) for name in sorted(packages_of_users)}}
+    from mechlab.config.launch import config_dir
+
+    files = {f"{name}/{path.relative_to(source)}": path for name, source in sources.items() for path in _files(source)}
+    files |= {f"mechlab/conf/{path.relative_to(config_dir())}": path for path in _files(config_dir())}
+    digest = hashlib.sha256(json.dumps([(job.run, job.config["analysis"]) for job in jobs], sort_keys=True).encode())
+    for name, path in sorted(files.items()):
+        digest.update(name.encode() + path.read_bytes())
+    sweep = Sweep(root / FOLDER / digest.hexdigest()[:10], jobs, commit, packages)
+    if not (sweep.folder / "manifest.jsonl").exists():
+        for name, path in files.items():
+            (sweep.folder / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, sweep.folder / "code" / name)
+        write_text(sweep.folder / "code.patch", patch)
+        with atomic(sweep.folder / "manifest.jsonl") as path:
+            lines = (json.dumps(asdict(job) | {"commit": commit, "packages": packages}) for job in jobs)
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return sweep
+
+
+def load(name: str | Path, root: Path) -> Sweep:
+    """Open a sweep by its id, its folder or its manifest.
+
+    Raises:
+        ConfigError: there is no such sweep.
+        RunError: its manifest is damaged.
+    """
+    candidates = [Path(name), Path(name) / "manifest.jsonl", root / FOLDER / str(name) / "manifest.jsonl"]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        known = [folder.name for folder in (root / FOLDER).glob("*") if folder.is_dir()]
+        fix = did_you_mean(str(name), known) if known else "python -m mechlab.sweep plan OVERRIDES makes one"
+        raise ConfigError("a sweep must be named by its id or its manifest", got=name, key="sweep", fix=fix)
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        jobs = [Job(**{key: line[key] for key in Job.__dataclass_fields__}) for line in lines]
+        return Sweep(path.parent, jobs, lines[0]["commit"], lines[0]["packages"])
+    except (ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
+        fix = "delete the sweep's folder and plan it again"
+        raise RunError("a manifest must hold one JSON object per line", got=repr(error), key=str(path), fix=fix) from None
+
+
+def is_sweep(words: Sequence[str], root: Path) -> bool:
+    """Tell whether the words on a command line name one frozen sweep, rather than overrides."""
+    return len(words) == 1 and "=" not in words[0] and (Path(words[0]).exists() or (root / FOLDER / words[0]).exists())
+
+
+def _folder_of(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        fix = "install it, or plan from the folder that holds it"
+        raise ConfigError("allow_targets must name packages that Python finds", got=package, key="allow_targets", fix=fix)
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def code_path(sweep: Sweep) -> str:
+    """Return the PYTHONPATH with which the sweep's own copy of the code is found first."""
+    code = str((sweep.folder / "code").resolve())
+    others = [path for path in sys.path if path and "site-packages" in path]
+    return ":".join([code, *others])

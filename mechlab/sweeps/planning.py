@@ -1,0 +1,52 @@
+"""Plan a sweep: expand the grid, check every job, and freeze the lot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from mechlab.config.grid import expand
+from mechlab.config.identity import SEED
+from mechlab.config.provenance import code_state, package_versions
+from mechlab.core.errors import ConfigError
+from mechlab.setup import Setup
+from mechlab.sweeps.manifest import Job, Sweep, freeze
+
+
+def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
+    """Freeze the grid that the overrides describe.
+
+    Every configuration is checked as `mechlab.train` would, once for all its seeds; jobs that come to the same run are
+    one job.
+
+    Args:
+        overrides: as after `python -m mechlab.train -m`.
+        folders: further configuration folders, as given to --config-dir.
+
+    Raises:
+        ConfigError: something in the grid is wrong; nothing has been written.
+    """
+    identities: dict[str, str] = {}
+    jobs: dict[str, Job] = {}
+    root = None
+    for cell in expand(overrides, folders):
+        config = cell.values
+        root = Path(config["paths"]["root"])
+        masked = cell.cfg.copy()
+        masked.seed = SEED
+        key = json.dumps([_plain(masked), config["init_from"]], sort_keys=True)
+        if key not in identities:
+            identities[key] = Setup(config, cell.cfg).run_id
+        run = f"{config['name']}/{identities[key]}-s{config['seed']}"
+        jobs.setdefault(run, Job(len(jobs), run, identities[key], cell.overrides, config))
+    if root is None:
+        raise ConfigError("a sweep must have at least one job", got=" ".join(overrides))
+    commit, patch = code_state(Path(__file__).parent)
+    return freeze(root, list(jobs.values()), commit, patch, package_versions())
+
+
+def _plain(masked: object) -> object:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(masked, resolve=True)

@@ -1,0 +1,16 @@
+# The settings of your cluster. Copy this file to slurm/cluster.sh (or anywhere, and set MECHLAB_CLUSTER to its path).
+# It is a shell script: sweep.sh sources it before anything else, on the login node and in every job.
+
+# Options for sbatch, as on its command line. Whatever your site asks for goes here.
+SBATCH_OPTIONS="--partition=main --account=my_project --time=04:00:00 --cpus-per-task=1 --mem=4G"
+# One GPU per array element (and trainer=gpu on the command line):
+# SBATCH_OPTIONS="--partition=gpu --gres=gpu:1 --time=04:00:00 --mem=8G"
+# More warning before the time limit than the two minutes that sweep.sh asks for:
+# SBATCH_OPTIONS="$SBATCH_OPTIONS --signal=USR1@300"
+
+# What to load or activate in every job.
+# module load python/3.11
+# source "$HOME/mechlab/.venv/bin/activate"
+
+# The Python to use: .venv/bin/python if there is one in the working directory, else `python`.
+# MECHLAB_PYTHON=/path/to/python

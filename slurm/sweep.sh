@@ -1,0 +1,31 @@
+#!/bin/bash
+# A sweep as a SLURM array. From the folder that holds (or will hold) runs/:
+#
+#     sbatch slurm/sweep.sh [--chunk N] [--parallel N] task=tomita task.index=3,5 model=rnn,gru "seed=range(5)"
+#     sbatch slurm/sweep.sh SWEEP_ID
+#
+# This job plans the sweep and submits its array; the array's elements come back here with --element. See slurm/README.md.
+#SBATCH --job-name=mechlab-plan
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=USR1@120
+set -u
+
+cluster=${MECHLAB_CLUSTER:-slurm/cluster.sh}
+if [ -f "$cluster" ]; then source "$cluster"; fi
+if [ -z "${MECHLAB_PYTHON:-}" ]; then
+    if [ -x .venv/bin/python ]; then MECHLAB_PYTHON=.venv/bin/python; else MECHLAB_PYTHON=python; fi
+fi
+
+if [ "${1:-}" != --element ]; then
+    exec "$MECHLAB_PYTHON" -m mechlab.sweep submit "$@"
+fi
+
+# An array element: one chunk of jobs, run with the sweep's own copy of the code.
+sweep=$2 chunk=$3
+export PYTHONPATH="$sweep/code${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+srun --ntasks=1 "$MECHLAB_PYTHON" -P -m mechlab.sweep run "$sweep" --chunk "$chunk" --index "$SLURM_ARRAY_TASK_ID"
+status=$?
+# 143: a checkpoint was written because SLURM asked for an end. SLURM requeues this element, but only while it still runs.
+if [ "$status" -eq 143 ]; then sleep 300; fi
+exit "$status"

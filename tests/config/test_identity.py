@@ -1,0 +1,156 @@
+"""The name of a run: what decides the result changes it, nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import hydra
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from mechlab.analyses.spectrum import Spectrum
+from mechlab.config.launch import config_dir, register, resolve
+from mechlab.core.analysis import Needs
+from mechlab.core.tensors import save_tensors
+from mechlab.models.rnn import RNN
+from mechlab.setup import Setup
+from mechlab.tasks.repeat_copy import RepeatCopy
+
+COPY = ("name=repeat_copy-rnn", "task.d=2", "task.s=2", "model.hidden=8", "trainer=smoke")
+WORDS = (
+    "name=tomita-gru",
+    "task=tomita",
+    "model=gru",
+    "task.words=300",
+    "task.val_words=40",
+    "task.test_words=40",
+    "task.max_length=8",
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def composing() -> Iterator[None]:
+    """Hydra, ready to compose the configuration of `mechlab.train`."""
+    register([config_dir()])
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield
+
+
+def run_name(*overrides: str) -> str:
+    """Return `<run_id>-s<seed>` of a command line."""
+    cfg = hydra.compose("train", overrides=list(overrides))
+    return Setup(resolve(cfg), cfg).folder.name
+
+
+def run_id(*overrides: str) -> str:
+    """Return the part of the name that the seed is left out of."""
+    return run_name(*overrides).rpartition("-s")[0]
+
+
+def test_the_name_is_ten_digits_and_the_seed() -> None:
+    name, seed = run_name(*COPY, "seed=7").rsplit("-s", 1)
+    assert (len(name), int(name, 16) >= 0, seed) == (10, True, "7")
+
+
+@pytest.mark.parametrize(
+    "alike",
+    [
+        ("trainer.max_steps=1000", "trainer.max_steps=1e3"),
+        ("optimizer.lr=0.001", "optimizer.lr=1e-3"),
+        ("optimizer.weight_decay=0", "optimizer.weight_decay=0.0"),
+        ("trainer.gradient_clip=1", "trainer.gradient_clip=1.0"),
+        ("optimizer.betas=[0.9,0.999]", "optimizer=adam"),
+        ("model.activation=tanh", "task.repeats=4"),
+        ("history=sparse", "history.points=25"),
+        ("trainer.precision=32", "trainer.threads=1"),
+        ("seed=0", "seed=1"),
+        ("task=repeat_copy", "model=rnn"),
+    ],
+)
+def test_the_same_settings_written_differently_have_the_same_id(alike: tuple[str, str]) -> None:
+    assert run_id(*COPY, alike[0]) == run_id(*COPY, alike[1])
+
+
+@pytest.mark.parametrize("spelled", ["model.bias=false", "schedule.kind=constant", "init_from=null"])
+def test_a_default_that_is_spelled_out_changes_nothing(spelled: str) -> None:
+    assert run_name(*COPY, spelled) == run_name(*COPY)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "paths.root=elsewhere",
+        "objective=val/accuracy",
+        "~analysis.spectrum",
+        "analysis.spectrum.draws=7",
+        "trainer.log_every=3",
+        "trainer.checkpoint_every=7",
+        "trainer.chunk=3",
+        "history.limit_gb=1",
+        "allow_targets=[somewhere]",
+        "+callbacks.spectrum={_target_: mechlab.training.callbacks.AnalysisCallback, "
+        "analysis: {_target_: mechlab.analyses.spectrum.Spectrum}}",
+        "+loggers.table={_target_: pytorch_lightning.loggers.CSVLogger, save_dir: there}",
+    ],
+)
+def test_what_does_not_decide_the_result_leaves_the_name_alone(override: str) -> None:
+    assert run_name(*COPY, override) == run_name(*COPY)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "task.d=3",
+        "model.hidden=9",
+        "model.bias=true",
+        "optimizer.lr=2e-3",
+        "optimizer=sgd",
+        "schedule.kind=cosine",
+        "trainer.max_steps=61",
+        "trainer.batch_size=32",
+        "trainer.steps_per_epoch=10",
+        "trainer.eval_examples=100",
+        "trainer.gradient_clip=null",
+        "trainer.threads=2",
+        "trainer.precision=64",
+        "trainer.overfit=true",
+        "trainer.stop_at=0.9",
+        "trainer.max_time=00:00:01:00",
+        "history=full",
+        "history=none",
+    ],
+)
+def test_what_decides_the_result_changes_the_id(override: str) -> None:
+    assert run_id(*COPY, override) != run_id(*COPY)
+
+
+def test_all_seeds_of_a_setting_share_their_id() -> None:
+    assert [run_name(*COPY, f"seed={seed}") for seed in range(3)] == [f"{run_id(*COPY)}-s{seed}" for seed in range(3)]
+
+
+def test_a_value_that_follows_the_seed_differs_from_one_that_merely_equals_it() -> None:
+    tied = {run_id(*WORDS, "task.seed=${seed}", f"seed={seed}") for seed in range(3)}
+    fixed = {run_id(*WORDS, "task.seed=0", f"seed={seed}") for seed in range(3)}
+    assert len(tied) == len(fixed) == 1
+    assert tied != fixed
+    assert fixed == {run_id(*WORDS)}
+
+
+def test_an_analysis_that_needs_more_recorded_changes_the_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    sparse, full = run_id(*COPY), run_id(*COPY, "history=full")
+    monkeypatch.setattr(Spectrum, "needs", Needs(history="full"))
+    assert run_id(*COPY) == full != sparse
+    assert run_id(*COPY, "~analysis.spectrum") == sparse
+
+
+def test_changed_weights_to_start_from_change_the_id(tmp_path: Path) -> None:
+    model = RNN(RepeatCopy(2, 2).spec, hidden=8)
+    ids = []
+    for change in (0.0, 0.0, 1.0):
+        weights = {name: value + change for name, value in model.state_dict().items()}
+        save_tensors(tmp_path / "checkpoints" / "weights.safetensors", weights)
+        ids.append(run_id(*COPY, f"init_from={tmp_path}"))
+    assert ids[0] == ids[1] != ids[2]
+    assert run_id(*COPY) not in ids

@@ -1,0 +1,153 @@
+"""Files that are whole or not there, JSON for every reader, and tensors whose bytes do not depend on the process."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mechlab.core.errors import RunError
+from mechlab.core.files import atomic, read_json, remove_temporaries, write_json, write_text
+from mechlab.core.tensors import load_metadata, load_tensors, save_tensors
+
+
+def test_a_file_appears_whole_under_its_name(tmp_path):
+    path = tmp_path / "new" / "folder" / "file.txt"
+    with atomic(path) as temporary:
+        temporary.write_text("all of it")
+        assert not path.exists() and temporary.parent == path.parent
+    assert path.read_text() == "all of it"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_exception_inside_leaves_the_old_file_and_no_temporary(tmp_path, error):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(error), atomic(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_others_may_read_what_was_written(tmp_path):
+    write_text(tmp_path / "file.txt", "x")
+    assert os.stat(tmp_path / "file.txt").st_mode & 0o777 == 0o644
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / "a.txt", tmp_path / "below" / ".lock", tmp_path / "below" / "x.tmp"]
+    left = [tmp_path / ".a.txt.abc.tmp", tmp_path / "below" / ".b.tmp"]
+    (tmp_path / "below").mkdir()
+    for path in kept + left:
+        path.touch()
+    remove_temporaries(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_json_holds_scalars_of_every_library_and_null_for_what_is_not_finite(tmp_path):
+    value = {
+        "nan": math.nan,
+        "infinite": [-math.inf, (math.inf, 1.5)],
+        "torch": torch.tensor(2.0),
+        "torch nan": torch.tensor(math.nan),
+        "numpy": [np.float32(0.5), np.int64(3), np.float64("nan"), np.bool_(True)],
+        7: None,
+    }
+    write_json(tmp_path / "a.json", value)
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    text = (tmp_path / "a.json").read_text()
+    assert text.endswith("\n")
+    assert json.loads(text, parse_constant=refuse) == {
+        "nan": None,
+        "infinite": [None, [None, 1.5]],
+        "torch": 2.0,
+        "torch nan": None,
+        "numpy": [0.5, 3, None, True],
+        "7": None,
+    }
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(PLAIN)
+def test_plain_data_comes_back_as_it_was(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("json") / "value.json"
+    write_json(path, value)
+    assert read_json(path) == value
+
+
+def test_what_json_cannot_hold_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert read_json(tmp_path / "a.json") == 1
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1', b"", b"\xff\xfe\x00"])
+def test_a_damaged_json_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="valid JSON") as caught:
+        read_json(path)
+    assert caught.value.key == str(path)
+    with pytest.raises(RunError, match="must exist"):
+        read_json(tmp_path / "b.json")
+
+
+def test_tensors_and_their_metadata_come_back(tmp_path):
+    path = tmp_path / "a.safetensors"
+    shared = torch.arange(6.0).view(2, 3)
+    tensors = {"whole": shared, "turned": shared.T, "row": shared[1], "ids": torch.arange(3), "one": torch.tensor(2.0)}
+    save_tensors(path, tensors, {"steps": [1, 2], "b": None})
+    found = load_tensors(path)
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) and found[name].dtype == tensors[name].dtype for name in found)
+    assert load_metadata(path) == {"steps": [1, 2], "b": None}
+    assert set(load_tensors(path, ["row"])) == {"row"}
+    save_tensors(path, {})
+    assert load_tensors(path) == {} and load_metadata(path) is None
+
+
+def test_two_processes_write_the_same_bytes(tmp_path):
+    """Whatever the order in which a process hashes."""
+    code = (
+        "import sys, torch; from mechlab.core.tensors import save_tensors\n"
+        "names = sorted({'weight', 'bias', 'steps', 'rates'})\n"
+        "save_tensors(sys.argv[1], {n: torch.arange(5.0) for n in names}, {n: [1, 'x'] for n in {*names}})"
+    )
+    for seed in ("0", "1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", code, tmp_path / seed], env=environment, check=True)
+    assert len({(tmp_path / seed).read_bytes() for seed in ("0", "1", "2")}) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "header", "missing"])
+def test_damaged_tensors_are_refused_by_name(tmp_path, damage):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"a": torch.zeros(100)})
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[:-10])
+    elif damage == "header":
+        path.write_bytes(b"\xff" * 20 + content[20:])
+    else:
+        path.unlink()
+    with pytest.raises(RunError) as caught:
+        load_tensors(path)
+    assert caught.value.key == str(path)
