@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a model on a task, record it, ask the attached analyses",
     "analyze": "ask analyses of recorded runs",
     "sweep": "plan, submit, run and watch sweeps",
+    "report": "write one HTML page and tables about recorded runs",
     "runs": "list, show, compare, verify and clean up runs",
 }
 

@@ -27,9 +27,21 @@ def print_findings(findings: Mapping[str, Any]) -> None:
             print(f"  {verdict}: {claim['statement']} (measured {number(claim['value'])}{null})")
 
 
+def print_expected(expected: Mapping[str, Any]) -> None:
+    """Print expected numbers beside the measured ones, as result.json holds them."""
+    for name, found in expected.items():
+        verdict = {True: "as expected", False: "NOT as expected", None: "not measured"}[found["within"]]
+        corrected = "" if found["corrected"] is None else f", corrected {number(found['corrected'])}"
+        print(
+            f"{verdict}: {name} {number(found['measured'])} (published {number(found['published'])}{corrected},"
+            f" tolerance {number(found['tolerance'])}; {found['source']})"
+        )
+
+
 def print_next(folder: Path, root: Path) -> None:
     """Print what to type next."""
     print("next:")
     print(f"  look   tensorboard --logdir {root}")
     print(f"  ask    python -m mechlab.analyze run={folder} analysis=NAME at=all")
     print(f"  show   python -m mechlab.runs show {folder}")
+    print(f'  report python -m mechlab.report runs="{root}/*/*"')

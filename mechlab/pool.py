@@ -22,7 +22,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a process: its exit status, and all that it printed."""
+    """What became of a process: its exit status (128 + N if signal N killed it, as shells have it), and all it printed."""
 
     status: int
     output: str
@@ -74,7 +74,7 @@ def run_all(
         waiting.put(number)
     outcomes = [Outcome(143, "")] * len(commands)
     running: set[subprocess.Popen] = set()
-    stopping, lock = threading.Event(), threading.Lock()
+    stopping, lock = threading.Event(), threading.RLock()  # a second signal may interrupt the handler of the first
 
     def work(slot: Slot) -> None:
         while not stopping.is_set():
@@ -97,14 +97,16 @@ def run_all(
             output = process.communicate()[0]
             with lock:
                 running.discard(process)
-                outcomes[number] = Outcome(process.returncode, output)
+                status = process.returncode
+                outcomes[number] = Outcome(status if status >= 0 else 128 - status, output)
                 if on_end is not None:
                     on_end(number, slot, outcomes[number])
 
     def stop(_number: int, _frame: object) -> None:
         stopping.set()
-        for process in list(running):
-            process.send_signal(signal.SIGTERM)
+        with lock:  # one that is being started is in `running` by then
+            for process in running:
+                process.send_signal(signal.SIGTERM)
 
     in_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)} if in_main else {}

@@ -104,6 +104,7 @@ def show_run(arguments: argparse.Namespace) -> int:
     if result:
         console.print_metrics(result["metrics"])
         console.print_findings(result.get("findings", {}))
+        console.print_expected(result.get("expected", {}))
     console.print_next(folder, folder.parent.parent)
     print(f"run: {folder}")
     return 0

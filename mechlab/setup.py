@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from mechlab.config.build import Prepared, prepare
 from mechlab.config.identity import run_id
 from mechlab.config.provenance import Origin, code_state, write_provenance
 from mechlab.config.recipe import initial_digest, make_recipe
-from mechlab.config.schema import TrainConfig, typed
+from mechlab.config.schema import Expected, TrainConfig, typed
 from mechlab.core.analysis import Analysis
 from mechlab.core.ask import answered, ask
 from mechlab.core.errors import ConfigError, did_you_mean
@@ -60,6 +62,9 @@ class Setup:
 
         self.values, self._origin = values, origin
         self.config = config = typed(TrainConfig, values)
+        self.expected = {name: typed(Expected, node, f"expected.{name}.") for name, node in config.expected.items()}
+        if not re.fullmatch(r"[\w.+-]*\w", config.name):
+            raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=config.name, key="name")
         torch.set_num_threads(config.trainer.threads)
         _check_device(config.trainer.accelerator)
         _check_time(config.trainer.max_time)
@@ -137,6 +142,8 @@ class Setup:
             "metrics": metrics,
             "findings": findings,
         }
+        if self.expected:
+            result["expected"] = compare(self.expected, metrics, findings)
         if not path.exists() or read_json(path) != result:
             write_json(path, result)
         return result
@@ -194,6 +201,24 @@ class Setup:
         if objective not in names:
             fix = did_you_mean(objective, names)
             raise ConfigError("objective must be a metric of the run", got=objective, key="objective", fix=fix)
+
+
+def compare(
+    expected: Mapping[str, Expected], metrics: Mapping[str, float], findings: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return expected numbers beside the measured ones, with the deviation and whether it is within the tolerance.
+
+    A number that was not measured has neither deviation nor verdict.
+    """
+    scalars = {f"{name}/{key}": value for name, found in findings.items() for key, value in found["scalars"].items()}
+    found = {}
+    for name, number in expected.items():
+        target = number.published if number.corrected is None else number.corrected
+        measured = {**metrics, **scalars}.get(name)
+        deviation = None if measured is None or target is None else measured - target
+        within = None if deviation is None else abs(deviation) <= number.tolerance
+        found[name] = {**asdict(number), "measured": measured, "deviation": deviation, "within": within}
+    return found
 
 
 def prepare_analyses(

@@ -133,16 +133,17 @@ def _unfinished(sweep: Sweep, retry: str) -> list[int]:
 
 def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
     """Run jobs one after the other in this process; one that fails does not stop the others."""
+    from mechlab.training.signals import Preempted, SignalWatch
+
+    watch = SignalWatch()
+    watch.install()  # outside of trainings a signal waits: while the imports below take seconds, and until a run is done
     from mechlab.config.provenance import Origin
     from mechlab.setup import Setup
     from mechlab.sweeps import slurm
     from mechlab.train import train
-    from mechlab.training.signals import Preempted, SignalWatch
 
     _check_packages(sweep)
     patch = (sweep.folder / "code.patch").read_text(encoding="utf-8")
-    watch = SignalWatch()
-    watch.install()  # between trainings, and for what follows a training, a signal waits until the run is done
     failed = 0
     for job in jobs:
         try:
@@ -214,16 +215,12 @@ def _print_standings(sweep: Sweep, found: list[Standing]) -> None:
 
 
 def _queue(sweep: Sweep) -> str:
-    """Return what SLURM's queue says of the sweep, if there is one."""
-    import subprocess
+    """Return how many array elements of the sweep are in SLURM's queue, by state, if there are any."""
+    from mechlab.sweeps import slurm
 
-    try:
-        command = ["squeue", "--noheader", "--array", "--format=%j %T"]
-        lines = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.splitlines()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    states = [line.split()[1].lower() for line in lines if line.startswith(f"mechlab-{sweep.id}-")]
-    return "; in SLURM's queue: " + ", ".join(f"{states.count(s)} {s}" for s in sorted(set(states))) if states else ""
+    states = [state for state, _ in slurm.queue(sweep)]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    return f"; elements in SLURM's queue: {counts}" if counts else ""
 
 
 if __name__ == "__main__":

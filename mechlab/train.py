@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechlab.config.launch import hydra_program, resolve
+from mechlab.config.launch import hydra_program, note_folder, resolve
 from mechlab.core.errors import MechlabError, RunError
 
 if TYPE_CHECKING:
@@ -29,11 +29,13 @@ def job(cfg: DictConfig) -> float | None:
 
     try:
         setup = Setup(resolve(cfg), cfg)
+        told_later = note_folder(setup.folder)
         result = train(setup)
     except MechlabError as error:
         _report(error)
         raise
-    print(f"run: {setup.folder}", flush=True)
+    if not told_later:
+        print(f"run: {setup.folder}", flush=True)
     return None if result is None else result["metrics"].get(setup.config.objective)
 
 
@@ -52,6 +54,7 @@ def train(setup: Any) -> dict[str, Any] | None:
             result = setup.write_result()
             console.print_metrics(result["metrics"])
             console.print_findings(result["findings"])
+            console.print_expected(result.get("expected", {}))
             console.print_next(setup.folder, Path(setup.config.paths.root))
             return result
     except Held as held:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Environment, install, and the test suite; arguments go to pytest.
-EXTRAS="[dev]"
+EXTRAS="[dev,sweep]"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 exec .venv/bin/python -m pytest -n "${TEST_PROCESSES:-2}" "$@"

@@ -9,10 +9,10 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 #SBATCH --signal=USR1@120
-set -u
 
 cluster=${MECHLAB_CLUSTER:-slurm/cluster.sh}
 if [ -f "$cluster" ]; then source "$cluster"; fi
+set -u  # only now: module and conda do not bear it
 if [ -z "${MECHLAB_PYTHON:-}" ]; then
     if [ -x .venv/bin/python ]; then MECHLAB_PYTHON=.venv/bin/python; else MECHLAB_PYTHON=python; fi
 fi

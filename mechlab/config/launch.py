@@ -13,12 +13,16 @@ from typing import Any
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mechlab.config import completion
 from mechlab.config.schema import AnalyzeConfig, TrainConfig, defaults
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
+from mechlab.core.files import write_text
 
 
 def config_dir() -> Path:
@@ -47,16 +51,21 @@ def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
     """
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's exceptions come through to the handlers below
-    if "COMP_LINE" in os.environ:  # tab completion: Hydra knows programs of one word, and `python FILE`
-        line = os.environ["COMP_LINE"]
-        os.environ["COMP_LINE"] = re.sub(r"^\s*(?:\S*python[\d.]*\s+-m\s+\S+|mechlab\s+\w+)", "mechlab", line)
-    register([config_dir(), *_user_folders(sys.argv)])
+    if (printed := completion.script(sys.argv)) is not None:
+        print(printed)
+        return
+    if "COMP_LINE" in os.environ:
+        os.environ["COMP_LINE"] = completion.as_one_word(os.environ["COMP_LINE"])
+    register([config_dir(), *user_folders(sys.argv)])
     try:
         hydra.main(config_path=str(config_dir()), config_name=config_name, version_base="1.3")(job)()
     except MechlabError as error:
         _fail(error, show_tracebacks)
     except (HydraException, OmegaConfBaseException) as error:
         _fail(readable(error, config_name), show_tracebacks)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         if (message := _readable_before(job, error)) is not None:
             _fail(message, show_tracebacks)
@@ -75,7 +84,21 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
         raise ConfigError(must, got=str(error).splitlines()[0], key=key, fix=f"{key}=VALUE") from None
 
 
-def _user_folders(arguments: list[str]) -> list[Path]:
+def note_folder(folder: Path) -> bool:
+    """In a multirun, leave the job's run directory in the sweep's folder as `<job number>.run`.
+
+    Returns:
+        Whether a table at the end of the multirun will tell it.
+    """
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return False
+    hydra_cfg = HydraConfig.get()
+    write_text(Path(hydra_cfg.sweep.dir) / f"{hydra_cfg.job.num}.run", f"{folder}\n")
+    return hydra_cfg.sweeper._target_.endswith(".TellingSweeper")
+
+
+def user_folders(arguments: list[str]) -> list[Path]:
+    """Return the configuration folders that a command line adds with --config-dir."""
     folders = []
     for i, argument in enumerate(arguments):
         if argument in ("--config-dir", "-cd") and i + 1 < len(arguments):
@@ -113,7 +136,7 @@ def readable(error: Exception, config_name: str) -> ConfigError:
     text = str(error)
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         group, choice = match.groups()
-        folders = [config_dir(), *_user_folders(sys.argv)]
+        folders = [config_dir(), *user_folders(sys.argv)]
         options = [path.stem for folder in folders for path in folder.glob(f"{group}/*.yaml")]
         return ConfigError(f"{group} has no choice {choice!r}", key=group, fix=did_you_mean(choice, options))
     if match := re.search(r"Could not override '([^'@]+)", text):

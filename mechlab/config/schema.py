@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_type_hints
 
-from mechlab.core.constraints import ConstraintError, above, at_least, check
+from mechlab.core.constraints import ConstraintError, above, at_least, between, check
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.schedule import Schedule
 
@@ -45,7 +45,7 @@ class TrainerConfig:
     eval_examples: Annotated[int, at_least(1)] = decides(1000)
     gradient_clip: Annotated[float, above(0)] | None = decides(None)
     overfit: bool = decides(False)
-    stop_at: Annotated[float, above(0)] | None = decides(None)
+    stop_at: Annotated[float, between(0, 1)] | None = decides(None)
     stop_patience: Annotated[int, at_least(1)] = decides(3)
     accelerator: Literal["cpu", "gpu"] = decides("cpu")
     precision: Literal[32, 64] = decides(32)
@@ -78,6 +78,23 @@ class PathsConfig:
 
 
 @dataclass
+class Expected:
+    """What a publication says of a metric or of an analysis's scalar.
+
+    Args:
+        published: the number in print; null if there is none.
+        corrected: the number after correcting the original's defects; null if the published one stands.
+        tolerance: largest absolute deviation from the corrected (else published) number that counts as a reproduction.
+        source: where the numbers come from.
+    """
+
+    published: float | None = None
+    corrected: float | None = None
+    tolerance: Annotated[float, at_least(0)] = 0.0
+    source: str = ""
+
+
+@dataclass
 class TrainConfig:
     """Everything that `mechlab.train` reads.
 
@@ -89,6 +106,7 @@ class TrainConfig:
         analysis: analyses to run at the end, by name.
         callbacks: analyses to run while training, or Lightning callbacks, by name.
         loggers: further Lightning loggers, by name.
+        expected: published numbers to compare with, by metric or `<analysis>/<scalar>`; see Expected.
         allow_targets: packages beyond mechlab whose classes a configuration may name.
     """
 
@@ -104,6 +122,7 @@ class TrainConfig:
     analysis: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
     loggers: dict[str, Any] = field(default_factory=dict)
+    expected: dict[str, Any] = field(default_factory=dict)
     task: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)

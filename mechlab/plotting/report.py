@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-from mechlab.plotting.style import COLOURS, FAINT, INK, look, new_figure, title
+from mechlab.plotting.style import COLOURS, FAINT, look, new_figure, title
 
 STEPS = 160  # points of a curve: more cannot be seen
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
@@ -36,7 +37,7 @@ class Learning:
 
 def forest(name: str, rows: Sequence[Interval], threshold: float | None = None) -> Figure:
     """Draw means with intervals, one row for each cell, the runs' values faintly behind, and a claim's threshold."""
-    figure, (axis,) = new_figure(width=3.6, height=0.75 + 0.21 * len(rows))
+    figure, (axis,) = new_figure(width=3.1, height=0.75 + 0.21 * len(rows))
     for place, row in enumerate(rows):
         axis.plot(row.values, [place] * len(row.values), "|", color=COLOURS[0], markersize=7, alpha=0.45)
         if row.low is not None and row.high is not None:
@@ -61,7 +62,7 @@ def learning(name: str, cells: Sequence[Learning]) -> Figure:
 
     A run that stopped early goes on with its last value.
     """
-    figure, (axis,) = new_figure(width=3.6, height=2.5)
+    figure, (axis,) = new_figure(width=3.1, height=2.3)
     least, most = np.inf, 0.0
     for number, cell in enumerate(cells):
         steps, values = on_common_steps(cell.runs)  # (S,), (N, S)
@@ -70,11 +71,12 @@ def learning(name: str, cells: Sequence[Learning]) -> Figure:
             axis.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
         axis.plot(steps, values.mean(0), color=colour, linewidth=1.4, **_dots(number, len(steps)))
         least, most = min(least, values.min()), max(most, values.max())
-    if 0 < least and most / least > WIDE:
+    if least > 0 and most / least > WIDE:
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("optimiser step")
     axis.locator_params(axis="x", nbins=5)
-    axis.spines[["left", "bottom"]].set_color(INK)
     title(axis, name)
     return figure
 

@@ -15,7 +15,7 @@ from mechlab.reporting.collect import Claim, Expected, Record
 from mechlab.reporting.statistics import Summary, summarise
 
 NAMES = ("task", "model")  # what a run's name tells, beside its config keys
-INCIDENTAL = ("seed", "name", "task._target_", "model._target_")  # the seed is what is averaged; the names tell the rest
+INCIDENTAL = ("seed", "name", "task._target_", "model._target_")  # averaged over, or told by NAMES
 ABSENT = "–"
 
 
@@ -45,6 +45,11 @@ class Cell:
     def done(self) -> list[Record]:
         """The runs whose numbers count."""
         return [record for record in self.records if record.counts]
+
+    @cached_property
+    def figures(self) -> list[Path]:
+        """The figures saved by its representative: the first finished run, which has the lowest seed."""
+        return self.done[0].figures if self.done else []
 
     @cached_property
     def numbers(self) -> dict[str, Summary]:

@@ -14,6 +14,7 @@ from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import read_json
 
 DONE = "done"
+DAMAGE = (MechlabError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error)
 
 
 class Problem(NamedTuple):
@@ -57,7 +58,7 @@ class Record:
         status: content of status.json.
         config: the resolved configuration, flat: dotted key to value.
         overrides: the words of its command line, None if they are not recorded.
-        environment: content of provenance/environment.json.
+        environment: from provenance/environment.json, the command, commit, and version of torch.
         numbers: metrics, and scalars of analyses as `<analysis>/<scalar>`.
         claims: by (analysis, slug).
         expected: by metric.
@@ -68,7 +69,7 @@ class Record:
     status: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] | None = None
-    environment: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     claims: dict[tuple[str, str], Claim] = field(default_factory=dict)
     expected: dict[str, Expected] = field(default_factory=dict)
@@ -175,9 +176,9 @@ class _told:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> bool:
-        if error is None or not isinstance(error, MechlabError | OSError | ValueError | KeyError | TypeError | csv.Error):
+        if not isinstance(error, DAMAGE):
             return False
-        reason = f"{error.must}: {error.got}" if isinstance(error, RunError) else str(error) or type(error).__name__
+        reason = f"{error.must}: {error.got}" if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
         self.record.damaged(self.file, reason)
         return True
 
@@ -194,7 +195,10 @@ def _read_provenance(record: Record) -> None:
             raise ValueError("it must hold a list")
         record.overrides = [str(word) for word in words]
     with _told(record, "provenance/environment.json"):
-        record.environment = _mapping(read_json(provenance / "environment.json"))
+        found = _mapping(read_json(provenance / "environment.json"))
+        versions = _mapping(found.get("packages") or {})
+        values = {"command": found.get("command"), "commit": found.get("commit"), "torch": versions.get("torch")}
+        record.environment = {name: str(value or "") for name, value in values.items()}
 
 
 def _read_result(record: Record, result: dict[str, Any]) -> None:

@@ -37,12 +37,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How many of n runs did what they should, and the words for all of them and none of them."""
+    """Of how many of n something holds."""
 
     count: int
     n: int
-    good: str = "holds"
-    bad: str = "fails"
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,9 @@ class Table:
         """Return the table in a box of its own that scrolls sideways where the page is narrow."""
         head = "".join(f'<th scope="col"{_side(kind)}>{escape(name)}</th>' for name, kind in self._kinds())
         bodies = "".join(self._body(heading, rows) for heading, rows in self.groups)
-        table = f"<table><caption>{escape(self.caption)}</caption><thead><tr>{head}</tr></thead>{bodies}</table>"
-        return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(self.caption)}">{table}</div>\n'
+        caption = escape(self.caption)
+        table = f"<table><caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead>{bodies}</table>"
+        return f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">{table}</div>\n'
 
     def latex(self) -> str:
         """Return the table for a paper that uses the package booktabs."""
@@ -96,9 +95,10 @@ class Table:
         return list(zip(self.columns, rows[0] if rows else [""] * len(self.columns), strict=True))
 
     def _body(self, heading: str | None, rows: list[list[Entry]]) -> str:
-        top = "" if heading is None else (
-            f'<tr class="group"><th scope="rowgroup" colspan="{len(self.columns)}"><span>{escape(heading)}</span></th></tr>'
-        )
+        top = ""
+        if heading is not None:
+            head = f'<th scope="rowgroup" colspan="{len(self.columns)}"><span>{escape(heading)}</span></th>'
+            top = f'<tr class="group">{head}</tr>'
         return f"<tbody>{top}{''.join(self._row(row) for row in rows)}</tbody>"
 
     def _row(self, row: list[Entry]) -> str:
@@ -107,10 +107,10 @@ class Table:
 
 
 def rounded(value: float, half_width: float | None = None, signed: bool = False) -> str:
-    """Return a number for people: to two digits of its uncertainty if that is known, else to four digits.
+    """Return a number for people: to one or two digits of its uncertainty if that is known, else to four digits.
 
-    >>> rounded(0.693869, 0.0041)
-    '0.6939'
+    >>> rounded(0.693869, 0.0041), rounded(0.693869, 0.0014)
+    ('0.694', '0.6939')
     >>> rounded(0.693869)
     '0.6939'
     """
@@ -118,7 +118,8 @@ def rounded(value: float, half_width: float | None = None, signed: bool = False)
     if value == 0 or not half_width or abs(value) >= 1e6 or half_width < 10**-MOST_DECIMALS:
         text = f"{value:{sign}.4g}"
     else:
-        text = f"{value:{sign}.{max(0, 1 - math.floor(math.log10(half_width)))}f}"
+        digits = -math.floor(math.log10(half_width / 3))  # two digits below 3, one above
+        text = f"{value:{sign}.{max(0, digits)}f}"
     return text.replace("-", "−")
 
 
@@ -144,9 +145,9 @@ def _entry_html(entry: Entry) -> str:
             low, high = min(values), max(values)
             ends = [data(low, rounded(low))] if low == high else [data(end, rounded(end)) for end in (low, high)]
             return " … ".join(ends)
-        case Verdict(count, n, good, bad):
-            kind, word = ("yes", good) if count == n else ("no", bad) if count == 0 else ("some", good)
-            return f'<span class="verdict {kind}">{word} <b>{count}/{n}</b></span>'
+        case Verdict(held, n):
+            kind = "yes" if held == n else "no" if held == 0 else "some"
+            return f'<span class="verdict {kind}">{held} of {n}</span>'
         case Code(text):
             return f"<code>{escape(text)}</code>"
     return escape(entry)
@@ -166,8 +167,8 @@ def _entry_tex(entry: Entry) -> str:
         case Span(values):
             ends = dict.fromkeys(f"${rounded(end)}$" for end in (min(values), max(values)))
             return "--".join(ends).replace("−", "-")
-        case Verdict(count, n):
-            return f"{count}/{n}"
+        case Verdict(held, n):
+            return f"{held} of {n}"
         case Code(text):
             return rf"\texttt{{{_tex(text)}}}"
     return _tex(entry)
@@ -205,3 +206,12 @@ def join(parts: Iterable[str]) -> str:
     """
     *most, last = list(parts)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number and its noun.
+
+    >>> count(1, "run"), count(2, "run")
+    ('1 run', '2 runs')
+    """
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -74,11 +74,10 @@ def freeze(root: Path, jobs: list[Job], commit: str | None, patch: str, packages
     The id is a hash of the jobs and of the code, so that changed code makes another sweep, and jobs that wait in a queue
     run the code that they were planned with.
     """
-    packages_of_users = {name for job in jobs for name in job.config["allow_targets"]}
-    sources = {"mechlab": _folder_of("mechlab"), **{name: _folder_of(name) for name in sorted(packages_of_users)}}
     from mechlab.config.launch import config_dir
 
-    files = {f"{name}/{path.relative_to(source)}": path for name, source in sources.items() for path in _files(source)}
+    names = {"mechlab"} | {name.split(".")[0] for job in jobs for name in job.config["allow_targets"]}
+    files = {name: path for package in names for name, path in _sources(package).items()}
     files |= {f"mechlab/conf/{path.relative_to(config_dir())}": path for path in _files(config_dir())}
     digest = hashlib.sha256(json.dumps([(job.run, job.config["analysis"]) for job in jobs], sort_keys=True).encode())
     for name, path in sorted(files.items()):
@@ -122,12 +121,16 @@ def is_sweep(words: Sequence[str], root: Path) -> bool:
     return len(words) == 1 and "=" not in words[0] and (Path(words[0]).exists() or (root / FOLDER / words[0]).exists())
 
 
-def _folder_of(package: str) -> Path:
+def _sources(package: str) -> dict[str, Path]:
+    """Return the files of a package, or of a module that is one file, by their paths where Python looks."""
     spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None or not (spec.submodule_search_locations or spec.has_location):
         fix = "install it, or plan from the folder that holds it"
         raise ConfigError("allow_targets must name packages that Python finds", got=package, key="allow_targets", fix=fix)
-    return Path(next(iter(spec.submodule_search_locations)))
+    if not spec.submodule_search_locations:
+        return {Path(spec.origin).name: Path(spec.origin)}
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    return {f"{package}/{path.relative_to(folder)}": path for path in _files(folder)}
 
 
 def _files(folder: Path) -> Iterable[Path]:

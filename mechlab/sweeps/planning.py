@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mechlab.config.grid import expand
 from mechlab.config.identity import SEED
@@ -37,13 +38,18 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
         masked.seed = SEED
         key = json.dumps([_plain(masked), config["init_from"]], sort_keys=True)
         if key not in identities:
-            identities[key] = Setup(config, cell.cfg).run_id
+            identities[key] = Setup(_on_cpu(config), cell.cfg).run_id
         run = f"{config['name']}/{identities[key]}-s{config['seed']}"
         jobs.setdefault(run, Job(len(jobs), run, identities[key], cell.overrides, config))
     if root is None:
         raise ConfigError("a sweep must have at least one job", got=" ".join(overrides))
     commit, patch = code_state(Path(__file__).parent)
     return freeze(root, list(jobs.values()), commit, patch, package_versions())
+
+
+def _on_cpu(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration for a machine without GPUs: the one that plans need not have those that the jobs ask for."""
+    return {**config, "trainer": {**config["trainer"], "accelerator": "cpu"}}
 
 
 def _plain(masked: object) -> object:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mechlab.core.errors import ConfigError
-from mechlab.sweeps.manifest import Sweep
+from mechlab.sweeps.manifest import Job, Sweep
 
 
 def script() -> Path:
@@ -22,7 +22,7 @@ def script() -> Path:
 def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None) -> str | None:
     """Submit the chunks that hold the given jobs as one array; return SLURM's number for it, None if nothing is left.
 
-    Chunks that already wait or run in SLURM's queue under this sweep's name are left out.
+    Jobs of this sweep that already wait or run in SLURM's queue, in chunks of whatever size, are left out.
 
     Args:
         jobs: indices of jobs.
@@ -32,17 +32,18 @@ def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None) 
     Raises:
         ConfigError: sbatch is not there or refuses.
     """
-    name = job_name(sweep, chunk)
-    elements = sorted({index // chunk for index in jobs} - queued(name))
+    waiting = {job.index for _, queued in queue(sweep) for job in queued}
+    elements = sorted({index // chunk for index in jobs if index not in waiting})
     if not elements:
         return None
     logs = sweep.folder / "logs"
     logs.mkdir(exist_ok=True)
     array = ranges(elements) + (f"%{parallel}" if parallel else "")
-    command = ["sbatch", "--parsable", f"--job-name={name}", f"--array={array}", f"--output={logs.resolve()}/%A_%a.log"]
-    command += [*cluster_options(), str(script()), "--element", str(sweep.folder.resolve()), str(chunk)]
-    # what the planning job was given is not for the elements, and sbatch reads SBATCH_ and SLURM_ variables
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM_", "SBATCH_"))}
+    command = ["sbatch", "--parsable", f"--job-name={_name(sweep, chunk)}", f"--array={array}"]
+    command += [f"--output={logs.resolve()}/%A_%a.log", *cluster_options()]
+    command += [str(script()), "--element", str(sweep.folder.resolve()), str(chunk)]
+    # what SLURM told the planning job about itself is not for the elements; where SLURM is configured, is
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_") or key == "SLURM_CONF"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
     except FileNotFoundError:
@@ -54,19 +55,26 @@ def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None) 
     return done.stdout.strip().split(";")[0]
 
 
-def job_name(sweep: Sweep, chunk: int) -> str:
+def queue(sweep: Sweep) -> list[tuple[str, list[Job]]]:
+    """Return the state (pending, running, ...) and the jobs of each array element of the sweep that waits or runs.
+
+    The list is empty where there is no SLURM.
+    """
+    try:
+        command = ["squeue", "--noheader", "--array", "--format=%K %T %j"]
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    found, ours = [], _name(sweep, "")
+    for element, state, name in (line.split(maxsplit=2) for line in lines):
+        if name.startswith(ours):
+            found.append((state.lower(), sweep.chunk(int(element), int(name.removeprefix(ours)))))
+    return found
+
+
+def _name(sweep: Sweep, chunk: int | str) -> str:
     """Return the name under which a sweep is submitted: its id and the size of its chunks."""
     return f"mechlab-{sweep.id}-{chunk}"
-
-
-def queued(name: str) -> set[int]:
-    """Return the array elements of that name which wait or run; empty where there is no SLURM."""
-    try:
-        command = ["squeue", "--noheader", "--array", f"--name={name}", "--format=%K"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return set()
-    return {int(word) for word in done.stdout.split() if word.isdigit()} if done.returncode == 0 else set()
 
 
 def requeue() -> None:
@@ -83,7 +91,7 @@ def cluster_options() -> list[str]:
             raise ConfigError("MECHLAB_CLUSTER must name a file", got=str(settings), key="MECHLAB_CLUSTER")
         return []
     text = subprocess.run(
-        ["bash", "-c", 'source "$1" && printf "%s" "${SBATCH_OPTIONS:-}"', "bash", str(settings)],
+        ["bash", "-c", 'source "$1" >&2 && printf "%s" "${SBATCH_OPTIONS:-}"', "bash", str(settings)],
         capture_output=True,
         text=True,
     )

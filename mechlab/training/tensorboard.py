@@ -37,7 +37,6 @@ class RunTensorBoard(TensorBoardLogger):
         """Write a figure of an analysis at an optimiser step; TensorBoard cannot show a scalar under the same tag."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        tag = f"{analysis}/figures/{name}"
         tag = f"{analysis}/figures/{name}"  # apart from scalars, since a tag belongs to one of TensorBoard's pages only
         if not self._written(tag, step):
             FigureCanvasAgg(figure)  # add_figure draws on the canvas that the figure has

@@ -120,8 +120,10 @@ def test_a_disk_that_is_really_full_leaves_the_last_good_state(small_disk: Path,
     finishes_like(uninterrupted(TASK), TASK, small_disk)
 
 
-@pytest.mark.parametrize("name", ["status.json", "result.json", "analyses/spectrum/finding.json"])
-@pytest.mark.parametrize("damage", [truncate, empty])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("status.json", empty), ("result.json", truncate), ("analyses/spectrum/finding.json", truncate)],
+)
 def test_a_damaged_json_of_a_finished_run_is_made_again(
     name: str, damage: Callable[[Path], None], tmp_path: Path, uninterrupted: Uninterrupted
 ) -> None:

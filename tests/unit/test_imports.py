@@ -15,6 +15,7 @@ import mechlab
 
 PACKAGE = Path(mechlab.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+ENTRY = "entry points"
 MATHEMATICS = {"automata", "clustering", "groups", "kernels", "binding", "distill"}
 MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "core": set(),
@@ -24,11 +25,12 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "models": {"core"},
     "analyses": {"core", "plotting", *MATHEMATICS},
     "plotting": {"core"},
+    "reporting": {"core", "plotting"},
     "adopters": {"core"},
+    "sweeps": {"core", "config", ENTRY},
     **dict.fromkeys(MATHEMATICS, MATHEMATICS),
 }
 LIBRARIES = {"numpy", "scipy", "torch", "sklearn", "aalpy", "pysat"}  # of the mathematics
-ENTRY = "entry points"
 HEAVY = ("torch", "pytorch_lightning", "sklearn", "scipy", "pandas", "matplotlib", "tensorboard")
 
 
@@ -130,7 +132,7 @@ def test_nothing_is_pickled(path, imports):
             assert options.get("weights_only") == "True", call.lineno
 
 
-@pytest.mark.parametrize("module", ["mechlab", "mechlab.config.launch", "mechlab.train"])
+@pytest.mark.parametrize("module", ["mechlab", "mechlab.config.launch", "mechlab.train", "mechlab.report"])
 def test_help_and_completion_wait_for_nothing_heavy(module):
     """Importing a program, as `--help` and tab completion do, imports neither torch nor anything else that is slow."""
     code = f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])"

@@ -1,0 +1,64 @@
+"""A working directory from which sweeps are submitted, as a user's."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from cluster import ask, wait_until
+
+USERS = Path(__file__).parent / "users"
+
+
+class Place:
+    """A working directory with settings for the cluster.
+
+    Args:
+        folder: where it is.
+        code: the repository whose mechlab is used.
+    """
+
+    def __init__(self, folder: Path, code: Path):
+        self.folder, self.code = folder, code
+        self._path = f"{code}:{USERS}"
+        self.settings("--partition=low --time=10")
+
+    def settings(self, options: str) -> None:
+        """Write slurm/cluster.sh with these options for sbatch."""
+        lines = [f'SBATCH_OPTIONS="{options}"', f"export PYTHONPATH={self._path}", f"MECHLAB_PYTHON={sys.executable}"]
+        (self.folder / "slurm").mkdir(exist_ok=True)
+        (self.folder / "slurm" / "cluster.sh").write_text("\n".join(lines) + "\n")
+
+    def sbatch(self, *words: str) -> str:
+        """Submit a sweep with `sbatch slurm/sweep.sh`; return the number of the job that plans it."""
+        options = ("--parsable", "--partition=high", "--time=10")
+        return ask("sbatch", *options, str(self.code / "slurm" / "sweep.sh"), *words, folder=self.folder).strip()
+
+    def said(self, number: str) -> str:
+        """Wait for the end of the job that plans a sweep, and return its log."""
+        log = self.folder / f"slurm-{number}.out"
+        wait_until(lambda: not ask("squeue", "--noheader", f"--jobs={number}", check=False), 90, lambda: f"job {number}")
+        return log.read_text()
+
+    def mechlab(self, program: str, *words: str, check: bool = True) -> str:
+        """Run a program of mechlab here, on this machine, and return what it prints."""
+        command = (sys.executable, "-m", f"mechlab.{program}", *words)
+        return ask(*command, folder=self.folder, environment={"PYTHONPATH": self._path}, check=check)
+
+    def standings(self, sweep: str) -> list[str]:
+        """Return the state of each job of a sweep, in the order of its manifest."""
+        return [line.split()[0] for line in self.mechlab("sweep", "status", sweep).splitlines() if re.match(r"\w+ +runs/", line)]
+
+    def runs(self) -> dict[str, Path]:
+        """Return the run directories by their names, e.g. tomita-gru/0123456789-s0."""
+        found = self.folder.glob("runs/[a-z]*/*/status.json")
+        return {f"{path.parts[-3]}/{path.parts[-2]}": path.parent for path in found}
+
+    def logs(self) -> dict[str, str]:
+        """Return the logs of all array elements by file name."""
+        return {path.name: path.read_text() for path in sorted(self.folder.glob("runs/_sweeps/*/logs/*.log"))}
+
+    def trained(self) -> list[str]:
+        """Return the run of each start of a training that the logs tell of."""
+        return re.findall(r"^training .* in \S*/runs/(\S+)$", "\n".join(self.logs().values()), re.MULTILINE)

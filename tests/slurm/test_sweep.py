@@ -1,0 +1,175 @@
+"""Sweeps through `sbatch slurm/sweep.sh` on a real SLURM: whatever happens to the jobs, each run ends as if nothing had."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from cluster import CPUS, Cluster, ask, wait_until
+from conftest import checkout
+from place import Place
+
+from mechlab.core.history import History
+
+SMALL = (
+    "task=tomita",
+    "task.words=300",
+    "task.val_words=50",
+    "task.test_words=50",
+    "model=gru",
+    "model.hidden=8",
+    "trainer=smoke",
+    "analysis=[]",
+)
+OWN = ("allow_targets=[patient]",)
+FRAGILE = (*OWN, "+callbacks.fragile._target_=patient.Fragile", "+callbacks.fragile.file=broken-${seed}")
+LINGER = (
+    *OWN,
+    "+callbacks.linger._target_=patient.Linger",
+    "+callbacks.linger.at=30",
+    "+callbacks.linger.file=linger",
+    "trainer.chunk=10",
+    "history=full",
+)
+Places = Callable[..., Place]
+
+
+def sweep_of(place: Place, number: str) -> str:
+    """Return the id of the sweep that a job has planned."""
+    found = re.search(r"^sweep: runs/_sweeps/(\w+)$", place.said(number), re.MULTILINE)
+    assert found, place.said(number)
+    return found[1]
+
+
+def check_same(one: Path, other: Path) -> None:
+    """Assert that two finished runs left the same curves, weights and record of training, bit for bit."""
+    for name in ("metrics.csv", "checkpoints/weights.safetensors"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    histories = [History(run / "history") for run in (one, other)]
+    steps = histories[0].steps
+    assert steps == histories[1].steps
+    for step in steps:
+        for kind in ("params", "optimizer"):
+            a, b = (getattr(history, kind)(step) for history in histories)
+            assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a), (step, kind)
+        assert torch.equal(*(torch.as_tensor(history.batch_indices(step)) for history in histories)), step
+
+
+def test_a_sweep_ends_as_on_one_machine_and_is_submitted_once(place: Places, cluster: Cluster) -> None:
+    grid = (*SMALL, "task.index=3,5", "model=rnn,gru", "seed=range(2)")
+    there, here, multirun = place(), place(), place()
+    there.settings("--partition=low --time=10 --hold")
+    first = there.sbatch("--chunk", "2", *grid)
+    sweep = sweep_of(there, first)
+    assert len(cluster.queue()) == 4, "8 jobs in chunks of 2"
+
+    again = there.sbatch("--chunk", "2", sweep)
+    assert "nothing to submit" in there.said(again)
+    assert len(cluster.queue()) == 4
+    assert "in SLURM's queue: 4 pending" in there.mechlab("sweep", "status", sweep)
+
+    ask("scontrol", "release", re.search(r"submitted as SLURM job (\d+)", there.said(first))[1])
+    here.mechlab("sweep", "run", "--chunk", "4", *grid)
+    multirun.mechlab("train", "-m", *grid)
+    cluster.wait()
+    assert there.standings(sweep) == ["done"] * 8, there.logs()
+    assert len(there.runs()) == 8
+    assert there.runs().keys() == here.runs().keys() == multirun.runs().keys()
+    for name, run in there.runs().items():
+        check_same(run, here.runs()[name])
+        check_same(run, multirun.runs()[name])
+
+    repeated = there.sbatch("--chunk", "2", *grid)
+    assert "nothing to submit" in there.said(repeated)
+    assert sweep_of(there, repeated) == sweep
+    assert sorted(there.trained()) == sorted(there.runs())
+
+
+def test_a_job_that_fails_is_listed_and_retried_alone(place: Places, cluster: Cluster) -> None:
+    here = place()
+    (here.folder / "broken-2").touch()
+    grid = (*SMALL, *FRAGILE, "seed=range(4)")
+    first = here.sbatch("--chunk", "2", *grid)
+    cluster.wait()
+    sweep = sweep_of(here, first)
+    assert here.standings(sweep) == ["done", "done", "failed", "done"], here.logs()
+    assert "broken-2 is in the way" in here.mechlab("sweep", "status", sweep)
+    before = here.logs()
+
+    (here.folder / "broken-2").unlink()
+    here.sbatch("--chunk", "2", *grid)
+    cluster.wait()
+    assert here.standings(sweep) == ["done"] * 4
+    new = here.logs().keys() - before.keys()
+    assert [name.split("_")[1] for name in new] == ["1.log"], "only the element of the failed job"
+    assert [run[-2:] for run in here.trained()].count("s2") == 2
+    assert len(here.trained()) == 5
+
+
+def test_a_preempted_job_goes_on_where_it_was(place: Places, cluster: Cluster) -> None:
+    here, undisturbed = place(), place()
+    (here.folder / "linger").touch()
+    first = here.sbatch(*SMALL, *LINGER)
+    wait_until(lambda: "lingering" in "".join(here.logs().values()), 90, cluster.logs)
+    ask("sbatch", "--partition=high", f"--ntasks={CPUS}", "--output=/dev/null", "--wrap=sleep 1")
+    undisturbed.mechlab("train", *SMALL, *LINGER)
+    cluster.wait()
+    check_resumed(here, first, undisturbed, cluster)
+    assert "stopped by SIGTERM after step 30" in "".join(here.logs().values())
+
+
+def test_at_its_time_limit_a_job_is_requeued_and_goes_on_where_it_was(place: Places, cluster: Cluster) -> None:
+    here, undisturbed = place(), place()
+    (here.folder / "linger").touch()
+    # SLURM looks at time limits every half minute and rather warns too early: here after 15 to 45 seconds
+    here.settings("--partition=low --time=1 --signal=USR1@15")
+    first = here.sbatch(*SMALL, *LINGER)
+    undisturbed.mechlab("train", *SMALL, *LINGER)
+    cluster.wait()
+    check_resumed(here, first, undisturbed, cluster)
+    assert "stopped by SIGUSR1 after step 30" in "".join(here.logs().values())
+
+
+def check_resumed(here: Place, first: str, undisturbed: Place, cluster: Cluster) -> None:
+    """Assert that the one run of a sweep was requeued once, went on from its checkpoint and ended as the undisturbed."""
+    array = re.search(r"submitted as SLURM job (\d+)", here.said(first))[1]
+    assert cluster.job(f"{array}_0")["Restarts"] == "1"
+    log = "".join(here.logs().values())
+    assert "resuming from step 30 of 60" in log
+    (name, run), *others = here.runs().items()
+    assert not others
+    assert here.standings(sweep_of(here, first)) == ["done"]
+    check_same(run, undisturbed.runs()[name])
+
+
+def test_two_sweeps_that_overlap_train_each_run_once(place: Places, cluster: Cluster) -> None:
+    here = place()
+    numbers = [here.sbatch("--chunk", "3", *SMALL, f"seed={seeds}") for seeds in ("0,1,2", "1,2,3")]
+    cluster.wait()
+    sweeps = [sweep_of(here, number) for number in numbers]
+    assert sweeps[0] != sweeps[1]
+    for sweep in sweeps:
+        assert here.standings(sweep) == ["done"] * 3
+    assert sorted(here.trained()) == sorted(here.runs())
+    assert len(here.runs()) == 4
+
+
+def test_a_queued_job_runs_the_code_that_it_was_planned_with(place: Places, cluster: Cluster, tmp_path: Path) -> None:
+    here = place(checkout(tmp_path / "own"))
+    here.settings("--partition=low --time=10 --hold")
+    first = here.sbatch(*SMALL)
+    sweep = sweep_of(here, first)
+
+    program = here.code / "mechlab" / "train.py"
+    program.write_text(program.read_text().replace('print(f"training', 'print(f"edited: training'))
+    ask("scontrol", "release", re.search(r"submitted as SLURM job (\d+)", here.said(first))[1])
+    cluster.wait()
+    assert here.standings(sweep) == ["done"]
+    assert here.trained() == list(here.runs())
+    assert "edited" not in "".join(here.logs().values())
+
+    planned = here.mechlab("sweep", "plan", *SMALL)
+    assert "1 jobs: 1 done" in planned
+    assert sweep not in planned, "changed code makes another sweep"
