@@ -1,6 +1,6 @@
 """Ask analyses of recorded runs, at one moment of their training or at all that were recorded.
 
-    python -m mechlab.analyze run=runs/repeat_copy-rnn/* analysis=spectrum at=all
+python -m mechlab.analyze run=runs/repeat_copy-rnn/* analysis=spectrum at=all
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def job(cfg: DictConfig) -> None:
 
     config = typed(AnalyzeConfig, resolve(cfg))
     if not config.analysis:
-        raise ConfigError("at least one analysis must be chosen", key="analysis", fix="analysis=NAME; --help lists them")
+        raise ConfigError(
+            "at least one analysis must be chosen", key="analysis", fix="analysis=NAME; --help lists them"
+        )
     runs = [load_run(folder, allow_targets=config.allow_targets) for folder in find_runs(config.run)]
     asked = {}
     for run in runs:  # everything is checked before anything is computed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a process: its exit status (128 + N if signal N killed it, as shells have it), and all it printed."""
+    """What became of a process: all that it printed, and its exit status as shells have it.
+
+    That is 128 + N if signal N killed it, and 127 if it could not be started.
+    """
 
     status: int
     output: str
@@ -44,12 +48,12 @@ def visible_devices() -> list[str]:
     """Return the GPUs that this process may use."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return [name for name in named.split(",") if name and name != "-1"]
+        return [name for name in map(str.strip, named.split(",")) if name and name != "-1"]
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+    return re.findall(r"^GPU (\d+):", listed.stdout, re.MULTILINE)
 
 
 def run_all(
@@ -60,8 +64,8 @@ def run_all(
 ) -> list[Outcome]:
     """Run every command as a subprocess, as many at a time as there are slots, and return the outcomes in order.
 
-    One that fails neither stops nor hides the others. When this process is asked to stop, the running ones are told so and
-    waited for, and the rest is not started; those outcomes have the status 143.
+    One that fails neither stops nor hides the others. When this process is asked to stop, the running ones are told so
+    and waited for, and the rest is not started; those outcomes have the status 143.
 
     Args:
         commands: argument lists.
@@ -76,6 +80,29 @@ def run_all(
     running: set[subprocess.Popen] = set()
     stopping, lock = threading.Event(), threading.RLock()  # a second signal may interrupt the handler of the first
 
+    def start(command: Sequence[str], variables: Mapping[str, str]) -> subprocess.Popen | Outcome:
+        try:
+            process = subprocess.Popen(
+                command,
+                env=variables,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # a Ctrl-C comes to us alone, and we tell them
+            )
+        except OSError as error:
+            return Outcome(127, f"{error}\n")
+        running.add(process)
+        return process
+
+    def wait(process: subprocess.Popen) -> Outcome:
+        output = process.communicate()[0]
+        with lock:
+            running.discard(process)
+        status = process.returncode
+        return Outcome(status if status >= 0 else 128 - status, output)
+
     def work(slot: Slot) -> None:
         while not stopping.is_set():
             try:
@@ -85,22 +112,12 @@ def run_all(
             with lock:
                 if stopping.is_set():
                     return
-                process = subprocess.Popen(
-                    commands[number],
-                    env={**environment, **slot.environment},
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    start_new_session=True,  # a Ctrl-C comes to us alone, and we tell them
-                )
-                running.add(process)
-            output = process.communicate()[0]
+                process = start(commands[number], {**environment, **slot.environment})
+            outcome = process if isinstance(process, Outcome) else wait(process)
             with lock:
-                running.discard(process)
-                status = process.returncode
-                outcomes[number] = Outcome(status if status >= 0 else 128 - status, output)
+                outcomes[number] = outcome
                 if on_end is not None:
-                    on_end(number, slot, outcomes[number])
+                    on_end(number, slot, outcome)
 
     def stop(_number: int, _frame: object) -> None:
         stopping.set()

@@ -1,6 +1,6 @@
 """The run database, which is the folder itself: list, show, compare, verify and clean up runs.
 
-    python -m mechlab.runs ls
+python -m mechlab.runs ls
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     ls.add_argument("root", nargs="?", default="runs", help="the folder that holds the runs (default: runs)")
     show = command("show", show_run, "what a run is, where it stands and what was found")
     show.add_argument("run", help="a run directory")
-    diff = command("diff", diff_runs, "how two runs differ: configuration, metrics, first step at which parameters part")
+    diff = command(
+        "diff", diff_runs, "how two runs differ: configuration, metrics, first step at which parameters part"
+    )
     diff.add_argument("first", help="a run directory")
     diff.add_argument("second", help="another")
     verify = command("verify", verify_run, "train again from a recorded step and compare bits")
@@ -51,14 +53,18 @@ def _parser() -> argparse.ArgumentParser:
     gc.add_argument("--yes", action="store_true", help="really remove")
     gc.add_argument("--failed", action="store_true", help="also remove failed runs as a whole")
     for sub in (show, diff, verify):
-        sub.add_argument("--allow-targets", nargs="*", default=(), help="packages beyond mechlab that the record may name")
+        sub.add_argument(
+            "--allow-targets", nargs="*", default=(), help="packages beyond mechlab that the record may name"
+        )
     return parser
 
 
 def run_folders(root: str | Path) -> list[Path]:
     """Return the run directories below a folder, or raise ConfigError if there is no such folder."""
     if not Path(root).is_dir():
-        raise ConfigError("the folder that holds the runs must exist", got=str(root), fix="python -m mechlab.train makes it")
+        raise ConfigError(
+            "the folder that holds the runs must exist", got=str(root), fix="python -m mechlab.train makes it"
+        )
     return sorted(path.parent for path in Path(root).glob("*/*/status.json"))
 
 
@@ -127,7 +133,9 @@ def diff_runs(arguments: argparse.Namespace) -> int:
     print("metrics:" + ("" if unequal else " alike"))
     for name in unequal:
         print(f"  {name}: {console.number(metrics[0].get(name))} | {console.number(metrics[1].get(name))}")
-    step, common = first_parting(*(load_run(folder, allow_targets=arguments.allow_targets) for folder in (first, second)))
+    step, common = first_parting(
+        *(load_run(folder, allow_targets=arguments.allow_targets) for folder in (first, second))
+    )
     if not common:
         print("parameters: no step that both recorded")
     elif step is None:

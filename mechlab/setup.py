@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -160,7 +159,9 @@ class Setup:
             key = f"callbacks.{name}"
             callback = prepare(node, key, self.config.allow_targets)()
             if not isinstance(callback, Callback):
-                raise ConfigError("a callback must be a Lightning Callback", got=node["_target_"], key=f"{key}._target_")
+                raise ConfigError(
+                    "a callback must be a Lightning Callback", got=node["_target_"], key=f"{key}._target_"
+                )
             if isinstance(callback, AnalysisCallback):
                 callback.analysis.check(name, self._task_name, self.recipe.task)
             callbacks[name] = callback
@@ -175,7 +176,9 @@ class Setup:
         for name, node in self.config.loggers.items():
             logger = prepare(node, f"loggers.{name}", self.config.allow_targets)()
             if not isinstance(logger, Logger):
-                raise ConfigError("a logger must be a Lightning Logger", got=node["_target_"], key=f"loggers.{name}._target_")
+                raise ConfigError(
+                    "a logger must be a Lightning Logger", got=node["_target_"], key=f"loggers.{name}._target_"
+                )
             loggers.append(logger)
         return loggers
 
@@ -230,7 +233,9 @@ def prepare_analyses(
         prepared = prepare(node, f"analysis.{name}", allow)
         analysis = prepared()
         if not isinstance(analysis, Analysis):
-            raise ConfigError("an analysis must be a mechlab Analysis", got=node["_target_"], key=f"analysis.{name}._target_")
+            raise ConfigError(
+                "an analysis must be a mechlab Analysis", got=node["_target_"], key=f"analysis.{name}._target_"
+            )
         analysis.check(name, task_name, task)
         analyses[name] = (prepared, analysis)
     return analyses

@@ -11,7 +11,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mechlab.core.errors import ConfigError, MechlabError
 
@@ -46,16 +46,24 @@ def _parser() -> argparse.ArgumentParser:
         what = "overrides as after `mechlab.train -m`" if name == "plan" else "a sweep's id or manifest, or overrides"
         sub.add_argument("words", nargs="+", metavar="OVERRIDE" if name == "plan" else "SWEEP", help=what)
         sub.add_argument("--root", type=Path, default=None, help="the folder that holds the runs (default: runs)")
-        sub.add_argument("--config-dir", type=Path, action="append", default=[], help="a configuration folder of your own")
+        sub.add_argument(
+            "--config-dir", type=Path, action="append", default=[], help="a configuration folder of your own"
+        )
         if name in ("submit", "run"):
             sub.add_argument("--chunk", type=int, default=1, help="jobs per array element or process (default: 1)")
-            sub.add_argument("--retry", choices=["all", "failed"], default="all", help="which unfinished jobs (default: all)")
+            sub.add_argument(
+                "--retry", choices=["all", "failed"], default="all", help="which unfinished jobs (default: all)"
+            )
         if name == "submit":
             sub.add_argument("--parallel", type=int, help="array elements that may run at once")
         if name == "run":
             sub.add_argument("--index", type=int, help="run this chunk alone, in this process")
-            sub.add_argument("--slots", type=int, help="processes at a time, or per GPU (default: one per processor or GPU)")
-            sub.add_argument("--devices", help="GPUs to use, e.g. 0,1 (default: the visible ones if the jobs train on GPUs)")
+            sub.add_argument(
+                "--slots", type=int, help="processes at a time, or per GPU (default: one per processor or GPU)"
+            )
+            sub.add_argument(
+                "--devices", help="GPUs to use, e.g. 0,1 (default: the visible ones if the jobs train on GPUs)"
+            )
     return parser
 
 
@@ -65,7 +73,8 @@ def plan(arguments: argparse.Namespace) -> int:
     from mechlab.sweeps.state import standings, summary
 
     print(summary(standings(sweep)))
-    print(f"next:\n  run     python -m mechlab.sweep run {sweep.id}\n  submit  python -m mechlab.sweep submit {sweep.id}")
+    print(f"next:\n  run     python -m mechlab.sweep run {sweep.id}")
+    print(f"  submit  python -m mechlab.sweep submit {sweep.id}")
     print(f"sweep: {sweep.folder}")
     return 0
 
@@ -112,7 +121,8 @@ def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> Sweep:
 
     for name in ("chunk", "slots", "parallel"):
         if getattr(arguments, name, None) is not None and getattr(arguments, name) < 1:
-            raise ConfigError(f"--{name} must be a whole number of at least 1", got=getattr(arguments, name), key=f"--{name}")
+            must = f"--{name} must be a whole number of at least 1"
+            raise ConfigError(must, got=getattr(arguments, name), key=f"--{name}")
     root = arguments.root or Path("runs")
     if frozen and is_sweep(arguments.words, root):
         return load(arguments.words[0], root)
@@ -136,7 +146,7 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
     from mechlab.training.signals import Preempted, SignalWatch
 
     watch = SignalWatch()
-    watch.install()  # outside of trainings a signal waits: while the imports below take seconds, and until a run is done
+    watch.install()  # a signal waits for the end of the imports below, which take seconds, and of a run that is trained
     from mechlab.config.provenance import Origin
     from mechlab.setup import Setup
     from mechlab.sweeps import slurm

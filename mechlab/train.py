@@ -1,6 +1,6 @@
 """Train a model on a task, record it, and ask the attached analyses.
 
-    python -m mechlab.train task=repeat_copy model=rnn
+python -m mechlab.train task=repeat_copy model=rnn
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _fit(setup: Any, claim: Any) -> None:
             fitted = fit(setup.folder, setup.recipe, setup.recorder, settings, setup.callbacks, setup.loggers)
             setup.answer_missing()
             setup.finish(fitted)
-        claim.status("done", step=fitted.steps)
+        claim.status("done", step=fitted.steps, seconds=fitted.seconds)
     except Preempted as stop:
         claim.status("preempted", step=stop.step)
         print(f"{stop}\nrun: {setup.folder}", flush=True)

@@ -1,7 +1,8 @@
 """Benchmarks: mechlab against a plain reference in the same process, as the ratio of speeds, on one thread.
 
-    python scripts/bench.py train
-    python scripts/bench.py cli
+python scripts/bench.py train
+python scripts/bench.py cli
+python scripts/bench.py sweep
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
+import os
 import statistics
 import subprocess
 import sys
@@ -19,7 +22,13 @@ from pathlib import Path
 
 CASES = {
     "repeat_copy rnn-128": ["task=repeat_copy", "model=rnn"],
-    "tomita 3 gru-20 batch 128": ["task=tomita", "task.index=3", "model=gru", "model.hidden=20", "trainer.batch_size=128"],
+    "tomita 3 gru-20 batch 128": [
+        "task=tomita",
+        "task.index=3",
+        "model=gru",
+        "model.hidden=20",
+        "trainer.batch_size=128",
+    ],
 }
 
 
@@ -39,9 +48,14 @@ def train(arguments: argparse.Namespace) -> None:
             plain = arguments.steps / _seconds_of_plain(overrides, arguments.steps)
             if repeat:  # the first turn warms up
                 ratios.append(ours / plain)
-                print(f"{name}: mechlab {ours:.1f} steps/s, plain {plain:.1f} steps/s, ratio {ours / plain:.3f}", flush=True)
+                print(
+                    f"{name}: mechlab {ours:.1f} steps/s, plain {plain:.1f} steps/s, ratio {ours / plain:.3f}",
+                    flush=True,
+                )
         low, high = min(ratios), max(ratios)
-        print(f"{name}: median ratio {statistics.median(ratios):.3f} (min {low:.3f}, max {high:.3f}, n {len(ratios)})\n")
+        print(
+            f"{name}: median ratio {statistics.median(ratios):.3f} (min {low:.3f}, max {high:.3f}, n {len(ratios)})\n"
+        )
 
 
 def cli(arguments: argparse.Namespace) -> None:
@@ -57,6 +71,46 @@ def cli(arguments: argparse.Namespace) -> None:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             seconds.append(time.perf_counter() - start)
         print(f"{name}: median {statistics.median(seconds[1:]):.3f} s of {arguments.repeats}")
+
+
+def sweep(arguments: argparse.Namespace) -> None:
+    """Seconds per job that each launcher adds to trainings of about a second, and how they fall with --chunk.
+
+    Every way runs the same jobs. From the processor seconds that it takes (wall time by processors in use) the trainings'
+    own are subtracted, so that what is told is what starting, claiming, evaluating and recording cost.
+    """
+    steps = ["trainer.max_steps=150", "trainer.steps_per_epoch=150", "analysis=[]"]
+    grid = ["task=repeat_copy", "model=rnn", f"seed=range({arguments.jobs})", *steps]
+    planned = ["mechlab.sweep", "plan", *grid]
+    ways = {
+        "train -m": [["mechlab.train", "-m", *grid]],
+        "train -m hydra/launcher=joblib": [["mechlab.train", "-m", "hydra/launcher=joblib", *grid]],
+        **{
+            f"sweep run --chunk {n}": [planned, ["mechlab.sweep", "run", "ID", "--chunk", str(n)]] for n in (1, 2, 4, 8)
+        },
+    }
+    for name, programs in ways.items():
+        wall, trained = _seconds_of_sweep(programs)
+        processors = 1 if name == "train -m" else len(os.sched_getaffinity(0))
+        overhead = (wall * processors - trained) / arguments.jobs
+        print(
+            f"{name:31} {wall:6.1f} s, training {trained / arguments.jobs:.2f} s, overhead {overhead:.2f} s a job",
+            flush=True,
+        )
+
+
+def _seconds_of_sweep(programs: list[list[str]]) -> tuple[float, float]:
+    """Run programs in an empty folder; return their wall seconds and the seconds of training in the runs they made."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
+    start, printed = time.perf_counter(), ""
+    with tempfile.TemporaryDirectory() as folder:
+        for words in programs:
+            sweep_id = printed.rsplit("/", 1)[-1].strip()
+            command = [sys.executable, "-m", *(sweep_id if word == "ID" else word for word in words)]
+            done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
+            printed = done.stdout
+        wall = time.perf_counter() - start
+        return wall, sum(json.loads(path.read_text())["seconds"] for path in Path(folder).glob("runs/*/*/status.json"))
 
 
 def _seconds_of_mechlab(overrides: list[str]) -> float:
@@ -137,11 +191,19 @@ def _plain_tomita(steps: int) -> float:
 
     validation = (held_out.inputs, held_out.targets[torch.arange(len(last)), last])
     parameters = [*gru.parameters(), *readout.parameters()]
-    return _plain_loop(parameters, lambda step: batches[order[step % len(order)]], loss, validation, steps, len(batches))
+    return _plain_loop(
+        parameters, lambda step: batches[order[step % len(order)]], loss, validation, steps, len(batches)
+    )
 
 
 def _plain_loop(
-    parameters: list, batch: Callable, loss: Callable, validation: tuple, steps: int, epoch: int, clip: float | None = None
+    parameters: list,
+    batch: Callable,
+    loss: Callable,
+    validation: tuple,
+    steps: int,
+    epoch: int,
+    clip: float | None = None,
 ) -> float:
     import torch
 
@@ -163,12 +225,13 @@ def _plain_loop(
 def main() -> None:
     """Run the benchmark named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["train", "cli"])
+    parser.add_argument("what", choices=["train", "cli", "sweep"])
     parser.add_argument("--repeats", type=int, default=5, help="counted turns (default: 5)")
     parser.add_argument("--steps", type=int, default=2000, help="optimiser steps per turn (default: 2000)")
+    parser.add_argument("--jobs", type=int, default=16, help="jobs of a sweep (default: 16)")
     arguments = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    {"train": train, "cli": cli}[arguments.what](arguments)
+    {"train": train, "cli": cli, "sweep": sweep}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

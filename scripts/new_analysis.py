@@ -1,7 +1,7 @@
 """Write a new analysis: a working example with a claim, a null and a figure, to be edited, and its yaml.
 
-    python scripts/new_analysis.py better_than_untrained
-    python scripts/new_analysis.py better_than_untrained --package mylab --conf conf
+python scripts/new_analysis.py better_than_untrained
+python scripts/new_analysis.py better_than_untrained --package mylab --conf conf
 """
 
 from __future__ import annotations

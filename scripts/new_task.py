@@ -1,7 +1,7 @@
 """Write a new task: a working example whose ground truth is an automaton, to be edited, and its yaml.
 
-    python scripts/new_task.py parity_check
-    python scripts/new_task.py parity_check --package mylab --conf conf
+python scripts/new_task.py parity_check
+python scripts/new_task.py parity_check --package mylab --conf conf
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Run directories as training leaves them, made up in a moment: what reads many runs is tested and measured with them.
 
-    python tests/synthetic_runs.py FOLDER 500
+python tests/synthetic_runs.py FOLDER 500
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ def write_run(root: Path, task: str, model: str, size: int, hidden: int, seed: i
     """Write one finished run; `result` is added to result.json."""
     rng = np.random.default_rng([size, hidden, seed, len(task), len(model)])
     folder = root / f"{task}-{model}" / f"{size:02d}{hidden:08x}-s{seed}"
-    overrides = [f"task={task}", f"model={model}", f"task.{KEYS[task]}={size}", f"model.hidden={hidden}", f"seed={seed}"]
-    write(folder / "provenance" / "overrides.json", json.dumps(overrides))
+    sizes = [f"task.{KEYS[task]}={size}", f"model.hidden={hidden}"]
+    overrides = json.dumps([f"task={task}", f"model={model}", *sizes, f"seed={seed}"])
+    write(folder / "provenance" / "overrides.json", overrides)
     write(folder / "provenance" / "config.yaml", config(task, model, size, hidden, seed))
     packages = {"torch": "2.13.0+cpu", "mechlab": "0.1.0"}
     environment = {"command": "python -m mechlab.train", "commit": "0" * 40, "packages": packages}

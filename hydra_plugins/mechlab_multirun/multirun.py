@@ -49,12 +49,17 @@ class LocalGpus(Launcher):
         if not devices or self.per_device < 1:
             must = "hydra/launcher=local_gpus needs at least one visible GPU and one job per GPU"
             got = f"devices {devices}, per_device {self.per_device}"
-            raise ConfigError(must, got=got, key="hydra.launcher", fix="hydra/launcher=joblib, or hydra.launcher.devices=[0]")
+            raise ConfigError(
+                must, got=got, key="hydra.launcher", fix="hydra/launcher=joblib, or hydra.launcher.devices=[0]"
+            )
         folders = [word for folder in user_folders(sys.argv) for word in ("--config-dir", str(folder))]
         commands = [pool.python("-m", "mechlab.train", *folders, *overrides) for overrides in job_overrides]
 
         def tell(number: int, slot: pool.Slot, outcome: pool.Outcome) -> None:
-            print(f"#{initial_job_idx + number} on {slot.name}: {' '.join(job_overrides[number])}\n{outcome.output}", flush=True)
+            print(
+                f"#{initial_job_idx + number} on {slot.name}: {' '.join(job_overrides[number])}\n{outcome.output}",
+                flush=True,
+            )
 
         environment = {**os.environ, "HYDRA_FULL_ERROR": "0"}
         outcomes = pool.run_all(commands, pool.make_slots(devices, self.per_device), environment, tell)
@@ -111,4 +116,6 @@ class TellingSweeper(BasicSweeper):
             good = sum(result.status == JobStatus.COMPLETED for result in returned)
             print(f"{len(returned)} jobs: {good} done, {len(returned) - good} failed")
         notes = [Path(self.config.hydra.sweep.dir) / f"{number}.run" for number in range(len(returned))]
-        print("".join(f"run: {note.read_text(encoding='utf-8')}" for note in notes if note.exists()), end="", flush=True)
+        print(
+            "".join(f"run: {note.read_text(encoding='utf-8')}" for note in notes if note.exists()), end="", flush=True
+        )

@@ -155,9 +155,7 @@ def words_of_class(automaton: Automaton, output: int, length: int, keep: Keep | 
     return Pool(int(paths[length][automaton.initial]), unrank, keep)
 
 
-def uniform_words(
-    letters: int, max_length: int, n: int, rng: np.random.Generator, keep: Keep | None = None
-) -> Sample:
+def uniform_words(letters: int, max_length: int, n: int, rng: np.random.Generator, keep: Keep | None = None) -> Sample:
     """Draw about n words of 1 to max_length letters by the published rule of lengths (see `length_counts`).
 
     The words of a length are all that exist, in lexicographic order, or independent uniform draws.

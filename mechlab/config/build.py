@@ -38,7 +38,9 @@ class Prepared:
         except (TypeError, ValueError) as error:
             given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
             must = f"{self.target.__name__} refused its arguments: {error}"
-            raise ConfigError(must, got=given or "no arguments", key=self.key, fix=f"see --cfg job, under {self.key}") from error
+            raise ConfigError(
+                must, got=given or "no arguments", key=self.key, fix=f"see --cfg job, under {self.key}"
+            ) from error
 
     def identity(self) -> dict[str, Any]:
         """Return the target's name and all its arguments as plain data, our own defaults filled in."""

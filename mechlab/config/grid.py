@@ -51,10 +51,13 @@ def expand(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Iterator[C
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
         machine = GlobalHydra.instance().hydra
         try:
-            whole = machine.compose_config("train", [*overrides, *search], RunMode.MULTIRUN, with_log_configuration=False)
+            whole = machine.compose_config(
+                "train", [*overrides, *search], RunMode.MULTIRUN, with_log_configuration=False
+            )
             params = OmegaConf.to_container(whole.hydra.sweeper).get("params") or {}
             arguments = [f"{key}={value}" for key, value in params.items()]
-            arguments += [item for item in whole.hydra.overrides.task if item not in search]
+            given = OmegaConf.to_container(whole.hydra.overrides.task, resolve=False)  # ${seed} is each job's own
+            arguments += [item for item in given if item not in search]
             parsed = OverridesParser.create(config_loader=machine.config_loader).parse_overrides(arguments)
             for job in BasicSweeper.split_arguments(parsed, None)[0]:
                 cfg = machine.compose_config("train", [*job, *search], RunMode.RUN, with_log_configuration=False)

@@ -49,7 +49,11 @@ def run_id(cfg: DictConfig, history_kind: str, initial: str | None = None) -> st
 
 def _deciding(values: dict[str, Any], schema: type) -> dict[str, Any]:
     hints = hints_of(schema.__init__)
-    return {item.name: _loosely(values[item.name], hints[item.name]) for item in fields(schema) if item.metadata.get("decides")}
+    return {
+        item.name: _loosely(values[item.name], hints[item.name])
+        for item in fields(schema)
+        if item.metadata.get("decides")
+    }
 
 
 def _loosely(value: Any, hint: Any) -> Any:

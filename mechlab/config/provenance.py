@@ -16,7 +16,17 @@ from omegaconf import OmegaConf
 
 from mechlab.core.files import read_json, write_json, write_text
 
-PACKAGES = ("mechlab", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "numpy", "scipy", "scikit-learn", "safetensors")
+PACKAGES = (
+    "mechlab",
+    "torch",
+    "pytorch-lightning",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "safetensors",
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,9 @@ def _environment(origin: Origin) -> dict[str, Any]:
 def code_state(folder: Path) -> tuple[str | None, str]:
     """Return the git commit of the code in `folder` and its uncommitted changes; (None, "") outside a repository."""
     commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None or _git(folder, "ls-files", "--error-unmatch", __file__) is None:  # installed inside some other one
+    if (
+        commit is None or _git(folder, "ls-files", "--error-unmatch", __file__) is None
+    ):  # installed inside some other one
         return None, ""
     return commit.strip(), _git(folder, "diff", "HEAD") or ""
 

@@ -76,7 +76,7 @@ def _with_steps(recipe: Recipe, config: TrainConfig) -> Recipe:
     trainer = config.trainer
     epoch = trainer.steps_per_epoch or recipe.plan().steps_per_epoch
     if epoch is None:
-        must = "trainer.steps_per_epoch must be a number: the task draws examples without end, so nothing else ends an epoch"
+        must = "trainer.steps_per_epoch must be a number: nothing else ends an epoch of endless data"
         raise ConfigError(must, got="null", key="trainer.steps_per_epoch", fix="trainer.steps_per_epoch=500")
     if trainer.max_epochs is not None:
         steps = trainer.max_epochs * epoch

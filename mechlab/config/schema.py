@@ -28,7 +28,7 @@ class TrainerConfig:
         eval_examples: held-out examples drawn of endless data.
         gradient_clip: largest norm of the whole gradient; null for no clipping.
         overfit: train on the first batch again and again, to see whether the model can learn at all.
-        stop_at: held-out accuracy at which training ends, once reached in `stop_patience` epochs in a row; null for never.
+        stop_at: held-out accuracy at which training ends, once reached in `stop_patience` epochs in a row; or null.
         accelerator: cpu or gpu.
         precision: 32 or 64 bits.
         threads: CPU threads of torch; tiny networks are fastest with one.

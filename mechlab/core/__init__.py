@@ -1,1 +1,1 @@
-"""The vocabulary that everything else shares: tasks, models, analyses, runs, plans, updates and streams of randomness."""
+"""The vocabulary that everything else shares: tasks, models, analyses, runs, plans, updates, streams of randomness."""

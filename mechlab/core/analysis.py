@@ -82,7 +82,7 @@ class Artifacts:
     folder: Path
 
     def save_arrays(self, name: str, **arrays: np.ndarray | Tensor) -> None:
-        """Save real or complex arrays under one name; complex ones are kept as (..., 2) with a name ending in `.complex`."""
+        """Save real or complex arrays under one name; complex ones as (..., 2), with `.complex` after their name."""
         import torch
 
         tensors = {}
@@ -151,7 +151,9 @@ class Analysis(ABC):
             truth = task.ground_truth()
             kind = getattr(truth, "kind", None)
             if kind not in self.needs.ground_truth:
-                must = "a task whose ground truth is " + " or ".join(f"an {k}" if k[0] in "aeiou" else f"a {k}" for k in self.needs.ground_truth)
+                must = "a task whose ground truth is " + " or ".join(
+                    f"an {k}" if k[0] in "aeiou" else f"a {k}" for k in self.needs.ground_truth
+                )
                 got = "one without a ground truth" if kind is None else f"a ground truth of kind {kind!r}"
         if must is not None:
             raise ConfigError(

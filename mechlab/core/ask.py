@@ -16,7 +16,9 @@ from mechlab.core.seeding import Streams
 MOMENTS = "moments"  # answers about other moments of training lie in this folder, below the answer about its end
 
 
-def ask(name: str, analysis: Analysis, run: Run, identity: dict[str, Any], folder: Path, seed: int | None = None) -> Finding:
+def ask(
+    name: str, analysis: Analysis, run: Run, identity: dict[str, Any], folder: Path, seed: int | None = None
+) -> Finding:
     """Run an analysis, save its artifacts and figures into `folder`, and its finding as finding.json there.
 
     Args:
@@ -57,7 +59,7 @@ def answered(name: str, analysis: Analysis, run: Run, identity: dict[str, Any]) 
 
 
 def check_recorded(name: str, analysis: Analysis, run: Run) -> None:
-    """Raise NotRecorded, naming the override that records it, if the run's history holds less than the analysis needs."""
+    """Raise NotRecorded, naming the override that records it, if the history holds less than the analysis needs."""
     path = run.folder / "history" / "history.json"
     recorded = read_json(path)["kind"] if path.exists() else "none"
     if LEVELS.index(recorded) < LEVELS.index(analysis.needs.history):

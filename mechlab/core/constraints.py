@@ -112,7 +112,9 @@ def check(value: Any, hint: Any) -> Any:
                 return arg
         raise ConstraintError(describe(hint), value)
     if origin in (Union, types.UnionType):
-        for arg in sorted(args, key=lambda arg: type(value) is not arg):  # an exact type first: 1 stays an int in int | float
+        for arg in sorted(
+            args, key=lambda arg: type(value) is not arg
+        ):  # an exact type first: 1 stays an int in int | float
             try:
                 return check(value, arg)
             except ConstraintError:
@@ -147,9 +149,7 @@ def _check_plain(value: Any, hint: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         good = isinstance(value, float) and not math.isnan(value)
-    elif hint in (str, bool, type(None)):
-        good = isinstance(value, hint)
-    elif isinstance(hint, type) and hint not in (object, Any):
+    elif hint in (str, bool, type(None)) or (isinstance(hint, type) and hint not in (object, Any)):
         good = isinstance(value, hint)
     else:
         good = True

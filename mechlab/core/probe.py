@@ -49,8 +49,8 @@ def patch(model: nn.Module, inputs: Tensor, patches: Mapping[str, Patch]) -> Ten
     Args:
         inputs: as the model takes them.
         patches: by place, a value, or a function from the activation to its replacement. Places are submodule names;
-            for sequence models also `state@t`, the flat state (B, S) after t steps (`state@0` is the initial one). With a
-            state patch the model is run step by step, so submodules that only the fused forward uses are not reached.
+            for sequence models also `state@t`, the flat state (B, S) after t steps (`state@0` is the initial one). With
+            a state patch the model is run step by step, so submodules that only the fused forward uses are not reached.
 
     Raises:
         MechlabError: a place does not exist, or the step lies outside the sequence.

@@ -33,8 +33,8 @@ class Verdict:
 
 
 def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "cpu") -> Verdict:
-    """Train `steps` optimiser steps again from a recorded step, and compare parameters, optimizer state, batch and rates
-    with every recorded step on the way.
+    """Train `steps` optimiser steps again from a recorded step, and compare parameters, optimizer state, batch and
+    rates with every recorded step on the way.
 
     Args:
         run: the run; its record needs history=sparse or full.
@@ -51,7 +51,9 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
     later = [step for step in recorded if start is not None and step > start]
     if start not in recorded or not later:
         got = f"start={start}, recorded are {recorded[:20]}" if recorded else "no recorded steps"
-        raise NotRecorded("a recorded step and a later one are needed", got=got, fix="train with history=sparse or full")
+        raise NotRecorded(
+            "a recorded step and a later one are needed", got=got, fix="train with history=sparse or full"
+        )
     stop = max(start + steps, later[0])
     model = recipe.model().to(device)
     optimizer = recipe.optimizer(model)

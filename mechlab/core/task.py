@@ -75,8 +75,8 @@ class Batch:
         return Batch(*map(move, self._values()))
 
     def cropped(self, rows: Any = slice(None)) -> Batch:
-        """Leave out the steps that count for none of `rows` (all examples by default): inputs after the last target, and
-        targets before the first. What remains of the targets belongs to the last steps of the inputs. The mask is dropped
+        """Leave out the steps that count for none of `rows` (all examples by default): inputs after the last target,
+        and targets before the first. What remains of the targets belongs to the last steps of the inputs. The mask goes
         if all that remains counts for each of the rows."""
         if self.mask is None:
             return self
@@ -84,7 +84,9 @@ class Batch:
         first, last = int(counted.min()), int(counted.max()) + 1
         mask = self.mask[:, first:last]
         mask = None if mask[rows].all() else mask
-        end = self.inputs.shape[1] - self.mask.shape[1] + last  # this batch may itself have targets for its last steps only
+        end = (
+            self.inputs.shape[1] - self.mask.shape[1] + last
+        )  # this batch may itself have targets for its last steps only
         return replace(self, inputs=self.inputs[:, :end], targets=self.targets[:, first:last], mask=mask)
 
     def _values(self) -> list[Tensor | None]:

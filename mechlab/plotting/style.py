@@ -15,9 +15,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
-def new_figure(
-    panels: int = 1, width: float = 3.2, height: float = 2.8, rows: int = 1
-) -> tuple[Figure, list[Axes]]:
+def new_figure(panels: int = 1, width: float = 3.2, height: float = 2.8, rows: int = 1) -> tuple[Figure, list[Axes]]:
     """Return a figure with panels side by side, and their axes, row by row.
 
     Args:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOTS = 48  # saved figures in the page
+BYTES = 2_500_000  # of them all
 CURVES = 20  # figures of learning curves
 OPEN = 12  # cells that are shown open
 MARKS = (  # the markers of curves, as the plots have them
@@ -138,6 +139,8 @@ def _choose_shots(cells: Sequence[Cell]) -> dict[Path, tuple[str, int, int]]:
     figures = [(rank, cell.number, cell, path) for cell in cells for rank, path in enumerate(cell.figures)]
     shots: dict[Path, tuple[str, int, int]] = {}
     for _, _, cell, path in sorted(figures, key=lambda entry: entry[:2])[:SHOTS]:
+        if sum(len(source) for source, _, _ in shots.values()) > BYTES:
+            break
         try:
             shots[path] = small(path)
         except ValueError as error:

@@ -26,8 +26,8 @@ METHOD = f"""\
 {RESAMPLES:,} resamples, seeded. A single run has no interval, and that of two or three runs is too narrow, since no
 resample leaves their range. Numbers are shown to the digits that their interval supports, and in full in the tables in
 <code>FOLDER/</code>: <code>metrics.csv</code>, <code>claims.csv</code>, <code>expected.csv</code>,
-<code>runs.csv</code> and <code>failures.csv</code>. There are also the tables of this page as <code>.tex</code>, and its figures as
-<code>.pdf</code> and <code>.svg</code>.</p>
+<code>runs.csv</code> and <code>failures.csv</code>. There are also the tables of this page as <code>.tex</code>, and
+its figures as <code>.pdf</code> and <code>.svg</code>.</p>
 """
 
 

@@ -11,6 +11,7 @@ from html import escape
 from mechlab.reporting.statistics import Summary
 
 MOST_DECIMALS = 6
+LONG = 60  # letters beyond which text may break into lines
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,9 @@ def _is_number(entry: Entry) -> bool:
 
 
 def _side(entry: Entry) -> str:
-    return ' class="number"' if _is_number(entry) else ""
+    if _is_number(entry):
+        return ' class="number"'
+    return ' class="long"' if isinstance(entry, str) and len(entry) > LONG else ""
 
 
 def join(parts: Iterable[str]) -> str:

@@ -7,13 +7,14 @@ import importlib.util
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mechlab.core.errors import ConfigError, RunError, did_you_mean
-from mechlab.core.files import atomic, write_text
+from mechlab.core.files import write_text
 
 FOLDER = "_sweeps"
 
@@ -71,7 +72,7 @@ class Sweep:
 def freeze(root: Path, jobs: list[Job], commit: str | None, patch: str, packages: dict[str, str | None]) -> Sweep:
     """Write a sweep's manifest and a copy of the code, and return it; freezing the same again changes nothing.
 
-    The id is a hash of the jobs and of the code, so that changed code makes another sweep, and jobs that wait in a queue
+    The id is a hash of jobs, packages and code, so that changed code makes another sweep, and jobs that wait in a queue
     run the code that they were planned with.
     """
     from mechlab.config.launch import config_dir
@@ -79,18 +80,26 @@ def freeze(root: Path, jobs: list[Job], commit: str | None, patch: str, packages
     names = {"mechlab"} | {name.split(".")[0] for job in jobs for name in job.config["allow_targets"]}
     files = {name: path for package in names for name, path in _sources(package).items()}
     files |= {f"mechlab/conf/{path.relative_to(config_dir())}": path for path in _files(config_dir())}
-    digest = hashlib.sha256(json.dumps([(job.run, job.config["analysis"]) for job in jobs], sort_keys=True).encode())
+    configs = [(job.run, {**job.config, "paths": None}) for job in jobs]
+    digest = hashlib.sha256(json.dumps([configs, packages], sort_keys=True).encode())
     for name, path in sorted(files.items()):
         digest.update(name.encode() + path.read_bytes())
     sweep = Sweep(root / FOLDER / digest.hexdigest()[:10], jobs, commit, packages)
     if not (sweep.folder / "manifest.jsonl").exists():
-        for name, path in files.items():
-            (sweep.folder / "code" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, sweep.folder / "code" / name)
-        write_text(sweep.folder / "code.patch", patch)
-        with atomic(sweep.folder / "manifest.jsonl") as path:
+        sweep.folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=sweep.folder.parent, prefix=".") as temporary:
+            whole = Path(temporary) / sweep.id
+            for name, path in files.items():
+                (whole / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, whole / "code" / name)
+            write_text(whole / "code.patch", patch)
             lines = (json.dumps(asdict(job) | {"commit": commit, "packages": packages}) for job in jobs)
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            write_text(whole / "manifest.jsonl", "\n".join(lines) + "\n")
+            try:
+                whole.rename(sweep.folder)
+            except OSError:
+                if not (sweep.folder / "manifest.jsonl").exists():  # else somebody froze the same in the meantime
+                    raise
     return sweep
 
 
@@ -104,16 +113,16 @@ def load(name: str | Path, root: Path) -> Sweep:
     candidates = [Path(name), Path(name) / "manifest.jsonl", root / FOLDER / str(name) / "manifest.jsonl"]
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
-        known = [folder.name for folder in (root / FOLDER).glob("*") if folder.is_dir()]
+        known = [folder.name for folder in (root / FOLDER).glob("[!.]*") if folder.is_dir()]
         fix = did_you_mean(str(name), known) if known else "python -m mechlab.sweep plan OVERRIDES makes one"
         raise ConfigError("a sweep must be named by its id or its manifest", got=name, key="sweep", fix=fix)
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         jobs = [Job(**{key: line[key] for key in Job.__dataclass_fields__}) for line in lines]
         return Sweep(path.parent, jobs, lines[0]["commit"], lines[0]["packages"])
-    except (ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
-        fix = "delete the sweep's folder and plan it again"
-        raise RunError("a manifest must hold one JSON object per line", got=repr(error), key=str(path), fix=fix) from None
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        must, fix = "a manifest must hold one JSON object per line", "delete the sweep's folder and plan it again"
+        raise RunError(must, got=repr(error), key=str(path), fix=fix) from None
 
 
 def is_sweep(words: Sequence[str], root: Path) -> bool:
@@ -125,8 +134,8 @@ def _sources(package: str) -> dict[str, Path]:
     """Return the files of a package, or of a module that is one file, by their paths where Python looks."""
     spec = importlib.util.find_spec(package)
     if spec is None or not (spec.submodule_search_locations or spec.has_location):
-        fix = "install it, or plan from the folder that holds it"
-        raise ConfigError("allow_targets must name packages that Python finds", got=package, key="allow_targets", fix=fix)
+        must, fix = "allow_targets must name packages that Python finds", "install it, or plan from the folder with it"
+        raise ConfigError(must, got=package, key="allow_targets", fix=fix)
     if not spec.submodule_search_locations:
         return {Path(spec.origin).name: Path(spec.origin)}
     folder = Path(next(iter(spec.submodule_search_locations)))

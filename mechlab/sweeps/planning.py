@@ -9,6 +9,7 @@ from typing import Any
 
 from mechlab.config.grid import expand
 from mechlab.config.identity import SEED
+from mechlab.config.launch import resolve
 from mechlab.config.provenance import code_state, package_versions
 from mechlab.core.errors import ConfigError
 from mechlab.setup import Setup
@@ -36,7 +37,7 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
         root = Path(config["paths"]["root"])
         masked = cell.cfg.copy()
         masked.seed = SEED
-        key = json.dumps([_plain(masked), config["init_from"]], sort_keys=True)
+        key = json.dumps([resolve(masked), config["init_from"]], sort_keys=True)
         if key not in identities:
             identities[key] = Setup(_on_cpu(config), cell.cfg).run_id
         run = f"{config['name']}/{identities[key]}-s{config['seed']}"
@@ -48,11 +49,5 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
 
 
 def _on_cpu(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration for a machine without GPUs: the one that plans need not have those that the jobs ask for."""
+    """Return the configuration for a machine without GPUs: the one that plans need not have what the jobs ask for."""
     return {**config, "trainer": {**config["trainer"], "accelerator": "cpu"}}
-
-
-def _plain(masked: object) -> object:
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_container(masked, resolve=True)

@@ -42,8 +42,9 @@ def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None) 
     command = ["sbatch", "--parsable", f"--job-name={_name(sweep, chunk)}", f"--array={array}"]
     command += [f"--output={logs.resolve()}/%A_%a.log", *cluster_options()]
     command += [str(script()), "--element", str(sweep.folder.resolve()), str(chunk)]
-    # what SLURM told the planning job about itself is not for the elements; where SLURM is configured, is
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_") or key == "SLURM_CONF"}
+    # what SLURM told the planning job about itself is not for the elements; where SLURM's configuration is, is for all
+    told = {name for name in os.environ if name.startswith("SLURM_")} - {"SLURM_CONF"}
+    environment = {name: value for name, value in os.environ.items() if name not in told}
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
     except FileNotFoundError:

@@ -22,7 +22,7 @@ class RunData(pl.LightningDataModule):
     Args:
         recipe: what is trained.
         source: its examples.
-        intervals: every multiple of each is a boundary at which Lightning gets control (logging, checkpoints, callbacks).
+        intervals: Lightning gets control at every multiple of each (logging, checkpoints, callbacks).
     """
 
     def __init__(self, recipe: Recipe, source: Source, intervals: set[int]):

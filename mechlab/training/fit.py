@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,12 +51,14 @@ class Fitted:
     Args:
         metrics: final metrics by name.
         steps: optimiser steps done.
+        seconds: how long this process trained.
         tensorboard: the run's TensorBoard events.
         loggers: all loggers, that one among them.
     """
 
     metrics: dict[str, float]
     steps: int
+    seconds: float
     tensorboard: RunTensorBoard
     loggers: tuple[Logger, ...]
 
@@ -103,6 +106,7 @@ def fit(
     watch, source = SignalWatch(), recipe.source(device)
     module = TrainingModule(recipe, source, recorder, watch, settings.log_every)
     table, tensorboard = MetricsCSV(folder / "metrics.csv", step), RunTensorBoard(folder, step)
+    seconds = 0.0
     if found and found.ended:
         content = torch.load(found.path, map_location="cpu", weights_only=True)
         module.load_state_dict(content["state_dict"])
@@ -117,12 +121,13 @@ def fit(
         stop = [StopWhenLearned(settings.stop_at, settings.stop_patience)] if settings.stop_at is not None else []
         hooks = [_Signals(watch), ShowProgress(), *callbacks.values(), *stop, checkpoints]
         trainer = _trainer(recipe, settings, hooks, [tensorboard, table, *loggers])
+        started = time.monotonic()
         trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
-        step = trainer.global_step
+        step, seconds = trainer.global_step, time.monotonic() - started
     module.to(device)
     save_tensors(folder / "checkpoints" / "weights.safetensors", module.model.state_dict(), {"step": step})
     metrics = table.latest("train/") | evaluate(module, "val") | evaluate(module, "test")
-    fitted = Fitted(metrics, step, tensorboard, (tensorboard, table, *loggers))
+    fitted = Fitted(metrics, step, seconds, tensorboard, (tensorboard, table, *loggers))
     final = {name: value for name, value in metrics.items() if name.startswith("test/")}
     for logger in fitted.loggers:
         logger.log_metrics(final, step)

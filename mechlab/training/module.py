@@ -17,6 +17,7 @@ from mechlab.training.data import portions
 from mechlab.training.recorder import Recorder
 from mechlab.training.signals import SignalWatch
 
+
 class TrainingModule(pl.LightningModule):
     """Trains a recipe with manual optimisation.
 
@@ -60,7 +61,9 @@ class TrainingModule(pl.LightningModule):
             scores = self.recipe.task.score(outputs, self.source.batch(done - 1))
             means = {name: value.mean() for name, value in scores.items()}
             rate = self.recipe.learning_rate(optimizer.optimizer, done - 1)
-            self.write({"train/loss": losses[-1], **{f"train/{k}": v for k, v in means.items()}, "train/learning_rate": rate})
+            self.write(
+                {"train/loss": losses[-1], **{f"train/{k}": v for k, v in means.items()}, "train/learning_rate": rate}
+            )
 
     def write(self, metrics: dict[str, Any]) -> None:
         """Send metrics to every logger, at the current optimiser step."""

@@ -28,7 +28,13 @@ class ShowProgress(pl.Callback):
         self._started = self._spoken = time.monotonic()
         self._first = module.global_step
         if sys.stdout.isatty():
-            shown = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            shown = (
+                TextColumn("training"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            )
             self._bar = Progress(*shown, TextColumn("{task.description}"))
             self._task = self._bar.add_task("", total=module.recipe.max_steps, completed=self._first)
             self._bar.start()
@@ -42,7 +48,10 @@ class ShowProgress(pl.Callback):
             self._spoken = now
             speed = (step - self._first) / (now - self._started)
             left = (module.recipe.max_steps - step) / max(speed, 1e-9)
-            print(f"step {step}/{module.recipe.max_steps}, {speed:.0f} steps/s, {left:.0f} s left {_held_out(trainer)}", flush=True)
+            print(
+                f"step {step}/{module.recipe.max_steps}, {speed:.0f} steps/s, {left:.0f} s left {_held_out(trainer)}",
+                flush=True,
+            )
 
     def on_train_end(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """End."""

@@ -63,7 +63,9 @@ class Recorder:
             "indices": padded,
             "rates": torch.tensor(self.recipe.rates(optimizer, step), dtype=torch.float64),
         }
-        if self._buffer and self._buffer[-1][1].keys() != tensors.keys():  # the optimizer has no state before its first step
+        if (
+            self._buffer and self._buffer[-1][1].keys() != tensors.keys()
+        ):  # the optimizer has no state before its first step
             self.flush()
         copied = {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}
         self._buffer.append((step, copied))
@@ -81,7 +83,9 @@ class Recorder:
         """Write what has been recorded since the last shard."""
         if self._buffer:
             steps, records = zip(*self._buffer, strict=True)
-            write_shard(self.folder, list(steps), {name: torch.stack([r[name] for r in records]) for name in records[0]})
+            write_shard(
+                self.folder, list(steps), {name: torch.stack([r[name] for r in records]) for name in records[0]}
+            )
             self._buffer, self._bytes = [], 0
 
 

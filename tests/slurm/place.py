@@ -38,7 +38,9 @@ class Place:
     def said(self, number: str) -> str:
         """Wait for the end of the job that plans a sweep, and return its log."""
         log = self.folder / f"slurm-{number}.out"
-        wait_until(lambda: not ask("squeue", "--noheader", f"--jobs={number}", check=False), 90, lambda: f"job {number}")
+        wait_until(
+            lambda: not ask("squeue", "--noheader", f"--jobs={number}", check=False), 90, lambda: f"job {number}"
+        )
         return log.read_text()
 
     def mechlab(self, program: str, *words: str, check: bool = True) -> str:
@@ -48,7 +50,11 @@ class Place:
 
     def standings(self, sweep: str) -> list[str]:
         """Return the state of each job of a sweep, in the order of its manifest."""
-        return [line.split()[0] for line in self.mechlab("sweep", "status", sweep).splitlines() if re.match(r"\w+ +runs/", line)]
+        return [
+            line.split()[0]
+            for line in self.mechlab("sweep", "status", sweep).splitlines()
+            if re.match(r"\w+ +runs/", line)
+        ]
 
     def runs(self) -> dict[str, Path]:
         """Return the run directories by their names, e.g. tomita-gru/0123456789-s0."""

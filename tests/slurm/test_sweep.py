@@ -1,4 +1,4 @@
-"""Sweeps through `sbatch slurm/sweep.sh` on a real SLURM: whatever happens to the jobs, each run ends as if nothing had."""
+"""Sweeps through `sbatch slurm/sweep.sh` on a real SLURM: whatever happens to a job, its run ends as if nothing had."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_at_its_time_limit_a_job_is_requeued_and_goes_on_where_it_was(place: Pla
 
 
 def check_resumed(here: Place, first: str, undisturbed: Place, cluster: Cluster) -> None:
-    """Assert that the one run of a sweep was requeued once, went on from its checkpoint and ended as the undisturbed."""
+    """Assert that a sweep's one run was requeued once, went on from its checkpoint and ended as the undisturbed one."""
     array = re.search(r"submitted as SLURM job (\d+)", here.said(first))[1]
     assert cluster.job(f"{array}_0")["Restarts"] == "1"
     log = "".join(here.logs().values())
