@@ -8,8 +8,10 @@ from typing import Any
 
 
 def number(value: float | None) -> str:
-    """Format a number for people: four significant digits."""
-    return "-" if value is None else f"{value:.4g}"
+    """Format a number for people: whole numbers as they are, others with four significant digits."""
+    if value is None:
+        return "-"
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e9 else f"{value:.4g}"
 
 
 def print_metrics(metrics: Mapping[str, float]) -> None:

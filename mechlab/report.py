@@ -63,7 +63,10 @@ def report(request: Request) -> Path:
 
 def _root(folders: list[Path]) -> Path:
     """Return the folder that holds all runs: that of runs/TASK-MODEL/ID is runs."""
-    return Path(os.path.commonpath([folder.parent.parent for folder in folders]))
+    roots = [folder.parent.parent for folder in folders]
+    if any(root.is_absolute() for root in roots):
+        roots = [root.absolute() for root in roots]
+    return Path(os.path.commonpath(roots))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,6 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the jobs that are not done: one chunk in this process, or all in a pool of processes."""
     sweep = _sweep(arguments)
     if arguments.index is not None:
+        last = (len(sweep.jobs) - 1) // arguments.chunk
+        if not 0 <= arguments.index <= last:
+            must = f"--index must be a chunk of the sweep, from 0 to {last}"
+            raise ConfigError(must, got=arguments.index, key="--index")
         return _run_chunk(sweep, sweep.chunk(arguments.index, arguments.chunk))
     return _run_pool(sweep, arguments)
 
@@ -123,6 +129,9 @@ def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> Sweep:
         if getattr(arguments, name, None) is not None and getattr(arguments, name) < 1:
             must = f"--{name} must be a whole number of at least 1"
             raise ConfigError(must, got=getattr(arguments, name), key=f"--{name}")
+    for folder in arguments.config_dir:
+        if not folder.is_dir():
+            raise ConfigError("the folder given with --config-dir must exist", got=folder, key="--config-dir")
     root = arguments.root or Path("runs")
     if frozen and is_sweep(arguments.words, root):
         return load(arguments.words[0], root)
@@ -145,8 +154,7 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
     """Run jobs one after the other in this process; one that fails does not stop the others."""
     from mechlab.training.signals import Preempted, SignalWatch
 
-    watch = SignalWatch()
-    watch.install()  # a signal waits for the end of the imports below, which take seconds, and of a run that is trained
+    SignalWatch().install()  # a signal waits until the imports below are done, which take seconds, or a run is
     from mechlab.config.provenance import Origin
     from mechlab.setup import Setup
     from mechlab.sweeps import slurm
@@ -157,10 +165,12 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
     failed = 0
     for job in jobs:
         try:
-            if watch.received is not None:
-                raise SystemExit(143) from Preempted(watch.received, 0)
+            if SignalWatch.seen is not None:
+                raise SystemExit(143) from Preempted(SignalWatch.seen)
             config = {**job.config, "paths": {"root": str(sweep.root)}}
-            setup = Setup(config, identity=job.run_id, origin=Origin(job.overrides, sweep.commit, patch, sweep.id))
+            origin = Origin(job.overrides, sweep.commit, patch, sweep.id)
+            with _failure_told(sweep.root / job.run):
+                setup = Setup(config, identity=job.run_id, origin=origin)
             train(setup)
         except SystemExit as stop:
             at_limit = isinstance(stop.__cause__, Preempted) and stop.__cause__.signum == signal.SIGUSR1
@@ -176,6 +186,20 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
                 traceback.print_exc()
         print(f"run: {sweep.root / job.run}", flush=True)
     return int(failed > 0)
+
+
+@contextlib.contextmanager
+def _failure_told(folder: Path) -> Iterator[None]:
+    """Let the run's status tell of an exception that comes before its training, as on a machine without the GPU."""
+    from mechlab.core.claim import Claim, Held, read_status
+
+    try:
+        yield
+    except Exception as error:
+        with contextlib.suppress(Held), Claim(folder) as claim:
+            if read_status(folder)["status"] != "done":
+                claim.status("failed", reason=str(error), traceback=traceback.format_exc())
+        raise
 
 
 def _run_pool(sweep: Sweep, arguments: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
@@ -29,8 +29,8 @@ class Ambiguity(Analysis):
     """Cluster the states that a network reaches and measure how much a cluster leaves open about the automaton's state
     (Muskardin et al., arXiv 2306.16854).
 
-    The network reads every distinct prefix of the evaluation words once. The distinct states are clustered by k-means
-    without weights; the scores count how often each prefix occurs. The initial state is left out.
+    The network reads every distinct prefix of the evaluation words once. The distinct states are clustered by k-means;
+    the scores count how often each prefix occurs. The initial state is left out.
 
     Args:
         multiple: clusters per state of the automaton.
@@ -38,6 +38,8 @@ class Ambiguity(Analysis):
         words: number of evaluation words.
         split: split that they are taken from.
         n_init: starts of k-means.
+        fit: what k-means sees: each distinct prefix once, or as often as it occurs (as published; short prefixes weigh
+            most then).
         nulls: whether to measure what permuted states and the untrained network give.
         threshold: largest weighted ambiguity for the claim `pure`.
     """
@@ -51,11 +53,12 @@ class Ambiguity(Analysis):
         words: Annotated[int, at_least(1)] = 2000,
         split: Split = "val",
         n_init: Annotated[int, at_least(1)] = 10,
+        fit: Literal["distinct", "occurrences"] = "distinct",
         nulls: bool = True,
         threshold: Annotated[float, between(0, 1)] = 0.05,
     ):
         self.multiple, self.curve, self.words, self.split = multiple, curve, words, split
-        self.n_init, self.nulls, self.threshold = n_init, nulls, threshold
+        self.n_init, self.fit, self.nulls, self.threshold = n_init, fit, nulls, threshold
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Cluster and score; save the curve, the clusters, the automaton's states and a projection to the plane."""
@@ -65,14 +68,15 @@ class Ambiguity(Analysis):
         states = prefix_states(run.model(), prefixes)
         untrained = prefix_states(run.untrained(), prefixes) if self.nulls else None
 
+        weights = prefixes.count if self.fit == "occurrences" else None
         curve = []
         for multiple in sorted({*self.curve, self.multiple}):
             k = max(1, round(multiple * len(automaton.states)))
-            found = kmeans(states, k, rng, self.n_init)
+            found = kmeans(states, k, rng, self.n_init, weights)
             scores = ambiguity(contingency(found, labels, prefixes.count))
             nulls = {}
             if untrained is not None:
-                control = kmeans(untrained, k, rng, self.n_init)
+                control = kmeans(untrained, k, rng, self.n_init, weights)
                 nulls["null_untrained"] = ambiguity(contingency(control, labels, prefixes.count)).weighted
                 nulls["null_permuted"] = permuted_ambiguity(found, labels, prefixes.count, rng)
             curve.append({"multiple": multiple, **_row(found, scores), **nulls})

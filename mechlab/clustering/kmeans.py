@@ -7,13 +7,16 @@ import warnings
 import numpy as np
 
 
-def kmeans(points: np.ndarray, k: int, rng: np.random.Generator, n_init: int = 10) -> np.ndarray:
+def kmeans(
+    points: np.ndarray, k: int, rng: np.random.Generator, n_init: int = 10, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Return the cluster (P,) int of each point: the best of `n_init` k-means++ starts.
 
     Args:
         points: (P, D) float.
         k: number of clusters; never more than there are distinct points.
         n_init: number of starts. With a single one the outcome is mostly luck.
+        weights: (P,) how often each point counts; a weight is the same as that many copies of the point.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -22,4 +25,4 @@ def kmeans(points: np.ndarray, k: int, rng: np.random.Generator, n_init: int = 1
     k = min(k, len(np.unique(points, axis=0)))
     with warnings.catch_warnings():  # points that differ by rounding can leave fewer than k clusters, which is no fault
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return KMeans(k, n_init=n_init, random_state=int(rng.integers(2**31))).fit_predict(points)
+        return KMeans(k, n_init=n_init, random_state=int(rng.integers(2**31))).fit_predict(points, sample_weight=weights)

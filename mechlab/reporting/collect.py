@@ -218,7 +218,7 @@ def _read_result(record: Record, result: dict[str, Any]) -> None:
     for metric, row in _mapping(result.get("expected") or {}).items():
         keys = ("published", "corrected", "tolerance", "measured", "deviation")
         values = {key: _number(row.get(key)) for key in keys}
-        within = row.get("within")
+        within = None if row.get("within") is None else row["within"] is True
         record.expected[metric] = Expected(**values, source=str(row.get("source") or ""), within=within)
 
 

@@ -84,9 +84,10 @@ class Page:
         cells, states = self.cells, Counter(record.state for record in self.records)
         claims = [claim.holds for cell in cells for made in cell.claims.values() for claim in made]
         compared = [row.within for cell in cells for rows in cell.expected.values() for row in rows]
+        compared = [within for within in compared if within is not None]
         facts = [("finished runs", states[DONE], f"of {len(self.records)}"), ("cells", len(cells), "")]
         facts += [("claims that hold", sum(claims), f"of {len(claims)}")] if claims else []
-        facts += [("expected numbers met", sum(w is True for w in compared), f"of {len(compared)}")] if compared else []
+        facts += [("expected numbers met", sum(compared), f"of {len(compared)}")] if compared else []
         facts += [(f"{state} runs", states[state], "") for state in sorted(set(states) - {DONE})]
         yield f"<header>\n<h1>{escape(self._title())}</h1>\n"
         yield '<p class="lead">A cell is a group of runs that '

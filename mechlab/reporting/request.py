@@ -96,8 +96,8 @@ def _near(patterns: Sequence[str]) -> str:
 
 
 def _list(text: str) -> tuple[str, ...]:
-    """Return the words of `[A,B]` or `A,B`; a comma inside a glob's brackets belongs to it."""
-    if text.startswith("[") and text.endswith("]") and "," in text:
+    """Return the words of `[A,B]` or `A,B`; brackets of a glob stay."""
+    if text.startswith("[") and text.endswith("]") and ("," in text or text.count("[") == 1):
         text = text[1:-1]
     return tuple(word.strip() for word in text.split(",") if word.strip())
 

@@ -91,7 +91,7 @@ def expected_rows(cells: Sequence[Cell], keys: Sequence[str]) -> Iterator[Row]:
                 "corrected": first.corrected,
                 "tolerance": first.tolerance,
                 **(_summary(summarise(measured)) if measured else {}),
-                "n": len(rows),
+                "n": len(measured),
                 "deviation": summarise(deviations).mean if deviations else None,
                 "within": sum(row.within is True for row in rows),
                 "source": first.source,

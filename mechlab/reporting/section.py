@@ -102,6 +102,7 @@ class Section:
                 first = found[0]
                 measured = [row.measured for row in found if row.measured is not None]
                 deviations = [row.deviation for row in found if row.deviation is not None]
+                verdicts = [row.within for row in found if row.within is not None]
                 rows.append([
                     f"{cell.number}",
                     *self._start(cell),
@@ -111,7 +112,7 @@ class Section:
                     Mean(summarise(measured) if measured else None),
                     Number(summarise(deviations).mean if deviations else None, signed=True),
                     Number(first.tolerance),
-                    Verdict(sum(row.within is True for row in found), len(found)),
+                    Verdict(sum(verdicts), len(verdicts)) if verdicts else "not measured",
                     first.source,
                 ])  # fmt: skip
         if not rows:

@@ -53,8 +53,9 @@ def bootstrap(values: Sequence[float], level: float = LEVEL) -> tuple[float, flo
     array = np.asarray(values, dtype=np.float64)  # (n,)
     means = _draws(len(array)) @ array / len(array)  # (RESAMPLES,)
     tail = 50 * (1 - level)
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return max(float(low), float(array.min())), min(float(high), float(array.max()))  # rounding leaves no mean outside
+    ends = np.percentile(means, [tail, 100 - tail])
+    low, high = np.clip(ends, array.min(), array.max())  # rounding may put a mean of equal values beside them
+    return float(low), float(high)
 
 
 @functools.lru_cache(maxsize=8)

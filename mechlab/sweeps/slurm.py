@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None) 
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
     except FileNotFoundError:
-        fix = "python -m mechlab.sweep run ID runs the sweep on this machine"
+        fix = f"python -m mechlab.sweep run {sweep.id} runs the sweep on this machine"
         raise ConfigError("submitting needs SLURM's sbatch", got="no such command", fix=fix) from None
     if done.returncode:
         fix = "see slurm/README.md for the settings of your cluster"
@@ -63,14 +64,11 @@ def queue(sweep: Sweep) -> list[tuple[str, list[Job]]]:
     """
     try:
         command = ["squeue", "--noheader", "--array", "--format=%K %T %j"]
-        lines = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.splitlines()
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
     except (OSError, subprocess.TimeoutExpired):
         return []
-    found, ours = [], _name(sweep, "")
-    for element, state, name in (line.split(maxsplit=2) for line in lines):
-        if name.startswith(ours):
-            found.append((state.lower(), sweep.chunk(int(element), int(name.removeprefix(ours)))))
-    return found
+    ours = re.findall(rf"^(\d+) (\w+) {_name(sweep, '')}(\d+)$", listed, re.MULTILINE)
+    return [(state.lower(), sweep.chunk(int(element), int(size))) for element, state, size in ours]
 
 
 def _name(sweep: Sweep, chunk: int | str) -> str:

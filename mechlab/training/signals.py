@@ -6,6 +6,7 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
+from typing import ClassVar
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -45,7 +46,14 @@ def stopped_at_once() -> Iterator[None]:
 
 
 class SignalWatch:
-    """Remembers the first stopping signal, to be acted upon at a step boundary; a second Ctrl-C stops at once."""
+    """Remembers the first stopping signal, to be acted upon at a step boundary; a second Ctrl-C stops at once.
+
+    Attributes:
+        received: the first signal that this watch has seen, or None.
+        seen: the first that any watch of the process has seen, which outlives a training that could still end.
+    """
+
+    seen: ClassVar[int | None] = None
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -59,3 +67,4 @@ class SignalWatch:
         if self.received is not None and number == signal.SIGINT:
             raise Preempted(number)
         self.received = self.received or number
+        SignalWatch.seen = SignalWatch.seen or number

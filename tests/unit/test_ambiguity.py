@@ -235,3 +235,24 @@ def test_prefix_states_are_those_after_reading_each_prefix_alone() -> None:
         letters = torch.eye(2).double()[torch.as_tensor(prefixes.words[row, :length])]
         alone = model(letters[None]).states[0, -1].detach().numpy()
         np.testing.assert_allclose(state, alone, atol=1e-12)
+
+
+def test_weighted_points_cluster_as_their_copies():
+    """A weight is the same as that many copies: both find the planted clusters, and agree on what they cost."""
+    from mechlab.clustering.kmeans import kmeans
+
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(centre, 0.05, (20, 2)) for centre in ((0, 0), (1, 0), (0, 1), (0.2, 0))])
+    counts = rng.integers(1, 30, len(points))
+
+    def cost(found: np.ndarray) -> float:
+        return sum(
+            (counts[found == c, None] * (points[found == c] - np.average(points[found == c], 0, counts[found == c])) ** 2).sum()
+            for c in np.unique(found)
+        )
+
+    weighted = kmeans(points, 3, np.random.default_rng(1), weights=counts)
+    copies = kmeans(np.repeat(points, counts, 0), 3, np.random.default_rng(2))
+    of_copies = copies[np.concatenate([[0], np.cumsum(counts)[:-1]])]
+    assert cost(weighted) == pytest.approx(cost(of_copies), rel=1e-9)
+    assert cost(kmeans(points, 3, np.random.default_rng(3))) >= cost(weighted) - 1e-12

@@ -118,7 +118,8 @@ def test_the_page_is_dark_and_light_and_fits_a_phone(made: tuple[Path, str]) -> 
 
 
 def test_contrast_is_enough_in_both_schemes(made: tuple[Path, str]) -> None:
-    schemes = [re.findall(r"--([\w-]+): (#\w{6})", block) for block in re.findall(r":root \{(.*?)\}", made[1], re.DOTALL)]
+    blocks = re.findall(r":root \{(.*?)\}", made[1], re.DOTALL)
+    schemes = [re.findall(r"--([\w-]+): (#\w{6})", block) for block in blocks]
     assert len(schemes) == 2
     pairs = [(text, "page") for text in ("ink", "ink-soft", "accent")] + [("ink", "card")]
     pairs += [(verdict, f"{verdict}-back") for verdict in ("yes", "no", "some")]
@@ -143,8 +144,8 @@ def contrast(first: str, second: str) -> float:
 
 def test_every_number_of_the_page_is_in_the_tables(made: tuple[Path, str]) -> None:
     folder, html = made
-    sources = {"final metrics": "metrics", "every metric": "metrics", "claims": "claims", "expected numbers": "expected"}
-    values = {name: {number for row in table(folder, name) for number in numbers(row)} for name in sources.values()}
+    sources = {"final metrics": "metrics", "every metric": "metrics", "claims": "claims", "expected": "expected"}
+    values = {name: {value for row in table(folder, name) for value in numbers(row)} for name in sources.values()}
     seen = set()
     for caption, shown in Reader(html).numbers.items():
         name = next(source for words, source in sources.items() if words in caption)
@@ -189,6 +190,14 @@ def test_expected_numbers_stand_beside_measured_ones(made: tuple[Path, str]) -> 
         assert (float(row["published"]), float(row["corrected"]), float(row["tolerance"])) == (0.98, 0.97, 0.02)
         assert (float(row["mean"]), float(row["deviation"])) == (0.9754321, 0.0054321)
         assert (row["within"], row["n"], row["source"]) == ("3", "3", "a paper, table 2")
+
+
+def test_an_expected_number_that_was_not_measured_is_neither_met_nor_missed(tmp_path: Path) -> None:
+    missing = EXPECTED | {"measured": None, "deviation": None, "within": None}
+    write_run(tmp_path / "runs", "tomita", "gru", 3, 8, 0, expected={"test/accuracy": EXPECTED, "probe/other": missing})
+    html = make(tmp_path)
+    assert "not measured" in html and re.search(r"expected numbers met</dt><dd>1 <small>of 1<", html)
+    assert [row["n"] for row in table(tmp_path, "expected")] == ["1", "0"]
 
 
 def test_means_are_those_of_the_runs(made: tuple[Path, str]) -> None:

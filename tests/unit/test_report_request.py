@@ -15,6 +15,7 @@ def test_words_become_a_request() -> None:
     assert parse(["runs=runs/*/*"]) == Request(("runs/*/*",))
     assert parse(["by=task", "out=a/b.html", "runs=[x,y]"]) == Request(("x", "y"), ("task",), Path("a/b.html"))
     assert parse(["runs=x", "by=[task,model.hidden]"]).by == ("task", "model.hidden")
+    assert parse(["runs=x", "by=[task]"]).by == ("task",)
 
 
 def test_brackets_of_a_glob_stay() -> None:
@@ -52,5 +53,6 @@ def test_no_runs_is_an_error_that_knows_the_folder(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs", runs=1)
     with pytest.raises(ConfigError, match=r"did you mean 'tomita-rnn'"):
         find_runs([str(tmp_path / "runs" / "tomita-rn" / "*")])
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"mechlab\.train makes runs"):
-        find_runs([str(tmp_path / "runs" / "tomita-rnn" / "x" / "y" / "*")])
+        find_runs([str(tmp_path / "empty" / "*")])
