@@ -1,7 +1,7 @@
 # The settings of your cluster. Copy this file to slurm/cluster.sh (or anywhere, and set MECHLAB_CLUSTER to its path).
-# It is a shell script: sweep.sh sources it before anything else, on the login node and in every job.
+# It is a shell script: sweep.sh sources it first of all in every job, and `mechlab.sweep submit` for the first setting.
 
-# Options for sbatch, as on its command line. Whatever your site asks for goes here.
+# Options for the sbatch of the array, as on its command line. Whatever your site asks for goes here.
 SBATCH_OPTIONS="--partition=main --account=my_project --time=04:00:00 --cpus-per-task=1 --mem=4G"
 # One GPU per array element (and trainer=gpu on the command line):
 # SBATCH_OPTIONS="--partition=gpu --gres=gpu:1 --time=04:00:00 --mem=8G"

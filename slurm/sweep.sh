@@ -24,8 +24,11 @@ fi
 # An array element: one chunk of jobs, run with the sweep's own copy of the code.
 sweep=$2 chunk=$3
 export PYTHONPATH="$sweep/code${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-srun --ntasks=1 "$MECHLAB_PYTHON" -P -m mechlab.sweep run "$sweep" --chunk "$chunk" --index "$SLURM_ARRAY_TASK_ID"
+# srun hands signals on to Python; since SLURM 22.05 it must be told of the CPUs
+srun --ntasks=1 ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} \
+    "$MECHLAB_PYTHON" -P -m mechlab.sweep run "$sweep" --chunk "$chunk" --index "$SLURM_ARRAY_TASK_ID"
 status=$?
-# 143: a checkpoint was written because SLURM asked for an end. SLURM requeues this element, but only while it still runs.
-if [ "$status" -eq 143 ]; then sleep 300; fi
+# 143: SLURM asked for an end, and a checkpoint was written. SLURM requeues this element if it still runs when its grace
+# is over, so it waits, but not for ever.
+if [ "$status" -eq 143 ]; then sleep 3600; fi
 exit "$status"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlab.core.errors import ConfigError, did_you_mean
-from mechlab.reporting.collect import Claim, Expected, Record
+from mechlab.reporting.record import Claim, Expected, Record
 from mechlab.reporting.statistics import Summary, summarise
 
 NAMES = ("task", "model")  # what a run's name tells, beside its config keys

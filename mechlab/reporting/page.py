@@ -12,7 +12,7 @@ from pathlib import Path
 from mechlab.core.files import write_text
 from mechlab.reporting.cells import Cell
 from mechlab.reporting.chapter import Chapters
-from mechlab.reporting.collect import DONE, Record
+from mechlab.reporting.record import DONE, Record
 from mechlab.reporting.request import Request
 from mechlab.reporting.rows import failure_rows
 from mechlab.reporting.section import Section

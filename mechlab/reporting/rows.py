@@ -10,7 +10,7 @@ from typing import Any
 
 from mechlab.core.files import atomic
 from mechlab.reporting.cells import Cell, shown, value_of
-from mechlab.reporting.collect import Record
+from mechlab.reporting.record import Record
 from mechlab.reporting.statistics import Summary, summarise
 
 Row = dict[str, Any]

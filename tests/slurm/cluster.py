@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
-CPUS = 4  # declared: jobs that wait cost nothing, so there may be more than the machine has
+CPUS, MEGABYTES = 4, 64000  # declared, since most jobs wait most of the time: the machine may have less
 # cred_expire is how long a requeued job waits before it may start again (two minutes by default).
 # In the partition `low` a preempted job has 10 s between SIGTERM and SIGKILL.
 CONFIGURATION = """
@@ -46,7 +46,7 @@ JobRequeue=1
 KillWait=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={megabytes} State=UNKNOWN
 PartitionName=low Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=10
 PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 """
@@ -80,30 +80,33 @@ class Cluster:
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(128))
         controller, node = _free_ports(2)
-        text = CONFIGURATION.format(folder=folder, host=host, controller=controller, node=node, cpus=CPUS)
+        declared = {"cpus": CPUS, "megabytes": MEGABYTES}
+        text = CONFIGURATION.format(folder=folder, host=host, controller=controller, node=node, **declared)
         (folder / "slurm.conf").write_text(text)
         munge = {"key-file": key, "pid-file": "munge.pid", "log-file": "munged.log", "seed-file": "munge.seed"}
         options = [f"--{name}={folder / path}" for name, path in munge.items()]
         self._daemon("munged", "--foreground", "--force", f"--socket={folder}/munge.sock", *options)
         wait_until(lambda: (folder / "munge.sock").exists(), 30, self.logs)
-        self._daemon("slurmctld", "-D", "-i")
+        self._daemon("slurmctld", "-D")
         self._daemon("slurmd", "-D")
         wait_until(lambda: "idle" in ask("sinfo", "--noheader", "--format=%T", check=False), 60, self.logs)
 
     def stop(self) -> None:
         """Cancel all jobs and end the daemons."""
-        if len(self._daemons) == len(DAEMONS):
-            ask("scancel", "--partition=low", check=False)
-            ask("scancel", "--partition=high", check=False)
-            wait_until(lambda: not self.queue(), 60, self.logs)
-        for daemon in reversed(self._daemons):
-            daemon.terminate()
-            try:
-                daemon.wait(30)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
-        del os.environ["SLURM_CONF"]
+        try:
+            if len(self._daemons) == len(DAEMONS):
+                ask("scancel", "--partition=low", check=False)
+                ask("scancel", "--partition=high", check=False)
+                wait_until(lambda: not self.queue(), 60, self.logs)
+        finally:
+            for daemon in reversed(self._daemons):
+                daemon.terminate()
+                try:
+                    daemon.wait(30)
+                except subprocess.TimeoutExpired:
+                    daemon.kill()
+                    daemon.wait()
+            del os.environ["SLURM_CONF"]
 
     def queue(self) -> list[str]:
         """Return the jobs that wait or run, an array's elements apart: number, name, state."""

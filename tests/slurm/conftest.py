@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 from cluster import Cluster, missing
-from place import Place
-
-ROOT = Path(__file__).parents[2]
+from place import Place, checkout
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +28,6 @@ def cluster() -> Iterator[Cluster]:
     finally:
         cluster.stop()
         shutil.rmtree(folder)
-
-
-def checkout(folder: Path) -> Path:
-    """Copy the repository's code, so that nobody's edit changes it while the tests run."""
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "tests", "runs", "build", "dist", "cluster.sh")
-    return shutil.copytree(ROOT, folder, ignore=ignored, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
 from cluster import ask, wait_until
 
+ROOT = Path(__file__).parents[2]
 USERS = Path(__file__).parent / "users"
+SMALL = (
+    "task=tomita",
+    "task.words=300",
+    "task.val_words=50",
+    "task.test_words=50",
+    "model=gru",
+    "model.hidden=8",
+    "trainer=smoke",
+    "analysis=[]",
+)
+
+
+def checkout(folder: Path) -> Path:
+    """Copy the repository's code, so that nobody's edit changes it while the tests run."""
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "tests", "runs", "build", "dist", "cluster.sh")
+    return shutil.copytree(ROOT, folder, ignore=ignored, dirs_exist_ok=True)
 
 
 class Place:

@@ -6,23 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from cluster import CPUS, Cluster, ask, wait_until
-from conftest import checkout
-from place import Place
+from place import SMALL, Place, checkout
+from same import check_same
 
-from mechlab.core.history import History
-
-SMALL = (
-    "task=tomita",
-    "task.words=300",
-    "task.val_words=50",
-    "task.test_words=50",
-    "model=gru",
-    "model.hidden=8",
-    "trainer=smoke",
-    "analysis=[]",
-)
 OWN = ("allow_targets=[patient]",)
 FRAGILE = (*OWN, "+callbacks.fragile._target_=patient.Fragile", "+callbacks.fragile.file=broken-${seed}")
 LINGER = (
@@ -43,20 +30,6 @@ def sweep_of(place: Place, number: str) -> str:
     return found[1]
 
 
-def check_same(one: Path, other: Path) -> None:
-    """Assert that two finished runs left the same curves, weights and record of training, bit for bit."""
-    for name in ("metrics.csv", "checkpoints/weights.safetensors"):
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    histories = [History(run / "history") for run in (one, other)]
-    steps = histories[0].steps
-    assert steps == histories[1].steps
-    for step in steps:
-        for kind in ("params", "optimizer"):
-            a, b = (getattr(history, kind)(step) for history in histories)
-            assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a), (step, kind)
-        assert torch.equal(*(torch.as_tensor(history.batch_indices(step)) for history in histories)), step
-
-
 def test_a_sweep_ends_as_on_one_machine_and_is_submitted_once(place: Places, cluster: Cluster) -> None:
     grid = (*SMALL, "task.index=3,5", "model=rnn,gru", "seed=range(2)")
     there, here, multirun = place(), place(), place()
@@ -68,7 +41,7 @@ def test_a_sweep_ends_as_on_one_machine_and_is_submitted_once(place: Places, clu
     again = there.sbatch("--chunk", "2", sweep)
     assert "nothing to submit" in there.said(again)
     assert len(cluster.queue()) == 4
-    assert "in SLURM's queue: 4 pending" in there.mechlab("sweep", "status", sweep)
+    assert "8 jobs: 8 new; elements in SLURM's queue: 4 pending" in there.mechlab("sweep", "status", sweep)
 
     ask("scontrol", "release", re.search(r"submitted as SLURM job (\d+)", there.said(first))[1])
     here.mechlab("sweep", "run", "--chunk", "4", *grid)

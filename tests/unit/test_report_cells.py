@@ -11,7 +11,8 @@ from synthetic_runs import write_run
 
 from mechlab.core.errors import ConfigError
 from mechlab.reporting.cells import make_cells, varying
-from mechlab.reporting.collect import Record, read_run
+from mechlab.reporting.collect import read_run
+from mechlab.reporting.record import Record
 from mechlab.reporting.section import make_sections
 
 

@@ -1,0 +1,108 @@
+"""One run as the report sees it: plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DONE = "done"
+
+
+class Problem(NamedTuple):
+    """Something that could not be read, or why a run failed."""
+
+    run: str
+    kind: str  # failed, or damaged
+    file: str
+    reason: str
+
+
+class Claim(NamedTuple):
+    """One scored claim of one run."""
+
+    statement: str
+    kind: str
+    value: float | None
+    threshold: float | None
+    null: float | None
+    holds: bool
+
+
+class Expected(NamedTuple):
+    """A number of an experiment beside the one that a run measured."""
+
+    published: float | None
+    corrected: float | None
+    tolerance: float | None
+    source: str
+    measured: float | None
+    deviation: float | None
+    within: bool | None
+
+
+@dataclass
+class Record:
+    """One run as the report sees it.
+
+    Args:
+        folder: the run directory.
+        status: content of status.json.
+        config: the resolved configuration, flat: dotted key to value.
+        overrides: the words of its command line, None if they are not recorded.
+        environment: from provenance/environment.json, the command, commit, and version of torch.
+        numbers: metrics, and scalars of analyses as `<analysis>/<scalar>`.
+        claims: by (analysis, slug).
+        expected: by metric.
+        problems: what could not be read, and why it failed.
+    """
+
+    folder: Path
+    status: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    claims: dict[tuple[str, str], Claim] = field(default_factory=dict)
+    expected: dict[str, Expected] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """Where the run stands: done, failed, preempted, running or pending."""
+        return str(self.status.get("status", "pending"))
+
+    @property
+    def counts(self) -> bool:
+        """Whether its numbers go into the tables: it is done, and its result could be read."""
+        return self.state == DONE and bool(self.numbers)
+
+    @property
+    def name(self) -> str:
+        """The name of task and model, joined."""
+        return str(self.config.get("name", self.folder.parent.name))
+
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        return self.name.rpartition("-")[0] or self.name
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self.name.rpartition("-")[2]
+
+    @property
+    def seed(self) -> Any:
+        """The root seed, as recorded or as the folder's name has it."""
+        named = self.folder.name.rpartition("-s")[2]
+        return self.config.get("seed", int(named) if named.isdigit() else None)
+
+    @property
+    def figures(self) -> list[Path]:
+        """The figures that its analyses saved, those over training among them, as PNG."""
+        return sorted([*self.folder.glob("analyses/*/*.png"), *self.folder.glob("analyses/*/*/*.png")])
+
+    def damaged(self, file: str, reason: str) -> None:
+        """Note a file that cannot be read."""
+        self.problems.append(Problem(str(self.folder), "damaged", file, reason))

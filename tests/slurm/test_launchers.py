@@ -1,0 +1,25 @@
+"""Hydra's launchers: a multirun ends alike whether its jobs are SLURM's, joblib's or one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from place import SMALL, Place
+from same import check_same
+
+pytest.importorskip("submitit", reason="needs the extra `sweep`")
+pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra `sweep`")
+
+
+def test_slurm_and_joblib_give_the_runs_of_a_plain_multirun(place: Callable[..., Place]) -> None:
+    grid = ("-m", *SMALL, "model=rnn,gru", "seed=range(3)")
+    slurm, joblib, plain = place(), place(), place()
+    slurm.mechlab("train", *grid, "hydra/launcher=slurm", "hydra.launcher.partition=low")
+    joblib.mechlab("train", *grid, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    plain.mechlab("train", *grid)
+    assert len(plain.runs()) == 6
+    assert slurm.runs().keys() == joblib.runs().keys() == plain.runs().keys()
+    for name, run in plain.runs().items():
+        check_same(run, slurm.runs()[name])
+        check_same(run, joblib.runs()[name])
