@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import torch
 
-from mechlab.clustering.ambiguity import Ambiguity as Scores
-from mechlab.clustering.ambiguity import ambiguity, cluster_ambiguity, contingency, permuted_ambiguity
+from mechlab.automata.prefixes import PADDING, Prefixes, distinct_prefixes
+from mechlab.automata.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans
 from mechlab.clustering.plane import principal_plane
-from mechlab.clustering.prefixes import PADDING, Prefixes, distinct_prefixes
+from mechlab.clustering.scores import (
+    ambiguity,
+    cluster_ambiguity,
+    contingency,
+    homogeneity,
+    permuted_ambiguity,
+    table_ambiguity,
+)
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.task import Split
@@ -21,7 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from mechlab.core.model import SequenceModel
     from mechlab.core.run import Run
 
 
@@ -73,13 +79,12 @@ class Ambiguity(Analysis):
         for multiple in sorted({*self.curve, self.multiple}):
             k = max(1, round(multiple * len(automaton.states)))
             found = kmeans(states, k, rng, self.n_init, weights)
-            scores = ambiguity(contingency(found, labels, prefixes.count))
             nulls = {}
             if untrained is not None:
                 control = kmeans(untrained, k, rng, self.n_init, weights)
-                nulls["null_untrained"] = ambiguity(contingency(control, labels, prefixes.count)).weighted
+                nulls["null_untrained"] = ambiguity(control, labels, prefixes.count).weighted
                 nulls["null_permuted"] = permuted_ambiguity(found, labels, prefixes.count, rng)
-            curve.append({"multiple": multiple, **_row(found, scores), **nulls})
+            curve.append({"multiple": multiple, **_row(contingency(found, labels, prefixes.count)), **nulls})
             if multiple == self.multiple:
                 clusters, chosen = found, curve[-1]
 
@@ -124,7 +129,7 @@ class Ambiguity(Analysis):
     ) -> None:
         import pandas as pd
 
-        plane, shares = principal_plane(states)
+        plane, shares = principal_plane(states.astype(np.float64))
         columns = {"labels": labels, "clusters": clusters, "length": prefixes.length, "count": prefixes.count}
         out.save_arrays("states", plane=plane.astype(np.float32), shares=shares, **columns)
         out.save_table("curve", pd.DataFrame(curve))
@@ -146,24 +151,16 @@ def words_of(inputs: Tensor) -> np.ndarray:
     return torch.where(inputs.any(-1), inputs.argmax(-1), PADDING).cpu().numpy()
 
 
-@torch.no_grad()
-def prefix_states(model: SequenceModel, prefixes: Prefixes) -> np.ndarray:
-    """Return the model's flat state (P, S) float64 after each prefix."""
-    like = next(model.parameters())
-    letters = torch.eye(model.spec.inputs, dtype=like.dtype, device=like.device)
-    one_hot = torch.cat([letters, torch.zeros_like(letters[:1])])[torch.as_tensor(prefixes.words)]  # -1: the zeros
-    return model(one_hot).states[prefixes.row, prefixes.length].cpu().double().numpy()
-
-
-def _row(clusters: np.ndarray, scores: Scores) -> dict[str, float]:
+def _row(table: np.ndarray) -> dict[str, float]:
+    scores = table_ambiguity(table)
     return {
-        "clusters": len(np.unique(clusters)),
+        "clusters": len(table),
         "weighted": scores.weighted,
         "mean": scores.mean,
         "max": scores.max,
         "min": scores.min,
-        "homogeneity": scores.homogeneity,
-        "completeness": scores.completeness,
+        "homogeneity": homogeneity(table),
+        "completeness": homogeneity(table.T),
     }
 
 

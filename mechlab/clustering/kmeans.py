@@ -25,4 +25,6 @@ def kmeans(
     k = min(k, len(np.unique(points, axis=0)))
     with warnings.catch_warnings():  # points that differ by rounding can leave fewer than k clusters, which is no fault
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return KMeans(k, n_init=n_init, random_state=int(rng.integers(2**31))).fit_predict(points, sample_weight=weights)
+        return KMeans(k, n_init=n_init, random_state=int(rng.integers(2**31))).fit_predict(
+            points, sample_weight=weights
+        )

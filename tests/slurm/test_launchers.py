@@ -8,6 +8,8 @@ import pytest
 from place import SMALL, Place
 from same import check_same
 
+from mechlab.core.claim import read_status
+
 pytest.importorskip("submitit", reason="needs the extra `sweep`")
 pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra `sweep`")
 
@@ -20,6 +22,7 @@ def test_slurm_and_joblib_give_the_runs_of_a_plain_multirun(place: Callable[...,
     plain.mechlab("train", *grid)
     assert len(plain.runs()) == 6
     assert slurm.runs().keys() == joblib.runs().keys() == plain.runs().keys()
+    assert all(read_status(run)["slurm_job_id"] for run in slurm.runs().values())
     for name, run in plain.runs().items():
         check_same(run, slurm.runs()[name])
         check_same(run, joblib.runs()[name])

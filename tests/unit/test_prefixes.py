@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechlab.clustering.prefixes import distinct_prefixes
+from mechlab.automata.prefixes import distinct_prefixes
 
 
 def padded(words: list[tuple[int, ...]], steps: int) -> np.ndarray:
@@ -24,6 +24,11 @@ def test_agrees_with_a_counter(words: list[tuple[int, ...]]) -> None:
     assert got == expected
     assert len(found) == len(expected)
     assert (np.diff(found.length) >= 0).all()
+    in_order = [tuple(word[:length]) for word in words for length in range(1, len(word) + 1)]
+    names = [tuple(found.words[row, :length].tolist()) for row, length in zip(found.row, found.length, strict=True)]
+    assert [names[number] for number in found.index] == in_order
+    assert [name[-1] for name in names] == found.letter.tolist()
+    assert [names[number] if number >= 0 else () for number in found.parent] == [name[:-1] for name in names]
     maximal = {word for word in words if word and not any(other[: len(word)] == word != other for other in words)}
     assert sorted(tuple(word[word >= 0].tolist()) for word in found.words) == sorted(maximal)
 

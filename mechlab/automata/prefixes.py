@@ -21,12 +21,21 @@ class Prefixes:
         row: (P,) int64, a word that begins with the prefix.
         length: (P,) int64, the number of letters.
         count: (P,) int64, how many of the given words (repeated ones included) begin with the prefix.
+        parent: (P,) int64, the prefix without its last letter, -1 for prefixes of one letter.
+        index: (R,) int64, the prefix at each letter of the given words, word after word in the order given.
     """
 
     words: np.ndarray
     row: np.ndarray
     length: np.ndarray
     count: np.ndarray
+    parent: np.ndarray
+    index: np.ndarray
+
+    @property
+    def letter(self) -> np.ndarray:
+        """The last letter (P,) of each prefix."""
+        return self.words[self.row, self.length - 1]
 
     def __len__(self) -> int:
         return len(self.row)
@@ -51,7 +60,8 @@ def distinct_prefixes(words: np.ndarray) -> Prefixes:
     if ((words[:, 1:] >= 0) & (words[:, :-1] < 0)).any():
         raise ValueError("padding (-1) must stand at the ends of words. Got a letter after it.")
     words = np.where(words < 0, PADDING, words).astype(np.int64)
-    words = words[np.lexsort(words.T[::-1])] if words.size else words
+    order = np.lexsort(words.T[::-1]) if words.size else np.arange(len(words))
+    words = words[order]
     inside = words != PADDING  # (B, T): column t stands for the prefix of t+1 letters
     shared = np.logical_and.accumulate(words[1:] == words[:-1], axis=1)  # with the word before, up to this letter
 
@@ -60,6 +70,10 @@ def distinct_prefixes(words: np.ndarray) -> Prefixes:
     number = np.cumsum(new.T.reshape(-1)).reshape(new.T.shape).T - 1  # shortest first; equal for equal prefixes
     length, first = (axis + offset for axis, offset in zip(np.nonzero(new.T), (1, 0), strict=True))
 
+    parent = np.full(len(length), -1)
+    parent[length > 1] = number[first, length - 2][length > 1]
+    given = np.argsort(order)
+
     extended = np.append(~(inside[:-1] & ~shared).any(1), False)[: len(words)]  # the next word begins with this one
     maximal = np.flatnonzero(~extended & inside.any(1))
     return Prefixes(
@@ -67,4 +81,6 @@ def distinct_prefixes(words: np.ndarray) -> Prefixes:
         row=np.searchsorted(maximal, first),
         length=length,
         count=np.bincount(number[inside], minlength=len(length)),
+        parent=parent,
+        index=number[given][inside[given]],
     )

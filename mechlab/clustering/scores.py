@@ -1,32 +1,43 @@
-"""Ambiguity: how much the state of the automaton is still unknown once the cluster is known."""
+"""How much the state of the automaton is still unknown once the cluster is known: ambiguity and its relatives."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import entr
 
 
-@dataclass(frozen=True)
-class Ambiguity:
-    """Scores of a contingency table, each in [0, 1].
+class Ambiguity(NamedTuple):
+    """Ambiguity of a clustering, each number in [0, 1].
 
     Args:
-        weighted: mean of the clusters' ambiguities, weighted by their sizes; equals H(S|C) / log n_v.
         mean: mean over clusters.
+        weighted: mean of the clusters' ambiguities, weighted by their sizes; equals H(S|C) / log n_v.
         max: largest ambiguity of a cluster.
         min: least ambiguity of a cluster.
-        homogeneity: 1 - H(S|C) / H(S), or 1 if H(S) = 0.
-        completeness: 1 - H(C|S) / H(C), or 1 if H(C) = 0.
     """
 
-    weighted: float
     mean: float
+    weighted: float
     max: float
     min: float
-    homogeneity: float
-    completeness: float
+
+
+def ambiguity(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Ambiguity:
+    """Return how much clusters leave open about the labels of their rows.
+
+    Args:
+        clusters: (P,) int, the cluster of each row.
+        labels: (P,) int, the label of each row, such as the automaton's state.
+        weights: (P,) positive weight of each row, 1 by default.
+
+    Source: Muskardin et al., arXiv 2306.16854.
+
+    >>> ambiguity([0, 0, 1], [0, 1, 1], weights=[1, 1, 2])
+    Ambiguity(mean=0.5, weighted=0.5, max=1.0, min=0.0)
+    """
+    return table_ambiguity(contingency(clusters, labels, weights))
 
 
 def contingency(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -75,18 +86,23 @@ def cluster_ambiguity(table: np.ndarray) -> np.ndarray:
     return entr(table / size).sum(1) / np.log(occurring)
 
 
-def ambiguity(table: np.ndarray) -> Ambiguity:
-    """Return the scores of a contingency table (C, S), as `cluster_ambiguity` takes it."""
+def table_ambiguity(table: np.ndarray) -> Ambiguity:
+    """Return the ambiguity of a contingency table (C, S), as `cluster_ambiguity` takes it."""
     table = np.asarray(table, float)
     scores = cluster_ambiguity(table)
     return Ambiguity(
-        weighted=float(np.average(scores, weights=table.sum(1))),
         mean=float(scores.mean()),
+        weighted=float(np.average(scores, weights=table.sum(1))),
         max=float(scores.max()),
         min=float(scores.min()),
-        homogeneity=_determined(table),
-        completeness=_determined(table.T),
     )
+
+
+def homogeneity(table: np.ndarray) -> float:
+    """Return 1 - H(S|C) / H(S) of a contingency table (C, S), or 1 if H(S) = 0; completeness is that of table.T."""
+    joint = np.asarray(table, float) / np.sum(table)
+    clusters, labels, both = entr(joint.sum(1)).sum(), entr(joint.sum(0)).sum(), entr(joint).sum()
+    return float(1 - (both - clusters) / labels) if labels > 0 else 1.0
 
 
 def permuted_ambiguity(
@@ -98,12 +114,4 @@ def permuted_ambiguity(
         clusters, labels, weights: as `contingency` takes them.
         permutations: number of permutations.
     """
-    tables = (contingency(clusters, rng.permutation(labels), weights) for _ in range(permutations))
-    return float(np.mean([ambiguity(table).weighted for table in tables]))
-
-
-def _determined(table: np.ndarray) -> float:
-    """Return the share of the columns' entropy that the rows determine."""
-    joint = table / table.sum()
-    rows, columns, both = entr(joint.sum(1)).sum(), entr(joint.sum(0)).sum(), entr(joint).sum()
-    return float(1 - (both - rows) / columns) if columns > 0 else 1.0
+    return float(np.mean([ambiguity(clusters, rng.permutation(labels), weights).weighted for _ in range(permutations)]))

@@ -1,0 +1,198 @@
+"""Recurrent networks that are an automaton by construction, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mechlab.automata.automaton import Automaton
+from mechlab.automata.certificate import lead
+
+Kind = Literal["tanh1", "tanh2", "relu2"]
+STEP, MOST = 0.25, 16.0  # saturations that are tried, and the largest
+
+
+@dataclass(frozen=True, eq=False)
+class Construction:
+    """The weights of a network that is an automaton, all float64.
+
+    Each layer computes h' = f(weight_ih x + bias_ih + weight_hh h + bias_hh), named as in torch with the layer at the
+    end; the output is `readout @ h` of the last layer. A network of two layers copies the state of layer 1 into layer 0
+    after each step.
+
+    Args:
+        kind: "tanh1", "tanh2" or "relu2".
+        layers: for each layer, its parameters by torch's names without the layer: weight_ih (N, inputs),
+            weight_hh (N, N), bias_ih (N,), bias_hh (N,).
+        readout: (k, N).
+        initial: (N,) the state of each layer before the first letter.
+        codes: (C, N) the ideal states, with the letters' transitions between them in `successors` (C, m) int64, and
+            the class that the output must tell in `outputs` (C,) int64.
+        start: the code of `initial`.
+        saturation: the size of ideal pre-activations and outputs.
+        margin: the least lead of the right class's output over any other, after every letter of every word, proved for
+            arithmetic in single precision; not positive, or -inf, when nothing is proved.
+    """
+
+    kind: Kind
+    layers: tuple[Mapping[str, np.ndarray], ...]
+    readout: np.ndarray
+    initial: np.ndarray
+    codes: np.ndarray
+    successors: np.ndarray
+    outputs: np.ndarray
+    start: int
+    saturation: float
+    margin: float = -np.inf
+
+
+def construct(automaton: Automaton, kind: Kind = "tanh1", saturation: float | None = None) -> Construction:
+    """Return a network that gives the automaton's output after every letter.
+
+    Args:
+        automaton: any Moore machine, n states, m letters, k classes; the output of the initial state on the empty word
+            is not asked for.
+        kind: "tanh1" has one layer of N = m (n + 1) units, whose state tells the last transition; "tanh2" and "relu2"
+            have two layers of N = m n units, whose state tells the automaton's state. Of these, relu2 is exact.
+        saturation: size of the ideal pre-activations (tanh) and outputs. By default the least multiple of 1/4 for which
+            the network is proved right on all words (1 for relu2, which is right for any). A given one is taken as it
+            is, right or not: see `margin`.
+
+    Raises:
+        ValueError: the kind is unknown, the saturation is not positive, or no saturation is proved right.
+
+    Source: Muskardin et al., arXiv 2306.16854, and its published code, in closed form and for any number of classes.
+
+    >>> construct(Automaton(["a"], ["x", "y"], ["even", "odd"], 0, [[1], [0]], [0, 1]), "relu2").margin
+    2.0
+    """
+    if kind not in _BUILDERS:
+        raise ValueError(f"kind must be one of {', '.join(_BUILDERS)}. Got {kind!r} instead.")
+    if saturation is not None and not saturation > 0:
+        raise ValueError(f"saturation must be above 0. Got {saturation!r} instead.")
+    for size in _candidates(kind) if saturation is None else [saturation]:
+        network = _BUILDERS[kind](automaton, float(size))
+        network = Construction(**{**vars(network), "margin": lead(network)})
+        if saturation is not None or network.margin > 0:
+            return network
+    raise ValueError(f"a {kind} network must be right for some saturation up to {MOST:g}. None is proved to be.")
+
+
+def _candidates(kind: Kind) -> Iterator[float]:
+    yield from [1.0] if kind == "relu2" else np.arange(STEP, MOST + STEP, STEP)
+
+
+def _tanh1(automaton: Automaton, s: float) -> Construction:
+    n, m = automaton.transitions.shape
+    moves = np.vstack([np.full(m, automaton.initial), automaton.transitions]) + 1  # state 0 is a dummy before q0
+    moves[1:] = automaton.transitions + 1
+    size = m * (n + 1)
+    reached = moves.T.reshape(-1)  # (N,) the state that transition (q, i), unit i (n + 1) + q, leads to
+    ideal = np.tile(_signs(reached, n + 1), m).T  # (N, N) columns enc(delta(q, i))
+    layer = {
+        "weight_ih": _blocks(m, n + 1, s),
+        "weight_hh": s * _solve(ideal, 2.0, -1.0),
+        "bias_ih": np.full(size, -s / 2),
+        "bias_hh": np.zeros(size),
+    }
+    codes = 2 * np.eye(size) - 1
+    classes = automaton.outputs[reached - 1]
+    return Construction(
+        kind="tanh1",
+        layers=(layer,),
+        readout=s * _solve(_signs(classes, len(automaton.classes)).T, 2.0, -1.0),
+        initial=codes[0],
+        codes=codes,
+        successors=np.arange(m) * (n + 1) + reached[:, None],
+        outputs=classes,
+        start=0,
+        saturation=s,
+    )
+
+
+def _tanh2(automaton: Automaton, s: float) -> Construction:
+    on_here, off_here, on_there, off_there = np.tanh([0.5, -1.5, -0.5, -2.5])
+    parts = (off_there, off_here - off_there, on_there - off_there, on_here - off_here - on_there + off_there)
+    codes = _signs(np.arange(len(automaton.states)), len(automaton.states))
+    return _two_layers(automaton, "tanh2", s, codes, 0.5, s * _solve_codes(_targets(automaton, codes), automaton, parts))
+
+
+def _relu2(automaton: Automaton, s: float) -> Construction:
+    codes = np.where(np.eye(len(automaton.states)) > 0, 1, 0.125)
+    return _two_layers(automaton, "relu2", s, codes, 0.25, _targets(automaton, codes) / 0.75)
+
+
+def _two_layers(
+    automaton: Automaton, kind: Kind, s: float, codes: np.ndarray, bias: float, weight: np.ndarray
+) -> Construction:
+    n, m = automaton.transitions.shape
+    size = m * n
+    zero = np.zeros((size, size))
+    first = {
+        "weight_ih": _blocks(m, n, 1.0),
+        "weight_hh": np.eye(size),
+        "bias_ih": np.full(size, -bias),
+        "bias_hh": np.zeros(size),
+    }
+    second = {"weight_ih": weight, "weight_hh": zero, "bias_ih": np.zeros(size), "bias_hh": np.zeros(size)}
+    signs = _signs(automaton.outputs, len(automaton.classes)).T  # (k, n)
+    diagonal, rest = codes[0, 0] - codes[0, -1] if n > 1 else codes[0, 0], codes[0, -1] if n > 1 else 0.0
+    return Construction(
+        kind=kind,
+        layers=(first, second),
+        readout=np.tile(s * _solve(signs, diagonal, rest), m) / m,
+        initial=np.tile(codes[automaton.initial], m),
+        codes=np.tile(codes, m),
+        successors=automaton.transitions,
+        outputs=automaton.outputs,
+        start=automaton.initial,
+        saturation=s,
+    )
+
+
+_BUILDERS = {"tanh1": _tanh1, "tanh2": _tanh2, "relu2": _relu2}
+
+
+def _signs(kinds: np.ndarray, count: int) -> np.ndarray:
+    """Return (C, count): +1 at the kind of each row, -1 elsewhere."""
+    return np.where(np.asarray(kinds)[:, None] == np.arange(count), 1.0, -1.0)
+
+
+def _blocks(m: int, n: int, size: float) -> np.ndarray:
+    """Return (m n, m): what each letter takes from the units of the other letters' blocks."""
+    return -size * np.kron(1 - np.eye(m), np.ones((n, 1)))
+
+
+def _targets(automaton: Automaton, codes: np.ndarray) -> np.ndarray:
+    """Return (N, N): column i n + q is the code, tiled, of the state that q leads to by letter i."""
+    return np.tile(codes[automaton.transitions.T.reshape(-1)], len(automaton.alphabet)).T
+
+
+def _solve(targets: np.ndarray, diagonal: float, rest: float) -> np.ndarray:
+    """Return the least-squares V (k, n) of least norm with V (diagonal Id + rest J) = targets, in O(k n)."""
+    n = targets.shape[1]
+    along = diagonal + rest * n  # the eigenvalue of the vector of ones; `diagonal` is that of all others
+    mean = targets.mean(1, keepdims=True)
+    return (targets - mean) / diagonal + (mean / along if abs(along) > 1e-9 else 0)
+
+
+def _solve_codes(targets: np.ndarray, automaton: Automaton, parts: tuple[float, ...]) -> np.ndarray:
+    """Return W (N, N) with W T = targets in O(N^2), T = a J x J + b Id x J + c J x Id + d Id x Id over (letter, state).
+
+    T commutes with averaging over letters and over states, so it acts as a number on each of four parts of a row.
+    """
+    a, b, c, d = parts
+    n, m = automaton.transitions.shape
+    rows = targets.reshape(-1, m, n)
+    by_letter, by_state = rows.mean(2, keepdims=True), rows.mean(1, keepdims=True)
+    mean = rows.mean((1, 2), keepdims=True)
+    solved = (
+        mean / (a * m * n + b * n + c * m + d)
+        + (by_letter - mean) / (b * n + d)
+        + (by_state - mean) / (c * m + d)
+        + (rows - by_letter - by_state + mean) / d
+    )
+    return solved.reshape(targets.shape)

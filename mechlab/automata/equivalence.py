@@ -1,0 +1,107 @@
+"""Whether two automata say the same after every word, and the smallest automaton that does."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from mechlab.automata.automaton import Automaton
+
+
+def equivalent(a: Automaton, b: Automaton) -> tuple[int, ...] | None:
+    """Return a shortest word after which two automata differ, as letter indices, or None if there is none.
+
+    The pairs of states that a word can lead to are searched breadth first, letters in index order, so that the word is
+    also the first of its length in lexicographic order. Classes are compared by name. The empty word counts: it is
+    returned as (), which is not None.
+
+    Raises:
+        ValueError: the alphabets are not the same letters in the same order.
+
+    Source: Hopcroft and Karp (1971), "A linear algorithm for testing equivalence of finite automata".
+
+    >>> from mechlab.automata.tomita import tomita
+    >>> equivalent(tomita(4), tomita(7)), equivalent(tomita(4), tomita(4))
+    ((0, 0, 0), None)
+    """
+    if a.alphabet != b.alphabet:
+        raise ValueError(f"both automata must have the same alphabet. Got {a.alphabet!r} and {b.alphabet!r} instead.")
+    outputs = [[one.classes[output] for output in one.outputs] for one in (a, b)]
+    successors = a.transitions.tolist(), b.transitions.tolist()
+    start = a.initial, b.initial
+    came_from: dict[tuple[int, int], tuple[tuple[int, int], int] | None] = {start: None}
+    queue = deque([start])
+    while queue:
+        pair = queue.popleft()
+        if outputs[0][pair[0]] != outputs[1][pair[1]]:
+            return _word_to(pair, came_from)
+        for letter, reached in enumerate(zip(successors[0][pair[0]], successors[1][pair[1]], strict=True)):
+            if reached not in came_from:
+                came_from[reached] = pair, letter
+                queue.append(reached)
+    return None
+
+
+def minimise(automaton: Automaton) -> Automaton:
+    """Return the smallest automaton that says the same after every word.
+
+    States come in the order in which a breadth-first search meets them, letters in index order, the initial state
+    first: equivalent automata become alike in all but the names of states. A state has the name of the first one, in
+    that order, of those that it stands for. All classes are kept, also those that no state has.
+
+    Source: Moore (1956), "Gedanken-experiments on sequential machines".
+
+    >>> from mechlab.automata.tomita import tomita
+    >>> minimise(tomita(4)) == tomita(4)
+    True
+    """
+    reached = reachable(automaton.transitions, automaton.initial)
+    block = _blocks(automaton)
+    _, first = np.unique(block[reached], return_index=True)
+    kept = reached[np.sort(first)]  # the first state of each block
+    new = np.empty(block.max() + 1, np.int64)
+    new[block[kept]] = np.arange(len(kept))
+    return Automaton(
+        alphabet=automaton.alphabet,
+        classes=automaton.classes,
+        states=tuple(automaton.states[state] for state in kept),
+        initial=0,
+        transitions=new[block[automaton.transitions[kept]]],
+        outputs=automaton.outputs[kept],
+    )
+
+
+def reachable(transitions: np.ndarray, initial: int) -> np.ndarray:
+    """Return the states (R,) int64 that words lead to from a state, in the order of a breadth-first search.
+
+    Args:
+        transitions: (n, m), the state reached from a state by a letter.
+    """
+    found = {initial: None}  # a dict keeps the order
+    queue = deque(found)
+    while queue:
+        for state in transitions[queue.popleft()].tolist():
+            if state not in found:
+                found[state] = None
+                queue.append(state)
+    return np.array(list(found))
+
+
+def _blocks(automaton: Automaton) -> np.ndarray:
+    """Return the block (n,) of each state; states share one if all words lead from them to the same outputs."""
+    block = np.unique(automaton.outputs, return_inverse=True)[1]
+    while True:
+        signature = np.column_stack([block, block[automaton.transitions]])  # (n, 1 + m)
+        finer = np.unique(signature, axis=0, return_inverse=True)[1].reshape(-1)
+        if finer.max() == block.max():
+            return block
+        block = finer
+
+
+def _word_to(pair: tuple[int, int], came_from: dict) -> tuple[int, ...]:
+    letters = []
+    while came_from[pair] is not None:
+        pair, letter = came_from[pair]
+        letters.append(letter)
+    return tuple(reversed(letters))

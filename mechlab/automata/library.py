@@ -1,0 +1,73 @@
+"""Small automata by name."""
+
+from __future__ import annotations
+
+from mechlab.automata.automaton import Automaton
+from mechlab.automata.mealy import moore_of_mealy
+
+
+def angluin() -> Automaton:
+    """Return the automaton of an even number of a and an even number of b.
+
+    Source: Angluin (1987), "Learning regular sets from queries and counterexamples".
+    """
+    parities = [(i, j) for i in (0, 1) for j in (0, 1)]
+    return Automaton(
+        alphabet=("a", "b"),
+        classes=("reject", "accept"),
+        states=["-".join(("even", "odd")[parity] for parity in pair) for pair in parities],
+        initial=0,
+        transitions=[[parities.index((1 - i, j)), parities.index((i, 1 - j))] for i, j in parities],
+        outputs=[int(pair == (0, 0)) for pair in parities],
+    )
+
+
+def parentheses(depth: int) -> Automaton:
+    """Return the automaton of balanced parentheses nested at most `depth` deep, the empty word among them.
+
+    It counts the open parentheses, 0 to depth, and falls into a sink when one too many is opened or closed.
+
+    Raises:
+        ValueError: the depth is below 1.
+
+    >>> parentheses(2).run([[0, 0, 1, 1], [0, 0, 0, 1]]).tolist()
+    [[0, 1, 2, 1, 0], [0, 1, 2, 3, 3]]
+    """
+    if depth < 1:
+        raise ValueError(f"depth must be at least 1. Got {depth} instead.")
+    sink = depth + 1
+    return Automaton(
+        alphabet=("(", ")"),
+        classes=("reject", "accept"),
+        states=[*(f"open{i}" for i in range(sink)), "sink"],
+        initial=0,
+        transitions=[[i + 1, i - 1 if i else sink] for i in range(sink)] + [[sink, sink]],
+        outputs=[int(i == 0) for i in range(sink + 1)],
+    )
+
+
+def coffee() -> Automaton:
+    """Return the coffee machine as a Moore machine of seven states over button, clean, pod and water.
+
+    The machine wants a pod and water, in either order, then the button, and cleaning before the next cup; what does not
+    fit breaks it for good. It says check, coffee, or star where it breaks. It is not minimal: d (first the pod, then
+    water) and dp (first water, then the pod) say the same ever after.
+
+    Source: Steffen, Howar and Merten (2011), "Introduction to active automata learning from a practical perspective",
+    a Mealy machine; what each transition says depends on where it leads only, so that no state is split in two.
+    """
+    after = {  # button, clean, pod, water
+        "a": ("f", "a", "b", "c"),
+        "b": ("f", "a", "b", "d"),
+        "c": ("f", "a", "dp", "c"),
+        "d": ("e", "a", "d", "d"),
+        "dp": ("e", "a", "dp", "dp"),
+        "e": ("f", "a", "f", "f"),
+        "f": ("f", "f", "f", "f"),
+    }
+    classes, states = ("check", "coffee", "star"), tuple(after)
+    transitions = [[states.index(target) for target in row] for row in after.values()]
+    says = {"e": "coffee", "f": "star"}
+    outputs = [[classes.index(says.get(target, "check")) for target in row] for row in after.values()]
+    alphabet = ("button", "clean", "pod", "water")
+    return moore_of_mealy(alphabet, classes, states, 0, transitions, outputs)[0]
