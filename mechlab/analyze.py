@@ -29,6 +29,7 @@ def job(cfg: DictConfig) -> None:
     """Ask every analysis of every run, at every moment asked for."""
     from mechlab.config.recipe import load_run
     from mechlab.config.schema import AnalyzeConfig, typed
+    from mechlab.core.claim import Claim
     from mechlab.setup import prepare_analyses
 
     config = typed(AnalyzeConfig, resolve(cfg))
@@ -44,8 +45,9 @@ def job(cfg: DictConfig) -> None:
         asked[run.folder] = (analyses, moments(run, config.at))
     for run in runs:
         analyses, at = asked[run.folder]
-        for name, (prepared, analysis) in analyses.items():
-            answer(run, name, prepared, analysis, at, config.seed)
+        with Claim(run.folder):
+            for name, (prepared, analysis) in analyses.items():
+                answer(run, name, prepared, analysis, at, config.seed)
         print(f"next:\n  show   python -m mechlab.runs show {run.folder}")
         print(f"run: {run.folder}", flush=True)
 

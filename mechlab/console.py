@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def print_findings(findings: Mapping[str, Any]) -> None:
         print(f"{name}: " + "  ".join(f"{key} {number(value)}" for key, value in finding["scalars"].items()))
         for claim in finding["claims"].values():
             verdict = "holds" if claim["holds"] else "FAILS"
-            null = "" if claim["null"] is None else f"; chance gives {number(claim['null'])}"
+            null = "" if claim["null"] is None else f"; null {number(claim['null'])}"
             print(f"  {verdict}: {claim['statement']} (measured {number(claim['value'])}{null})")
 
 
@@ -40,10 +40,11 @@ def print_expected(expected: Mapping[str, Any]) -> None:
         )
 
 
-def print_next(folder: Path, root: Path) -> None:
+def print_next(folder: Path, root: Path, allow_targets: Sequence[str] = ()) -> None:
     """Print what to type next."""
+    trusted = f' "allow_targets=[{",".join(allow_targets)}]"' if allow_targets else ""
     print("next:")
     print(f"  look   tensorboard --logdir {root}")
-    print(f"  ask    python -m mechlab.analyze run={folder} analysis=NAME at=all")
+    print(f"  ask    python -m mechlab.analyze run={folder} analysis=NAME at=all{trusted}")
     print(f"  show   python -m mechlab.runs show {folder}")
     print(f'  report python -m mechlab.report runs="{root}/*/*"')

@@ -24,6 +24,9 @@ def main() -> None:
     except MechlabError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,15 +40,15 @@ def _parser() -> argparse.ArgumentParser:
 
     ls = command("ls", list_runs, "one line per run")
     ls.add_argument("root", nargs="?", default="runs", help="the folder that holds the runs (default: runs)")
-    show = command("show", show_run, "what a run is, where it stands and what was found")
-    show.add_argument("run", help="a run directory")
+    show = command("show", show_runs, "what a run is, where it stands and what was found")
+    show.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     diff = command(
         "diff", diff_runs, "how two runs differ: configuration, metrics, first step at which parameters part"
     )
     diff.add_argument("first", help="a run directory")
     diff.add_argument("second", help="another")
-    verify = command("verify", verify_run, "train again from a recorded step and compare bits")
-    verify.add_argument("run", help="a run directory")
+    verify = command("verify", verify_runs, "train again from a recorded step and compare bits")
+    verify.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     verify.add_argument("--start", type=int, help="the recorded step to begin from (default: the first)")
     verify.add_argument("--steps", type=int, default=20, help="optimiser steps to train (default: 20)")
     gc = command("gc", collect_garbage, "remove what no finished run needs; only tells unless --yes is given")
@@ -70,7 +73,7 @@ def run_folders(root: str | Path) -> list[Path]:
 
 def list_runs(arguments: argparse.Namespace) -> int:
     """Print one line per run: status, steps, test accuracy, claims that hold, directory."""
-    from mechlab.core.claim import read_status
+    from mechlab.core.claim import is_held, read_status
 
     folders = run_folders(arguments.root)
     print(f"{'status':10} {'steps':>7} {'test/accuracy':>13} {'claims':>7}  run")
@@ -81,19 +84,25 @@ def list_runs(arguments: argparse.Namespace) -> int:
         held = f"{sum(claims)}/{len(claims)}" if claims else "-"
         steps = metrics.get("steps", status.get("step"))
         shown = (console.number(steps), console.number(metrics.get("test/accuracy")))
-        print(f"{status['status']:10} {shown[0]:>7} {shown[1]:>13} {held:>7}  {folder}")
+        word = "killed" if status["status"] == "running" and not is_held(folder) else status["status"]
+        print(f"{word:10} {shown[0]:>7} {shown[1]:>13} {held:>7}  {folder}")
         if status["status"] == "failed":
             print(f"{'':41}{str(status.get('reason', '')).splitlines()[0]}")
     print(f"{len(folders)} runs\nnext:\n  show   python -m mechlab.runs show RUN")
     return 0
 
 
-def show_run(arguments: argparse.Namespace) -> int:
-    """Print what a run is, where it stands and what was found."""
+def show_runs(arguments: argparse.Namespace) -> int:
+    """Print what each run is, where it stands and what was found."""
+    for folder in arguments.runs:
+        _show(Path(folder))
+    return 0
+
+
+def _show(folder: Path) -> None:
     from mechlab.core.claim import read_status
     from mechlab.core.files import read_json
 
-    folder = Path(arguments.run)
     config = _config(folder)
     status, result = read_status(folder), _result(folder)
     environment = read_json(folder / "provenance" / "environment.json")
@@ -111,9 +120,8 @@ def show_run(arguments: argparse.Namespace) -> int:
         console.print_metrics(result["metrics"])
         console.print_findings(result.get("findings", {}))
         console.print_expected(result.get("expected", {}))
-    console.print_next(folder, folder.parent.parent)
+    console.print_next(folder, folder.parent.parent, config["allow_targets"])
     print(f"run: {folder}")
-    return 0
 
 
 def diff_runs(arguments: argparse.Namespace) -> int:
@@ -145,15 +153,21 @@ def diff_runs(arguments: argparse.Namespace) -> int:
     return int(bool(different or unequal or step is not None))
 
 
-def verify_run(arguments: argparse.Namespace) -> int:
-    """Train again from a recorded step and compare bits; the exit status is 0 if they agree."""
+def verify_runs(arguments: argparse.Namespace) -> int:
+    """Train each run again from a recorded step and compare bits; the exit status is 0 if all agree."""
+    parted = [_parted(Path(folder), arguments) for folder in arguments.runs]  # all of them, whatever the first says
+    return int(any(parted))
+
+
+def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
     import torch
 
     from mechlab.config.recipe import load_run
+    from mechlab.core.device import set_up_device
     from mechlab.core.replay import verify
 
-    folder = Path(arguments.run)
     trainer = _config(folder)["trainer"]
+    set_up_device(trainer["accelerator"])
     torch.set_num_threads(trainer["threads"])
     device = "cuda" if trainer["accelerator"] == "gpu" else "cpu"
     run = load_run(folder, allow_targets=arguments.allow_targets)
@@ -165,7 +179,7 @@ def verify_run(arguments: argparse.Namespace) -> int:
         where = f"{verdict.tensor} differs by up to {verdict.difference:.3g} at step {verdict.parted}"
         print(f"NOT verified: {where}; compared {compared}")
     print(f"run: {folder}")
-    return int(verdict.parted is not None)
+    return verdict.parted is not None
 
 
 def collect_garbage(arguments: argparse.Namespace) -> int:

@@ -14,10 +14,11 @@ from omegaconf import DictConfig
 from mechlab.config.build import Prepared, prepare
 from mechlab.config.identity import run_id
 from mechlab.config.provenance import Origin, code_state, write_provenance
-from mechlab.config.recipe import initial_digest, make_recipe
+from mechlab.config.recipe import initial_digest, make_recipe, stored_config
 from mechlab.config.schema import Expected, TrainConfig, typed
 from mechlab.core.analysis import Analysis
 from mechlab.core.ask import answered, ask
+from mechlab.core.device import set_up_device
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.files import read_json, write_json
 from mechlab.core.history import LEVELS
@@ -44,7 +45,7 @@ class Setup:
     Attributes:
         run_id: the run's identity.
         folder: the run directory.
-        announcement: a sentence on the size of the history to come, or None.
+        announcement: the size of the history to come, and what a constant guess scores.
 
     Raises:
         ConfigError: something is wrong or does not fit together; nothing has been written.
@@ -65,7 +66,7 @@ class Setup:
         if not re.fullmatch(r"[\w.+-]*\w", config.name):
             raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=config.name, key="name")
         torch.set_num_threads(config.trainer.threads)
-        _check_device(config.trainer.accelerator)
+        set_up_device(config.trainer.accelerator)
         _check_time(config.trainer.max_time)
         self.recipe = make_recipe(config)
         model = self.recipe.model()
@@ -78,7 +79,9 @@ class Setup:
         self.run_id = identity or run_id(cfg, kind, initial_digest(config.init_from))
         self.folder = Path(config.paths.root) / config.name / f"{self.run_id}-s{config.seed}"
         self.recorder = Recorder(self.folder / "history", kind, self.recipe, config.history.points)
-        self.announcement = check_size(self.recorder, config.history.limit_gb)
+        size = check_size(self.recorder, config.history.limit_gb)
+        guess = f"a constant guess has accuracy {self.recipe.task.chance():.3g}"
+        self.announcement = guess if size is None else f"{size}; {guess}"
 
     def fit_settings(self) -> FitSettings:
         """Return how to fit, as the trainer's configuration says."""
@@ -94,7 +97,11 @@ class Setup:
         if origin is None:
             overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
             origin = Origin(overrides, *code_state(Path(__file__).parent))
-        write_provenance(self.folder, self.values, origin)
+        write_provenance(self.folder, self.values, origin, resumed=any(self.folder.glob("checkpoints/*.ckpt")))
+
+    def new_callbacks(self) -> list[str]:
+        """Return the callbacks that a finished run did not have."""
+        return [name for name in self.callbacks if name not in stored_config(self.folder).get("callbacks", {})]
 
     def answer_missing(self) -> None:
         """Ask the analyses whose answers the run does not hold yet."""
@@ -112,7 +119,8 @@ class Setup:
         write_json(self.folder / "result.json", {"metrics": {**fitted.metrics, "steps": fitted.steps}})
         findings = self.write_result()["findings"]
         for name, (_, analysis) in self.analyses.items():
-            if name not in self.callbacks:  # a callback of the same name has logged the end of training already
+            callback = self.callbacks.get(name)
+            if getattr(callback, "asked_at", None) != fitted.steps:  # it may have logged the end of training already
                 out = Artifacts(self.folder / "analyses" / name)
                 fitted.log(name, findings[name]["scalars"], analysis.figures(out))
         fitted.log_hyperparameters({"name": self.config.name, "seed": self.config.seed, **self._hyperparameters()})
@@ -157,13 +165,9 @@ class Setup:
         callbacks = {}
         for name, node in self.config.callbacks.items():
             key = f"callbacks.{name}"
-            callback = prepare(node, key, self.config.allow_targets)()
-            if not isinstance(callback, Callback):
-                raise ConfigError(
-                    "a callback must be a Lightning Callback", got=node["_target_"], key=f"{key}._target_"
-                )
+            callback = prepare(node, key, Callback, self.config.allow_targets)()
             if isinstance(callback, AnalysisCallback):
-                callback.analysis.check(name, self._task_name, self.recipe.task)
+                callback.analysis.check(name, self._task_name, self.recipe.task, key)
             callbacks[name] = callback
         return callbacks
 
@@ -174,12 +178,7 @@ class Setup:
 
         loggers = []
         for name, node in self.config.loggers.items():
-            logger = prepare(node, f"loggers.{name}", self.config.allow_targets)()
-            if not isinstance(logger, Logger):
-                raise ConfigError(
-                    "a logger must be a Lightning Logger", got=node["_target_"], key=f"loggers.{name}._target_"
-                )
-            loggers.append(logger)
+            loggers.append(prepare(node, f"loggers.{name}", Logger, self.config.allow_targets)())
         return loggers
 
     def _history_kind(self) -> str:
@@ -200,8 +199,13 @@ class Setup:
         with torch.no_grad():
             scores = self.recipe.task.score(outputs_of(model, batch.inputs), batch)
         names = {f"{split}/{name}" for split in SPLITS for name in ("loss", *scores)}
+        if self.config.trainer.stop_at is not None and "val/accuracy" not in names:
+            must = "trainer.stop_at needs a task that scores accuracy"
+            raise ConfigError(
+                must, got=f"scores: {', '.join(scores)}", key="trainer.stop_at", fix="trainer.stop_at=null"
+            )
         objective = self.config.objective
-        if objective not in names:
+        if objective not in names and objective.partition("/")[0] not in self.analyses:
             fix = did_you_mean(objective, names)
             raise ConfigError("objective must be a metric of the run", got=objective, key="objective", fix=fix)
 
@@ -230,13 +234,9 @@ def prepare_analyses(
     """Build analyses by name and check that their questions make sense for the task."""
     analyses = {}
     for name, node in nodes.items():
-        prepared = prepare(node, f"analysis.{name}", allow)
+        prepared = prepare(node, f"analysis.{name}", Analysis, allow)
         analysis = prepared()
-        if not isinstance(analysis, Analysis):
-            raise ConfigError(
-                "an analysis must be a mechlab Analysis", got=node["_target_"], key=f"analysis.{name}._target_"
-            )
-        analysis.check(name, task_name, task)
+        analysis.check(name, task_name, task, f"analysis.{name}")
         analyses[name] = (prepared, analysis)
     return analyses
 
@@ -245,11 +245,3 @@ def _check_time(max_time: str | None) -> None:
     if max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", max_time):
         must, fix = "trainer.max_time must be DD:HH:MM:SS", "trainer.max_time=00:01:30:00 for 90 minutes"
         raise ConfigError(must, got=repr(max_time), key="trainer.max_time", fix=fix)
-
-
-def _check_device(accelerator: str) -> None:
-    import torch
-
-    if accelerator == "gpu" and not torch.cuda.is_available():
-        must = "trainer.accelerator=gpu needs a CUDA device"
-        raise ConfigError(must, got="none is visible", key="trainer.accelerator", fix="trainer=cpu")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mechlab.config.launch import hydra_program, note_folder, resolve
-from mechlab.core.errors import MechlabError, RunError
+from mechlab.core.errors import ConfigError, MechlabError, RunError, did_you_mean
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -36,7 +36,17 @@ def job(cfg: DictConfig) -> float | None:
         raise
     if not told_later:
         print(f"run: {setup.folder}", flush=True)
-    return None if result is None else result["metrics"].get(setup.config.objective)
+    return None if result is None else _objective(result, setup.config.objective)
+
+
+def _objective(result: dict[str, Any], name: str) -> float:
+    """Return the metric, or the scalar of an analysis, that a sweeper asks for."""
+    scalars = {f"{analysis}/{key}": v for analysis, f in result["findings"].items() for key, v in f["scalars"].items()}
+    try:
+        return {**scalars, **result["metrics"]}[name]
+    except KeyError:
+        known = did_you_mean(name, {**scalars, **result["metrics"]})
+        raise ConfigError("objective must be a metric of the run", got=name, key="objective", fix=known) from None
 
 
 def train(setup: Any) -> dict[str, Any] | None:
@@ -48,6 +58,8 @@ def train(setup: Any) -> dict[str, Any] | None:
         with Claim(setup.folder) as claim:
             if _is_done(setup.folder):
                 print(f"the run is done already, so it is not trained again: {setup.folder}")
+                for name in setup.new_callbacks():
+                    print(f"not run: callback {name}, which was not there; ask with at=all for its recorded steps")
             else:
                 _fit(setup, claim)
             setup.answer_missing()
@@ -55,7 +67,7 @@ def train(setup: Any) -> dict[str, Any] | None:
             console.print_metrics(result["metrics"])
             console.print_findings(result["findings"])
             console.print_expected(result.get("expected", {}))
-            console.print_next(setup.folder, Path(setup.config.paths.root))
+            console.print_next(setup.folder, Path(setup.config.paths.root), setup.config.allow_targets)
             return result
     except Held as held:
         print(held)

@@ -44,8 +44,8 @@ class Ambiguity(Analysis):
         words: number of evaluation words.
         split: split that they are taken from.
         n_init: starts of k-means.
-        fit: what k-means sees: each distinct prefix once, or as often as it occurs (as published; short prefixes weigh
-            most then).
+        fit: what k-means sees: each distinct prefix as often as it occurs (as published), or once (then the many long
+            prefixes weigh most).
         nulls: whether to measure what permuted states and the untrained network give.
         threshold: largest weighted ambiguity for the claim `pure`.
     """
@@ -59,7 +59,7 @@ class Ambiguity(Analysis):
         words: Annotated[int, at_least(1)] = 2000,
         split: Split = "val",
         n_init: Annotated[int, at_least(1)] = 10,
-        fit: Literal["distinct", "occurrences"] = "distinct",
+        fit: Literal["distinct", "occurrences"] = "occurrences",
         nulls: bool = True,
         threshold: Annotated[float, between(0, 1)] = 0.05,
     ):
@@ -70,7 +70,7 @@ class Ambiguity(Analysis):
         """Cluster and score; save the curve, the clusters, the automaton's states and a projection to the plane."""
         automaton = run.task.ground_truth()
         prefixes = distinct_prefixes(words_of(run.evaluation(self.split, self.words).inputs))
-        labels = automaton.run(np.maximum(prefixes.words, 0))[prefixes.row, prefixes.length]
+        labels = prefixes.reached(automaton)
         states = prefix_states(run.model(), prefixes)
         untrained = prefix_states(run.untrained(), prefixes) if self.nulls else None
 

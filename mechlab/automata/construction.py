@@ -88,7 +88,6 @@ def _candidates(kind: Kind) -> Iterator[float]:
 def _tanh1(automaton: Automaton, s: float) -> Construction:
     n, m = automaton.transitions.shape
     moves = np.vstack([np.full(m, automaton.initial), automaton.transitions]) + 1  # state 0 is a dummy before q0
-    moves[1:] = automaton.transitions + 1
     size = m * (n + 1)
     reached = moves.T.reshape(-1)  # (N,) the state that transition (q, i), unit i (n + 1) + q, leads to
     ideal = np.tile(_signs(reached, n + 1), m).T  # (N, N) columns enc(delta(q, i))
@@ -117,7 +116,8 @@ def _tanh2(automaton: Automaton, s: float) -> Construction:
     on_here, off_here, on_there, off_there = np.tanh([0.5, -1.5, -0.5, -2.5])
     parts = (off_there, off_here - off_there, on_there - off_there, on_here - off_here - on_there + off_there)
     codes = _signs(np.arange(len(automaton.states)), len(automaton.states))
-    return _two_layers(automaton, "tanh2", s, codes, 0.5, s * _solve_codes(_targets(automaton, codes), automaton, parts))
+    weight = s * _solve_codes(_targets(automaton, codes), automaton, parts)
+    return _two_layers(automaton, "tanh2", s, codes, 0.5, weight)
 
 
 def _relu2(automaton: Automaton, s: float) -> Construction:

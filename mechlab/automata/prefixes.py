@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mechlab.automata.automaton import Automaton
+
 PADDING = -1
 
 
@@ -39,6 +41,10 @@ class Prefixes:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def reached(self, automaton: Automaton) -> np.ndarray:
+        """Return the state (P,) int64 of the automaton after each prefix."""
+        return automaton.run(np.maximum(self.words, 0))[self.row, self.length]
 
 
 def distinct_prefixes(words: np.ndarray) -> Prefixes:

@@ -108,10 +108,27 @@ def homogeneity(table: np.ndarray) -> float:
 def permuted_ambiguity(
     clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray, rng: np.random.Generator, permutations: int = 10
 ) -> float:
-    """Return the weighted ambiguity when the labels (P,) of the rows are permuted at random, a mean over permutations.
+    """Return the weighted ambiguity when clusters are dealt to the distinct rows at random, a mean over permutations.
+
+    Every row keeps its label and its weight, so that what there is to know stays the same.
 
     Args:
-        clusters, labels, weights: as `contingency` takes them.
+        clusters: (P,) int, the cluster of each distinct row.
+        labels: (P,) int, its label.
+        weights: (P,) how often it occurs.
         permutations: number of permutations.
     """
-    return float(np.mean([ambiguity(clusters, rng.permutation(labels), weights).weighted for _ in range(permutations)]))
+    return float(np.mean([ambiguity(rng.permutation(clusters), labels, weights).weighted for _ in range(permutations)]))
+
+
+def adjusted_mutual_information(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Return the mutual information of clusters and labels, 0 for what chance gives and 1 for equal partitions.
+
+    Args:
+        clusters, labels: as `contingency` takes them.
+        weights: (P,) int, how often each row counts, 1 by default.
+    """
+    from sklearn.metrics import adjusted_mutual_info_score
+
+    counts = 1 if weights is None else weights
+    return float(adjusted_mutual_info_score(np.repeat(labels, counts), np.repeat(clusters, counts)))

@@ -54,16 +54,22 @@ class Prepared:
 
 
 def prepare(
-    node: Any, key: str, allow: Sequence[str] = (), context: int = 0, group: str | None = None, lenient: bool = False
+    node: Any,
+    key: str,
+    base: type | tuple[type, ...],
+    allow: Sequence[str] = (),
+    context: int = 0,
+    lenient: bool = False,
 ) -> Prepared:
     """Check a config node against its target's signature, hints and declared constraints.
 
     Args:
         node: a mapping with `_target_` and the target's arguments.
         key: the config key of the node, for messages.
+        base: what the target must be a subclass of. It is checked before anything is called: a configuration can come
+            from somebody else's run, and must not reach just any function.
         allow: packages beyond mechlab that targets may come from.
         context: how many leading positional parameters the framework fills in.
-        group: the config group that fills this node, for hints.
         lenient: keep values that do not satisfy their hints (for an identity with a masked seed).
 
     Raises:
@@ -74,10 +80,13 @@ def prepare(
             f"{key} must name a class under _target_",
             got=dict(node) if isinstance(node, Mapping) else node,
             key=f"{key}._target_",
-            fix=f"choose one with {group or key}=NAME, or set +{key}._target_=package.module.Class",
+            fix=f"choose one with {key.split('.')[0]}=NAME, or set +{key}._target_=package.module.Class",
         )
     target = _find(node["_target_"], f"{key}._target_", allow)
-    hints = hints_of(target.__init__ if inspect.isclass(target) else target)
+    if not (inspect.isclass(target) and issubclass(target, base)):
+        names = " or ".join(one.__name__ for one in (base if isinstance(base, tuple) else (base,)))
+        raise ConfigError(f"{key} must be a class of kind {names}", got=node["_target_"], key=f"{key}._target_")
+    hints = hints_of(target.__init__)
     parameters = _parameters(target, context)
     arguments = {}
     for name, value in node.items():
@@ -96,7 +105,7 @@ def prepare(
 
 def _argument(value: Any, hint: Any, key: str, target: Any, allow: Sequence[str], lenient: bool) -> Any:
     if isinstance(value, Mapping) and "_target_" in value:
-        return prepare(value, key, allow, lenient=lenient)
+        return prepare(value, key, _class_of(hint, key), allow, lenient=lenient)
     try:
         return check(value, hint)
     except ConstraintError as error:
@@ -104,6 +113,13 @@ def _argument(value: Any, hint: Any, key: str, target: Any, allow: Sequence[str]
             return value
         must = f"{key} must be {error.must}"
         raise ConfigError(must, got=repr(error.got), key=key, fix=_default_of(target, key)) from None
+
+
+def _class_of(hint: Any, key: str) -> type:
+    """Return the class that a nested target must be of: what its parameter's hint says."""
+    if not inspect.isclass(hint) or hint is object:
+        raise ConfigError(f"{key} must be a plain value", got="a _target_", key=key)
+    return hint
 
 
 def _default_of(target: Any, key: str) -> str | None:
@@ -127,7 +143,7 @@ def _find(name: Any, key: str, allow: Sequence[str]) -> Any:
             "a target must come from " + ", ".join(prefix.rstrip(".") for prefix in prefixes),
             got=name,
             key=key,
-            fix=f"if you trust it: allow_targets=[{package}]",
+            fix=f"if you trust it: allow_targets=[{package}] (--allow-targets {package} for mechlab.runs)",
         )
     module_name, _, attribute = name.rpartition(".")
     try:

@@ -8,11 +8,14 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import Optimizer
 
 from mechlab.config.build import prepare
 from mechlab.config.schema import HistoryConfig, TrainerConfig, typed
 from mechlab.core.constraints import ConstraintError, check, hints_of
 from mechlab.core.schedule import Schedule
+from mechlab.core.task import Task
 
 SEED = "<seed>"
 
@@ -35,9 +38,9 @@ def run_id(cfg: DictConfig, history_kind: str, initial: str | None = None) -> st
     values = OmegaConf.to_container(masked, resolve=True)
     allow = values["allow_targets"]
     parts = {
-        "task": prepare(values["task"], "task", allow, lenient=True).identity(),
-        "model": prepare(values["model"], "model", allow, context=1, lenient=True).identity(),
-        "optimizer": prepare(values["optimizer"], "optimizer", allow, context=1, lenient=True).identity(),
+        "task": prepare(values["task"], "task", Task, allow, lenient=True).identity(),
+        "model": prepare(values["model"], "model", nn.Module, allow, context=1, lenient=True).identity(),
+        "optimizer": prepare(values["optimizer"], "optimizer", Optimizer, allow, context=1, lenient=True).identity(),
         "schedule": asdict(typed(Schedule, values["schedule"], "schedule.")),
         "trainer": _deciding(values["trainer"], TrainerConfig),
         "history": _deciding(values["history"], HistoryConfig) | {"kind": history_kind},

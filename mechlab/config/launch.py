@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
@@ -63,6 +64,9 @@ def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
         _fail(error, show_tracebacks)
     except (HydraException, OmegaConfBaseException) as error:
         _fail(readable(error, config_name), show_tracebacks)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -137,14 +141,18 @@ def readable(error: Exception, config_name: str) -> ConfigError:
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         group, choice = match.groups()
         folders = [config_dir(), *user_folders(sys.argv)]
-        options = [path.stem for folder in folders for path in folder.glob(f"{group}/*.yaml")]
+        found = "analysis" if group == "callbacks" else group  # every analysis is a callback too
+        options = [path.stem for folder in folders for path in folder.glob(f"{found}/*.yaml")]
+        if group == "hydra/launcher" and choice in ("joblib", "submitit_slurm"):
+            must = "this launcher needs the extra packages for sweeps"
+            return ConfigError(must, got=f"no {choice}", key=group, fix="pip install 'mechlab[sweep]'")
         return ConfigError(f"{group} has no choice {choice!r}", key=group, fix=did_you_mean(choice, options))
     if match := re.search(r"Could not override '([^'@]+)", text):
         key = match[1]
         if key in _groups():
             must, fix = f"{key} has nothing to override: no {key} is chosen so far", f"add one with +{key}=NAME"
             return ConfigError(must, key=key, fix=fix)
-        fix = did_you_mean(key, _known_keys(config_name))
+        fix = _similar(key, _known_keys(config_name))
         if re.search(r"type|could not be converted", text, re.IGNORECASE) and "not in struct" not in text:
             return ConfigError(f"{key} cannot take this value", got=text.splitlines()[-1], key=key)
         fix = f"{fix} (a new key is added with +{key}=VALUE)"
@@ -160,11 +168,36 @@ def _groups() -> list[str]:
 
 
 def _known_keys(config_name: str) -> list[str]:
-    """List the keys of the default configuration and the group names."""
+    """List the keys of the configuration with the groups that were chosen, and the group names."""
+    folders = [config_dir(), *user_folders(sys.argv)]
+    pairs = [argument.partition("=") for argument in sys.argv[1:]]
+    exists = {
+        (group, path.stem) for folder in folders for group in _groups() for path in folder.glob(f"{group}/*.yaml")
+    }
+    chosen = [f"{group}={choice}" for group, _, choice in pairs if (group, choice.split(",")[0].strip("[]")) in exists]
+    chosen = [choice for choice in chosen if "," not in choice]
+    search = [f"hydra.searchpath=[{','.join(f'file://{folder.resolve()}' for folder in folders[1:])}]"]
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = hydra.compose(config_name)
+        cfg = hydra.compose(config_name, [*chosen, *search[: len(folders) - 1]])
     return sorted({*_groups(), *_paths(OmegaConf.to_container(cfg))})
+
+
+def _similar(key: str, known: list[str]) -> str:
+    """Return a hint for a key that does not exist: one of the same last word, or of a similar one."""
+    leaf = key.rsplit(".", 1)[-1]
+    same = [name for name in known if name.rsplit(".", 1)[-1] == leaf]
+    close = (
+        same
+        or difflib.get_close_matches(key, known, n=1)
+        or [
+            name
+            for word in difflib.get_close_matches(leaf, {name.rsplit(".", 1)[-1] for name in known}, n=1)
+            for name in known
+            if name.rsplit(".", 1)[-1] == word
+        ]
+    )
+    return f"did you mean {' or '.join(map(repr, close[:3]))}?" if close else "--cfg job lists all keys"
 
 
 def _paths(value: dict[str, Any], prefix: str = "") -> list[str]:

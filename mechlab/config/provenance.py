@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 import socket
 import subprocess
 import sys
@@ -46,15 +47,18 @@ class Origin:
     sweep: str | None = None
 
 
-def write_provenance(folder: Path, config: dict[str, Any], origin: Origin) -> None:
+def write_provenance(folder: Path, config: dict[str, Any], origin: Origin, resumed: bool = False) -> None:
     """Write config.yaml, overrides.json, environment.json and code.patch into `folder`/provenance.
 
-    A run that goes on keeps what it began with; resumed.json then lists the environments of the later parts.
+    A run that goes on from a checkpoint keeps what it began with; resumed.json then lists the environments of the later
+    parts, and resumed-N.patch is the code of part N.
     """
     target = folder / "provenance"
     later = target / "resumed.json"
-    if (target / "environment.json").exists():
-        write_json(later, [*(read_json(later) if later.exists() else []), _environment(origin)])
+    if resumed and (target / "environment.json").exists():
+        parts = [*(read_json(later) if later.exists() else []), _environment(origin)]
+        write_text(target / f"resumed-{len(parts)}.patch", origin.patch)
+        write_json(later, parts)
         return
     write_text(target / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
     write_json(target / "overrides.json", origin.overrides)
@@ -71,7 +75,7 @@ def _environment(origin: Origin) -> dict[str, Any]:
     import torch
 
     return {
-        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        "command": shlex.join(["python", "-m", f"mechlab.{_program()}", *sys.argv[1:]]),
         "commit": origin.commit,
         "sweep": origin.sweep,
         "python": platform.python_version(),
@@ -82,6 +86,11 @@ def _environment(origin: Origin) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def _program() -> str:
+    """Return the name of the running program: `train` for both `python -m mechlab.train` and `mechlab train`."""
+    return Path(sys.argv[0]).stem.split()[-1]
 
 
 def code_state(folder: Path) -> tuple[str | None, str]:

@@ -10,9 +10,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mechlab.config.build import prepare
+from mechlab.config.build import Prepared, prepare
 from mechlab.config.schema import TrainConfig, typed
 from mechlab.core.errors import ConfigError, RunError
+from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
 from mechlab.core.run import Run
 from mechlab.core.task import FiniteTask, Task
@@ -34,20 +35,11 @@ def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Reci
     import torch
 
     allow = config.allow_targets if allow is None else allow
-    task = prepare(config.task, "task", allow)()
-    if not isinstance(task, Task):
-        raise ConfigError("task must be a mechlab Task", got=config.task["_target_"], key="task._target_")
-    model = prepare(config.model, "model", allow, context=1)
-    kind = getattr(model.target, "kind", None)
-    if kind != task.spec.kind:
-        raise ConfigError(
-            f"the task has {task.spec.kind} inputs, so the model must be a {task.spec.kind} model",
-            got=f"{config.name}: {model.target.__name__} is {'an unknown kind' if kind is None else f'a {kind} model'}",
-            key="model",
-            fix="model=rnn" if task.spec.kind == "sequence" else "model=mlp",
-        )
-    optimizer = prepare(config.optimizer, "optimizer", allow, context=1)
-    optimizer([torch.nn.Parameter(torch.zeros(1))])  # torch checks ranges when called: now rather than after set-up
+    task = prepare(config.task, "task", Task, allow)()
+    model = prepare(config.model, "model", (SequenceModel, StaticModel), allow, context=1)
+    check_fit(model.target, task, config.name)
+    optimizer = prepare(config.optimizer, "optimizer", torch.optim.Optimizer, allow, context=1)
+    _try_out(optimizer)
     trainer = config.trainer
     if trainer.batch_size is None and not isinstance(task, FiniteTask):
         must = "trainer.batch_size must be a number: the task draws examples without end"
@@ -68,6 +60,41 @@ def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Reci
         initial=initial_weights(config.init_from),
     )
     return _with_steps(recipe, config)
+
+
+def check_fit(model: Any, task: Task, name: str) -> None:
+    """Raise ConfigError if the model class cannot read what the task gives, or be constructed from what it knows."""
+    fix = "model=rnn" if task.spec.kind == "sequence" else "model=mlp"
+    kind, wanted = getattr(model, "kind", None), getattr(model, "ground_truth", ())
+    if kind != task.spec.kind:
+        raise ConfigError(
+            f"the task has {task.spec.kind} inputs, so the model must be a {task.spec.kind} model",
+            got=f"{name}: {model.__name__} is {'an unknown kind' if kind is None else f'a {kind} model'}",
+            key="model",
+            fix=fix,
+        )
+    found = getattr(task.ground_truth(), "kind", None) if wanted else None
+    if wanted and found not in wanted:
+        raise ConfigError(
+            f"{model.__name__} is built from the task's ground truth, which must be of kind {' or '.join(wanted)}",
+            got=f"{name}: {'no ground truth' if found is None else f'a ground truth of kind {found}'}",
+            key="model",
+            fix=f"{fix}, or choose another task",
+        )
+
+
+def _try_out(optimizer: Prepared) -> None:
+    """Make one update of one number: torch checks ranges when called, and some optimizers need more than gradients."""
+    import torch
+
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    parameter.grad = torch.zeros(1)
+    built = optimizer([parameter])
+    try:
+        built.step()
+    except (TypeError, RuntimeError) as error:
+        must, got = "the optimizer must make an update from gradients alone", optimizer.target.__name__
+        raise ConfigError(f"{must}: {error}", got=got, key="optimizer._target_", fix="optimizer=adam") from None
 
 
 def _with_steps(recipe: Recipe, config: TrainConfig) -> Recipe:
@@ -141,6 +168,8 @@ def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence
         values = stored_config(folder) | {"init_from": None}  # the moments that can be asked for are all recorded
         try:
             config = typed(TrainConfig, values)
+            if missing := [name for name in ("task", "model", "optimizer") if not values.get(name)]:
+                raise ConfigError(f"{', '.join(missing)} must be there")
         except ConfigError as error:
             must, path = "a run's configuration must be whole", folder / "provenance" / "config.yaml"
             raise RunError(must, got=error.must, key=str(path), fix=RESTORE) from None

@@ -34,7 +34,7 @@ class TrainerConfig:
         threads: CPU threads of torch; tiny networks are fastest with one.
         chunk: optimiser steps per Lightning call, cut at every boundary.
         log_every: steps between logged training metrics.
-        checkpoint_every: steps between checkpoints to resume from.
+        checkpoint_every: steps between checkpoints to resume from (and at least one a minute).
     """
 
     max_steps: Annotated[int, at_least(1)] | None = decides(2000)
@@ -52,7 +52,7 @@ class TrainerConfig:
     threads: Annotated[int, at_least(1)] = decides(1)
     chunk: Annotated[int, at_least(1)] = 50
     log_every: Annotated[int, at_least(1)] = 50
-    checkpoint_every: Annotated[int, at_least(1)] = 500
+    checkpoint_every: Annotated[int, at_least(1)] = 2000
 
 
 @dataclass

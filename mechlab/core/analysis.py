@@ -142,8 +142,8 @@ class Analysis(ABC):
         """Draw figures by name from the saved artifacts alone; none by default."""
         return {}
 
-    def check(self, name: str, task_name: str, task: Task) -> None:
-        """Raise ConfigError if the question makes no sense for the task."""
+    def check(self, name: str, task_name: str, task: Task, key: str) -> None:
+        """Raise ConfigError, naming the config key, if the question makes no sense for the task."""
         must = None
         if self.needs.kind is not None and task.spec.kind != self.needs.kind:
             must, got = f"a {self.needs.kind} task", f"a {task.spec.kind} task"
@@ -159,6 +159,6 @@ class Analysis(ABC):
             raise ConfigError(
                 f"analysis={name} needs {must}, and task={task_name} is not one",
                 got=f"task={task_name}: {got}",
-                key=f"analysis.{name}",
-                fix=f"leave {name} out of analysis=[...], or choose another task",
+                key=key,
+                fix=f"leave {name} out of {key.partition('.')[0]}=[...], or choose another task",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,19 @@ def ask(
     """
     check_recorded(name, analysis, run)
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.name != MOMENTS:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".tmp") as aside:
+        finding = _answer(name, analysis, run, identity, Path(aside), seed)
+        for path in folder.iterdir():
+            if path.name not in (MOMENTS, Path(aside).name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in Path(aside).iterdir():
+            path.rename(folder / path.name)
+    return finding
+
+
+def _answer(
+    name: str, analysis: Analysis, run: Run, identity: dict[str, Any], folder: Path, seed: int | None
+) -> Finding:
     out = Artifacts(folder)
     finding = analysis.run(run, out, Streams(run.seed if seed is None else seed).numpy("analysis", name))
     for figure_name, figure in analysis.figures(out).items():

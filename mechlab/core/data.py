@@ -56,7 +56,7 @@ class Source:
         if isinstance(self.task, FiniteTask):
             batch = self.task.examples(split)
         else:
-            rng = self.streams.torch("evaluation", split, device=self.device)
+            rng = self.streams.torch("evaluation", split)  # on the CPU, so that every device sees the same
             batch = self.task.generate(self.evaluation_size, split, rng)
         return (batch if n is None else batch[:n]).to(self.device, self.dtype)
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,7 +38,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def remove_temporaries(folder: Path) -> None:
     """Remove the temporary files that killed writers left under `folder`; nobody may be writing there."""
     for path in list(folder.rglob(f".*{TEMPORARY}")):
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

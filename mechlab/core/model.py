@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,9 +37,14 @@ class Trace:
 
 
 class StaticModel(nn.Module):
-    """A map from an input to an output: forward(inputs (B, *shape)) -> outputs (B, outputs)."""
+    """A map from an input to an output: forward(inputs (B, *shape)) -> outputs (B, outputs).
+
+    A subclass that is constructed from the task's ground truth names the kinds of it that it takes, any of them; it
+    finds the ground truth in `spec.truth`.
+    """
 
     kind = "static"
+    ground_truth: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spec: TaskSpec):
         super().__init__()
@@ -49,10 +55,11 @@ class SequenceModel(nn.Module):
     """A recurrent system with a flat state (B, S).
 
     A subclass implements `initial_state` and `step`; `forward` then works, and may be overridden by something faster
-    that agrees with repeated `step` and takes the same arguments.
+    that agrees with repeated `step` and takes the same arguments. `ground_truth` is as in a StaticModel.
     """
 
     kind = "sequence"
+    ground_truth: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spec: TaskSpec):
         super().__init__()

@@ -50,10 +50,11 @@ def patch(model: nn.Module, inputs: Tensor, patches: Mapping[str, Patch]) -> Ten
         inputs: as the model takes them.
         patches: by place, a value, or a function from the activation to its replacement. Places are submodule names;
             for sequence models also `state@t`, the flat state (B, S) after t steps (`state@0` is the initial one). With
-            a state patch the model is run step by step, so submodules that only the fused forward uses are not reached.
+            a state patch the model is run step by step.
 
     Raises:
-        MechlabError: a place does not exist, or the step lies outside the sequence.
+        MechlabError: a place does not exist, the step lies outside the sequence, or a patched submodule is not used
+            when the model is run step by step.
     """
     states = {place: value for place, value in patches.items() if place.startswith("state@")}
     modules = {place: value for place, value in patches.items() if place not in states}
@@ -63,14 +64,17 @@ def patch(model: nn.Module, inputs: Tensor, patches: Mapping[str, Patch]) -> Ten
             names = ["state@0" if name == "state" else name for name in places(model)]
             hint = did_you_mean(place, names)
             raise MechlabError("a patched place must exist in the model", got=place, fix=hint)
-    handles = [known[place].register_forward_hook(_replacing(value)) for place, value in modules.items()]
+    reached: set[str] = set()
+    hooks = {place: _replacing(value, place, reached) for place, value in modules.items()}
+    handles = [known[place].register_forward_hook(hook) for place, hook in hooks.items()]
     try:
-        if states:
-            return _stepped(model, inputs, states)
-        result = model(inputs)
+        result = _stepped(model, inputs, states) if states else model(inputs)
     finally:
         for handle in handles:
             handle.remove()
+    if missed := sorted(set(modules) - reached):
+        must = "a patched submodule must be used, and with a state patch the model is run step by step"
+        raise MechlabError(must, got=f"not used: {', '.join(missed)}", fix="patch states alone, or submodules alone")
     return result.outputs if isinstance(result, Trace) else result
 
 
@@ -100,8 +104,9 @@ def _apply(value: Patch | None, activation: Tensor) -> Tensor:
     return torch.as_tensor(replacement, dtype=activation.dtype, device=activation.device).expand_as(activation)
 
 
-def _replacing(value: Patch) -> Callable:
+def _replacing(value: Patch, place: str, reached: set[str]) -> Callable:
     def hook(_module: nn.Module, _inputs: tuple, output: object) -> object:
+        reached.add(place)
         if isinstance(output, tuple):
             return (_apply(value, output[0]), *output[1:])
         return _apply(value, output)

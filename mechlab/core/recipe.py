@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 
 from mechlab.core.data import Source
 from mechlab.core.errors import ConfigError
+from mechlab.core.model import outputs_of
 from mechlab.core.plan import BatchPlan
 from mechlab.core.schedule import Schedule
-from mechlab.core.seeding import Streams
+from mechlab.core.seeding import Streams, seed_of
 from mechlab.core.step import update
 from mechlab.core.task import FiniteTask, Task
 
@@ -24,7 +26,8 @@ class Recipe:
 
     Args:
         task: the source of examples.
-        make_model: builds the architecture for a TaskSpec, drawing its weights from torch's global generator.
+        make_model: builds the architecture for a task's blueprint (a TaskSpec), drawing its weights from torch's global
+            generator.
         make_optimizer: builds the optimizer for parameters.
         schedule: learning-rate factor by step.
         seed: the root seed.
@@ -60,7 +63,7 @@ class Recipe:
     def model(self) -> nn.Module:
         """Return the model as it is before the first step, on the CPU."""
         with self.streams.globally("init"):
-            model = self.make_model(self.task.spec).to(self.dtype)
+            model = self.make_model(self.task.blueprint()).to(self.dtype)
         if self.initial is not None:
             try:
                 model.load_state_dict(self.initial)
@@ -93,6 +96,8 @@ class Recipe:
             weights: (N,) weight of each training example, by id; 1 by default.
         """
         batch = source.batch(step)
+        if self._draws:
+            torch.manual_seed(seed_of(self.seed, "noise", step))
         return update(
             model,
             optimizer,
@@ -102,6 +107,15 @@ class Recipe:
             clip=self.clip,
             weights=None if weights is None else weights[batch.index],
         )
+
+    @cached_property
+    def _draws(self) -> bool:
+        """Whether the model draws random numbers while it trains (dropout): each step then has a seed of its own."""
+        batch = self.source().evaluation("val", 2)
+        with self.streams.globally("noise"):
+            before = torch.get_rng_state()
+            outputs_of(self.model().train(), batch.inputs)
+            return not torch.equal(before, torch.get_rng_state())
 
     def learning_rate(self, optimizer: Any, step: int) -> float:
         """Return the learning rate in force during optimiser step `step`."""

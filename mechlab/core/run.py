@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from torch import Tensor, nn
 
 from mechlab.core import probe
@@ -75,6 +77,11 @@ class Run:
         return self.recipe.seed
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration, as plain data."""
+        return yaml.safe_load((self.folder / "provenance" / "config.yaml").read_text(encoding="utf-8"))
+
+    @property
     def status(self) -> dict[str, Any]:
         """The content of status.json."""
         return read_json(self.folder / "status.json")
@@ -118,8 +125,8 @@ class Run:
         return model.eval()
 
     def untrained(self) -> nn.Module:
-        """Return the same architecture as it was before the first step, in evaluation mode."""
-        return self.recipe.model().eval()
+        """Return the same architecture with fresh weights of the run's own init stream, in evaluation mode."""
+        return replace(self.recipe, initial=None).model().eval()
 
     def evaluation(self, split: Split, n: int | None = None) -> Batch:
         """Return held-out examples on the CPU: all of a fixed split or seeded draws; the first n if given."""

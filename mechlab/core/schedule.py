@@ -14,7 +14,7 @@ class Schedule:
     """The factor by which the base learning rate is multiplied at each optimiser step.
 
     Args:
-        kind: constant; cosine (to `final` at the last step); linear (to `final`); triangular (up until `peak`, then down).
+        kind: constant; cosine or linear (to `final` at the last step); triangular (up until `peak`, then down).
         warmup: steps of linear rise to 1 before the schedule proper (not for triangular).
         final: factor at the last step, for cosine and linear.
         peak: share of all steps at which the triangle peaks.

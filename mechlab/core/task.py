@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -27,6 +27,7 @@ class TaskSpec:
         length: longest sequence in steps; None for static tasks.
         vocabulary: the input alphabet in index order, empty when inputs are not symbols.
         classes: the output classes in index order, empty for regression.
+        truth: the known mechanism, for models that are constructed from it; see `Task.blueprint`.
     """
 
     inputs: int
@@ -38,6 +39,7 @@ class TaskSpec:
     length: int | None = None
     vocabulary: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    truth: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Batch:
         return replace(self, inputs=self.inputs[:, :end], targets=self.targets[:, first:last], mask=mask)
 
     def _values(self) -> list[Tensor | None]:
-        return [getattr(self, field.name) for field in fields(self)]
+        return [getattr(self, part.name) for part in fields(self)]
 
 
 class Task(ABC):
@@ -109,6 +111,10 @@ class Task(ABC):
         What is returned has an attribute `kind` that names which of these it is.
         """
         return None
+
+    def blueprint(self) -> TaskSpec:
+        """Return what a model is built from: the spec, with the known mechanism in it."""
+        return replace(self.spec, truth=self.ground_truth())
 
     def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that are right

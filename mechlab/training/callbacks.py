@@ -26,6 +26,7 @@ class AnalysisCallback(pl.Callback):
 
     def __init__(self, analysis: Analysis, every: Literal["epoch"] | Annotated[int, at_least(1)] = "epoch"):
         self.analysis, self.every = analysis, every
+        self.asked_at: int | None = None
         self.name = ""
         self.folder = Path()
 
@@ -44,6 +45,8 @@ class AnalysisCallback(pl.Callback):
             self._ask(module)
 
     def _ask(self, module: TrainingModule) -> None:
+        self.asked_at = module.global_step
+        module.recorder.flush()  # the analysis may read the record
         recipe = module.recipe
         live = copy.deepcopy(module.model).cpu().eval()
         run = Run(self.folder, lambda: recipe, live=live)

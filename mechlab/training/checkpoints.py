@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from mechlab.core.errors import RunError
 from mechlab.core.files import atomic
@@ -16,6 +18,7 @@ from mechlab.training.module import TrainingModule
 from mechlab.training.signals import Preempted
 
 MONITOR = "val/loss"
+MINUTE = 60.0  # seconds
 
 
 class Checkpoints(pl.Callback):
@@ -27,13 +30,17 @@ class Checkpoints(pl.Callback):
 
     Args:
         folder: the run's checkpoints/ folder.
-        every: optimiser steps between checkpoints.
+        every: optimiser steps between checkpoints; slow training has one every minute all the same.
     """
 
     def __init__(self, folder: Path, every: int):
         self.folder, self.every = folder, every
         self.best: float | None = None
         self.ended = False
+        self._best_weights: dict[str, Any] | None = (
+            None  # not yet on disk: a write per epoch would cost small networks most
+        )
+        self._saved = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know: the lowest validation loss, and whether training is over."""
@@ -48,7 +55,7 @@ class Checkpoints(pl.Callback):
         step, recipe = module.global_step, module.recipe
         if step % recipe.steps_per_epoch == 0 or step >= recipe.max_steps or trainer.should_stop:
             return
-        if step % self.every == 0 or module.watch.received is not None:
+        if self._is_due(step) or module.watch.received is not None:
             self.save(trainer, module)
         self._stop_if_asked(module)
 
@@ -59,22 +66,27 @@ class Checkpoints(pl.Callback):
         value = trainer.callback_metrics.get(MONITOR)
         if value is not None and (self.best is None or value < self.best):
             self.best = float(value)
-            with atomic(self.folder / "best.ckpt") as path:
-                trainer.save_checkpoint(path)
+            weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
+            self._best_weights = {"state_dict": weights, "global_step": module.global_step, MONITOR: self.best}
         step = module.global_step
         self.ended = step >= module.recipe.max_steps or trainer.should_stop
         if self.ended:
             module.recorder.finish(step, module.model, module.optimizers().optimizer)
-        if self.ended or step % self.every == 0 or module.watch.received is not None:
+        if self.ended or self._is_due(step) or module.watch.received is not None:
             self.save(trainer, module)
         if not self.ended:
             self._stop_if_asked(module)
 
     def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        """Write last.ckpt, after flushing all records, and keep the one before as previous.ckpt."""
+        """Write best.ckpt if there is a better one, then last.ckpt, after flushing all records; the last.ckpt from
+        before stays as previous.ckpt."""
         for logger in trainer.loggers:
             logger.save()
         module.recorder.flush()
+        if self._best_weights is not None:
+            with atomic(self.folder / "best.ckpt") as path:
+                torch.save(self._best_weights, path)
+            self._best_weights = None
         last = self.folder / "last.ckpt"
         with atomic(last) as path:
             trainer.save_checkpoint(path)
@@ -82,6 +94,11 @@ class Checkpoints(pl.Callback):
                 os.fsync(file.fileno())
             if last.exists():
                 os.replace(last, self.folder / "previous.ckpt")
+        self._saved = time.monotonic()
+
+    def _is_due(self, step: int) -> bool:
+        """Tell whether to save after `step` optimiser steps; when that happens has no influence on results."""
+        return step % self.every == 0 or time.monotonic() - self._saved > MINUTE
 
     def _stop_if_asked(self, module: TrainingModule) -> None:
         if module.watch.received is not None:

@@ -57,7 +57,7 @@ class TrainingModule(pl.LightningModule):
                 break
         self._check_finite(torch.stack(losses), start)
         done = start + len(losses)
-        if done % self.log_every == 0 and outputs is not None:
+        if done % self.log_every == 0 or done == self.recipe.max_steps:
             scores = self.recipe.task.score(outputs, self.source.batch(done - 1))
             means = {name: value.mean() for name, value in scores.items()}
             rate = self.recipe.learning_rate(optimizer.optimizer, done - 1)

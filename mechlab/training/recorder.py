@@ -32,6 +32,7 @@ class Recorder:
         self._bytes = 0
         self._plan = recipe.plan()
         n, size = self._plan.n, recipe.batch_size
+        self._ids = torch.int64 if n is None else torch.int32  # endless data has endless ids
         self._batch_size = size if n is None else min(size or n, n)
 
     def wants(self, step: int) -> bool:
@@ -43,7 +44,7 @@ class Recorder:
         if self.kind == "none":
             return 0
         records = self.recipe.max_steps + 1 if self.kind == "full" else len(self._steps)
-        return records * (_record_bytes(self.recipe) + 4 * self._batch_size)
+        return records * (_record_bytes(self.recipe) + self._ids.itemsize * self._batch_size)
 
     def begin(self, step: int) -> None:
         """Get ready to record from optimiser step `step` on; later records of an interrupted run are removed."""
@@ -54,8 +55,8 @@ class Recorder:
 
     def record(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Record the state before optimiser step `step`."""
-        indices = self._plan.indices(step).to(torch.int32)
-        padded = torch.full((self._batch_size,), -1, dtype=torch.int32)
+        indices = self._plan.indices(step).to(self._ids)
+        padded = torch.full((self._batch_size,), -1, dtype=self._ids)
         padded[: len(indices)] = indices
         tensors = {
             **{f"params/{name}": value for name, value in model.state_dict().items()},

@@ -78,8 +78,13 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
     "does not fit together": [
         ("task=tomita model=gru analysis=[spectrum,ambiguity]", "analysis.spectrum", "companion matrix"),
         ("task=modular_addition model=mlp analysis=ambiguity", "analysis.ambiguity", "a sequence task"),
-        ("+callbacks=ambiguity", "analysis.ambiguity", "task=repeat_copy"),
+        ("+callbacks=ambiguity", "callbacks.ambiguity", "task=repeat_copy"),
         ("model=mlp", "model", "model=rnn"),
+        (
+            "optimizer._target_=torch.optim.LBFGS ~optimizer.betas ~optimizer.eps ~optimizer.weight_decay ~optimizer.fused",
+            "optimizer._target_",
+            "from gradients alone",
+        ),
         ("init_from=small", "init_from", "must fit the model"),
     ],
     "target that is not allowed": [
@@ -87,6 +92,7 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("+callbacks.x._target_=subprocess.run", "callbacks.x._target_", "must come from mechlab"),
         ("optimizer._target_=mechlab.core.files.os.system", "optimizer._target_", "no module"),
         ("optimizer._target_=torch.optim.lr_scheduler.partial", "optimizer._target_", "of an allowed package"),
+        ("task._target_=mechlab.core.files.write_text", "task._target_", "kind Task"),
         ("task._target_=user_parts.OwnTask", "task._target_", "allow_targets=[user_parts]"),
     ],
 }

@@ -423,3 +423,35 @@ def as_module() -> None:
         runpy.run_module("mechlab.runs", run_name="__main__")
     finally:
         sys.modules["mechlab.runs"] = module
+
+
+EVIL = {
+    "a function of ours": {
+        "_target_": "mechlab.core.files.write_text",
+        "path": "evil.txt",
+        "text": "written by opening a run",
+    },
+    "a pool of commands": {
+        "_target_": "mechlab.pool.run_all",
+        "commands": [["touch", "evil.txt"]],
+        "slots": {"_target_": "mechlab.pool.cpu_slots", "count": 1},
+        "environment": {},
+    },
+    "a class of another kind": {"_target_": "mechlab.core.claim.Claim", "folder": "evil.txt"},
+}
+
+
+@pytest.mark.parametrize("node", EVIL.values(), ids=EVIL.keys())
+def test_opening_a_run_calls_nothing_but_classes_of_the_right_kind(node, lab):
+    """A record can come from anybody: a target that is no task is refused before it is called."""
+    a, _, _ = folders()
+    path = Path(a) / "provenance" / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(values | {"task": node}))
+    with pytest.raises(ConfigError, match="must be a class of kind Task"):
+        _ = mechlab.load_run(a).task
+    values["task"]["d"] = node  # nested inside a good one
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError):
+        _ = mechlab.load_run(a).task
+    assert not Path("evil.txt").exists()

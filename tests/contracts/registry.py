@@ -14,14 +14,25 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mechlab.config.build import ALLOWED, Prepared, prepare
 from mechlab.config.launch import config_dir, register, resolve
+from mechlab.config.recipe import check_fit
 from mechlab.core.analysis import Analysis
 from mechlab.core.constraints import hints_of
 from mechlab.core.errors import ConfigError
+from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.run import Run
 from mechlab.core.task import Task
 from mechlab.setup import Setup
 
-SMALL = {"words": 1000, "val_words": 300, "test_words": 300, "hidden": 16, "n_init": 2}  # parameters that cost time
+SMALL = {  # parameters that cost time, and noise, without which all seeds are alike
+    "words": 1000,
+    "val_words": 300,
+    "test_words": 300,
+    "hidden": 16,
+    "n_init": 2,
+    "noise": 0.1,
+    "methods": ["k_means_8", "DBSCAN", "lr"],
+}
+BASES = {"task": Task, "model": (SequenceModel, StaticModel), "analysis": Analysis}
 CONTEXT = {"task": 0, "model": 1, "analysis": 0}  # leading parameters that the framework fills in
 
 
@@ -90,7 +101,7 @@ class Registry:
 
     def prepared(self, group: str, name: str, **values: Any) -> Prepared:
         """Return a member's class with checked arguments, `values` in place of those of its yaml."""
-        return prepare(self.node(group, name) | values, self.key(group, name), self.allow, CONTEXT[group])
+        return prepare(self.node(group, name) | values, self.key(group, name), BASES[group], self.allow, CONTEXT[group])
 
     def small(self, group: str, name: str) -> list[str]:
         """Return the overrides that make a member small."""
@@ -116,21 +127,28 @@ class Registry:
         return self.prepared("analysis", name)()
 
     def model_for(self, task: str) -> str:
-        """Return the first model that reads what the task gives."""
-        kind = self.shared_task(task).spec.kind
-        return next(name for name in self.partners("model") if self.prepared("model", name).target.kind == kind)
+        """Return the first model that reads what the task gives, whatever its ground truth."""
+        models = [name for name in self.partners("model") if not self.prepared("model", name).target.ground_truth]
+        return next(name for name in models if self.fits(name, task))
 
     def tasks_for(self, model: str) -> list[str]:
-        """Return the tasks that the model can read."""
-        kind = self.prepared("model", model).target.kind
-        return [name for name in self.partners("task") if self.shared_task(name).spec.kind == kind]
+        """Return the tasks that the model can read and be constructed from."""
+        return [name for name in self.partners("task") if self.fits(model, name)]
+
+    def fits(self, model: str, task: str) -> bool:
+        """Return whether the model accepts the task."""
+        try:
+            check_fit(self.prepared("model", model).target, self.shared_task(task), model)
+        except ConfigError:
+            return False
+        return True
 
     def task_of(self, analysis: str) -> str:
         """Return the first task for which the question makes sense."""
         question = self.analysis(analysis)
         for name in self.partners("task"):
             try:
-                question.check(analysis, name, self.shared_task(name))
+                question.check(analysis, name, self.shared_task(name), self.key("analysis", analysis))
             except ConfigError:
                 continue
             return name

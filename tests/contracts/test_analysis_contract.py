@@ -95,10 +95,10 @@ def test_only_a_task_that_has_what_is_needed_is_accepted(registry, analysis, tas
     if needs.ground_truth:
         fits &= getattr(subject.ground_truth(), "kind", None) in needs.ground_truth
     if fits:
-        question.check(analysis, task, subject)
+        question.check(analysis, task, subject, f"analysis.{analysis}")
         return
     with pytest.raises(ConfigError) as caught:
-        question.check(analysis, task, subject)
+        question.check(analysis, task, subject, f"analysis.{analysis}")
     assert f"analysis={analysis}" in str(caught.value) and f"task={task}" in str(caught.value)
     assert caught.value.key == f"analysis.{analysis}"
 

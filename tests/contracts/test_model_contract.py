@@ -16,7 +16,7 @@ B = 5
 
 def build(registry, model: str, task: str, seed: int = 0) -> nn.Module:
     with Streams(seed).globally("init"):
-        return registry.prepared("model", model)(registry.shared_task(task).spec)
+        return registry.prepared("model", model)(registry.shared_task(task).blueprint())
 
 
 def draw(registry, task: str) -> Batch:

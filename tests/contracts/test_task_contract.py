@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mechlab.automata.automaton import Automaton
+from mechlab.automata.pushdown import Pushdown
 from mechlab.binding.companion import CompanionMatrix
 from mechlab.core.step import example_losses
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, Task
@@ -132,6 +133,11 @@ def automaton_targets(truth: Automaton, batch: Batch) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(truth.outputs[visited[:, 1:]]), inside
 
 
+def pushdown_targets(truth: Pushdown, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return whether the automaton accepts after each letter (B, T), and where there is a letter."""
+    return torch.from_numpy(truth.outputs(batch.inputs.argmax(-1).numpy())), batch.inputs.any(-1)
+
+
 def companion_targets(truth: CompanionMatrix, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the newest vector of a window of the first s inputs that Phi moves on, and where there is one (t >= s)."""
     phi, window = torch.from_numpy(truth.matrix), batch.inputs[:, : truth.s].flatten(1).double()
@@ -143,7 +149,7 @@ def companion_targets(truth: CompanionMatrix, batch: Batch) -> tuple[Tensor, Ten
     return targets, later.expand(batch.targets.shape[:2])
 
 
-MECHANISMS = {"automaton": automaton_targets, "companion matrix": companion_targets}
+MECHANISMS = {"automaton": automaton_targets, "pushdown": pushdown_targets, "companion matrix": companion_targets}
 
 
 def test_the_ground_truth_agrees_with_the_targets(registry, task):
@@ -163,7 +169,7 @@ def test_the_ground_truth_agrees_with_the_targets(registry, task):
 
 def test_an_automaton_names_letters_and_classes_as_the_spec_does(registry, task):
     truth, spec = registry.shared_task(task).ground_truth(), registry.shared_task(task).spec
-    if getattr(truth, "kind", None) == "automaton":
+    if getattr(truth, "kind", None) in ("automaton", "pushdown"):
         assert (truth.alphabet, truth.classes) == (spec.vocabulary, spec.classes)
 
 

@@ -132,7 +132,7 @@ def check_record(found: dict[str, Any]) -> None:
     assert list(found["history"]) == list(range(STEPS + 1))
     rows = list(csv.DictReader(found["metrics"].splitlines()))
     steps = [int(row["step"]) for row in rows]
-    logged, epochs = set(range(6, STEPS + 1, 6)), {17, 34, 51, 68, STEPS}
+    logged, epochs = {*range(6, STEPS + 1, 6), STEPS}, {17, 34, 51, 68, STEPS}
     assert steps == sorted(logged | epochs)
     assert {int(row["step"]) for row in rows if row["train/loss"]} == logged
     assert {int(row["step"]) for row in rows if row["val/loss"]} == epochs

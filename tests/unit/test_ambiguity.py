@@ -201,7 +201,7 @@ def test_planted_automaton_is_pure(tmp_path: Path) -> None:
 
 
 def test_random_states_are_as_ambiguous_as_permuted_ones(tmp_path: Path) -> None:
-    finding = analyse(Scrambled(Words(PARITIES).spec), tmp_path)
+    finding = analyse(Scrambled(Words(PARITIES).spec), tmp_path, fit="distinct")
     assert finding.scalars["weighted"] == pytest.approx(finding.scalars["null_permuted"], abs=0.08)
     assert not any(claim.holds for claim in finding.claims.values())
 
@@ -256,3 +256,12 @@ def test_weighted_points_cluster_as_their_copies():
     of_copies = copies[np.concatenate([[0], np.cumsum(counts)[:-1]])]
     assert cost(weighted) == pytest.approx(cost(of_copies), rel=1e-9)
     assert cost(kmeans(points, 3, np.random.default_rng(3))) >= cost(weighted) - 1e-12
+
+
+def test_the_permuted_null_keeps_what_there_is_to_know() -> None:
+    """Labels that are common by weight and rare among the distinct rows stay common: the null is near H(S) / log n."""
+    rng = np.random.default_rng(0)
+    labels = np.concatenate([np.zeros(200, int), np.ones(1800, int)])
+    weights = np.where(labels == 0, 9, 1)  # half of all rows each
+    null = permuted_ambiguity(rng.integers(0, 4, 2000), labels, weights, rng)
+    assert null == pytest.approx(1.0, abs=0.02)

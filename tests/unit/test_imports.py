@@ -22,7 +22,7 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "config": {"core"},
     "training": {"core"},
     "tasks": {"core", "automata", "groups", "binding"},
-    "models": {"core"},
+    "models": {"core", "automata"},
     "analyses": {"core", "plotting", *MATHEMATICS},
     "plotting": {"core"},
     "reporting": {"core", "plotting"},

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.tomita import tomita
 
 
 def padded(words: list[tuple[int, ...]], steps: int) -> np.ndarray:
@@ -50,3 +51,10 @@ def test_refuses_what_are_no_words(words: np.ndarray) -> None:
 def test_refuses_letters_after_padding() -> None:
     with pytest.raises(ValueError, match="padding"):
         distinct_prefixes(np.array([[0, -1, 1]]))
+
+
+def test_reached_is_the_state_after_reading_each_prefix_alone() -> None:
+    automaton, words = tomita(3), padded([(0, 1, 1, 0), (1, 0, 1), (0,), ()], 5)
+    found = distinct_prefixes(words)
+    for row, length, state in zip(found.row, found.length, found.reached(automaton), strict=True):
+        assert automaton.run(found.words[row, :length][None])[0, -1] == state

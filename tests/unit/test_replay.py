@@ -1,6 +1,8 @@
 """Verification: a good record passes, and one changed bit is found where it is."""
 
 import shutil
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mechlab.core.history import write_shard
 from mechlab.core.replay import first_parting, verify
 from mechlab.core.run import Run
 from mechlab.core.tensors import load_metadata, load_tensors
+from mechlab.models.mlp import MLP
 
 STEPS = 24
 
@@ -118,3 +121,21 @@ def test_runs_of_other_seeds_or_architectures_part_at_once(full, tmp_path):
     assert first_parting(full, other) == (0, 5)
     assert first_parting(full, train(tmp_path / "points", small_recipe(Points(), steps=4))) == (0, 5)
     assert first_parting(full, Run(tmp_path / "nothing", lambda: None)) == (None, 0)
+
+
+class Noisy(MLP):
+    """A network that draws random numbers while it trains."""
+
+    def forward(self, x):
+        return torch.nn.functional.dropout(super().forward(x), 0.5, self.training)
+
+
+def test_a_model_with_randomness_inside_is_replayed_exactly(tmp_path):
+    """Each step's noise follows from the seed and the step, whatever was drawn before."""
+    recipe = replace(small_recipe(Points(), "adamw", 12), make_model=partial(Noisy, hidden=8))
+    run = train(tmp_path, recipe)
+    torch.manual_seed(5)
+    verdict = verify(run, 4, 8)
+    assert verdict.parted is None and verdict.compared[-1] == 12
+    quiet = train(tmp_path / "quiet", replace(recipe, make_model=partial(MLP, hidden=8)))
+    assert any(not torch.equal(a, b) for a, b in zip(run.history.params(12).values(), quiet.history.params(12).values()))

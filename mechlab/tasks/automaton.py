@@ -1,0 +1,120 @@
+"""Say what an automaton says: one of a library, a random one, or one from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+
+from mechlab.automata.automaton import Automaton
+from mechlab.automata.dot import read_dot
+from mechlab.automata.library import angluin, coffee, parentheses
+from mechlab.automata.random import random_automaton
+from mechlab.automata.tomita import tomita
+from mechlab.core.constraints import at_least, between
+from mechlab.core.errors import ConfigError
+from mechlab.core.seeding import Streams
+from mechlab.tasks.regular import Regular
+
+Language = Literal[
+    *("angluin", "coffee", "parentheses", "random", "file"),
+    *("tomita1", "tomita2", "tomita3", "tomita4", "tomita5", "tomita6", "tomita7"),
+]
+
+
+class AutomatonWords(Regular):
+    """Words labelled by an automaton, kept apart and sampled as those of the Tomita task.
+
+    Inputs are one-hot letters (N, T, m), zero after the end of a word; targets (N, T) are the automaton's output after
+    each letter, or its state, 0 after the end. Letters and classes are in the order of the spec.
+
+    Args:
+        language: which automaton: one of the library, "random" or "file".
+        depth: of the parentheses ("parentheses" only).
+        states, letters, outputs, automaton_seed: of the random automaton, which is minimal: a DFA with two in five
+            states accepting for 2 outputs, a Moore machine for more ("random" only).
+        path: a DFA, Moore or Mealy machine in the DOT language ("file" only). What a Mealy machine says on a transition
+            is what the ground truth says in the state that it leads to, one state for each output on the way in.
+        target: "class" for the automaton's output, "state" for its state; the classes are then the states' names, and
+            the ground truth says its state.
+        words, val_words, test_words, max_length, supervise, compat, seed: as for the Tomita task.
+        sampler: "uniform", or "balanced": each class has an equal share of the words of each length.
+        test_lengths: shortest and longest test word, longer than all others; null takes held-out words of up to
+            max_length letters.
+
+    Raises:
+        ConfigError: the file cannot be read as an automaton, or settings do not go together.
+
+    Source: Muskardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
+    arXiv 2306.16854.
+    """
+
+    def __init__(
+        self,
+        language: Language = "angluin",
+        depth: Annotated[int, between(1, 100)] = 3,
+        states: Annotated[int, between(2, 1000)] = 5,
+        letters: Annotated[int, between(2, 26)] = 2,
+        outputs: Annotated[int, between(2, 1000)] = 2,
+        automaton_seed: Annotated[int, at_least(0)] = 0,
+        path: str | None = None,
+        target: Literal["class", "state"] = "class",
+        words: Annotated[int, at_least(1)] = 50_000,
+        val_words: Annotated[int, at_least(1)] = 2_000,
+        test_words: Annotated[int, at_least(1)] = 2_000,
+        max_length: Annotated[int, between(8, 60)] = 14,
+        test_lengths: tuple[Annotated[int, between(9, 1000)], Annotated[int, between(9, 1000)]] | None = None,
+        sampler: Literal["uniform", "balanced"] = "uniform",
+        supervise: Literal["last", "all"] = "last",
+        compat: Literal["none", "published"] = "none",
+        seed: Annotated[int, at_least(0)] = 0,
+    ):
+        if (path is not None) != (language == "file"):
+            raise ConfigError(
+                "an automaton comes from a file where task.language=file, and only there",
+                got=f"task.language={language} with task.path={'null' if path is None else path}",
+                key="task.path",
+                fix="set task.path to a .dot file" if path is None else "set task.language=file, or task.path=null",
+            )
+        self.language, self.depth, self.path, self.target = language, depth, path, target
+        self.states, self.letters, self.classes, self.automaton_seed = states, letters, outputs, automaton_seed
+        automaton = self._source()
+        if target == "state":
+            automaton = replace(automaton, classes=automaton.states, outputs=np.arange(len(automaton.states)))
+        super().__init__(
+            automaton, words, val_words, test_words, max_length, sampler, supervise, compat, seed, test_lengths
+        )
+
+    def _source(self) -> Automaton:
+        library: dict[str, Callable[[], Automaton]] = {
+            "angluin": angluin,
+            "coffee": coffee,
+            "parentheses": lambda: parentheses(self.depth),
+            "random": self._random,
+            "file": self._file,
+        }
+        return library[self.language]() if self.language in library else tomita(int(self.language[-1]))
+
+    def _random(self) -> Automaton:
+        if self.classes > self.states:
+            raise ConfigError(
+                "every output must have a state of its own",
+                got=f"task.outputs={self.classes} with task.states={self.states}",
+                key="task.outputs",
+                fix=f"set task.outputs={self.states} or less",
+            )
+        rng = Streams(self.automaton_seed).numpy("automaton")
+        return random_automaton(self.states, self.letters, rng, self.classes)
+
+    def _file(self) -> Automaton:
+        try:
+            return read_dot(self.path)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                "a file must hold a complete deterministic automaton in the DOT language",
+                got=str(error),
+                key="task.path",
+                fix="give the path of a .dot file of a DFA, Moore or Mealy machine",
+            ) from error

@@ -1,0 +1,190 @@
+"""Tell whether a word belongs to one of fifteen context-free languages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from torch import Tensor
+
+from mechlab.automata.accepted import Accepted
+from mechlab.automata.grammars import Grammar
+from mechlab.automata.grammars import grammar as pushdown_of
+from mechlab.automata.pushdown import Pushdown
+from mechlab.automata.pushdown_words import LISTABLE, balanced_words, walk_words
+from mechlab.automata.words import Keep, Sample, split_of, word_hash
+from mechlab.core.constraints import at_least, between
+from mechlab.core.errors import ConfigError
+from mechlab.core.seeding import Streams
+from mechlab.core.task import SPLITS, Batch, Split
+from mechlab.tasks.words import Words, balanced_accuracy, check_countable, check_longer
+
+SHORTEST = 5  # words with fewer letters are all training words
+LONGEST = 60
+
+
+class ContextFree(Words):
+    """Words of 1 to max_length letters, labelled by a pushdown automaton.
+
+    A tenth of the words of 5 letters or more, chosen by a seeded hash of the word, make up validation, another tenth
+    test; neither is ever trained on. Where the sampler is to balance and few words are accepted, the tenths of these
+    are exact, at least one word each.
+
+    Inputs are one-hot letters (N, T, m), zero after the end of a word; targets (N, T) tell after each letter whether
+    the word so far is accepted (0 reject, 1 accept; 0 after the end).
+
+    Args:
+        grammar: L1 to L15; see `mechlab.automata.grammars.grammar`.
+        words, val_words, test_words: words that are asked for; about as many come, fewer where a language has few.
+        max_length: letters of the longest words.
+        test_lengths: shortest and longest test word, longer than all others; null takes held-out words of up to
+            max_length letters.
+        sampler: "near_miss" and "balanced" make half of the words of each length accepted, repeating words where a
+            language has few; rejected words are accepted ones with a letter replaced or two neighbours swapped, or else
+            walks. "walk" takes walks only, of which next to none are accepted: three in four letters are possible ones.
+        stack_limit: a walk ends when the stack, bottom included, is higher ("walk" only).
+        break_on_impossible: a walk ends before a letter that leads nowhere ("walk" only).
+        supervise: "last" counts the label after the last letter only, "all" the label after every letter.
+        compat: "published" keeps no words apart, and has the published L9 with its wrong bracket ("walk" only).
+        seed: of the words and of the split; the seed of the run is another one.
+
+    Raises:
+        ConfigError: settings do not go together, or too few words are accepted to be split.
+
+    Source: Muskardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
+    arXiv 2306.16854, and its published code.
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar = "L7",
+        words: Annotated[int, at_least(1)] = 50_000,
+        val_words: Annotated[int, at_least(1)] = 2_000,
+        test_words: Annotated[int, at_least(1)] = 2_000,
+        max_length: Annotated[int, between(8, LONGEST)] = 14,
+        test_lengths: tuple[Annotated[int, between(9, 120)], Annotated[int, between(9, 120)]] | None = None,
+        sampler: Literal["near_miss", "balanced", "walk"] = "near_miss",
+        stack_limit: Annotated[int, at_least(1)] | None = None,
+        break_on_impossible: bool = False,
+        supervise: Literal["last", "all"] = "last",
+        compat: Literal["none", "published"] = "none",
+        seed: Annotated[int, at_least(0)] = 0,
+    ):
+        self.grammar, self.words, self.val_words, self.test_words = grammar, words, val_words, test_words
+        self.max_length, self.test_lengths, self.sampler = max_length, test_lengths, sampler
+        self.stack_limit, self.break_on_impossible, self.compat = stack_limit, break_on_impossible, compat
+        self._machine = pushdown_of(grammar, compat)
+        self._accepted = Accepted(self._machine)
+        longest = max_length if test_lengths is None else test_lengths[1]
+        super().__init__(self._machine.alphabet, self._machine.classes, longest, supervise, seed)
+        check_longer(test_lengths, max_length)
+        self._check_walks()
+        if sampler == "walk":
+            check_countable(len(self._machine.alphabet), max_length)
+        else:
+            self._check_enough()
+
+    def ground_truth(self) -> Pushdown:
+        """Return the pushdown automaton of the language."""
+        return self._machine
+
+    def outputs(self, words: np.ndarray) -> np.ndarray:
+        """Return whether words (N, T) are accepted after each letter, (N, T)."""
+        return self._machine.outputs(words)
+
+    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return the accuracy of each example, and its part in the balanced accuracy of the batch."""
+        return {**super().score(outputs, batch), "balanced_accuracy": balanced_accuracy(outputs, batch)}
+
+    def sample(self, split: Split) -> Sample:
+        """Draw the words of a split."""
+        n = {"train": self.words, "val": self.val_words, "test": self.test_words}[split]
+        rng = Streams(self.seed).numpy("words", split)
+        longer = split == "test" and self.test_lengths is not None
+        if self.sampler == "walk":
+            words, lengths = self._walks(n, split, rng)
+        else:
+            first, last = self.test_lengths if longer else (1, self.max_length)
+            keep = (_everything, _everything) if longer else (self._keep_accepted(split), self.keep(split))
+            near = self.sampler == "near_miss"
+            lengths = range(first, last + 1)
+            words, lengths = balanced_words(self._machine, self._accepted, lengths, n, rng, *keep, near)
+        order = rng.permutation(len(words))  # the first words of a split are a fair sample of it
+        return words[order], lengths[order]
+
+    def _walks(self, n: int, split: Split, rng: np.random.Generator) -> Sample:
+        def keep(words: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+            return split_of(words, lengths, self.seed, SHORTEST) == SPLITS.index(split)
+
+        kept = keep if self.compat == "none" else None
+        cuts = self.stack_limit, self.break_on_impossible
+        return walk_words(self._machine, self.max_length, n, rng, kept, *cuts)
+
+    def _keep_accepted(self, split: Split) -> Keep:
+        """Return what selects accepted words of a split: by exact tenths of their hashes where they are few."""
+        lengths = range(SHORTEST, self.max_length + 1)
+        count = sum(map(self._accepted.count, lengths))
+        if count > LISTABLE:
+            return self.keep(split)
+        hashes = np.sort(np.concatenate([word_hash(self._accepted.all(length), seed=self.seed) for length in lengths]))
+        tenth = max(1, round(count / 10))
+        bounds = hashes[[tenth - 1, 2 * tenth - 1]]
+
+        def keep(words: np.ndarray) -> np.ndarray:
+            rank = np.searchsorted(bounds, word_hash(words, seed=self.seed))  # 0 validation, 1 test, 2 train
+            found = np.array([1, 2, 0])[rank] if words.shape[1] >= SHORTEST else np.zeros(len(words), np.int64)
+            return found == SPLITS.index(split)
+
+        return keep
+
+    def _check_walks(self) -> None:
+        only_walks = {
+            "stack_limit": self.stack_limit is not None,
+            "break_on_impossible": self.break_on_impossible,
+            "compat": self.compat != "none",
+        }
+        for name, used in only_walks.items():
+            if used and self.sampler != "walk":
+                raise ConfigError(
+                    f"{name} is for walks",
+                    got=f"task.{name}={getattr(self, name)} with task.sampler={self.sampler}",
+                    key=f"task.{name}",
+                    fix=f"set task.sampler=walk, or leave task.{name} out",
+                )
+        if self.sampler == "walk" and self.test_lengths is not None:
+            raise ConfigError(
+                "longer test words are balanced",
+                got=f"task.test_lengths={list(self.test_lengths)} with task.sampler=walk",
+                key="task.test_lengths",
+                fix="set task.sampler=near_miss, or task.test_lengths=null",
+            )
+
+    def _check_enough(self) -> None:
+        """Refuse a language with too few words for each split to have an accepted one."""
+
+        def enough(longest: int) -> bool:
+            held = sum(map(self._accepted.count, range(SHORTEST, longest + 1)))
+            short = sum(map(self._accepted.count, range(1, SHORTEST)))
+            return held >= 2 and held + short >= 3
+
+        if not enough(self.max_length):
+            longest = next(length for length in range(self.max_length, LONGEST + 1) if enough(length))
+            raise ConfigError(
+                "each split must have an accepted word",
+                got=f"task.max_length={self.max_length} with task.grammar={self.grammar}",
+                key="task.max_length",
+                fix=f"set task.max_length={longest} or more, or task.sampler=walk",
+            )
+        if self.test_lengths is not None:
+            first, last = self.test_lengths
+            if not any(map(self._accepted.count, range(first, last + 1))):
+                raise ConfigError(
+                    "some test word must be accepted",
+                    got=f"task.test_lengths=[{first},{last}] with task.grammar={self.grammar}",
+                    key="task.test_lengths",
+                    fix=f"set task.test_lengths=[{first},{first + 20}]",
+                )
+
+
+def _everything(words: np.ndarray) -> np.ndarray:
+    return np.ones(len(words), bool)

@@ -1,0 +1,83 @@
+"""What tasks have in common whose words are labelled by a finite automaton."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from mechlab.automata.automaton import Automaton
+from mechlab.automata.long_words import long_words
+from mechlab.automata.words import Sample, balanced_words, uniform_words
+from mechlab.core.errors import ConfigError
+from mechlab.core.seeding import Streams
+from mechlab.core.task import Split
+from mechlab.tasks.words import Words, check_countable, check_longer
+
+
+class Regular(Words):
+    """Words of 1 to max_length letters, labelled by the output of an automaton.
+
+    A tenth of the distinct words of 5 letters or more, chosen by a seeded hash of the word, make up validation, another
+    tenth test; neither is ever trained on. Shorter words are for training only.
+
+    Args:
+        automaton: the ground truth.
+        words, val_words, test_words: words that are asked for; the rule of lengths gives about as many.
+        max_length, sampler, supervise, compat, seed: as for `mechlab.tasks.tomita.Tomita`.
+        test_lengths: shortest and longest test word, if these are to be longer than all others.
+
+    Raises:
+        ConfigError: the published data is asked to be balanced, or the lengths do not do.
+    """
+
+    def __init__(
+        self,
+        automaton: Automaton,
+        words: int,
+        val_words: int,
+        test_words: int,
+        max_length: int,
+        sampler: Literal["uniform", "balanced"],
+        supervise: Literal["last", "all"],
+        compat: Literal["none", "published"],
+        seed: int,
+        test_lengths: tuple[int, int] | None = None,
+    ):
+        if compat == "published" and sampler != "uniform":
+            raise ConfigError(
+                "the published data is a uniform sample",
+                got=f"task.compat={compat} with task.sampler={sampler}",
+                key="task.sampler",
+                fix="set task.sampler=uniform, or task.compat=none",
+            )
+        check_countable(len(automaton.alphabet), max_length)
+        check_longer(test_lengths, max_length)
+        self.words, self.val_words, self.test_words = words, val_words, test_words
+        self.max_length, self.sampler, self.compat, self.test_lengths = max_length, sampler, compat, test_lengths
+        self._automaton = automaton
+        longest = max_length if test_lengths is None else test_lengths[1]
+        super().__init__(automaton.alphabet, automaton.classes, longest, supervise, seed)
+
+    def ground_truth(self) -> Automaton:
+        """Return the automaton that labels the words."""
+        return self._automaton
+
+    def outputs(self, words: np.ndarray) -> np.ndarray:
+        """Return the automaton's output (N, T) after each letter of words (N, T)."""
+        return self._automaton.outputs[self._automaton.run(words)[:, 1:]]
+
+    def sample(self, split: Split) -> Sample:
+        """Draw the words of a split."""
+        n = {"train": self.words, "val": self.val_words, "test": self.test_words}[split]
+        letters, rng = self.spec.inputs, Streams(self.seed).numpy("words", split)
+        if split == "test" and self.test_lengths is not None:
+            words, lengths = long_words(self._automaton, *self.test_lengths, n, rng, self.sampler == "balanced")
+        elif self.compat == "published":
+            return uniform_words(letters, self.max_length, n, rng)
+        elif self.sampler == "uniform":
+            words, lengths = uniform_words(letters, self.max_length, n, rng, self.keep(split))
+        else:
+            words, lengths = balanced_words(self._automaton, self.max_length, n, rng, self.keep(split))
+        order = rng.permutation(len(words))  # the first words of a split are a fair sample of it
+        return words[order], lengths[order]

@@ -1,0 +1,128 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from mechlab.automata.dot import to_dot
+from mechlab.automata.equivalence import equivalent, minimise
+from mechlab.automata.library import angluin, coffee, parentheses
+from mechlab.automata.tomita import tomita
+from mechlab.core.errors import ConfigError
+from mechlab.tasks.automaton import AutomatonWords
+from mechlab.tasks.tomita import Tomita
+
+FEW = {"words": 1000, "val_words": 300, "test_words": 300}
+
+
+def padded(batch):
+    return batch.inputs.argmax(-1).numpy(), batch.inputs.sum((1, 2)).long().numpy()
+
+
+@pytest.mark.parametrize(
+    ("language", "automaton"),
+    [("angluin", angluin()), ("coffee", coffee()), ("parentheses", parentheses(3)), ("tomita7", tomita(7))],
+)
+def test_a_language_of_the_library_is_the_ground_truth(language, automaton):
+    task = AutomatonWords(language, **FEW)
+    assert task.ground_truth() == automaton
+    assert (task.spec.vocabulary, task.spec.classes) == (automaton.alphabet, automaton.classes)
+    assert (task.spec.inputs, task.spec.outputs) == (len(automaton.alphabet), len(automaton.classes))
+
+
+@pytest.mark.parametrize("options", [{}, {"sampler": "balanced", "supervise": "all"}, {"compat": "published"}])
+def test_words_are_those_of_the_tomita_task(options):
+    one, other = AutomatonWords("tomita3", **FEW, **options), Tomita(3, **FEW, **options)
+    for split in ("train", "val", "test"):
+        for a, b in zip(vars(one.examples(split)).values(), vars(other.examples(split)).values(), strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("states", "letters", "outputs"), [(5, 2, 2), (10, 4, 2), (8, 2, 3), (12, 4, 5)])
+def test_a_random_automaton_has_the_numbers_asked_for(states, letters, outputs):
+    options = {"states": states, "letters": letters, "outputs": outputs, **FEW}
+    one, two, other = (AutomatonWords("random", automaton_seed=seed, **options).ground_truth() for seed in (0, 0, 1))
+    assert one == two and equivalent(one, other) is not None
+    assert one.transitions.shape == (states, letters) and len(one.classes) == outputs
+    assert minimise(one) == one
+
+
+def test_targets_are_what_a_loop_over_the_letters_says():
+    task = AutomatonWords("random", states=6, letters=3, outputs=4, supervise="all", **FEW)
+    automaton, batch = task.ground_truth(), task.examples("val")
+    for word, length, targets, mask in zip(*padded(batch), batch.targets.tolist(), batch.mask.tolist(), strict=True):
+        state, expected = automaton.initial, []
+        for letter in word[:length]:
+            state = automaton.transitions[state][letter]
+            expected.append(automaton.outputs[state])
+        assert targets == expected + [0] * (14 - length) and mask == [True] * length + [False] * (14 - length)
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "balanced"])
+def test_the_state_may_be_the_target(sampler):
+    task = AutomatonWords("tomita3", target="state", sampler=sampler, **FEW)
+    batch = task.examples("train")
+    words, lengths = padded(batch)
+    rows = np.arange(len(batch))
+    assert task.spec.classes == tomita(3).states and task.spec.outputs == 5
+    np.testing.assert_array_equal(batch.targets[rows, lengths - 1], tomita(3).run(words)[rows, lengths])
+    assert task.ground_truth().outputs.tolist() == [0, 1, 2, 3, 4]
+    if sampler == "balanced":
+        assert np.ptp(np.bincount(batch.targets[rows, lengths - 1][lengths > 8])) <= 6
+
+
+def test_a_file_gives_its_automaton_whatever_the_order_of_its_lines(tmp_path):
+    path = tmp_path / "automaton.dot"
+    path.write_text(to_dot(coffee()))
+    task = AutomatonWords("file", path=str(path), **FEW)
+    assert equivalent(task.ground_truth(), coffee()) is None
+    head, *lines, end = to_dot(coffee()).strip().split("\n")
+    path.write_text("\n".join([head, *reversed(lines), end]))
+    again = AutomatonWords("file", path=str(path), **FEW)
+    assert (again.spec.vocabulary, again.spec.classes) == (task.spec.vocabulary, task.spec.classes)
+    for split in ("train", "val", "test"):
+        assert torch.equal(again.examples(split).inputs, task.examples(split).inputs)
+        assert torch.equal(again.examples(split).targets, task.examples(split).targets)
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "balanced"])
+def test_test_words_may_be_longer_than_all_others(sampler):
+    task = AutomatonWords("tomita1", test_lengths=(16, 64), sampler=sampler, **FEW)
+    batch = task.examples("test")
+    words, lengths = padded(batch)
+    assert task.spec.length == 64 and batch.inputs.shape == (300, 64, 2) and set(lengths) <= set(range(16, 65))
+    accepted = batch.targets[torch.arange(300), torch.from_numpy(lengths) - 1]
+    np.testing.assert_array_equal(accepted, (words + (np.arange(64) >= lengths[:, None])).all(1))
+    assert accepted.sum() == 0 if sampler == "uniform" else 100 < accepted.sum() <= 175
+    assert task.examples("train").inputs.shape[1] == task.examples("val").inputs.shape[1] == 14
+
+
+def test_held_out_words_are_never_trained_on():
+    task = AutomatonWords("random", letters=3, **FEW)
+    words = {split: set(map(bytes, task.examples(split).inputs.numpy())) for split in ("train", "val", "test")}
+    assert not any(words[a] & words[b] for a, b in itertools.combinations(words, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"language": "file"}, "task.path"),
+        ({"path": "some.dot"}, "task.path"),
+        ({"language": "file", "path": "/no/such/file.dot"}, "task.path"),
+        ({"language": "random", "outputs": 7}, "task.outputs"),
+        ({"language": "random", "letters": 26}, "task.max_length"),
+        ({"test_lengths": (14, 64)}, "task.test_lengths"),
+        ({"test_lengths": (20, 19)}, "task.test_lengths"),
+        ({"compat": "published", "sampler": "balanced"}, "task.sampler"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(options, key):
+    with pytest.raises(ConfigError) as caught:
+        AutomatonWords(**options)
+    assert caught.value.key == key and caught.value.fix
+
+
+def test_a_file_that_is_no_automaton_is_refused(tmp_path):
+    (tmp_path / "bad.dot").write_text("digraph g { a -> b }")
+    with pytest.raises(ConfigError, match=r"bad\.dot: every transition must have a letter(.|\n)*task\.path"):
+        AutomatonWords("file", path=str(tmp_path / "bad.dot"))
