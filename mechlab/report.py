@@ -1,6 +1,6 @@
 """Report what runs left behind: one HTML page that explains itself, and tables for a paper.
 
-    python -m mechlab.report runs="runs/*/*"
+python -m mechlab.report runs="runs/*/*"
 """
 
 from __future__ import annotations

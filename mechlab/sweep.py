@@ -1,6 +1,6 @@
 """Sweeps: frozen manifests of jobs, run on this machine or as SLURM arrays.
 
-    python -m mechlab.sweep plan task=tomita task.index=3,5 model=rnn,gru "seed=range(5)"
+python -m mechlab.sweep plan task=tomita task.index=3,5 model=rnn,gru "seed=range(5)"
 """
 
 from __future__ import annotations

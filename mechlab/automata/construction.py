@@ -66,7 +66,8 @@ def construct(automaton: Automaton, kind: Kind = "tanh1", saturation: float | No
 
     Source: Muskardin et al., arXiv 2306.16854, and its published code, in closed form and for any number of classes.
 
-    >>> construct(Automaton(["a"], ["x", "y"], ["even", "odd"], 0, [[1], [0]], [0, 1]), "relu2").margin
+    >>> network = construct(Automaton(["a"], ["x", "y"], ["even", "odd"], 0, [[1], [0]], [0, 1]), "relu2")
+    >>> round(network.margin, 3)
     2.0
     """
     if kind not in _BUILDERS:

@@ -59,6 +59,7 @@ class Pushdown:
         targets: (n, m, m+1) int64, the state reached from a state by a letter with a letter (or m, the bottom) on top.
         actions: (n, m, m+1) int64, the index in ACTIONS of what is done then.
         possible: (n, m, m+1) bool, whether there is a transition then; in err there always is.
+        says: what it says after each letter: whether it accepts, or its control state.
     """
 
     alphabet: tuple[str, ...]
@@ -67,9 +68,14 @@ class Pushdown:
     targets: np.ndarray
     actions: np.ndarray
     possible: np.ndarray
+    says: Literal["class", "state"] = "class"
 
     kind = "pushdown"
-    classes = ("reject", "accept")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of what it says, in index order."""
+        return ("reject", "accept") if self.says == "class" else self.states
 
     @classmethod
     def of(
@@ -109,8 +115,10 @@ class Pushdown:
         return Configurations(*(np.stack(column, 1) for column in zip(*seen, strict=True)))
 
     def outputs(self, words: np.ndarray) -> np.ndarray:
-        """Return the class (B, T) int64 after each letter of words (B, T): 0 reject, 1 accept."""
+        """Return what it says, (B, T) int64, after each letter of words (B, T): 0 reject, 1 accept, or its state."""
         found = self.run(words)
+        if self.says == "state":
+            return found.states[:, 1:]
         return (self.accepting[found.states] & (found.tops == len(self.alphabet)))[:, 1:].astype(np.int64)
 
     def labels(

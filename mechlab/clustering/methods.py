@@ -67,9 +67,9 @@ def cluster(method: str, rows: Rows, rng: np.random.Generator, setting: Setting 
         method: its name.
         rows: the states.
         rng: of starts, samples and folds.
-        setting: "fair" shows every method each distinct prefix once; "published" shows it every row, prefixes as often
-            as they occur, and mean shift and OPTICS the first quarter of the rows only. Scores count how often prefixes
-            occur in both.
+        setting: "fair" shows every method each distinct prefix once; "published" shows the published ones every row,
+            prefixes as often as they occur, and mean shift and OPTICS the first quarter of the rows only. Scores count
+            how often prefixes occur in both.
 
     Raises:
         ValueError: there is no such method.

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from mechlab.core.plan import BatchPlan
 from mechlab.core.seeding import Streams
 from mechlab.core.task import Batch, FiniteTask, Split, Task
 
-BLOCK = 64  # steps of endless data that are drawn at once; part of what decides the data, so never a setting
+BLOCK = 64  # steps whose data are drawn or gathered at once; it decides what endless data is, so it is no setting
 
 
 class Source:
@@ -39,12 +40,12 @@ class Source:
     ):
         self.task, self.plan, self.streams = task, plan, streams
         self.device, self.dtype, self.evaluation_size = torch.device(device), dtype, evaluation_size
-        self._block: tuple[int, Batch] | None = None
+        self._block: tuple[int, list[Batch]] | None = None  # the batches of one block of steps
 
     def batch(self, step: int) -> Batch:
         """Return the batch of optimiser step `step` (0-based), cropped to the steps that count."""
         if isinstance(self.task, FiniteTask):
-            return self._fixed(self.plan.indices(step))
+            return self._fixed(step)
         return self._endless(step)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
@@ -74,13 +75,28 @@ class Source:
         rows = slice(None) if group is None else torch.nonzero(self._groups == group).flatten().to(self.device)
         return self._examples.cropped(rows)
 
-    def _fixed(self, indices: Tensor) -> Batch:
-        examples = self._cropped(None if self._groups is None else int(self._groups[indices[0]]))
-        if self._groups is None and len(indices) == len(examples):
-            return examples  # a full batch is in the order of the ids: nothing to gather
-        rows = indices.to(self.device)
-        mask = None if examples.mask is None else examples.mask.index_select(0, rows)
-        return Batch(examples.inputs.index_select(0, rows), examples.targets.index_select(0, rows), mask, rows)
+    def _gathered(self, block: int) -> list[Batch]:
+        """Return the batches of a block of steps, the examples of each group gathered at once and then cut up."""
+        indices = [self.plan.indices(step) for step in range(block * BLOCK, (block + 1) * BLOCK)]
+        groups = [None if self._groups is None else int(self._groups[ids[0]]) for ids in indices]
+        batches: list[Any] = [None] * BLOCK
+        for group in dict.fromkeys(groups):
+            steps = [step for step in range(BLOCK) if groups[step] == group]
+            examples, ids = self._cropped(group), torch.cat([indices[step] for step in steps]).to(self.device)
+            fields = (examples.inputs, examples.targets, examples.mask)
+            sizes = [len(indices[step]) for step in steps]
+            parts = [[None] * len(steps) if x is None else x.index_select(0, ids).split(sizes) for x in fields]
+            for step, *values in zip(steps, *parts, ids.split(sizes), strict=True):
+                batches[step] = Batch(*values)
+        return batches
+
+    def _fixed(self, step: int) -> Batch:
+        if self.plan.whole:
+            return self._cropped(None)
+        block, position = divmod(0 if self.plan.overfit else step, BLOCK)
+        if self._block is None or self._block[0] != block:
+            self._block = (block, self._gathered(block))
+        return self._block[1][position]
 
     def _endless(self, step: int) -> Batch:
         size = self.plan.batch_size
@@ -90,5 +106,6 @@ class Source:
             batch = self.task.generate(BLOCK * size, "train", rng).to(self.device, self.dtype).cropped()
             first = block * BLOCK * size
             index = torch.arange(first, first + BLOCK * size, device=self.device)
-            self._block = (block, replace(batch, index=index))
-        return self._block[1][position * size : (position + 1) * size]
+            batch = replace(batch, index=index)
+            self._block = (block, [batch[first : first + size] for first in range(0, len(batch), size)])
+        return self._block[1][position]

@@ -36,7 +36,7 @@ class BatchPlan:
             self._groups = [torch.nonzero(groups == group).flatten() for group in groups.unique()]
         self._batches = functools.lru_cache(maxsize=2)(self._epoch)
 
-    @property
+    @functools.cached_property
     def steps_per_epoch(self) -> int | None:
         """Optimiser steps in one pass over the data; None for endless data."""
         if self.n is None:
@@ -46,12 +46,17 @@ class BatchPlan:
         members = [self.n] if self._groups is None else [len(group) for group in self._groups]
         return sum(-(-size // self.batch_size) for size in members)
 
+    @property
+    def whole(self) -> bool:
+        """Whether every step sees all examples."""
+        return self.n is not None and self._groups is None and (self.batch_size is None or self.batch_size >= self.n)
+
     def indices(self, step: int) -> Tensor:
         """Return the ids (B,) int64 of the examples in the batch of optimiser step `step`."""
         step = 0 if self.overfit else step
         if self.n is None:
             return torch.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        if self._groups is None and (self.batch_size is None or self.batch_size >= self.n):
+        if self.whole:
             return torch.arange(self.n)
         epoch, position = divmod(step, self.steps_per_epoch)
         return self._batches(epoch)[position]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ class ContextFree(Words):
 
     Args:
         grammar: L1 to L15; see `mechlab.automata.grammars.grammar`.
+        target: "class" for whether the word is accepted, "state" for the control state; the ground truth says the same.
         words, val_words, test_words: words that are asked for; about as many come, fewer where a language has few.
         max_length: letters of the longest words.
         test_lengths: shortest and longest test word, longer than all others; null takes held-out words of up to
@@ -58,6 +60,7 @@ class ContextFree(Words):
     def __init__(
         self,
         grammar: Grammar = "L7",
+        target: Literal["class", "state"] = "class",
         words: Annotated[int, at_least(1)] = 50_000,
         val_words: Annotated[int, at_least(1)] = 2_000,
         test_words: Annotated[int, at_least(1)] = 2_000,
@@ -70,13 +73,15 @@ class ContextFree(Words):
         compat: Literal["none", "published"] = "none",
         seed: Annotated[int, at_least(0)] = 0,
     ):
-        self.grammar, self.words, self.val_words, self.test_words = grammar, words, val_words, test_words
+        self.grammar, self.target = grammar, target
+        self.words, self.val_words, self.test_words = words, val_words, test_words
         self.max_length, self.test_lengths, self.sampler = max_length, test_lengths, sampler
         self.stack_limit, self.break_on_impossible, self.compat = stack_limit, break_on_impossible, compat
         self._machine = pushdown_of(grammar, compat)
+        self._truth = replace(self._machine, says=target)
         self._accepted = Accepted(self._machine)
         longest = max_length if test_lengths is None else test_lengths[1]
-        super().__init__(self._machine.alphabet, self._machine.classes, longest, supervise, seed)
+        super().__init__(self._truth.alphabet, self._truth.classes, longest, supervise, seed)
         check_longer(test_lengths, max_length)
         self._check_walks()
         if sampler == "walk":
@@ -86,14 +91,18 @@ class ContextFree(Words):
 
     def ground_truth(self) -> Pushdown:
         """Return the pushdown automaton of the language."""
-        return self._machine
+        return self._truth
 
     def outputs(self, words: np.ndarray) -> np.ndarray:
-        """Return whether words (N, T) are accepted after each letter, (N, T)."""
-        return self._machine.outputs(words)
+        """Return what the automaton says after each letter of words (N, T), (N, T)."""
+        return self._truth.outputs(words)
 
     def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return the accuracy of each example, and its part in the balanced accuracy of the batch."""
+        """Return the accuracy of each example, and its part in the balanced accuracy of the batch.
+
+        A split that is evaluated in portions has the mean over the portions. The two accuracies are alike where half of
+        the words are accepted and that is the target: with all samplers but walks.
+        """
         return {**super().score(outputs, batch), "balanced_accuracy": balanced_accuracy(outputs, batch)}
 
     def sample(self, split: Split) -> Sample:

@@ -46,13 +46,16 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, tick: tuple[int, int], _index: int) -> None:
         """Make the optimiser steps start, ..., stop - 1; stop early, at a step boundary, when a signal came."""
         start, stop = tick
-        optimizer = self.optimizers()
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         losses, outputs = [], None
         for step in range(start, stop):
             if self.recorder.wants(step):
-                self.recorder.record(step, self.model, optimizer.optimizer)
+                self.recorder.record(step, self.model, optimizer)
             loss, outputs = self.recipe.update(self.model, optimizer, self.source, step)
             losses.append(loss)
+            counter.increment_ready()  # Lightning's own wrapper counts steps so, and takes much longer over it
+            counter.increment_completed()
             if self.watch.received is not None:
                 break
         self._check_finite(torch.stack(losses), start)
@@ -60,7 +63,7 @@ class TrainingModule(pl.LightningModule):
         if done % self.log_every == 0 or done == self.recipe.max_steps:
             scores = self.recipe.task.score(outputs, self.source.batch(done - 1))
             means = {name: value.mean() for name, value in scores.items()}
-            rate = self.recipe.learning_rate(optimizer.optimizer, done - 1)
+            rate = self.recipe.learning_rate(optimizer, done - 1)
             self.write(
                 {"train/loss": losses[-1], **{f"train/{k}": v for k, v in means.items()}, "train/learning_rate": rate}
             )

@@ -62,6 +62,17 @@ def test_targets_are_what_the_pushdown_automaton_says():
     assert machine.kind == "pushdown"
 
 
+def test_the_control_state_may_be_the_target():
+    task, usual = (ContextFree("L6", target=target, supervise="all", **FEW) for target in ("state", "class"))
+    batch, machine = task.examples("train"), usual.ground_truth()
+    words, lengths = padded(batch)
+    assert torch.equal(batch.inputs, usual.examples("train").inputs)
+    assert task.spec.classes == task.ground_truth().classes == machine.states
+    inside = np.arange(14) < lengths[:, None]
+    np.testing.assert_array_equal(batch.targets, machine.run(words).states[:, 1:] * inside)
+    np.testing.assert_array_equal(task.ground_truth().outputs(words), machine.run(words).states[:, 1:])
+
+
 def test_few_accepted_words_are_split_in_exact_tenths():
     """Of a^k b^k there are five words of 5 to 14 letters: one is for validation, one for test, three to train on."""
     task = ContextFree("L1", **FEW)

@@ -1,8 +1,11 @@
+import random
+
 import numpy as np
 import pytest
 
 from mechlab.automata.accepted import Accepted
 from mechlab.automata.grammars import grammar
+from mechlab.automata.pushdown import ACTIONS
 from mechlab.automata.pushdown_words import balanced_words, near_misses, walk_words, walks
 from mechlab.automata.words import length_counts
 
@@ -24,6 +27,48 @@ def test_walks_take_possible_letters_as_often_as_published():
 def test_in_the_published_file_both_first_letters_are_possible():
     words = walks(grammar("L1", "published"), 1, 20_000, np.random.default_rng(0))
     assert words.mean() == pytest.approx(0.5, abs=0.015)
+
+
+def slow_walk(machine, length, rng):
+    """Walk letter by letter; return the last control state, and whether the word is accepted."""
+    m, state, stack = len(machine.alphabet), 0, [len(machine.alphabet)]
+    for _ in range(length):
+        possible = [letter for letter in range(m) if machine.possible[state, letter, stack[-1]]]
+        letter = rng.choice(possible) if possible and rng.random() <= 0.75 else rng.randrange(m)
+        target = int(machine.targets[state, letter, stack[-1]])
+        action = ACTIONS[machine.actions[state, letter, stack[-1]]]
+        pops = {"pop": 1, "pop2": 2}.get(action, 0)
+        if len(stack) <= pops:
+            state = len(machine.states) - 1
+        else:
+            state, stack = target, stack[: len(stack) - pops]
+            stack += {"push": [letter], "push2": [letter] * 2}.get(action, [])
+    return state, machine.accepting[state] and stack == [m]
+
+
+@pytest.mark.parametrize("name", ["L1", "L6", "L7", "L13"])
+def test_walks_end_where_those_of_a_loop_over_letters_do(name):
+    machine, slow_rng, n = grammar(name, "published"), random.Random(0), 2000
+    states, accepted = zip(*(slow_walk(machine, 6, slow_rng) for _ in range(n)), strict=True)
+    words = walks(machine, 6, 20_000, np.random.default_rng(0))
+    size = len(machine.states)
+    found = np.bincount(machine.run(words).states[:, -1], minlength=size) / 20_000
+    np.testing.assert_allclose(found, np.bincount(states, minlength=size) / n, atol=4 * 0.5 / n**0.5)
+    assert machine.outputs(words)[:, -1].mean() == pytest.approx(np.mean(accepted), abs=4 * 0.5 / n**0.5)
+
+
+REJECTED = {  # measured on the published automata: share of uniform words of 5 to 13 letters with no accepted prefix
+    "L1": 0.645, "L2": 0.671, "L3": 1, "L4": 0.998, "L5": 1, "L6": 0.965, "L7": 0.869, "L8": 0.931, "L9": 0.934,
+    "L10": 1, "L11": 0.967, "L12": 0.865, "L13": 0.255, "L14": 0.492, "L15": 0.781,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_a_constant_guess_is_as_good_on_uniform_words_as_measured_before(name):
+    machine, rng = grammar(name, "published"), np.random.default_rng(0)
+    words = [rng.integers(len(machine.alphabet), size=(1000, length)) for length in range(5, 14)]
+    rejected = np.concatenate([~machine.outputs(block).any(1) for block in words])
+    assert rejected.mean() == pytest.approx(REJECTED[name], abs=0.04)
 
 
 def test_walk_words_follow_the_rule_of_lengths():
