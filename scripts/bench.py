@@ -76,8 +76,8 @@ def cli(arguments: argparse.Namespace) -> None:
 def sweep(arguments: argparse.Namespace) -> None:
     """Seconds per job that each launcher adds to trainings of about a second, and how they fall with --chunk.
 
-    Every way runs the same jobs. From the processor seconds that it takes (wall time by processors in use) the trainings'
-    own are subtracted, so that what is told is what starting, claiming, evaluating and recording cost.
+    Every way runs the same jobs. From the processor seconds that it takes (wall time by processors in use) those of
+    training are subtracted, so that what is told is what starting, claiming, evaluating and recording cost.
     """
     steps = ["trainer.max_steps=150", "trainer.steps_per_epoch=150", "analysis=[]"]
     grid = ["task=repeat_copy", "model=rnn", f"seed=range({arguments.jobs})", *steps]

@@ -81,7 +81,8 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("+callbacks=ambiguity", "callbacks.ambiguity", "task=repeat_copy"),
         ("model=mlp", "model", "model=rnn"),
         (
-            "optimizer._target_=torch.optim.LBFGS ~optimizer.betas ~optimizer.eps ~optimizer.weight_decay ~optimizer.fused",
+            "optimizer=sgd ~optimizer.momentum ~optimizer.dampening ~optimizer.nesterov ~optimizer.weight_decay"
+            " optimizer._target_=torch.optim.LBFGS",
             "optimizer._target_",
             "from gradients alone",
         ),

@@ -139,5 +139,6 @@ def test_a_model_with_randomness_inside_is_replayed_exactly(tmp_path):
     assert verdict.parted is None and verdict.compared[-1] == 12
     quiet = train(tmp_path / "quiet", replace(recipe, make_model=partial(MLP, hidden=8)))
     assert any(
-        not torch.equal(a, b) for a, b in zip(run.history.params(12).values(), quiet.history.params(12).values())
+        not torch.equal(a, b)
+        for a, b in zip(run.history.params(12).values(), quiet.history.params(12).values(), strict=True)
     )
