@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from mechlab.core.files import atomic
 
+FIRST = "events.out.tfevents.0000000000.cut"
 HPARAMS = "_hparams_/"  # what the tags of hyper-parameters begin with
 
 
@@ -28,6 +29,8 @@ class RunTensorBoard(TensorBoardLogger):
         super().__init__(save_dir=str(folder), name="", version="tb", default_hp_metric=False)
         self._resume_at = resume_at
         self._present = cut_events(folder / "tb", resume_at)
+        if resume_at:
+            self._forget_beyond(resume_at)
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Write scalars at an optimiser step."""
@@ -48,7 +51,7 @@ class RunTensorBoard(TensorBoardLogger):
 
         for summary in hparams(hyperparameters, metrics):
             self.experiment.file_writer.add_summary(summary)
-        self.experiment.flush()
+        self.experiment.close()
 
     def log_hyperparams(self, *_arguments: Any, **_options: Any) -> None:
         """Hyper-parameters are written once, at the end, together with the metrics; see `log_final`."""
@@ -57,6 +60,17 @@ class RunTensorBoard(TensorBoardLogger):
         """Write out what is buffered."""
         self.experiment.flush()
 
+    def finalize(self, status: str) -> None:
+        """Write out what is buffered; the file stays open for what follows training."""
+        self.save()
+
+    def _forget_beyond(self, step: int) -> None:
+        """Write the event upon which a TensorBoard that is running forgets what it read beyond an optimiser step."""
+        from tensorboard.compat.proto import event_pb2
+
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self.experiment.file_writer.add_event(event_pb2.Event(session_log=start), step=step + 1)
+
     def _written(self, tag: str, step: int | None) -> bool:
         return step == self._resume_at and tag in self._present
 
@@ -64,7 +78,7 @@ class RunTensorBoard(TensorBoardLogger):
 def cut_events(folder: Path, step: int) -> set[str]:
     """Rewrite a folder's event files as one without events beyond optimiser step `step`; return the tags at that step.
 
-    The new file starts with a session start at step 0, upon which a TensorBoard that is running forgets what it read.
+    The new file sorts before all that later processes write, whatever their clocks say: TensorBoard reads in that order.
     Hyper-parameters go as well: they stand at step 0, and the end of training writes them again. An event that is in
     two files is kept once: a process was killed here after writing the new file and before removing the old ones.
     """
@@ -79,15 +93,15 @@ def cut_events(folder: Path, step: int) -> set[str]:
     kept = {record: event for record, event in events.items() if event.step <= step and _is_measured(event)}
     wall_time = min((event.wall_time for event in events.values()), default=0.0)
     version = event_pb2.Event(wall_time=wall_time, file_version="brain.Event:2")
-    start = event_pb2.Event(wall_time=wall_time, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
-    newest = paths[-1].with_name(f"{paths[-1].name}.r")  # sorts after the files that it replaces
-    with atomic(newest) as path, open(path, "wb") as file:
+    first = folder / FIRST
+    with atomic(first) as path, open(path, "wb") as file:
         writer = RecordWriter(file)
-        for record in [version.SerializeToString(), start.SerializeToString(), *kept]:
+        for record in [version.SerializeToString(), *kept]:
             writer.write(record)
         writer.flush()
     for path in paths:
-        os.unlink(path)
+        if path != first:
+            os.unlink(path)
     values = (value for event in kept.values() if event.step == step for value in event.summary.value)
     return {value.tag for value in values}
 

@@ -82,6 +82,6 @@ def test_the_set_up_commands_are_the_scripts():
 
 def test_every_choice_of_the_groups_is_told():
     table = (ROOT / "README.md").read_text()
-    for group in ("task", "model", "analysis", "optimizer", "trainer", "history", "debug"):
+    for group in ("task", "model", "analysis", "optimizer", "trainer", "history", "debug", "experiment", "sweep"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert f"`{path.stem}`" in table, f"the README must name {group}={path.stem}"

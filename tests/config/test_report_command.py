@@ -49,10 +49,10 @@ addEventListener("load", () => {{
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a sweep over two tasks, two models and two seeds."""
+    """A folder with a sweep over two tasks, two models and three seeds."""
     folder = tmp_path_factory.mktemp("sweep")
     for task, more in (("tomita", SMALL), ("repeat_copy", ("task.d=2", "task.s=3"))):
-        words = ("-m", f"task={task}", "model=rnn,gru", "seed=0,1", "trainer=smoke", "model.hidden=8", *more)
+        words = ("-m", f"task={task}", "model=rnn,gru", "seed=0,1,2", "trainer=smoke", "model.hidden=8", *more)
         done = command("train", *words, folder=folder)
         assert done.exit == 0, done.text
     return folder
@@ -79,9 +79,9 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
 
 def test_a_real_sweep_is_reported(swept: Path, reported: str) -> None:
     assert reported.splitlines()[-1] == "report: runs/report.html"
-    assert "8 runs in 4 cells" in reported and "next:" in reported
+    assert "12 runs in 4 cells" in reported and "next:" in reported
     page = (swept / "runs" / "report.html").read_text(encoding="utf-8")
-    assert page.count("seed=0,1</pre>") == 4
+    assert page.count("seed=0,1,2</pre>") == 4
     results = {path.parent: json.loads(path.read_text()) for path in (swept / "runs").glob("*/*/result.json")}
     for row in rows(swept, "runs"):
         result = results[swept / row["run"]]
@@ -100,7 +100,7 @@ def test_the_command_of_a_cell_finds_its_runs_done(swept: Path, reported: str) -
     line = next(line for line in lines if "task=tomita" in line)
     done = command("train", *shlex.split(html.unescape(line)), folder=swept)
     assert done.exit == 0, done.text
-    assert done.out.count("the run is done already") == 2
+    assert done.out.count("the run is done already") == 3
 
 
 def test_reporting_again_writes_the_same(swept: Path, reported: str) -> None:
@@ -115,11 +115,11 @@ def test_reporting_again_writes_the_same(swept: Path, reported: str) -> None:
 def test_by_and_out(swept: Path) -> None:
     done = run("runs=runs/*/*", "by=[task]", "out=made/here.html", folder=swept)
     assert done.stdout.splitlines()[-1] == "report: made/here.html"
-    assert "8 runs in 2 cells" in done.stdout
+    assert "12 runs in 2 cells" in done.stdout
     with open(swept / "made" / "here" / "metrics.csv", encoding="utf-8") as file:
         found = list(csv.DictReader(file))
     assert {row["task"] for row in found} == {"tomita", "repeat_copy"}
-    assert {row["n"] for row in found if row["metric"] == "test/accuracy"} == {"4"}
+    assert {row["n"] for row in found if row["metric"] == "test/accuracy"} == {"6"}
 
 
 @pytest.mark.parametrize(
