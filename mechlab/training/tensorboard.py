@@ -78,7 +78,7 @@ class RunTensorBoard(TensorBoardLogger):
 def cut_events(folder: Path, step: int) -> set[str]:
     """Rewrite a folder's event files as one without events beyond optimiser step `step`; return the tags at that step.
 
-    The new file sorts before all that later processes write, whatever their clocks say: TensorBoard reads in that order.
+    The new file sorts before all that later processes write, whatever their clocks say: TensorBoard reads in order.
     Hyper-parameters go as well: they stand at step 0, and the end of training writes them again. An event that is in
     two files is kept once: a process was killed here after writing the new file and before removing the old ones.
     """

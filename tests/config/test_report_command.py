@@ -232,7 +232,7 @@ def test_tensorboard_shows_scalars_figures_and_hyperparameters(swept: Path, tmp_
     for number, folder in enumerate(sorted((swept / "runs" / "tomita-gru").iterdir())):
         wanted[f"run{number}/tb"] = json.loads((folder / "result.json").read_text())
         shutil.copytree(folder / "tb", tmp_path / f"run{number}" / "tb")
-    assert len(wanted) == 2
+    assert len(wanted) == 3
     with tensorboard(tmp_path) as address:
         for _ in range(100):
             tags = json.loads(ask(address, "plugin/scalars/tags"))
@@ -266,7 +266,7 @@ def check_hyperparameters(address: str, wanted: dict[str, Any]) -> None:
     question = {"experimentName": "", "allowedStatuses": statuses, "colParams": columns}
     page = {"startIndex": 0, "sliceSize": 10}
     groups = json.loads(ask(address, "plugin/hparams/session_groups", question | page))["sessionGroups"]
-    assert len(groups) == 2
+    assert len(groups) == 3
     by_seed = {result["seed"]: result for result in wanted.values()}
     for group in groups:
         result = by_seed[group["hparams"]["seed"]]
