@@ -91,7 +91,9 @@ def sweep(arguments: argparse.Namespace) -> None:
     }
     for name, programs in ways.items():
         wall, trained = _seconds_of_sweep(programs)
-        processors = 1 if name == "train -m" else len(os.sched_getaffinity(0))
+        chunk = int(name.rsplit(" ", 1)[-1]) if "--chunk" in name else 1
+        processes = 1 if name == "train -m" else -(-arguments.jobs // chunk)
+        processors = min(len(os.sched_getaffinity(0)), processes)
         overhead = (wall * processors - trained) / arguments.jobs
         print(
             f"{name:31} {wall:6.1f} s, training {trained / arguments.jobs:.2f} s, overhead {overhead:.2f} s a job",
