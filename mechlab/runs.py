@@ -210,7 +210,8 @@ def _garbage(folder: Path, failed: bool) -> Iterator[Path]:
     if status == "failed" and failed:
         yield folder
         return
-    yield from (path for path in folder.rglob(f".*{TEMPORARY}") if path.is_file())
+    left = list(folder.rglob(f".*{TEMPORARY}"))
+    yield from (path for path in left if path.parent not in left)  # what is inside a temporary folder goes with it
     if status == "done":
         resumable = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous", "damaged"))
         yield from (path for path in resumable if path.exists())

@@ -38,7 +38,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def remove_temporaries(folder: Path) -> None:
     """Remove the temporary files that killed writers left under `folder`; nobody may be writing there."""
     for path in list(folder.rglob(f".*{TEMPORARY}")):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)  # it may have gone with its folder
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -152,3 +152,12 @@ def test_damaged_tensors_are_refused_by_name(tmp_path, damage):
     with pytest.raises(RunError) as caught:
         load_tensors(path)
     assert caught.value.key == str(path)
+
+
+def test_temporaries_inside_a_temporary_folder_are_removed_with_it(tmp_path):
+    """A process can be killed while it writes a file into a folder that is temporary itself."""
+    (tmp_path / "a" / ".x.tmp").mkdir(parents=True)
+    for path in (tmp_path / "a" / ".x.tmp" / ".y.svg.tmp", tmp_path / "a" / "kept.txt"):
+        path.write_text("text")
+    remove_temporaries(tmp_path)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["kept.txt"]
