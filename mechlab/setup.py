@@ -120,7 +120,8 @@ class Setup:
         findings = self.write_result()["findings"]
         for name, (_, analysis) in self.analyses.items():
             callback = self.callbacks.get(name)
-            if getattr(callback, "asked_at", None) != fitted.steps:  # it may have logged the end of training already
+            asked = hasattr(callback, "asks_at_end") and callback.asks_at_end(fitted.steps)
+            if not asked:  # a callback of the same name has logged the end of training already
                 out = Artifacts(self.folder / "analyses" / name)
                 fitted.log(name, findings[name]["scalars"], analysis.figures(out))
         fitted.log_hyperparameters({"name": self.config.name, "seed": self.config.seed, **self._hyperparameters()})

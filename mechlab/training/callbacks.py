@@ -26,13 +26,16 @@ class AnalysisCallback(pl.Callback):
 
     def __init__(self, analysis: Analysis, every: Literal["epoch"] | Annotated[int, at_least(1)] = "epoch"):
         self.analysis, self.every = analysis, every
-        self.asked_at: int | None = None
         self.name = ""
         self.folder = Path()
 
     def attach(self, name: str, folder: Path) -> None:
         """Tell the callback its name, under which it logs, and the run directory."""
         self.name, self.folder = name, folder
+
+    def asks_at_end(self, steps: int) -> bool:
+        """Tell whether the callback asks at the end of a training of so many steps."""
+        return self.every == "epoch" or steps % self.every == 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: TrainingModule, *_: Any) -> None:
         """Ask every so many steps."""
@@ -45,7 +48,6 @@ class AnalysisCallback(pl.Callback):
             self._ask(module)
 
     def _ask(self, module: TrainingModule) -> None:
-        self.asked_at = module.global_step
         module.recorder.flush()  # the analysis may read the record
         recipe = module.recipe
         live = copy.deepcopy(module.model).cpu().eval()
