@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import torch
 
-from mechlab.automata.prefixes import PADDING, Prefixes, distinct_prefixes
+from mechlab.analyses.reached import By, Reached, reached
 from mechlab.automata.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans
 from mechlab.clustering.plane import principal_plane
@@ -26,7 +25,6 @@ from mechlab.core.task import Split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import Tensor
 
     from mechlab.core.run import Run
 
@@ -43,6 +41,7 @@ class Ambiguity(Analysis):
         curve: multiples to tell the ambiguity for as well; empty to skip them.
         words: number of evaluation words.
         split: split that they are taken from.
+        by: what labels tell of a pushdown automaton: the control state, or also the "height" or "top" of its stack.
         n_init: starts of k-means.
         fit: what k-means sees: each distinct prefix as often as it occurs (as published), or once (then the many long
             prefixes weigh most).
@@ -50,7 +49,7 @@ class Ambiguity(Analysis):
         threshold: largest weighted ambiguity for the claim `pure`.
     """
 
-    needs = Needs(kind="sequence", ground_truth=("automaton",))
+    needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
 
     def __init__(
         self,
@@ -58,39 +57,39 @@ class Ambiguity(Analysis):
         curve: tuple[Annotated[float, above(0)], ...] = (1.0, 2.0, 4.0, 8.0),
         words: Annotated[int, at_least(1)] = 2000,
         split: Split = "val",
+        by: By = "state",
         n_init: Annotated[int, at_least(1)] = 10,
         fit: Literal["distinct", "occurrences"] = "occurrences",
         nulls: bool = True,
         threshold: Annotated[float, between(0, 1)] = 0.05,
     ):
-        self.multiple, self.curve, self.words, self.split = multiple, curve, words, split
+        self.multiple, self.curve, self.words, self.split, self.by = multiple, curve, words, split, by
         self.n_init, self.fit, self.nulls, self.threshold = n_init, fit, nulls, threshold
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Cluster and score; save the curve, the clusters, the automaton's states and a projection to the plane."""
-        automaton = run.task.ground_truth()
-        prefixes = distinct_prefixes(words_of(run.evaluation(self.split, self.words).inputs))
-        labels = prefixes.reached(automaton)
-        states = prefix_states(run.model(), prefixes)
+        found = reached(run, self.words, self.split, self.by)
+        prefixes, labels, states = found.prefixes, found.labels, found.states
         untrained = prefix_states(run.untrained(), prefixes) if self.nulls else None
 
         weights = prefixes.count if self.fit == "occurrences" else None
         curve = []
         for multiple in sorted({*self.curve, self.multiple}):
-            k = max(1, round(multiple * len(automaton.states)))
-            found = kmeans(states, k, rng, self.n_init, weights)
+            k = max(1, round(multiple * found.machine_states * found.factor))
+            clusters = kmeans(states, k, rng, self.n_init, weights)
             nulls = {}
             if untrained is not None:
                 control = kmeans(untrained, k, rng, self.n_init, weights)
                 nulls["null_untrained"] = ambiguity(control, labels, prefixes.count).weighted
-                nulls["null_permuted"] = permuted_ambiguity(found, labels, prefixes.count, rng)
-            curve.append({"multiple": multiple, **_row(contingency(found, labels, prefixes.count)), **nulls})
+                nulls["null_permuted"] = permuted_ambiguity(clusters, labels, prefixes.count, rng)
+            curve.append({"multiple": multiple, **_row(contingency(clusters, labels, prefixes.count)), **nulls})
             if multiple == self.multiple:
-                clusters, chosen = found, curve[-1]
+                chosen = clusters, curve[-1]
 
-        self._save(out, curve, states, labels, clusters, prefixes, automaton.states)
-        sizes = {"states": len(automaton.states), "prefixes": len(prefixes)}
-        scalars = {name: float(value) for name, value in {**chosen, **sizes}.items() if name != "multiple"}
+        clusters, line = chosen
+        self._save(out, curve, found, clusters)
+        sizes = {"states": found.machine_states, "prefixes": len(prefixes)}
+        scalars = {name: float(value) for name, value in {**line, **sizes}.items() if name != "multiple"}
         return Finding(scalars, self._claims(scalars))
 
     def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
@@ -121,14 +120,12 @@ class Ambiguity(Analysis):
         self,
         out: Artifacts,
         curve: list[dict[str, float]],
-        states: np.ndarray,
-        labels: np.ndarray,
+        found: Reached,
         clusters: np.ndarray,
-        prefixes: Prefixes,
-        names: Sequence[str],
     ) -> None:
         import pandas as pd
 
+        prefixes, labels, states, names = found.prefixes, found.labels, found.states, found.names
         plane, shares = principal_plane(states.astype(np.float64))
         columns = {"labels": labels, "clusters": clusters, "length": prefixes.length, "count": prefixes.count}
         out.save_arrays("states", plane=plane.astype(np.float32), shares=shares, **columns)
@@ -144,11 +141,6 @@ class Ambiguity(Analysis):
         saved, names = out.arrays("states"), [str(name) for name in out.table("states")["state"]]
         picture = states_figure(saved["plane"], saved["shares"], saved["labels"], saved["clusters"], names)
         return {"states": picture, "curve": curve_figure(out.table("curve"), self.threshold)}
-
-
-def words_of(inputs: Tensor) -> np.ndarray:
-    """Return the letter indices (B, T) int64 of one-hot inputs (B, T, m), -1 where a row of zeros is past the end."""
-    return torch.where(inputs.any(-1), inputs.argmax(-1), PADDING).cpu().numpy()
 
 
 def _row(table: np.ndarray) -> dict[str, float]:

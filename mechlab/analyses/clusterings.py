@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from mechlab.analyses.ambiguity import words_of
-from mechlab.automata.prefixes import distinct_prefixes
-from mechlab.automata.trie import prefix_states
+from mechlab.analyses.reached import By, reached
 from mechlab.clustering.dbscan import NOISE
 from mechlab.clustering.methods import METHODS, Clustering, Rows, Setting, cluster
 from mechlab.clustering.scores import adjusted_mutual_information, ambiguity, permuted_ambiguity
@@ -37,6 +35,7 @@ class Clusterings(Analysis):
         methods: names, as in `mechlab.clustering.methods.METHODS`.
         words: number of evaluation words.
         split: split that they are taken from.
+        by: what labels tell of a pushdown automaton: the control state, or also the "height" or "top" of its stack.
         setting: "fair" shows every method each distinct prefix once; "published" shows it all rows, and mean shift and
             OPTICS the first quarter of them.
         threshold: largest ambiguity for the claim of each method.
@@ -44,28 +43,27 @@ class Clusterings(Analysis):
     Source: Muskardin et al., arXiv 2306.16854, and its published code.
     """
 
-    needs = Needs(kind="sequence", ground_truth=("automaton",))
+    needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
 
     def __init__(
         self,
         methods: tuple[Name, ...] = tuple(METHODS),
         words: Annotated[int, at_least(1)] = 2000,
         split: Split = "val",
+        by: By = "state",
         setting: Setting = "fair",
         threshold: Annotated[float, between(0, 1)] = 0.05,
     ):
-        self.methods, self.words, self.split = methods, words, split
+        self.methods, self.words, self.split, self.by = methods, words, split, by
         self.setting, self.threshold = setting, threshold
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Cluster and score; save the table of scores, and the rows and clusters of each method."""
         import pandas as pd
 
-        automaton = run.task.ground_truth()
-        prefixes = distinct_prefixes(words_of(run.evaluation(self.split, self.words).inputs))
-        labels = prefixes.reached(automaton)
-        states = prefix_states(run.model(), prefixes).astype(np.float64)
-        rows = Rows(states, labels, prefixes.index, len(automaton.states))
+        seen = reached(run, self.words, self.split, self.by)
+        prefixes, labels = seen.prefixes, seen.labels
+        rows = Rows(seen.states.astype(np.float64), labels, prefixes.index, seen.machine_states, seen.factor)
 
         table, arrays = [], {}
         streams = dict(zip(METHODS, rng.spawn(len(METHODS)), strict=True))
@@ -76,7 +74,7 @@ class Clusterings(Analysis):
         out.save_arrays("clusters", labels=labels, count=prefixes.count, **arrays)
         out.save_table("methods", pd.DataFrame(table))
 
-        sizes = {"states": len(automaton.states), "prefixes": len(prefixes)}
+        sizes = {"states": seen.machine_states, "prefixes": len(prefixes)}
         measured = {row["method"]: row["weighted"] for row in table}
         unseen = {f"{row['method']}_held_out": row["held_out"] for row in table if "held_out" in row}
         scalars = {name: float(value) for name, value in {**measured, **unseen, **sizes}.items()}

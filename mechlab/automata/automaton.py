@@ -19,6 +19,8 @@ class Automaton:
         initial: index of the initial state.
         transitions: (n, m) int64, the state reached from a state by a letter.
         outputs: (n,) int64, the class of each state.
+        parts: for each state the name of what it is a part of, where the machine was another one at first (a Mealy
+            machine, whose states are split by outputs); the states' own names by default.
 
     Lists are accepted in place of tuples and arrays; the arrays are copied and made read-only. Two automata are equal
     when all their parts are.
@@ -33,6 +35,7 @@ class Automaton:
     initial: int
     transitions: np.ndarray
     outputs: np.ndarray
+    parts: tuple[str, ...] = ()
 
     kind = "automaton"
 
@@ -43,6 +46,9 @@ class Automaton:
         object.__setattr__(self, "transitions", _indices("transitions", self.transitions, (n, m), n))
         object.__setattr__(self, "outputs", _indices("outputs", self.outputs, (n,), len(self.classes)))
         object.__setattr__(self, "initial", int(_indices("initial", self.initial, (), n)))
+        object.__setattr__(self, "parts", tuple(self.parts) or self.states)
+        if len(self.parts) != n:
+            raise ValueError(f"parts must be {n} names, one for each state. Got {self.parts!r} instead.")
 
     def run(self, words: np.ndarray) -> np.ndarray:
         """Return the states (B, T+1) int64 visited while reading words (B, T) of letter indices, the initial one first.
@@ -68,7 +74,7 @@ class Automaton:
 
     def _key(self) -> tuple:
         arrays = self.transitions.tobytes(), self.outputs.tobytes()
-        return self.alphabet, self.classes, self.states, self.initial, *arrays
+        return self.alphabet, self.classes, self.states, self.initial, self.parts, *arrays
 
 
 def _names(field: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def from_dot(text: str) -> Automaton:
         classes = tuple(sorted({parts[1] for parts in said}))
         spoken = [(source, letter, parts[1]) for (source, letter, _), parts in zip(targets, said, strict=True)]
         outputs = [[classes.index(word) for word in row] for row in _table(states, alphabet, spoken, False)]
-        return moore_of_mealy(alphabet, classes, names, initial, transitions, outputs)[0]
+        return moore_of_mealy(alphabet, classes, names, initial, transitions, outputs)
     classes = tuple(sorted({parts[1] for parts in labels})) if moore else ("reject", "accept")
     outputs = [classes.index(parts[1]) for parts in labels] if moore else [int(accepts) for accepts in double]
     return Automaton(alphabet, classes, names, initial, transitions, outputs)

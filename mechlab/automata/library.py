@@ -70,4 +70,4 @@ def coffee() -> Automaton:
     says = {"e": "coffee", "f": "star"}
     outputs = [[classes.index(says.get(target, "check")) for target in row] for row in after.values()]
     alphabet = ("button", "clean", "pod", "water")
-    return moore_of_mealy(alphabet, classes, states, 0, transitions, outputs)[0]
+    return moore_of_mealy(alphabet, classes, states, 0, transitions, outputs)

@@ -17,24 +17,22 @@ def moore_of_mealy(
     initial: int,
     transitions: np.ndarray,
     outputs: np.ndarray,
-) -> tuple[Automaton, np.ndarray]:
+) -> Automaton:
     """Return the Moore machine that says after each letter what a Mealy machine says on it.
 
-    A state is split by the output on the way into it: "s" becomes "s/x" and "s/y". A Mealy machine says nothing on the
-    empty word, where the Moore machine says the first class; equivalent Mealy machines thus become equivalent. States
-    come in the order in which a breadth-first search meets them, and those that no word leads to are left out.
+    A state is split by the output on the way into it: "s" becomes "s/x" and "s/y", both parts of "s". A Mealy machine
+    says nothing on the empty word, where the Moore machine says the first class; equivalent Mealy machines thus become
+    equivalent. States come in the order in which a breadth-first search meets them, and those that no word leads to are
+    left out.
 
     Args:
         alphabet, classes, states, initial: as in `Automaton`, of the Mealy machine.
         transitions: (n, m), the state reached from a state by a letter.
         outputs: (n, m), the class that is said on the way.
 
-    Returns:
-        The automaton, and for each of its states the state (R,) int64 of the Mealy machine that it is a part of.
-
-    >>> automaton, part_of = moore_of_mealy(["a"], ["x", "y"], ["s"], 0, [[0]], [[1]])
-    >>> automaton.states, part_of.tolist()
-    (('s/x', 's/y'), [0, 0])
+    >>> automaton = moore_of_mealy(["a"], ["x", "y"], ["s"], 0, [[0]], [[1]])
+    >>> automaton.states, automaton.parts
+    (('s/x', 's/y'), ('s', 's'))
     """
     transitions, outputs = np.asarray(transitions).tolist(), np.asarray(outputs).tolist()
     number = {(initial, 0): 0}
@@ -47,12 +45,12 @@ def moore_of_mealy(
                 number[pair] = len(number)
                 queue.append(pair)
         rows.append([number[pair] for pair in reached])
-    automaton = Automaton(
+    return Automaton(
         alphabet=alphabet,
         classes=classes,
         states=[f"{states[state]}/{classes[output]}" for state, output in number],
         initial=0,
         transitions=rows,
         outputs=[output for _, output in number],
+        parts=[states[state] for state, _ in number],
     )
-    return automaton, np.array([state for state, _ in number])

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Literal
 
-import numpy as np
-
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.dot import read_dot
 from mechlab.automata.library import angluin, coffee, parentheses
@@ -82,7 +80,8 @@ class AutomatonWords(Regular):
         self.states, self.letters, self.classes, self.automaton_seed = states, letters, outputs, automaton_seed
         automaton = self._source()
         if target == "state":
-            automaton = replace(automaton, classes=automaton.states, outputs=np.arange(len(automaton.states)))
+            names = tuple(dict.fromkeys(automaton.parts))
+            automaton = replace(automaton, classes=names, outputs=[names.index(part) for part in automaton.parts])
         super().__init__(
             automaton, words, val_words, test_words, max_length, sampler, supervise, compat, seed, test_lengths
         )

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import completeness_score, homogeneity_score
 
-from mechlab.analyses.ambiguity import Ambiguity, words_of
+from mechlab.analyses.ambiguity import Ambiguity
+from mechlab.analyses.reached import words_of
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.prefixes import distinct_prefixes
 from mechlab.clustering import ambiguity

@@ -75,17 +75,17 @@ def test_the_coffee_machine_has_a_state_too_many():
 def test_a_moore_machine_says_what_the_mealy_machine_says(n, m, k, seed):
     rng = np.random.default_rng(seed)
     transitions, outputs = rng.integers(n, size=(n, m)), rng.integers(k, size=(n, m))
-    automaton, part_of = moore_of_mealy(
+    automaton = moore_of_mealy(
         "abc"[:m], "xyz"[:k], [f"s{i}" for i in range(n)], initial := int(rng.integers(n)), transitions, outputs
     )
     assert len(automaton.states) <= n * k + 1 and automaton.outputs[automaton.initial] == 0
     for word in itertools.product(range(m), repeat=5):
         state, visited = initial, automaton.run([word])[0]
-        assert part_of[visited[0]] == initial
+        assert automaton.parts[visited[0]] == f"s{initial}"
         for letter, reached in zip(word, visited[1:], strict=True):
             assert automaton.outputs[reached] == outputs[state, letter]
             state = transitions[state, letter]
-            assert part_of[reached] == state
+            assert automaton.parts[reached] == f"s{state}"
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10, 30])
