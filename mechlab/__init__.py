@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mechlab import adopt
     from mechlab.config.recipe import load_run
 
-__all__ = ["load_run"]
+__all__ = ["adopt", "load_run"]
 __version__ = "0.1.0"
 
 
@@ -17,4 +19,6 @@ def __getattr__(name: str) -> Any:
         from mechlab.config.recipe import load_run
 
         return load_run
+    if name == "adopt":
+        return importlib.import_module("mechlab.adopt")
     raise AttributeError(f"module 'mechlab' has no attribute {name!r}")

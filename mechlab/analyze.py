@@ -41,7 +41,7 @@ def job(cfg: DictConfig) -> None:
     asked = {}
     for run in runs:  # everything is checked before anything is computed
         task_name = run.folder.parent.name.rpartition("-")[0]
-        analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, run.task)
+        analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, run.recipe)
         asked[run.folder] = (analyses, moments(run, config.at))
     for run in runs:
         analyses, at = asked[run.folder]

@@ -13,6 +13,7 @@ COMMANDS = {
     "analyze": "ask analyses of recorded runs",
     "sweep": "plan, submit, run and watch sweeps",
     "report": "write one HTML page and tables about recorded runs",
+    "adopt": "make a run out of somebody else's trained weights",
     "runs": "list, show, compare, verify and clean up runs",
 }
 

@@ -9,11 +9,12 @@ import os
 import sys
 from pathlib import Path
 
-from mechlab.core.errors import MechlabError
+from mechlab.core.errors import ConfigError, MechlabError
 from mechlab.reporting.request import Request, find_runs, parse
 
 HELP = """\
 usage: python -m mechlab.report runs=GLOB [by=KEY | by=[KEY,KEY]] [out=FILE]
+                                [accuracy_from=SHARE] [model=NAME | model=[NAME,NAME]] [separable=true]
 
 Write one HTML page and CSV tables about recorded runs. Nothing of a run is imported or executed.
 
@@ -21,6 +22,13 @@ Write one HTML page and CSV tables about recorded runs. Nothing of a run is impo
   by=KEY      average over all runs that agree in these config keys (task, model, task.index, model.hidden, ...);
               without it, over runs that differ in their seed only
   out=FILE    the page; report.html in the folder of the runs by default, the tables in a folder beside it
+
+Where at least three runs hold answers of analysis=clusterings, the page compares the ambiguity of their networks by
+method, with their accuracy and over the epochs. These say which networks that part is about:
+
+  accuracy_from=SHARE   those of at least this accuracy (of analysis=conformance if they have it, else test/accuracy)
+  model=NAME            those of a model or type of cell: rnn, relu, tanh, gru, lstm, ...
+  separable=true        those of which neither LDA nor logistic regression leaves anything ambiguous
 """
 
 
@@ -45,13 +53,19 @@ def report(request: Request) -> Path:
 
     from mechlab.reporting.cells import make_cells, varying
     from mechlab.reporting.collect import read_run
+    from mechlab.reporting.networks import survey
     from mechlab.reporting.page import Page
     from mechlab.reporting.rows import write_tables
     from mechlab.reporting.section import make_sections
 
     cells = make_cells(map(read_run, folders), request.by)
     keys = request.by or varying([cell.records for cell in cells])
-    page = Page(request, make_sections(cells, request.by), tables, out)
+    networks = survey([record for cell in cells for record in cell.records], request.filters)
+    if networks is None and request.filters.told:
+        must = "these filters need at least three runs that hold answers of analysis=clusterings"
+        fix = f"python -m mechlab.analyze run=RUNS analysis=clusterings, or leave out {request.filters.told}"
+        raise ConfigError(must, got=request.filters.told, key="runs", fix=fix)
+    page = Page(request, make_sections(cells, request.by), tables, out, networks)
     page.write()
     write_tables(tables, cells, keys)  # after the page, which may have met damaged figures
     troubled = sum(bool(record.problems) for record in page.records)

@@ -113,7 +113,7 @@ def _show(folder: Path) -> None:
     print(f"code: {environment['commit'] or 'not under version control'}")
     for section in ("task", "model", "optimizer", "trainer"):
         values = {name: value for name, value in config[section].items() if value is not None}
-        print(f"{section}: " + "  ".join(f"{name}={value}" for name, value in values.items()))
+        print(f"{section}: " + "  ".join(f"{name}={_short(value)}" for name, value in values.items()))
     history = _history_summary(folder)
     print(f"history: {history}")
     if result:
@@ -164,7 +164,7 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
 
     from mechlab.config.recipe import load_run
     from mechlab.core.device import set_up_device
-    from mechlab.core.replay import verify
+    from mechlab.core.replay import HASH, verify
 
     trainer = _config(folder)["trainer"]
     set_up_device(trainer["accelerator"])
@@ -176,7 +176,8 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
     if verdict.parted is None:
         print(f"verified: {compared} are bit-equal, parameters and optimizer state")
     else:
-        where = f"{verdict.tensor} differs by up to {verdict.difference:.3g} at step {verdict.parted}"
+        how = "differs" if verdict.tensor == HASH else f"differs by up to {verdict.difference:.3g}"
+        where = f"{verdict.tensor} {how} at step {verdict.parted}"
         print(f"NOT verified: {where}; compared {compared}")
     print(f"run: {folder}")
     return verdict.parted is not None
@@ -230,11 +231,21 @@ def _config(folder: Path) -> dict[str, Any]:
     return stored_config(folder)
 
 
+def _short(value: Any) -> str:
+    """Return a value as text; of a long one, such as the definition of an automaton, the beginning."""
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
 def _history_summary(folder: Path) -> str:
     from mechlab.core.history import History
 
-    steps = History(folder / "history").steps
-    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}" if steps else "none"
+    history = History(folder / "history")
+    steps, stored = history.steps, history.stored
+    if not steps:
+        return "none"
+    computed = f", computed from {len(stored)} stored ones" if len(stored) < len(steps) else ""
+    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}{computed}"
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

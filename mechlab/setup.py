@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mechlab.config.build import Prepared, prepare
+from mechlab.config.build import Prepared, prepare, without_files
 from mechlab.config.identity import run_id
 from mechlab.config.provenance import Origin, code_state, write_provenance
 from mechlab.config.recipe import initial_digest, make_recipe, stored_config
@@ -22,8 +22,9 @@ from mechlab.core.device import set_up_device
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.files import read_json, write_json
 from mechlab.core.history import LEVELS
+from mechlab.core.recipe import Recipe
 from mechlab.core.run import Run
-from mechlab.core.task import SPLITS, Task
+from mechlab.core.task import SPLITS
 from mechlab.training.recorder import Recorder, check_size
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ class Setup:
     ):
         import torch
 
-        self.values, self._origin = values, origin
         self.config = config = typed(TrainConfig, values)
+        config.task = without_files(config.task, "task", config.allow_targets)
+        self.values, self._origin = {**values, "task": config.task}, origin
         self.expected = {name: typed(Expected, node, f"expected.{name}.") for name, node in config.expected.items()}
         if not re.fullmatch(r"[\w.+-]*\w", config.name):
             raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=config.name, key="name")
@@ -71,14 +73,14 @@ class Setup:
         self.recipe = make_recipe(config)
         model = self.recipe.model()
         self._task_name = config.name.rpartition("-")[0]
-        self.analyses = prepare_analyses(config.analysis, config.allow_targets, self._task_name, self.recipe.task)
+        self.analyses = prepare_analyses(config.analysis, config.allow_targets, self._task_name, self.recipe)
         self.callbacks = self._callbacks()
         self.loggers = self._loggers()
         self._check_objective(model)
         kind = self._history_kind()
         self.run_id = identity or run_id(cfg, kind, initial_digest(config.init_from))
         self.folder = Path(config.paths.root) / config.name / f"{self.run_id}-s{config.seed}"
-        self.recorder = Recorder(self.folder / "history", kind, self.recipe, config.history.points)
+        self.recorder = Recorder(self.folder / "history", kind, self.recipe, config.history.points, config.history.every)
         size = check_size(self.recorder, config.history.limit_gb)
         guess = f"a constant guess has accuracy {self.recipe.task.chance():.3g}"
         self.announcement = guess if size is None else f"{size}; {guess}"
@@ -168,7 +170,7 @@ class Setup:
             key = f"callbacks.{name}"
             callback = prepare(node, key, Callback, self.config.allow_targets)()
             if isinstance(callback, AnalysisCallback):
-                callback.analysis.check(name, self._task_name, self.recipe.task, key)
+                callback.analysis.check(name, self._task_name, self.recipe.task, key, model_class(self.recipe))
             callbacks[name] = callback
         return callbacks
 
@@ -187,8 +189,7 @@ class Setup:
         attached = [analysis for _, analysis in self.analyses.values()]
         attached += [callback.analysis for callback in self.callbacks.values() if hasattr(callback, "analysis")]
         asked = [self.config.history.kind, *(analysis.needs.history for analysis in attached)]
-        most = max(asked, key=LEVELS.index)
-        return "full" if most == "replay" else most
+        return max(asked, key=LEVELS.index)
 
     def _check_objective(self, model: Any) -> None:
         """Raise ConfigError unless the objective names a metric that the run will have."""
@@ -230,16 +231,21 @@ def compare(
 
 
 def prepare_analyses(
-    nodes: Mapping[str, Any], allow: Sequence[str], task_name: str, task: Task
+    nodes: Mapping[str, Any], allow: Sequence[str], task_name: str, recipe: Recipe
 ) -> dict[str, tuple[Prepared, Analysis]]:
-    """Build analyses by name and check that their questions make sense for the task."""
+    """Build analyses by name and check that their questions make sense for task and model."""
     analyses = {}
     for name, node in nodes.items():
         prepared = prepare(node, f"analysis.{name}", Analysis, allow)
         analysis = prepared()
-        analysis.check(name, task_name, task, f"analysis.{name}")
+        analysis.check(name, task_name, recipe.task, f"analysis.{name}", model_class(recipe))
         analyses[name] = (prepared, analysis)
     return analyses
+
+
+def model_class(recipe: Recipe) -> type | None:
+    """Return the class of a recipe's models, or None where what makes them does not tell."""
+    return getattr(recipe.make_model, "target", None)
 
 
 def _check_time(max_time: str | None) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 
 from mechlab.analyses.reached import By, reached
+from mechlab.clustering.bisimulation import successors
 from mechlab.clustering.dbscan import NOISE
 from mechlab.clustering.methods import METHODS, Clustering, Rows, Setting, cluster
-from mechlab.clustering.scores import adjusted_mutual_information, ambiguity, permuted_ambiguity
+from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
+from mechlab.clustering.scores import all_scores, ambiguity, contingency
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import at_least, between
 from mechlab.core.task import Split
@@ -26,10 +28,12 @@ class Clusterings(Analysis):
     """Cluster the states that a network reaches by many methods, and score each against the automaton's states.
 
     The table tells of each method the number of clusters, the share of noise, the ambiguity (`weighted` with the noise
-    as one more cluster, `clustered` without it), the ambiguity of permuted states, and the mutual information adjusted
-    for chance, which does not reward many clusters. Classifiers are scored on the rows that they were fitted to, which
-    is `weighted`, and on rows that they had not seen, which is `held_out`. A method draws the same whatever the others
-    are.
+    as one more cluster, `clustered` without it), the other scores of `mechlab.clustering.scores.all_scores`, of which
+    `ami` is adjusted for chance and does not reward many clusters, and the ambiguity of permuted states and of a random
+    partition into as many cells. In the fair setting it also tells the share of steps that do not lead to the usual
+    successor of their cluster and letter (`conflict`). Classifiers are scored on the rows that they were fitted to,
+    which is `weighted`, and on rows that they had not seen, which is `held_out`, both against the labels that they were
+    fitted to. A method draws the same whatever the others are.
 
     Args:
         methods: names, as in `mechlab.clustering.methods.METHODS`.
@@ -44,6 +48,7 @@ class Clusterings(Analysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
+    version = 2
 
     def __init__(
         self,
@@ -69,7 +74,11 @@ class Clusterings(Analysis):
         streams = dict(zip(METHODS, rng.spawn(len(METHODS)), strict=True))
         for method in dict.fromkeys(self.methods):
             found = cluster(method, rows, streams[method], self.setting)
-            table.append({"method": method, **scores(found, labels, streams[method])})
+            line = {"method": method, **scores(found, rows, streams[method])}
+            if len(found.rows) == len(prefixes) and self.setting == "fair":
+                after = successors(found.clusters, prefixes.parent, prefixes.letter, prefixes.count)
+                line |= {"conflict": after.conflict, "successor_entropy": after.entropy}
+            table.append(line)
             arrays |= {f"{method}.rows": found.rows, f"{method}.clusters": found.clusters}
         out.save_arrays("clusters", labels=labels, count=prefixes.count, **arrays)
         out.save_table("methods", pd.DataFrame(table))
@@ -99,22 +108,22 @@ class Clusterings(Analysis):
         return {"methods": methods_figure(out.table("methods"), self.threshold)}
 
 
-def scores(found: Clustering, labels: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-    """Return a method's line of the table; `labels` (P,) are those of all prefixes."""
-    mine, quiet = labels[found.rows], found.clusters != NOISE
-    own = ambiguity(found.clusters, mine, found.counts)
+def scores(found: Clustering, rows: Rows, rng: np.random.Generator) -> dict[str, float]:
+    """Return a method's line of the table."""
+    labels, quiet = rows.labels[found.rows], found.clusters != NOISE
+    clusters, points = found.clusters, rows.points[found.rows]
     line = {
-        "clusters": len(np.unique(found.clusters[quiet])),
+        "clusters": len(np.unique(clusters[quiet])),
         "noise": float(found.counts[~quiet].sum() / found.counts.sum()),
         "rows": int(found.counts.sum()),
         "prefixes": len(np.unique(found.rows)),
-        **own._asdict(),
-        "clustered": _without_noise(found, mine),
-        "null_permuted": permuted_ambiguity(found.clusters, mine, found.counts, rng),
-        "adjusted": adjusted_mutual_information(found.clusters, mine, found.counts),
+        **all_scores(contingency(clusters, labels, found.counts)),
+        "clustered": _without_noise(found, labels),
+        "null_permuted": permuted_ambiguity(clusters, labels, found.counts, rng),
+        "null_random": random_partition_ambiguity(points, len(np.unique(clusters)), labels, found.counts, rng),
     }
     if found.held_out is not None:
-        line["held_out"] = ambiguity(found.held_out, mine, found.counts).weighted
+        line["held_out"] = ambiguity(found.held_out, labels, found.counts).weighted
     return line
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mechlab.automata.automaton import Automaton
+from mechlab.automata.factors import own_states
 from mechlab.automata.prefixes import PADDING, Prefixes, distinct_prefixes
 from mechlab.automata.pushdown import Pushdown
 from mechlab.automata.trie import prefix_states
@@ -72,11 +73,20 @@ def labelled(truth: Automaton | Pushdown, prefixes: Prefixes, by: By = "state") 
             a Mealy machine they are its own, not those that it was split into.
     """
     if isinstance(truth, Automaton):
-        names = tuple(dict.fromkeys(truth.parts))
-        number = np.array([names.index(part) for part in truth.parts])
+        number, names = own_states(truth)
         return number[prefixes.reached(truth)], names
     labels, names = truth.labels(truth.run(np.maximum(prefixes.words, 0)), by)
     return labels[prefixes.row, prefixes.length], tuple(names)
+
+
+def label_names(truth: Automaton | Pushdown, by: By = "state") -> tuple[str, ...]:
+    """Return the names of the labels that `labelled` tells."""
+    return labelled(truth, distinct_prefixes(np.zeros((1, 1), np.int64)), by)[1]
+
+
+def classes_told(truth: Automaton | Pushdown, words: np.ndarray) -> np.ndarray:
+    """Return the class (B, T) int64 that the ground truth tells after each letter of words (B, T)."""
+    return truth.outputs[truth.run(words)[:, 1:]] if isinstance(truth, Automaton) else truth.outputs(words)
 
 
 def words_of(inputs: Tensor) -> np.ndarray:

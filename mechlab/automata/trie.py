@@ -43,21 +43,27 @@ def trie_states(model: Any, words: Sequence[Sequence[int]]) -> TrieStates:
     return TrieStates(prefix_states(model, prefixes), prefixes.index, prefixes.count)
 
 
-@torch.no_grad()
 def prefix_states(model: Any, prefixes: Prefixes) -> np.ndarray:
     """Return the model's flat state (P, F) after each prefix; see `trie_states`."""
+    return prefix_trace(model, prefixes)[0]
+
+
+@torch.no_grad()
+def prefix_trace(model: Any, prefixes: Prefixes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the model's flat state (P, F) and its output (P, outputs) after each prefix; see `trie_states`."""
     letters, inputs = prefixes.letter, model.spec.inputs
     if len(letters) and letters.max() >= inputs:
         raise ValueError(f"letters must be below {inputs}, the model's number of inputs. Got {letters.max()} instead.")
     start = model.initial_state(1)  # (1, F)
     one_hot = torch.eye(inputs, dtype=start.dtype, device=start.device)
     states = start.new_empty(len(prefixes), start.shape[1])
+    outputs = start.new_empty(len(prefixes), model.spec.outputs)
     for length in range(1, prefixes.length.max(initial=0) + 1):
         here = slice(*np.searchsorted(prefixes.length, [length, length + 1]))  # shortest first
         parents = prefixes.parent[here]
         before = start.expand(len(parents), -1) if length == 1 else states[torch.as_tensor(parents)]
-        states[here] = model.step(one_hot[torch.as_tensor(letters[here])], before)[1]
-    return states.cpu().numpy()
+        outputs[here], states[here] = model.step(one_hot[torch.as_tensor(letters[here])], before)
+    return states.cpu().numpy(), outputs.cpu().numpy()
 
 
 def padded(words: Sequence[Sequence[int]]) -> np.ndarray:

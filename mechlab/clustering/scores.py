@@ -7,6 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import entr
 
+from mechlab.clustering.information import (
+    adjusted_mutual_information,
+    homogeneity,
+    normalised_mutual_information,
+)
+from mechlab.clustering.injective import injective_ambiguity
+
 
 class Ambiguity(NamedTuple):
     """Ambiguity of a clustering, each number in [0, 1].
@@ -98,37 +105,24 @@ def table_ambiguity(table: np.ndarray) -> Ambiguity:
     )
 
 
-def homogeneity(table: np.ndarray) -> float:
-    """Return 1 - H(S|C) / H(S) of a contingency table (C, S), or 1 if H(S) = 0; completeness is that of table.T."""
-    joint = np.asarray(table, float) / np.sum(table)
-    clusters, labels, both = entr(joint.sum(1)).sum(), entr(joint.sum(0)).sum(), entr(joint).sum()
-    return float(1 - (both - clusters) / labels) if labels > 0 else 1.0
+def all_scores(table: np.ndarray) -> dict[str, float]:
+    """Return every score of a contingency table (C, S) of whole numbers by name.
 
-
-def permuted_ambiguity(
-    clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray, rng: np.random.Generator, permutations: int = 10
-) -> float:
-    """Return the weighted ambiguity when clusters are dealt to the distinct rows at random, a mean over permutations.
-
-    Every row keeps its label and its weight, so that what there is to know stays the same.
-
-    Args:
-        clusters: (P,) int, the cluster of each distinct row.
-        labels: (P,) int, its label.
-        weights: (P,) how often it occurs.
-        permutations: number of permutations.
+    `weighted`, `mean`, `max` and `min` are ambiguities; `homogeneity`, `completeness`, `nmi` and `ami` are shares of
+    information; `injective` and `injective_max` give each label one cluster. Ambiguities and injective scores are best
+    at 0, the others at 1. Splitting clusters never makes `weighted` or `homogeneity` worse; the scores from
+    `completeness` on punish it.
     """
-    return float(np.mean([ambiguity(rng.permutation(clusters), labels, weights).weighted for _ in range(permutations)]))
-
-
-def adjusted_mutual_information(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Return the mutual information of clusters and labels, 0 for what chance gives and 1 for equal partitions.
-
-    Args:
-        clusters, labels: as `contingency` takes them.
-        weights: (P,) int, how often each row counts, 1 by default.
-    """
-    from sklearn.metrics import adjusted_mutual_info_score
-
-    counts = 1 if weights is None else weights
-    return float(adjusted_mutual_info_score(np.repeat(labels, counts), np.repeat(clusters, counts)))
+    own, placed = table_ambiguity(table), injective_ambiguity(table)
+    return {
+        "weighted": own.weighted,
+        "mean": own.mean,
+        "max": own.max,
+        "min": own.min,
+        "homogeneity": homogeneity(table),
+        "completeness": homogeneity(np.transpose(table)),
+        "nmi": normalised_mutual_information(table),
+        "ami": adjusted_mutual_information(table),
+        "injective": placed.mean,
+        "injective_max": placed.max,
+    }

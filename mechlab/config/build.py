@@ -10,6 +10,7 @@ from typing import Any
 
 from mechlab.core.constraints import ConstraintError, check, hints_of
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
+from mechlab.core.task import Task
 
 ALLOWED = ("mechlab.", "torch.optim.", "pytorch_lightning.loggers.")
 
@@ -101,6 +102,20 @@ def prepare(
         must = f"{target.__name__} needs a value for {', '.join(missing)}"
         raise ConfigError(must, key=f"{key}.{missing[0]}", fix=f"+{key}.{missing[0]}=...")
     return Prepared(target, arguments, key)
+
+
+def without_files(node: Any, key: str, allow: Sequence[str] = ()) -> Any:
+    """Return a task's config node with what it would read from files in place of their paths; see `Task.without_files`.
+
+    What is no node of a task is returned as it is, for `prepare` to refuse.
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        return node
+    target = _find(node["_target_"], f"{key}._target_", allow)
+    if not (inspect.isclass(target) and issubclass(target, Task)):
+        return node
+    arguments = {name: value for name, value in node.items() if name != "_target_"}
+    return {"_target_": node["_target_"], **target.without_files(arguments)}
 
 
 def _argument(value: Any, hint: Any, key: str, target: Any, allow: Sequence[str], lenient: bool) -> Any:

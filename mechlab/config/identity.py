@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -11,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
-from mechlab.config.build import prepare
+from mechlab.config.build import prepare, without_files
 from mechlab.config.schema import HistoryConfig, TrainerConfig, typed
 from mechlab.core.constraints import ConstraintError, check, hints_of
 from mechlab.core.schedule import Schedule
@@ -24,8 +25,8 @@ def run_id(cfg: DictConfig, history_kind: str, initial: str | None = None) -> st
     """Return the 10 hexadecimal digits that name a configuration, whatever its seed.
 
     Task, model, optimizer, history, and the trainer keys that change bits take part, each typed by its schema (1e3 and
-    1000 are alike) and with defaults filled in. The seed is masked before interpolations are resolved, so that what
-    follows from it (`task.seed=${seed}`) differs from what merely equals it.
+    1000 are alike), with defaults filled in and with what files hold in place of their paths. The seed is masked before
+    interpolations are resolved, so that what follows from it (`task.seed=${seed}`) differs from what merely equals it.
 
     Args:
         cfg: the composed configuration.
@@ -35,10 +36,15 @@ def run_id(cfg: DictConfig, history_kind: str, initial: str | None = None) -> st
     masked = OmegaConf.merge(cfg)
     OmegaConf.set_struct(masked, False)
     masked.seed = SEED
-    values = OmegaConf.to_container(masked, resolve=True)
+    return identity(OmegaConf.to_container(masked, resolve=True), history_kind, initial)
+
+
+def identity(values: Mapping[str, Any], history_kind: str, initial: str | None = None) -> str:
+    """Return the name of a configuration that is plain data, the seed masked; see `run_id`."""
     allow = values["allow_targets"]
+    task = without_files(values["task"], "task", allow)
     parts = {
-        "task": prepare(values["task"], "task", Task, allow, lenient=True).identity(),
+        "task": prepare(task, "task", Task, allow, lenient=True).identity(),
         "model": prepare(values["model"], "model", nn.Module, allow, context=1, lenient=True).identity(),
         "optimizer": prepare(values["optimizer"], "optimizer", Optimizer, allow, context=1, lenient=True).identity(),
         "schedule": asdict(typed(Schedule, values["schedule"], "schedule.")),
@@ -52,11 +58,10 @@ def run_id(cfg: DictConfig, history_kind: str, initial: str | None = None) -> st
 
 def _deciding(values: dict[str, Any], schema: type) -> dict[str, Any]:
     hints = hints_of(schema.__init__)
-    return {
-        item.name: _loosely(values[item.name], hints[item.name])
-        for item in fields(schema)
-        if item.metadata.get("decides")
-    }
+    deciding = [item for item in fields(schema) if item.metadata.get("decides")]
+    found = {item.name: _loosely(values[item.name], hints[item.name]) for item in deciding}
+    omitted = [item.name for item in deciding if item.metadata.get("unless", ...) == found[item.name]]
+    return {name: value for name, value in found.items() if name not in omitted}
 
 
 def _loosely(value: Any, hint: Any) -> Any:

@@ -35,16 +35,18 @@ class Origin:
     """Where a run comes from.
 
     Args:
-        overrides: the words that made it, as after `python -m mechlab.train`.
+        overrides: the words that made it, as after `python -m mechlab.train`; None where another program did.
         commit: git commit of the code, or None.
         patch: its uncommitted changes.
         sweep: id of the sweep that it belongs to, or None.
+        command: the command line that makes it; that of this process by default.
     """
 
-    overrides: list[str]
+    overrides: list[str] | None
     commit: str | None
     patch: str
     sweep: str | None = None
+    command: str | None = None
 
 
 def write_provenance(folder: Path, config: dict[str, Any], origin: Origin, resumed: bool = False) -> None:
@@ -75,7 +77,7 @@ def _environment(origin: Origin) -> dict[str, Any]:
     import torch
 
     return {
-        "command": shlex.join(["python", "-m", f"mechlab.{_program()}", *sys.argv[1:]]),
+        "command": origin.command or shlex.join(["python", "-m", f"mechlab.{_program()}", *sys.argv[1:]]),
         "commit": origin.commit,
         "sweep": origin.sweep,
         "python": platform.python_version(),

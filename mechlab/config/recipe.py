@@ -73,6 +73,12 @@ def check_fit(model: Any, task: Task, name: str) -> None:
             key="model",
             fix=fix,
         )
+    reads, spec = getattr(model, "reads", "anything"), task.spec
+    given = "tokens" if spec.tokens else "images" if len(spec.shape) == 3 else "vectors"
+    if reads not in ("anything", given):
+        must = f"{model.__name__} reads {reads}, so the task must give them"
+        got = f"{name}: {given} of shape {spec.shape}"
+        raise ConfigError(must, got=got, key="model", fix=f"{fix}, or choose another task")
     found = getattr(task.ground_truth(), "kind", None) if wanted else None
     if wanted and found not in wanted:
         raise ConfigError(

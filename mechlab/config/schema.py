@@ -15,6 +15,11 @@ def decides(default: Any) -> Any:
     return field(default=default, metadata={"decides": True})
 
 
+def may_decide(default: Any) -> Any:
+    """A field that decides only where it is set: at its default it is left out of the run's identity."""
+    return field(default=default, metadata={"decides": True, "unless": default})
+
+
 @dataclass
 class TrainerConfig:
     """How long, on what and in what portions to train.
@@ -28,7 +33,8 @@ class TrainerConfig:
         eval_examples: held-out examples drawn of endless data.
         gradient_clip: largest norm of the whole gradient; null for no clipping.
         overfit: train on the first batch again and again, to see whether the model can learn at all.
-        stop_at: held-out accuracy at which training ends, once reached in `stop_patience` epochs in a row; or null.
+        stop_at: accuracy at which training ends, once reached in `stop_patience` epochs in a row; or null.
+        stop_on: whose accuracy that is: val, or both (train and val).
         accelerator: cpu or gpu.
         precision: 32 or 64 bits.
         threads: CPU threads of torch; tiny networks are fastest with one.
@@ -47,6 +53,7 @@ class TrainerConfig:
     overfit: bool = decides(False)
     stop_at: Annotated[float, between(0, 1)] | None = decides(None)
     stop_patience: Annotated[int, at_least(1)] = decides(3)
+    stop_on: Literal["val", "both"] = may_decide("val")
     accelerator: Literal["cpu", "gpu"] = decides("cpu")
     precision: Literal[32, 64] = decides(32)
     threads: Annotated[int, at_least(1)] = decides(1)
@@ -60,13 +67,16 @@ class HistoryConfig:
     """What to record of training.
 
     Args:
-        kind: none; sparse (log-spaced steps); full (every step).
+        kind: none; sparse (log-spaced steps); replay (every step, most of them computed again when read); full (every
+            step).
         points: about how many steps a sparse history holds.
+        every: steps between the stored states of a replay history; null for the root of the number of steps.
         limit_gb: training is refused when the history would be larger, in gigabytes (1e9 bytes).
     """
 
-    kind: Literal["none", "sparse", "full"] = decides("sparse")
+    kind: Literal["none", "sparse", "replay", "full"] = decides("sparse")
     points: Annotated[int, at_least(2)] = decides(25)
+    every: Annotated[int, at_least(1)] | None = may_decide(None)
     limit_gb: Annotated[float, above(0)] = 2.0
 
 

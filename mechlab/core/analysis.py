@@ -31,11 +31,13 @@ class Needs:
         kind: kind of task and model, "sequence" or "static"; None for either.
         ground_truth: kinds of ground truth that make sense (any of them), e.g. ("automaton",); empty for none needed.
         history: least recording of training: none < sparse < replay < full.
+        model: what the model's class must have, by attribute, e.g. ("clean",); empty for any model.
     """
 
     kind: Literal["sequence", "static"] | None = None
     ground_truth: tuple[str, ...] = ()
     history: Literal["none", "sparse", "replay", "full"] = "none"
+    model: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,11 @@ class Artifacts:
             with atomic(self.folder / f"{name}.{suffix}") as path:
                 figure.savefig(path, format=suffix, dpi=150, bbox_inches="tight")
 
+    def save_bytes(self, name: str, content: bytes) -> None:
+        """Save a file as it is; its name has an ending, such as that of an animation (.gif)."""
+        with atomic(self.folder / name) as path:
+            path.write_bytes(content)
+
 
 class Analysis(ABC):
     """A question asked of a run. Subclasses take their parameters in the constructor and store them unchanged.
@@ -133,6 +140,7 @@ class Analysis(ABC):
 
     needs: ClassVar[Needs] = Needs()
     version: ClassVar[int] = 1
+    other_model: ClassVar[str] = "choose another model"  # what to type where the model lacks what is needed
 
     @abstractmethod
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
@@ -142,8 +150,14 @@ class Analysis(ABC):
         """Draw figures by name from the saved artifacts alone; none by default."""
         return {}
 
-    def check(self, name: str, task_name: str, task: Task, key: str) -> None:
-        """Raise ConfigError, naming the config key, if the question makes no sense for the task."""
+    def animations(self, out: Artifacts) -> dict[str, bytes]:
+        """Draw moving pictures (GIF) by name from the saved artifacts alone; none by default. They are drawn when an
+        answer is kept, not for TensorBoard."""
+        return {}
+
+    def check(self, name: str, task_name: str, task: Task, key: str, model: Any = None) -> None:
+        """Raise ConfigError, naming the config key, if the question makes no sense for the task, or for the model's
+        class where it is given."""
         must = None
         if self.needs.kind is not None and task.spec.kind != self.needs.kind:
             must, got = f"a {self.needs.kind} task", f"a {task.spec.kind} task"
@@ -161,4 +175,12 @@ class Analysis(ABC):
                 got=f"task={task_name}: {got}",
                 key=key,
                 fix=f"leave {name} out of {key.partition('.')[0]}=[...], or choose another task",
+            )
+        lacking = [word for word in self.needs.model if model is not None and not hasattr(model, word)]
+        if lacking:
+            raise ConfigError(
+                f"analysis={name} needs a model that has {' and '.join(lacking)}()",
+                got=f"{model.__name__}, which has not",
+                key=key,
+                fix=self.other_model,
             )

@@ -51,6 +51,8 @@ def _answer(
     finding = analysis.run(run, out, Streams(run.seed if seed is None else seed).numpy("analysis", name))
     for figure_name, figure in analysis.figures(out).items():
         out.save_figure(figure_name, figure)
+    for animation_name, content in analysis.animations(out).items():
+        out.save_bytes(f"{animation_name}.gif", content)
     about = {"analysis": name, "version": analysis.version, "parameters": identity, "at": run.moment, "seed": seed}
     write_json(folder / "finding.json", {**about, **finding.as_dict()})
     return finding

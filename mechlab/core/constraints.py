@@ -173,6 +173,8 @@ def invalid_values(hint: Any) -> list[Any]:
         return ["not a number", [1]]
     if hint is str:
         return [7]
+    if origin is dict:
+        return ["not a mapping", *({"name": value} for value in invalid_values(args[1]))]
     if origin in (list, tuple, collections.abc.Sequence):
         length = len([arg for arg in args if arg is not Ellipsis])
         return ["not a list", *([value] * length for value in invalid_values(args[0]))]

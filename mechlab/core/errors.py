@@ -40,6 +40,10 @@ class NotRecorded(RunError):
     """An analysis needs something that the run did not record."""
 
 
+class ReplayDiffers(RunError):
+    """Steps that were computed again are not those that were trained, bit for bit."""
+
+
 class NotFinite(MechlabError):
     """The training loss stopped being finite."""
 

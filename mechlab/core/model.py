@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,11 +40,15 @@ class StaticModel(nn.Module):
     """A map from an input to an output: forward(inputs (B, *shape)) -> outputs (B, outputs).
 
     A subclass that is constructed from the task's ground truth names the kinds of it that it takes, any of them; it
-    finds the ground truth in `spec.truth`.
+    finds the ground truth in `spec.truth`. A subclass that cannot read just any input says what it reads: "tokens"
+    (B, T) or "images" (B, channels, height, width). Parameters that are declared for the sake of a publication and that
+    nothing reads are named in `unused`; they have no gradient, and optimizers leave them alone.
     """
 
     kind = "static"
     ground_truth: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[Literal["anything", "tokens", "images"]] = "anything"
+    unused: tuple[str, ...] = ()
 
     def __init__(self, spec: TaskSpec):
         super().__init__()

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from mechlab.core.errors import NotRecorded
-from mechlab.core.history import optimizer_tensors
+from mechlab.core.history import History
 from mechlab.core.run import Run
+from mechlab.core.state import digest, optimizer_tensors
+
+HASH = "hash of the parameters"
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Verdict:
         start: the recorded step that training began from.
         compared: the recorded steps that were reached and compared, in order.
         parted: the first of them at which some tensor differs; None when all are bit-equal.
-        tensor: the first tensor that differs there.
+        tensor: the first tensor that differs there, or HASH.
         difference: its largest absolute difference.
     """
 
@@ -34,11 +37,12 @@ class Verdict:
 
 def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "cpu") -> Verdict:
     """Train `steps` optimiser steps again from a recorded step, and compare parameters, optimizer state, batch and
-    rates with every recorded step on the way.
+    rates with every recorded step on the way; of a step of which only the hash is stored (history=replay), the
+    parameters, batch and rates.
 
     Args:
-        run: the run; its record needs history=sparse or full.
-        start: a recorded step; the first by default.
+        run: the run; its record needs history=sparse, replay or full.
+        start: a step whose state is stored; the first by default.
         steps: how far to train; as far as the next recorded step if that lies beyond.
         device: where the run was trained.
 
@@ -46,13 +50,13 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
         NotRecorded: the record does not hold two steps from `start` on.
     """
     history, recipe = run.history, run.recipe
-    recorded = history.steps
+    recorded = history.stored
     start = recorded[0] if start is None and recorded else start
-    later = [step for step in recorded if start is not None and step > start]
+    later = [step for step in history.steps if start is not None and step > start]
     if start not in recorded or not later:
         got = f"start={start}, recorded are {recorded[:20]}" if recorded else "no recorded steps"
         raise NotRecorded(
-            "a recorded step and a later one are needed", got=got, fix="train with history=sparse or full"
+            "a recorded step and a later one are needed", got=got, fix="train with history=sparse, replay or full"
         )
     stop = max(start + steps, later[0])
     model = recipe.model().to(device)
@@ -64,22 +68,28 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
         recipe.update(model, optimizer, source, step)
         if step + 1 in later:
             compared.append(step + 1)
-            expected = {
-                **history.params(step + 1),
-                **history.optimizer(step + 1),
-                "indices": history.batch_indices(step + 1),
-                "rates": torch.tensor(history.rates(step + 1), dtype=torch.float64),
-            }
+            expected = _recorded(history, step + 1)
             found = {
                 **model.state_dict(),
                 **optimizer_tensors(model, optimizer),
                 "indices": source.plan.indices(step + 1),
                 "rates": torch.tensor(recipe.rates(optimizer, step + 1), dtype=torch.float64),
+                HASH: torch.tensor(digest(model.state_dict())),
             }
             for name, value in expected.items():
                 if (difference := _difference(found[name].cpu(), value)) is not None:
                     return Verdict(start, compared, step + 1, name, difference)
     return Verdict(start, compared)
+
+
+def _recorded(history: History, step: int) -> dict[str, Tensor]:
+    """Return what the record itself holds of a step; nothing is computed."""
+    found = {"rates": torch.tensor(history.rates(step), dtype=torch.float64)}
+    if step in history.stored:
+        found |= {**history.params(step), **history.optimizer(step), "indices": history.batch_indices(step)}
+    if (hashed := history.digest(step)) is not None:
+        found[HASH] = torch.tensor(hashed)
+    return found
 
 
 def _difference(found: Tensor, expected: Tensor) -> float | None:
@@ -90,10 +100,10 @@ def _difference(found: Tensor, expected: Tensor) -> float | None:
 
 
 def first_parting(first: Run, second: Run) -> tuple[int | None, int]:
-    """Return the first step, recorded by both runs, at which their parameters differ (None if they never do), and the
-    number of steps that both recorded."""
+    """Return the first step, stored by both runs, at which their parameters differ (None if they never do), and the
+    number of steps that both stored."""
     ours, theirs = first.history, second.history
-    common = sorted(set(ours.steps) & set(theirs.steps))
+    common = sorted(set(ours.stored) & set(theirs.stored))
     for step in common:
         a, b = ours.params(step), theirs.params(step)
         if a.keys() != b.keys() or any(not torch.equal(a[name], b[name]) for name in a):

@@ -52,8 +52,8 @@ class Run:
     def at(self, moment: str | int) -> Run:
         """Return the same run looked at at another moment: "last", "best", or a recorded step."""
         other = Run(self.folder, self._make_recipe, moment)
-        if "recipe" in self.__dict__:  # share what is costly to build
-            other.__dict__["recipe"] = self.recipe
+        shared = ("recipe", "history")  # costly to build
+        other.__dict__.update({name: self.__dict__[name] for name in shared if name in self.__dict__})
         return other
 
     @cached_property
@@ -103,10 +103,10 @@ class Run:
         """Findings by analysis, as recorded."""
         return {path.parent.name: read_json(path) for path in sorted(self.folder.glob("analyses/*/finding.json"))}
 
-    @property
+    @cached_property
     def history(self) -> History:
-        """The record of training."""
-        return History(self.folder / "history")
+        """The record of training, as far as it went when first asked for."""
+        return History(self.folder / "history", lambda: self.recipe)
 
     def artifacts(self, analysis: str) -> Artifacts:
         """Return what an analysis saved."""

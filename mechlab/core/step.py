@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -51,6 +52,13 @@ def _element_losses(outputs: Tensor, batch: Batch, spec: TaskSpec) -> Tensor:
         return (outputs - batch.targets).square()
     losses = F.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten(), reduction="none")
     return losses.view(batch.targets.shape)
+
+
+def clip_factor(gradients: Iterable[Tensor], clip: float | None) -> Tensor:
+    """Return the factor () by which `update` multiplies these gradients of the batch loss before the optimizer sees
+    them: min(1, clip / (norm of all of them + 1e-6)), and 1 without clipping."""
+    norm = torch.nn.utils.get_total_norm(gradients)
+    return torch.ones_like(norm) if clip is None else (clip / (norm + 1e-6)).clamp(max=1.0)
 
 
 def update(

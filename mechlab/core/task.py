@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -100,6 +101,15 @@ class Task(ABC):
     examples derive from FiniteTask instead."""
 
     spec: TaskSpec
+
+    @classmethod
+    def without_files(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a configuration with what files hold in place of their paths.
+
+        A run's identity and record then hold all that decides it. A task that reads what a person wrote overrides this;
+        what cannot be read stays, for the constructor to refuse.
+        """
+        return dict(arguments)
 
     @abstractmethod
     def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:

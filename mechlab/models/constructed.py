@@ -63,8 +63,22 @@ class Constructed(SequenceModel):
         )
         self.readout = nn.Linear(self.hidden, spec.outputs)
         self.register_buffer("start", torch.as_tensor(network.initial, dtype=torch.get_default_dtype()))
+        self._kind = kind
         self._set(network)
         self._disturb(noise)
+
+    def clean(self) -> Constructed:
+        """Return the network as it is by construction, without noise and before any training."""
+        with torch.random.fork_rng(devices=[]):  # torch draws weights before they are set
+            return Constructed(self.spec, self._kind, self.saturation).to(self.start).eval()
+
+    def disturbed(self, noise: float, seed: int) -> Constructed:
+        """Return the network as it is by construction plus noise of this standard deviation, drawn from the seed."""
+        network = self.clean()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network._disturb(noise)
+        return network
 
     @torch.no_grad()
     def _set(self, network: Construction) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import above, at_least, between
 from mechlab.core.task import TaskSpec
 from mechlab.models.recurrent import Recurrent, affine
 
@@ -21,17 +21,20 @@ class GRU(Recurrent):
         hidden: units per layer.
         layers: number of layers.
         bias: whether the recurrence and the read-out have biases.
+        per_transition, dropout: see Recurrent.
     """
 
     def __init__(
         self,
         spec: TaskSpec,
-        hidden: Annotated[int, at_least(1)] = 64,
+        hidden: Annotated[int, at_least(1)] | None = 64,
         layers: Annotated[int, at_least(1)] = 1,
         bias: bool = True,
+        per_transition: Annotated[float, above(0)] | None = None,
+        dropout: Annotated[float, between(0, 1)] = 0.0,
     ):
-        make = partial(nn.GRU, hidden_size=hidden, bias=bias, batch_first=True)
-        super().__init__(spec, hidden, layers, bias, make)
+        make = partial(nn.GRU, bias=bias, batch_first=True)
+        super().__init__(spec, hidden, layers, bias, per_transition, dropout, make)
 
     @staticmethod
     def cell(layer: nn.GRU, x: Tensor, h: Tensor) -> tuple[Tensor]:

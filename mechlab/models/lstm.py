@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import above, at_least, between
 from mechlab.core.task import TaskSpec
 from mechlab.models.recurrent import Recurrent, affine
 
@@ -26,6 +26,7 @@ class LSTM(Recurrent):
         hidden: units per layer.
         layers: number of layers.
         bias: whether the recurrence and the read-out have biases.
+        per_transition, dropout: see Recurrent.
     """
 
     states_per_layer = 2
@@ -33,12 +34,14 @@ class LSTM(Recurrent):
     def __init__(
         self,
         spec: TaskSpec,
-        hidden: Annotated[int, at_least(1)] = 64,
+        hidden: Annotated[int, at_least(1)] | None = 64,
         layers: Annotated[int, at_least(1)] = 1,
         bias: bool = True,
+        per_transition: Annotated[float, above(0)] | None = None,
+        dropout: Annotated[float, between(0, 1)] = 0.0,
     ):
-        make = partial(nn.LSTM, hidden_size=hidden, bias=bias, batch_first=True)
-        super().__init__(spec, hidden, layers, bias, make)
+        make = partial(nn.LSTM, bias=bias, batch_first=True)
+        super().__init__(spec, hidden, layers, bias, per_transition, dropout, make)
 
     @staticmethod
     def cell(layer: nn.LSTM, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,12 +50,12 @@ class LSTM(Recurrent):
         c = keep * c + write
         return out * torch.tanh(c), c
 
-    def parts(self, read: list[Tensor]) -> Sequence[Tensor]:
+    def parts(self, read: list[Tensor], hidden: list[Tensor]) -> Sequence[Tensor]:
         """Return the hidden states of all layers, then their cells, each (B, T, H)."""
 
         def compute() -> tuple[Tensor, ...]:
-            cells = (_cells(layer, x, h) for layer, x, h in zip(self.layers, read[:-1], read[1:], strict=True))
-            return (*read[1:], *cells)
+            cells = (_cells(layer, x, h) for layer, x, h in zip(self.layers, read, hidden, strict=True))
+            return (*hidden, *cells)
 
         return Deferred(compute)
 

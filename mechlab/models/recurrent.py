@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel, Trace
 from mechlab.core.task import TaskSpec
 
@@ -25,16 +26,32 @@ class Recurrent(SequenceModel):
         hidden: units per layer, H.
         layers: number of layers, L.
         bias: whether the recurrence and the read-out have biases.
-        make: builds one layer from its number of inputs.
+        per_transition: in place of `hidden`, units per layer as a multiple of n m, n being the states and m the letters
+            of the task's automaton; rounded down.
+        dropout: share of a layer's hidden states that the next layer does not see while training.
+        make: builds one layer from its numbers of inputs and units.
+
+    Raises:
+        ConfigError: not one of `hidden` and `per_transition` is given, or the task has no automaton.
     """
 
     states_per_layer: ClassVar[int] = 1
 
-    def __init__(self, spec: TaskSpec, hidden: int, layers: int, bias: bool, make: Callable[[int], nn.RNNBase]):
+    def __init__(
+        self,
+        spec: TaskSpec,
+        hidden: int | None,
+        layers: int,
+        bias: bool,
+        per_transition: float | None,
+        dropout: float,
+        make: Callable[[int, int], nn.RNNBase],
+    ):
         super().__init__(spec)
-        self.hidden = hidden
-        self.layers = nn.ModuleList(make(size) for size in [spec.inputs] + [hidden] * (layers - 1))
+        self.hidden = hidden = units(spec, hidden, per_transition)
+        self.layers = nn.ModuleList(make(size, hidden) for size in [spec.inputs] + [hidden] * (layers - 1))
         self.readout = nn.Linear(hidden, spec.outputs, bias=bias)
+        self.dropout = dropout
 
     @staticmethod
     @abstractmethod
@@ -50,20 +67,48 @@ class Recurrent(SequenceModel):
         parts = list(state.split(self.hidden, -1))
         for depth, layer in enumerate(self.layers):
             mine = slice(depth, None, len(self.layers))
-            parts[mine] = self.cell(layer, x, *parts[mine])
+            parts[mine] = self.cell(layer, self._dropped(x) if depth else x, *parts[mine])
             x = parts[depth]
         return self.readout(x), torch.cat(parts, -1)
 
     def forward(self, x: Tensor, last: int | None = None) -> Trace:
         """Read sequences x (B, T, inputs) with torch's fused kernels; read out the `last` steps (all by default)."""
-        read = [x]  # what each layer reads, and at last the read-out
-        for layer in self.layers:
-            read.append(layer(read[-1])[0])
-        return Trace(self.readout(read[-1][:, -(last or 0) :]), self.initial_state(len(x)), self.parts(read))
+        read, hidden = [], [x]
+        for depth, layer in enumerate(self.layers):
+            read.append(self._dropped(hidden[-1]) if depth else x)
+            hidden.append(layer(read[-1])[0])
+        outputs = self.readout(hidden[-1][:, -(last or 0) :])
+        return Trace(outputs, self.initial_state(len(x)), self.parts(read, hidden[1:]))
 
-    def parts(self, read: list[Tensor]) -> Sequence[Tensor]:
-        """Return the parts of the state over time, each (B, T, H), given the input and each layer's hidden states."""
-        return tuple(read[1:])
+    def parts(self, read: list[Tensor], hidden: list[Tensor]) -> Sequence[Tensor]:
+        """Return the parts of the state over time, each (B, T, H), given each layer's inputs and hidden states."""
+        return tuple(hidden)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+def units(spec: TaskSpec, hidden: int | None, per_transition: float | None) -> int:
+    """Return the units per layer that `hidden` or `per_transition` asks for; see Recurrent."""
+    if (hidden is None) == (per_transition is None):
+        raise ConfigError(
+            "one of model.hidden and model.per_transition must be a number, the other one null",
+            got=f"model.hidden={hidden} with model.per_transition={per_transition}",
+            key="model.hidden",
+            fix="set model.hidden=null where model.per_transition is a number (size=d, size=wide and size=deep do)",
+        )
+    if per_transition is None:
+        return hidden
+    kind = getattr(spec.truth, "kind", None)
+    if kind not in ("automaton", "pushdown"):
+        raise ConfigError(
+            "model.per_transition needs a task whose ground truth is an automaton",
+            got=f"a ground truth of kind {kind}",
+            key="model.per_transition",
+            fix="set model.hidden=64 model.per_transition=null, or choose another task",
+        )
+    states = len(set(spec.truth.parts)) if kind == "automaton" else len(spec.truth.states)
+    return max(1, int(per_transition * states * len(spec.truth.alphabet)))
 
 
 def affine(layer: nn.RNNBase, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

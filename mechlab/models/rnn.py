@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import above, at_least, between
 from mechlab.core.task import TaskSpec
 from mechlab.models.recurrent import Recurrent, affine
 
@@ -23,19 +23,22 @@ class RNN(Recurrent):
         hidden: units per layer.
         layers: number of layers.
         bias: whether the recurrence and the read-out have biases.
+        per_transition, dropout: see Recurrent.
         activation: the nonlinearity.
     """
 
     def __init__(
         self,
         spec: TaskSpec,
-        hidden: Annotated[int, at_least(1)] = 128,
+        hidden: Annotated[int, at_least(1)] | None = 128,
         layers: Annotated[int, at_least(1)] = 1,
         bias: bool = False,
+        per_transition: Annotated[float, above(0)] | None = None,
+        dropout: Annotated[float, between(0, 1)] = 0.0,
         activation: Literal["tanh", "relu"] = "tanh",
     ):
-        make = partial(nn.RNN, hidden_size=hidden, nonlinearity=activation, bias=bias, batch_first=True)
-        super().__init__(spec, hidden, layers, bias, make)
+        make = partial(nn.RNN, nonlinearity=activation, bias=bias, batch_first=True)
+        super().__init__(spec, hidden, layers, bias, per_transition, dropout, make)
 
     @staticmethod
     def cell(layer: nn.RNN, x: Tensor, h: Tensor) -> tuple[Tensor]:

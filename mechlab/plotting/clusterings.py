@@ -18,13 +18,15 @@ def methods_figure(table: pd.DataFrame, threshold: float) -> Figure:
 
     Args:
         table: a line for each method, with the columns `method`, `clusters`, `noise`, `weighted`, `null_permuted`, and
-            if known `held_out`.
+            if known `held_out` and `null_random`.
         threshold: the ambiguity below which clusters count as pure.
     """
-    figure, (axis,) = new_figure(width=5.2, height=0.8 + 0.22 * len(table))
+    figure, (axis,) = new_figure(width=5.2, height=1.2 + 0.22 * len(table))
     places = np.arange(len(table))
     axis.barh(places, table["null_permuted"], color=FAINT, height=0.75, label="permuted states")
     axis.barh(places, table["weighted"], color=COLOURS[0], height=0.45, label="network")
+    if "null_random" in table:
+        axis.plot(table["null_random"], places, "|", color=INK, markersize=6, label="random partition")
     if "held_out" in table:
         axis.plot(table["held_out"], places, "D", color=COLOURS[3], markersize=4, label="on unseen rows")
     for place, line in zip(places, table.itertuples(), strict=True):
@@ -34,6 +36,6 @@ def methods_figure(table: pd.DataFrame, threshold: float) -> Figure:
     axis.set_yticks(places, table["method"])
     axis.invert_yaxis()
     axis.set(xlabel="weighted ambiguity", xlim=(-0.02, 1.0))
-    legend(axis, loc="upper center", bbox_to_anchor=(0.5, -2.2 / (1 + len(table))), ncols=3)
+    legend(figure, loc="outside lower center", ncols=4, columnspacing=1.0)
     title(axis, "Ambiguity by method (right: clusters)")
     return figure

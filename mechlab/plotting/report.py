@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from mechlab.plotting.style import COLOURS, FAINT, look, new_figure, title
+from mechlab.plotting.style import COLOURS, FAINT, legend, look, new_figure, title
 
 STEPS = 160  # points of a curve: more cannot be seen
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
@@ -57,10 +57,16 @@ def forest(name: str, rows: Sequence[Interval], threshold: float | None = None) 
     return figure
 
 
-def learning(name: str, cells: Sequence[Learning]) -> Figure:
+def learning(name: str, cells: Sequence[Learning], along: str = "optimiser step", named: bool = False) -> Figure:
     """Draw the mean curve of each cell, and a band from the least to the greatest of its runs.
 
     A run that stopped early goes on with its last value.
+
+    Args:
+        name: what is drawn.
+        cells: the curves.
+        along: what they are drawn against.
+        named: whether a legend tells the cells' labels.
     """
     figure, (axis,) = new_figure(width=3.1, height=2.3)
     least, most = np.inf, 0.0
@@ -69,14 +75,16 @@ def learning(name: str, cells: Sequence[Learning]) -> Figure:
         colour = look(number)["color"]
         if len(values) > 1:
             axis.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
-        axis.plot(steps, values.mean(0), color=colour, linewidth=1.4, **_dots(number, len(steps)))
+        axis.plot(steps, values.mean(0), color=colour, linewidth=1.4, label=cell.label, **_dots(number, len(steps)))
         least, most = min(least, values.min()), max(most, values.max())
     if least > 0 and most / least > WIDE:
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter(NullFormatter())
-    axis.set_xlabel("optimiser step")
+    axis.set_xlabel(along)
     axis.locator_params(axis="x", nbins=5)
+    if named:
+        legend(axis)
     title(axis, name)
     return figure
 

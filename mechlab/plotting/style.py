@@ -40,8 +40,8 @@ def title(axis: Axes, text: str) -> None:
     axis.set_title(text, loc="left", fontsize=TEXT + 1, color=INK)
 
 
-def legend(axis: Axes, **options: Any) -> None:
-    """Draw a legend without a frame; `options` are matplotlib's."""
+def legend(axis: Axes | Figure, **options: Any) -> None:
+    """Draw a panel's or a figure's legend without a frame; `options` are matplotlib's."""
     axis.legend(**{"frameon": False, "fontsize": TEXT - 1, "handletextpad": 0.4, "labelcolor": INK, **options})
 
 

@@ -31,18 +31,21 @@ def read_run(folder: Path) -> Record:
     return record
 
 
-def read_curves(record: Record, names: Callable[[list[str]], list[str]]) -> dict[str, tuple[list[int], list[float]]]:
-    """Read columns of metrics.csv.
+def read_curves(
+    record: Record, names: Callable[[list[str]], list[str]], file_name: str = "metrics.csv"
+) -> dict[str, tuple[list[int], list[float]]]:
+    """Read columns of metrics.csv, or of another table with a column `step`.
 
     Args:
         record: the run.
         names: from the columns that there are to the ones that are wanted.
+        file_name: the table, in the run directory.
 
     Returns:
         For each column (steps, values), where it has a finite value.
     """
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    with _told(record, "metrics.csv"), open(record.folder / "metrics.csv", encoding="utf-8", newline="") as file:
+    with _told(record, file_name), open(record.folder / file_name, encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         header = next(rows, [])
         if "step" not in header:
@@ -91,9 +94,9 @@ def _read_provenance(record: Record) -> None:
         record.config = dict(flat(_mapping(_read_yaml(provenance / "config.yaml"))))
     with _told(record, "provenance/overrides.json"):
         words = read_json(provenance / "overrides.json")
-        if not isinstance(words, list):
+        if not isinstance(words, list | None):
             raise ValueError("it must hold a list")
-        record.overrides = [str(word) for word in words]
+        record.overrides = None if words is None else [str(word) for word in words]
     with _told(record, "provenance/environment.json"):
         found = _mapping(read_json(provenance / "environment.json"))
         versions = _mapping(found.get("packages") or {})

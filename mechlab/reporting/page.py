@@ -10,8 +10,10 @@ from html import escape
 from pathlib import Path
 
 from mechlab.core.files import write_text
+from mechlab.reporting import ambiguity
 from mechlab.reporting.cells import Cell
 from mechlab.reporting.chapter import Chapters
+from mechlab.reporting.networks import Survey
 from mechlab.reporting.record import DONE, Record
 from mechlab.reporting.request import Request
 from mechlab.reporting.rows import failure_rows
@@ -40,12 +42,14 @@ class Page:
         sections: the cells by task.
         folder: where tables and figures go.
         out: the HTML file.
+        survey: the networks whose states were clustered; None if there are few.
     """
 
     request: Request
     sections: list[Section]
     folder: Path
     out: Path
+    survey: Survey | None = None
 
     @property
     def cells(self) -> list[Cell]:
@@ -61,6 +65,7 @@ class Page:
         """Write the page, the figures in it, and its tables for a paper."""
         chapters = Chapters(self.cells, self.folder)
         body = [part for number, section in enumerate(self.sections, 1) for part in chapters.html(number, section)]
+        body += [] if self.survey is None else ambiguity.part(self.survey, self.folder)
         body += [*self._problems(), *self._unfinished(), *self._runs()]
         parts = [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
@@ -100,6 +105,8 @@ class Page:
         yield '</dl>\n<nav aria-label="Contents"><ul>'
         for number, section in enumerate(self.sections, 1):
             yield f'<li><a href="#task-{number}">{escape(section.task)}</a></li>'
+        if self.survey is not None:
+            yield f'<li><a href="#{ambiguity.NAME}">ambiguity over networks</a></li>'
         if any(record.problems for record in self.records):
             yield '<li><a href="#failures">failures</a></li>'
         if set(states) - {DONE, "failed"}:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mechlab.config.build import without_files
 from mechlab.config.grid import expand
 from mechlab.config.identity import SEED
 from mechlab.config.launch import resolve
@@ -33,7 +34,7 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
     jobs: dict[str, Job] = {}
     root = None
     for cell in expand(overrides, folders):
-        config = cell.values
+        config = {**cell.values, "task": without_files(cell.values["task"], "task", cell.values["allow_targets"])}
         root = Path(config["paths"]["root"])
         masked = cell.cfg.copy()
         masked.seed = SEED

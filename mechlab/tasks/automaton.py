@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.dot import read_dot
 from mechlab.automata.library import angluin, coffee, parentheses
 from mechlab.automata.random import random_automaton
 from mechlab.automata.tomita import tomita
 from mechlab.core.constraints import at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
+from mechlab.tasks.defined import defined, without_files
 from mechlab.tasks.regular import Regular
 
 Language = Literal[
@@ -33,8 +33,10 @@ class AutomatonWords(Regular):
         depth: of the parentheses ("parentheses" only).
         states, letters, outputs, automaton_seed: of the random automaton, which is minimal: a DFA with two in five
             states accepting for 2 outputs, a Moore machine for more ("random" only).
-        path: a DFA, Moore or Mealy machine in the DOT language ("file" only). What a Mealy machine says on a transition
-            is what the ground truth says in the state that it leads to, one state for each output on the way in.
+        path: a .dot or .json file of a DFA, Moore or Mealy machine ("file" only). What a Mealy machine says on a
+            transition is what the ground truth says in the state that it leads to, one state for each output on the way
+            in. A run's record holds the definition instead.
+        definition: such a machine as plain data, see `mechlab.automata.definition` ("file" only, in place of a path).
         target: "class" for the automaton's output, "state" for its state; the classes are then the states' names, and
             the ground truth says its state.
         words, val_words, test_words, max_length, supervise, compat, seed: as for the Tomita task.
@@ -58,6 +60,7 @@ class AutomatonWords(Regular):
         outputs: Annotated[int, between(2, 1000)] = 2,
         automaton_seed: Annotated[int, at_least(0)] = 0,
         path: str | None = None,
+        definition: dict[str, Any] | None = None,
         target: Literal["class", "state"] = "class",
         words: Annotated[int, at_least(1)] = 50_000,
         val_words: Annotated[int, at_least(1)] = 2_000,
@@ -69,16 +72,10 @@ class AutomatonWords(Regular):
         compat: Literal["none", "published"] = "none",
         seed: Annotated[int, at_least(0)] = 0,
     ):
-        if (path is not None) != (language == "file"):
-            raise ConfigError(
-                "an automaton comes from a file where task.language=file, and only there",
-                got=f"task.language={language} with task.path={'null' if path is None else path}",
-                key="task.path",
-                fix="set task.path to a .dot file" if path is None else "set task.language=file, or task.path=null",
-            )
-        self.language, self.depth, self.path, self.target = language, depth, path, target
+        self.language, self.depth, self.path, self.definition = language, depth, path, definition
         self.states, self.letters, self.classes, self.automaton_seed = states, letters, outputs, automaton_seed
-        automaton = self._source()
+        self.target = target
+        automaton = defined(Automaton, "language", language, path, definition) or self._source()
         if target == "state":
             names = tuple(dict.fromkeys(automaton.parts))
             automaton = replace(automaton, classes=names, outputs=[names.index(part) for part in automaton.parts])
@@ -86,13 +83,17 @@ class AutomatonWords(Regular):
             automaton, words, val_words, test_words, max_length, sampler, supervise, compat, seed, test_lengths
         )
 
+    @classmethod
+    def without_files(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments with the automaton's definition, in its regular form, in place of a path."""
+        return without_files(arguments, "language")
+
     def _source(self) -> Automaton:
         library: dict[str, Callable[[], Automaton]] = {
             "angluin": angluin,
             "coffee": coffee,
             "parentheses": lambda: parentheses(self.depth),
             "random": self._random,
-            "file": self._file,
         }
         return library[self.language]() if self.language in library else tomita(int(self.language[-1]))
 
@@ -106,14 +107,3 @@ class AutomatonWords(Regular):
             )
         rng = Streams(self.automaton_seed).numpy("automaton")
         return random_automaton(self.states, self.letters, rng, self.classes)
-
-    def _file(self) -> Automaton:
-        try:
-            return read_dot(self.path)
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                "a file must hold a complete deterministic automaton in the DOT language",
-                got=str(error),
-                key="task.path",
-                fix="give the path of a .dot file of a DFA, Moore or Mealy machine",
-            ) from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -18,6 +19,7 @@ from mechlab.core.constraints import at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
 from mechlab.core.task import SPLITS, Batch, Split
+from mechlab.tasks.defined import defined, without_files
 from mechlab.tasks.words import Words, balanced_accuracy, check_countable, check_longer
 
 SHORTEST = 5  # words with fewer letters are all training words
@@ -35,7 +37,10 @@ class ContextFree(Words):
     the word so far is accepted (0 reject, 1 accept; 0 after the end).
 
     Args:
-        grammar: L1 to L15; see `mechlab.automata.grammars.grammar`.
+        grammar: L1 to L15, see `mechlab.automata.grammars.grammar`; or "file".
+        path: a .json file of a pushdown automaton ("file" only). A run's record holds the definition instead.
+        definition: such an automaton as plain data, see `mechlab.automata.definition` ("file" only, in place of a
+            path).
         target: "class" for whether the word is accepted, "state" for the control state; the ground truth says the same.
         words, val_words, test_words: words that are asked for; about as many come, fewer where a language has few.
         max_length: letters of the longest words.
@@ -59,7 +64,9 @@ class ContextFree(Words):
 
     def __init__(
         self,
-        grammar: Grammar = "L7",
+        grammar: Literal[Grammar, "file"] = "L7",
+        path: str | None = None,
+        definition: dict[str, Any] | None = None,
         target: Literal["class", "state"] = "class",
         words: Annotated[int, at_least(1)] = 50_000,
         val_words: Annotated[int, at_least(1)] = 2_000,
@@ -73,11 +80,12 @@ class ContextFree(Words):
         compat: Literal["none", "published"] = "none",
         seed: Annotated[int, at_least(0)] = 0,
     ):
-        self.grammar, self.target = grammar, target
+        self.grammar, self.path, self.definition, self.target = grammar, path, definition, target
         self.words, self.val_words, self.test_words = words, val_words, test_words
         self.max_length, self.test_lengths, self.sampler = max_length, test_lengths, sampler
         self.stack_limit, self.break_on_impossible, self.compat = stack_limit, break_on_impossible, compat
-        self._machine = pushdown_of(grammar, compat)
+        machine = defined(Pushdown, "grammar", grammar, path, definition)
+        self._machine = pushdown_of(grammar, compat) if machine is None else machine
         self._truth = replace(self._machine, says=target)
         self._accepted = Accepted(self._machine)
         longest = max_length if test_lengths is None else test_lengths[1]
@@ -88,6 +96,11 @@ class ContextFree(Words):
             check_countable(len(self._machine.alphabet), max_length)
         else:
             self._check_enough()
+
+    @classmethod
+    def without_files(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments with the automaton's definition, in its regular form, in place of a path."""
+        return without_files(arguments, "grammar")
 
     def ground_truth(self) -> Pushdown:
         """Return the pushdown automaton of the language."""
@@ -100,8 +113,8 @@ class ContextFree(Words):
     def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the accuracy of each example, and its part in the balanced accuracy of the batch.
 
-        A split that is evaluated in portions has the mean over the portions. The two accuracies are alike where half of
-        the words are accepted and that is the target: with all samplers but walks.
+        The two accuracies are alike where half of the words are accepted and that is the target: with all samplers but
+        walks.
         """
         return {**super().score(outputs, batch), "balanced_accuracy": balanced_accuracy(outputs, batch)}
 
@@ -177,12 +190,14 @@ class ContextFree(Words):
             return held >= 2 and held + short >= 3
 
         if not enough(self.max_length):
-            longest = next(length for length in range(self.max_length, LONGEST + 1) if enough(length))
+            longest = next((length for length in range(self.max_length, LONGEST + 1) if enough(length)), None)
             raise ConfigError(
                 "each split must have an accepted word",
                 got=f"task.max_length={self.max_length} with task.grammar={self.grammar}",
                 key="task.max_length",
-                fix=f"set task.max_length={longest} or more, or task.sampler=walk",
+                fix="set "
+                + ("" if longest is None else f"task.max_length={longest} or more, or ")
+                + "task.sampler=walk",
             )
         if self.test_lengths is not None:
             first, last = self.test_lengths

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from mechlab.core.analysis import Analysis, Artifacts
 from mechlab.core.constraints import at_least
 from mechlab.core.run import Run
-from mechlab.training.module import TrainingModule
+from mechlab.training.module import TrainingModule, evaluate
 from mechlab.training.tensorboard import RunTensorBoard
 
 
@@ -63,10 +63,11 @@ class AnalysisCallback(pl.Callback):
 
 
 class StopWhenLearned(pl.Callback):
-    """Ends training once the held-out accuracy has been at least `accuracy` in `patience` epochs in a row."""
+    """Ends training once the validation accuracy (and that on the training split, if `train`) has been at least
+    `accuracy` in `patience` epochs in a row."""
 
-    def __init__(self, accuracy: float, patience: int):
-        self.accuracy, self.patience = accuracy, patience
+    def __init__(self, accuracy: float, patience: int, train: bool = False):
+        self.accuracy, self.patience, self.train = accuracy, patience, train
         self.epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -82,6 +83,9 @@ class StopWhenLearned(pl.Callback):
         if module.global_step == module.resumed_at:
             return
         reached = float(trainer.callback_metrics["val/accuracy"]) >= self.accuracy
+        if reached and self.train:
+            reached = evaluate(module, "train")["train/accuracy"] >= self.accuracy
+            module.train()
         self.epochs = self.epochs + 1 if reached else 0
         if self.epochs >= self.patience:
             trainer.should_stop = True

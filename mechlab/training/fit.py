@@ -42,6 +42,7 @@ class FitSettings:
     checkpoint_every: int = 500
     stop_at: float | None = None
     stop_patience: int = 3
+    stop_on: str = "val"
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,13 @@ def fit(
         if found:
             print(f"resuming from step {step} of {recipe.max_steps}", flush=True)
             module.resumed_at = step
-        recorder.begin(step)
+        recorder.begin(step, device)
         intervals = {settings.chunk, settings.log_every, settings.checkpoint_every, *_attach(callbacks, folder)}
         data = RunData(recipe, source, intervals)
         checkpoints = Checkpoints(folder / "checkpoints", settings.checkpoint_every)
-        stop = [StopWhenLearned(settings.stop_at, settings.stop_patience)] if settings.stop_at is not None else []
+        stop = []
+        if settings.stop_at is not None:
+            stop = [StopWhenLearned(settings.stop_at, settings.stop_patience, train=settings.stop_on == "both")]
         hooks = [_Signals(watch), ShowProgress(), *callbacks.values(), *stop, checkpoints]
         trainer = _trainer(recipe, settings, hooks, [tensorboard, table, *loggers])
         started = time.monotonic()

@@ -37,7 +37,7 @@ class TrainingModule(pl.LightningModule):
         self.recipe, self.source, self.recorder, self.watch, self.log_every = recipe, source, recorder, watch, log_every
         self.model = recipe.model()
         self.resumed_at: int | None = None
-        self._totals = Totals()
+        self._outputs: list[Tensor] = []  # of the portions of the validation split so far
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the recipe's optimizer."""
@@ -75,15 +75,15 @@ class TrainingModule(pl.LightningModule):
             logger.log_metrics(plain, step=self.global_step)
 
     def validation_step(self, batch: Batch, _index: int) -> None:
-        """Add a portion of the validation split to the running totals."""
-        self._totals.add(self, batch)
+        """Run the model on a portion of the validation split."""
+        self._outputs.append(aligned_outputs(self.model, batch, self.recipe.task.spec))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over the validation split."""
-        means = {f"val/{name}": value for name, value in self._totals.means().items()}
-        self._totals = Totals()
-        self.log_dict(means, logger=False)
-        self.write(means)
+        """Log the metrics of the validation split."""
+        found = metrics(self, "val", self._outputs)
+        self._outputs = []
+        self.log_dict(found, logger=False)
+        self.write(found)
 
     def _check_finite(self, losses: Tensor, start: int) -> None:
         finite = torch.isfinite(losses)
@@ -95,32 +95,17 @@ class TrainingModule(pl.LightningModule):
             )
 
 
-class Totals:
-    """Sums of per-example metrics over the portions of a split."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._count = 0
-
-    def add(self, module: TrainingModule, batch: Batch) -> None:
-        """Evaluate a portion with the module's model."""
-        task = module.recipe.task
-        outputs = aligned_outputs(module.model, batch, task.spec)
-        values = {"loss": example_losses(outputs, batch, task.spec), **task.score(outputs, batch)}
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0) + value.sum()
-        self._count += len(batch)
-
-    def means(self) -> dict[str, float]:
-        """Return each metric's mean over all examples."""
-        return {name: float(total / self._count) for name, total in self._sums.items()}
+def metrics(module: TrainingModule, split: Split, outputs: list[Tensor]) -> dict[str, float]:
+    """Return the metrics of a held-out split, e.g. `test/accuracy`, given the outputs of its portions in order."""
+    task, batch, joined = module.recipe.task, module.source.evaluation(split), torch.cat(outputs)
+    values = {"loss": example_losses(joined, batch, task.spec), **task.score(joined, batch)}
+    return {f"{split}/{name}": float(value.mean()) for name, value in values.items()}
 
 
 @torch.no_grad()
 def evaluate(module: TrainingModule, split: Split) -> dict[str, float]:
-    """Return the metrics of a held-out split, e.g. `test/accuracy`, as means over its examples."""
-    totals = Totals()
+    """Return the metrics of a held-out split, e.g. `test/accuracy`."""
     module.eval()
-    for batch in portions(module.source.evaluation(split)):
-        totals.add(module, batch)
-    return {f"{split}/{name}": value for name, value in totals.means().items()}
+    spec = module.recipe.task.spec
+    outputs = [aligned_outputs(module.model, batch, spec) for batch in portions(module.source.evaluation(split))]
+    return metrics(module, split, outputs)

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.files import write_json
-from mechlab.core.history import cut, log_spaced, optimizer_tensors, write_shard
+from mechlab.core.history import TRACE, VERSION, cut, log_spaced, write_shard
 from mechlab.core.recipe import Recipe
+from mechlab.core.segments import conditions
+from mechlab.core.state import digest, optimizer_tensors
 
 SHARD_BYTES = 32 * 2**20
 
@@ -20,68 +22,109 @@ class Recorder:
 
     Args:
         folder: the run's history/ folder.
-        kind: none, sparse (about `points` log-spaced steps) or full (every step).
+        kind: none, sparse (about `points` log-spaced steps), replay (the state at every `every`-th step and at the end,
+            and a hash of the parameters at all of them) or full (every step).
         recipe: what is trained.
         points: number of steps in a sparse record.
+        every: steps between the stored states of a replay record; by default the root of the number of steps, so that
+            as many lie in a segment as there are segments.
     """
 
-    def __init__(self, folder: Path, kind: str, recipe: Recipe, points: int):
+    def __init__(self, folder: Path, kind: str, recipe: Recipe, points: int, every: int | None = None):
         self.folder, self.kind, self.recipe = folder, kind, recipe
+        self.every = every or max(1, round(recipe.max_steps**0.5))
         self._steps = set(log_spaced(points, recipe.max_steps)) if kind == "sparse" else set()
-        self._buffer: list[tuple[int, dict[str, Tensor]]] = []
-        self._bytes = 0
+        self._states, self._trace = _Shards(folder), _Shards(folder / TRACE)
         self._plan = recipe.plan()
         n, size = self._plan.n, recipe.batch_size
         self._ids = torch.int64 if n is None else torch.int32  # endless data has endless ids
         self._batch_size = size if n is None else min(size or n, n)
 
     def wants(self, step: int) -> bool:
-        """Tell whether the state before optimiser step `step` is to be recorded."""
-        return self.kind == "full" or step in self._steps
+        """Tell whether anything of the state before optimiser step `step` is to be recorded."""
+        return self.kind in ("full", "replay") or step in self._steps
 
     def planned_bytes(self) -> int:
         """Return the size that the whole record will have on disk, headers aside."""
         if self.kind == "none":
             return 0
-        records = self.recipe.max_steps + 1 if self.kind == "full" else len(self._steps)
-        return records * (_record_bytes(self.recipe) + self._ids.itemsize * self._batch_size)
+        steps = self.recipe.max_steps
+        states = {"full": steps + 1, "sparse": len(self._steps), "replay": -(-steps // self.every) + 1}[self.kind]
+        trace = 24 * (steps + 1) if self.kind == "replay" else 0
+        return states * self._state_bytes() + trace
 
-    def begin(self, step: int) -> None:
-        """Get ready to record from optimiser step `step` on; later records of an interrupted run are removed."""
+    def segment_bytes(self) -> int:
+        """Return the memory that reading takes: the states of one segment of a replay record, else one state."""
+        return self._state_bytes() * (min(self.every, self.recipe.max_steps) if self.kind == "replay" else 1)
+
+    def begin(self, step: int, device: str = "cpu") -> None:
+        """Get ready to record from optimiser step `step` on; later records of an interrupted run are removed.
+
+        Args:
+            device: where training happens.
+        """
         if self.kind == "none":
             return
-        write_json(self.folder / "history.json", {"kind": self.kind, "version": 1})
+        about = {"kind": self.kind, "version": VERSION}
+        if self.kind == "replay":
+            about |= {"every": self.every, **conditions(self.recipe, device)}
+        if step == 0 or not (self.folder / "history.json").exists():  # what a run began with counts
+            write_json(self.folder / "history.json", about)
         cut(self.folder, step)
+        cut(self.folder / TRACE, step)
 
-    def record(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Record the state before optimiser step `step`."""
+    def record(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, whole: bool = False) -> None:
+        """Record the state before optimiser step `step`; of most steps of a replay record only a hash, unless the
+        `whole` state is asked for."""
+        params = model.state_dict()
+        rates = torch.tensor(self.recipe.rates(optimizer, step), dtype=torch.float64)
+        if self.kind == "replay":
+            self._trace.add(step, {"digest": torch.tensor(digest(params)), "rates": rates})
+            if step % self.every and not whole:
+                return
         indices = self._plan.indices(step).to(self._ids)
         padded = torch.full((self._batch_size,), -1, dtype=self._ids)
         padded[: len(indices)] = indices
-        tensors = {
-            **{f"params/{name}": value for name, value in model.state_dict().items()},
-            **{f"optimizer/{name}": value for name, value in optimizer_tensors(model, optimizer).items()},
-            "indices": padded,
-            "rates": torch.tensor(self.recipe.rates(optimizer, step), dtype=torch.float64),
-        }
-        if (
-            self._buffer and self._buffer[-1][1].keys() != tensors.keys()
-        ):  # the optimizer has no state before its first step
+        moments = optimizer_tensors(model, optimizer)
+        state = {f"params/{name}": value for name, value in params.items()}
+        state |= {f"optimizer/{name}": value for name, value in moments.items()}
+        self._states.add(step, {**state, "indices": padded, "rates": rates})
+
+    def finish(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Record the end of training, after `step` optimiser steps."""
+        if self.kind != "none":
+            self.record(step, model, optimizer, whole=True)
             self.flush()
+
+    def flush(self) -> None:
+        """Write what has been recorded since the last shards."""
+        self._states.flush()
+        self._trace.flush()
+
+    def _state_bytes(self) -> int:
+        return _record_bytes(self.recipe) + self._ids.itemsize * self._batch_size
+
+
+class _Shards:
+    """Records on their way into a folder, many to a file."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._buffer: list[tuple[int, dict[str, Tensor]]] = []
+        self._bytes = 0
+
+    def add(self, step: int, tensors: dict[str, Tensor]) -> None:
+        """Take a copy of the record of a step."""
+        if self._buffer and self._buffer[-1][1].keys() != tensors.keys():
+            self.flush()  # the optimizer has no state before its first step
         copied = {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}
         self._buffer.append((step, copied))
         self._bytes += sum(value.nbytes for value in copied.values())
         if self._bytes > SHARD_BYTES:
             self.flush()
 
-    def finish(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Record the end of training, after `step` optimiser steps."""
-        if self.kind != "none":
-            self.record(step, model, optimizer)
-            self.flush()
-
     def flush(self) -> None:
-        """Write what has been recorded since the last shard."""
+        """Write what has been added since the last file."""
         if self._buffer:
             steps, records = zip(*self._buffer, strict=True)
             write_shard(
@@ -96,12 +139,17 @@ def check_size(recorder: Recorder, limit_gb: float) -> str | None:
     if not size:
         return None
     if size > limit_gb * 1e9:
+        options = {"full": "history=replay or history=sparse", "replay": "a larger history.every, or history=sparse"}
+        smaller = options.get(recorder.kind, "fewer history.points")
         raise ConfigError(
             f"the history must fit into history.limit_gb={limit_gb:g}",
             got=f"history={recorder.kind} takes {size / 1e9:.2f} GB for {recorder.recipe.max_steps} steps",
             key="history.limit_gb",
-            fix=f"history=sparse, fewer trainer.max_steps, or history.limit_gb={1.1 * size / 1e9:.2g}",
+            fix=f"{smaller}, fewer trainer.max_steps, or history.limit_gb={1.1 * size / 1e9:.2g}",
         )
+    if recorder.kind == "replay":
+        memory = f"; reading takes {recorder.segment_bytes() / 1e6:.1f} MB of memory"
+        return f"history: replay, a state every {recorder.every} steps, {size / 1e6:.1f} MB{memory}"
     return f"history: {recorder.kind}, {size / 1e6:.1f} MB"
 
 

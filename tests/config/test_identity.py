@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,12 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from mechlab.analyses.spectrum import Spectrum
+from mechlab.automata.definition import from_definition, read_automaton, to_definition
+from mechlab.automata.dot import to_dot
+from mechlab.automata.tomita import tomita
 from mechlab.config.launch import config_dir, register, resolve
+from mechlab.config.provenance import Origin, write_provenance
+from mechlab.config.recipe import load_run
 from mechlab.core.analysis import Needs
 from mechlab.core.tensors import save_tensors
 from mechlab.models.rnn import RNN
@@ -73,7 +79,10 @@ def test_the_same_settings_written_differently_have_the_same_id(alike: tuple[str
     assert run_id(*COPY, alike[0]) == run_id(*COPY, alike[1])
 
 
-@pytest.mark.parametrize("spelled", ["model.bias=false", "schedule.kind=constant", "init_from=null"])
+@pytest.mark.parametrize(
+    "spelled",
+    ["model.bias=false", "schedule.kind=constant", "init_from=null", "trainer.stop_on=val", "history.every=null"],
+)
 def test_a_default_that_is_spelled_out_changes_nothing(spelled: str) -> None:
     assert run_name(*COPY, spelled) == run_name(*COPY)
 
@@ -117,9 +126,12 @@ def test_what_does_not_decide_the_result_leaves_the_name_alone(override: str) ->
         "trainer.precision=64",
         "trainer.overfit=true",
         "trainer.stop_at=0.9",
+        "trainer.stop_on=both",
         "trainer.max_time=00:00:01:00",
         "history=full",
         "history=none",
+        "history=replay",
+        "history.every=5",
     ],
 )
 def test_what_decides_the_result_changes_the_id(override: str) -> None:
@@ -128,6 +140,34 @@ def test_what_decides_the_result_changes_the_id(override: str) -> None:
 
 def test_all_seeds_of_a_setting_share_their_id() -> None:
     assert [run_name(*COPY, f"seed={seed}") for seed in range(3)] == [f"{run_id(*COPY)}-s{seed}" for seed in range(3)]
+
+
+FILE = ("name=automaton-gru", "task=automaton", "task.language=file", *WORDS[2:])
+
+
+def test_the_content_of_a_file_is_part_of_the_id_and_its_path_is_not(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.dot", tmp_path / "second.json"
+    first.write_text(to_dot(tomita(3)))
+    second.write_text(json.dumps(to_definition(read_automaton(first))))
+    one = run_id(*FILE, f"task.path={first}")
+    assert one == run_id(*FILE, f"task.path={second}")
+    second.write_text(json.dumps(to_definition(tomita(3)) | {"accepting": ["s0"]}))
+    assert run_id(*FILE, f"task.path={second}") != one
+
+
+def test_the_record_of_a_run_needs_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "automaton.json"
+    names = ["???", "null", "1e3", "yes", "~", "$", "- a", "{", "ä", "#"]  # that mean something in YAML
+    definition = to_definition(tomita(7))
+    definition |= {"alphabet": names, "transitions": [(row * 5)[: len(names)] for row in definition["transitions"]]}
+    path.write_text(json.dumps(definition))
+    cfg = hydra.compose("train", overrides=[*FILE, f"task.path={path}", f"paths.root={tmp_path}"])
+    setup = Setup(resolve(cfg), cfg)
+    path.unlink()
+    write_provenance(setup.folder, setup.values, Origin([], None, ""))
+    run = load_run(setup.folder)
+    assert run.task.ground_truth() == setup.recipe.task.ground_truth() == from_definition(definition)
+    assert run.config["task"] == setup.values["task"] and run.config["task"]["path"] is None
 
 
 def test_a_value_that_follows_the_seed_differs_from_one_that_merely_equals_it() -> None:

@@ -30,6 +30,10 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "hidden": 16,
     "n_init": 2,
     "noise": 0.1,
+    "points": 60,
+    "dimensions": [2],
+    "frames": 4,
+    "long_words": 100,
     "methods": ["k_means_8", "DBSCAN", "lr"],
 }
 BASES = {"task": Task, "model": (SequenceModel, StaticModel), "analysis": Analysis}
@@ -126,10 +130,15 @@ class Registry:
         """Build an analysis anew."""
         return self.prepared("analysis", name)()
 
-    def model_for(self, task: str) -> str:
-        """Return the first model that reads what the task gives, whatever its ground truth."""
-        models = [name for name in self.partners("model") if not self.prepared("model", name).target.ground_truth]
-        return next(name for name in models if self.fits(name, task))
+    def model_for(self, task: str, needed: tuple[str, ...] = ()) -> str:
+        """Return the first model that has what is needed by attribute, and that reads what the task gives; where
+        nothing is needed, whatever the task's ground truth."""
+        for name in self.partners("model"):
+            target = self.prepared("model", name).target
+            suits = all(hasattr(target, word) for word in needed) if needed else not target.ground_truth
+            if suits and self.fits(name, task):
+                return name
+        raise LookupError(f"there is no model for {task}")
 
     def tasks_for(self, model: str) -> list[str]:
         """Return the tasks that the model can read and be constructed from."""
@@ -163,9 +172,13 @@ class Registry:
             "callbacks": lambda: self.task_of(name) if name in self.partners("analysis") else None,
         }.get(group, lambda: None)()
         chosen = {"analysis": f"analysis=[{name}]", "callbacks": f"+callbacks={name}"}.get(group, f"{group}={name}")
+        if group == "size":  # of recurrent networks, by the task's automaton
+            return ["task=automaton", "model=gru", chosen, *self.small("task", "automaton")]
         if task is None:
             return [chosen]
-        model = name if group == "model" else self.model_for(task)
+        asked = group in ("analysis", "callbacks") and name in self.partners("analysis")
+        needed = self.analysis(name).needs.model if asked else ()
+        model = name if group == "model" else self.model_for(task, needed)
         small = [*self.small("task", task), *self.small("model", model)]
         return list(dict.fromkeys([f"task={task}", f"model={model}", chosen, *small]))
 

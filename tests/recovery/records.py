@@ -1,4 +1,4 @@
-"""Small runs of three tasks, and everything that a run leaves behind as plain data, so that runs can be compared."""
+"""Small runs of several tasks, and everything that a run leaves behind as plain data, so that runs can be compared."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from faults import Fault
 from torch import Tensor
 from warm_process import command
 
+from mechlab.config.recipe import load_run
 from mechlab.core.history import History
 from mechlab.core.tensors import load_tensors
 
@@ -48,6 +49,16 @@ TASKS = {
         "callbacks.ambiguity.analysis.curve=[]",
     ),
     "modular_addition": ("task=modular_addition", "task.p=7", "model=mlp", "model.hidden=16", "model.embedding=8"),
+    "replay": (
+        "task=modular_addition",
+        "task.p=7",
+        "task.tokens=expression",
+        "model=transformer1",
+        "model.width=8",
+        "model.hidden=16",
+        "history.kind=replay",
+        "history.every=9",
+    ),
 }
 
 
@@ -88,13 +99,16 @@ def record(folder: Path) -> dict[str, Any]:
 
 
 def history_record(run: Path) -> dict[int, Any]:
-    """Return the recorded history by step."""
-    history = History(run / "history")
+    """Return the recorded history by step; steps that are not stored are computed, which checks them."""
+    history = History(run / "history", lambda: load_run(run).recipe)
     assert history.steps == sorted(set(history.steps)), f"steps recorded twice: {history.steps}"
+    if history.about["kind"] == "replay":
+        assert history.stored == [*range(0, STEPS, 9), STEPS]
     found = {}
     for step in history.steps:
         tensors = {**history.params(step), **{f"optimizer/{k}": v for k, v in history.optimizer(step).items()}}
         found[step] = _bits(tensors) | {"ids": history.batch_indices(step).tolist(), "rates": history.rates(step)}
+        found[step]["digest"] = history.digest(step)
     return found
 
 

@@ -45,7 +45,7 @@ def test_killed_at_a_delicate_moment_a_run_ends_as_if_uninterrupted(
     finishes_like(uninterrupted(task), task, tmp_path)
 
 
-@pytest.mark.parametrize("task", ["repeat_copy", "tomita", "modular_addition"])
+@pytest.mark.parametrize("task", ["repeat_copy", "tomita", "modular_addition", "replay"])
 def test_killed_twice_at_random_steps_a_run_ends_as_if_uninterrupted(
     task: str, tmp_path: Path, uninterrupted: Uninterrupted
 ) -> None:

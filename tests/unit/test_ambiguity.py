@@ -1,6 +1,7 @@
 """Ambiguity, against the textbook loop, scikit-learn, planted networks and random ones."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,26 +10,25 @@ import torch
 from fake_run import FakeRun
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import completeness_score, homogeneity_score
+from planted_networks import Planted, Scrambled
+from word_task import Words
 
 from mechlab.analyses.ambiguity import Ambiguity
-from mechlab.analyses.reached import words_of
+from mechlab.analyses.reached import label_names, words_of
 from mechlab.automata.automaton import Automaton
+from mechlab.automata.grammars import grammar
 from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.tomita import tomita
 from mechlab.clustering import ambiguity
+from mechlab.clustering.information import homogeneity
 from mechlab.clustering.kmeans import kmeans
-from mechlab.clustering.scores import (
-    cluster_ambiguity,
-    contingency,
-    homogeneity,
-    permuted_ambiguity,
-    table_ambiguity,
-)
+from mechlab.clustering.scores import cluster_ambiguity, contingency, table_ambiguity
 from mechlab.core.analysis import Artifacts, Finding
+from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel
-from mechlab.core.task import Batch, Split, Task, TaskSpec
 from mechlab.models.gru import GRU
 from mechlab.models.lstm import LSTM
+from mechlab.plotting.ambiguity import states_figure
 
 few = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 10**6)
@@ -75,16 +75,6 @@ def test_weighted_is_the_conditional_entropy(clusters: int, labels: int, seed: i
 
 @few
 @given(seed=seeds)
-def test_homogeneity_and_completeness_are_scikit_learns(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    clusters, labels = rng.integers(0, 4, 30), rng.integers(0, 3, 30)
-    table = contingency(clusters, labels)
-    assert homogeneity(table) == pytest.approx(homogeneity_score(labels, clusters), abs=1e-10)
-    assert homogeneity(table.T) == pytest.approx(completeness_score(labels, clusters), abs=1e-10)
-
-
-@few
-@given(seed=seeds)
 def test_weights_are_repetitions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     clusters, labels, weights = rng.integers(-1, 3, 20), rng.integers(0, 4, 20), rng.integers(1, 5, 20)
@@ -107,11 +97,6 @@ def test_refuses_what_is_no_table(table: list) -> None:
         cluster_ambiguity(table)
 
 
-def test_permuted_labels_of_balanced_clusters_are_ambiguous() -> None:
-    labels = np.arange(3000) % 3
-    assert permuted_ambiguity(labels, labels, np.ones(3000), np.random.default_rng(0)) > 0.99
-
-
 @pytest.mark.parametrize("k", [1, 3, 50])
 def test_kmeans_clips_and_stays_quiet(k: int) -> None:
     points = np.repeat(np.eye(3), 4, axis=0)
@@ -130,55 +115,7 @@ PARITIES = Automaton(
 )
 
 
-class Words(Task):
-    """Uniform words of 1 to 12 letters, labelled by an automaton after the last letter."""
-
-    def __init__(self, automaton: Automaton):
-        self.automaton = automaton
-        self.spec = TaskSpec(inputs=2, outputs=2, kind="sequence", loss="cross_entropy", length=12)
-
-    def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:
-        letters = torch.randint(2, (n, 12), generator=rng)
-        lengths = torch.randint(1, 13, (n, 1), generator=rng)
-        steps = torch.arange(12)
-        inputs = torch.nn.functional.one_hot(letters, 2) * (steps < lengths)[..., None]
-        states = torch.as_tensor(self.automaton.run(letters.numpy()))[:, 1:]
-        targets = torch.tensor(self.automaton.outputs)[states]
-        return Batch(inputs.float(), targets, steps == lengths - 1, torch.arange(n))
-
-    def ground_truth(self) -> Automaton:
-        return self.automaton
-
-
-class Planted(SequenceModel):
-    """A network whose state is the one-hot state of the automaton."""
-
-    def __init__(self, spec: TaskSpec, automaton: Automaton):
-        super().__init__(spec)
-        self.moves = torch.nn.Parameter(torch.eye(len(automaton.states))[torch.as_tensor(automaton.transitions.copy())])
-        self.initial = automaton.initial
-
-    def initial_state(self, batch: int) -> torch.Tensor:
-        return torch.eye(len(self.moves))[self.initial].expand(batch, -1)
-
-    def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        state = torch.einsum("bm,bi,imj->bj", x, state, self.moves)
-        return state[:, :2], state
-
-
-class Scrambled(SequenceModel):
-    """A network whose state is a pseudo-random vector, another one for every prefix."""
-
-    def __init__(self, spec: TaskSpec):
-        super().__init__(spec)
-        self.weight = torch.nn.Parameter(torch.randn(8, 10, generator=torch.Generator().manual_seed(0)).double())
-
-    def initial_state(self, batch: int) -> torch.Tensor:
-        return self.weight.new_zeros(batch, 8)
-
-    def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        state = torch.sin(1000 * torch.cat([state, x], -1) @ self.weight.T)
-        return state[:, :2], state
+RNG = partial(np.random.default_rng, 0)
 
 
 def analyse(model: SequenceModel, folder: Path, **options) -> Finding:
@@ -198,7 +135,23 @@ def test_planted_automaton_is_pure(tmp_path: Path) -> None:
     words = words_of(Words(PARITIES).generate(300, "val", torch.Generator().manual_seed(0)).inputs)
     assert clusters["size"].sum() == (words >= 0).sum()
     assert clusters["prefixes"].sum() == finding.scalars["prefixes"] == len(distinct_prefixes(words))
-    assert sorted(Ambiguity().figures(Artifacts(tmp_path))) == ["curve", "states"]
+    assert sorted(Ambiguity().figures(Artifacts(tmp_path))) == ["causal", "curve", "factors", "states"]
+
+
+def test_every_score_of_the_planted_automaton_is_perfect(tmp_path: Path) -> None:
+    scalars = analyse(
+        Planted(Words(PARITIES).spec, PARITIES), tmp_path, multiple=1.0, lengths=20, length_words=50
+    ).scalars
+    best = {"homogeneity": 1, "completeness": 1, "nmi": 1, "ami": 1, "injective": 0, "injective_max": 0}
+    best |= {"conflict": 0, "successor_entropy": 0, "weighted_low": 0, "weighted_high": 0}
+    best |= {"causal_kept": 1, "causal_right": 1, "causal_right_own": 1, "longest": 0, "longest_balanced": 0}
+    best |= {"factor_0_mod_2": 0, "factor_1_mod_2": 0, "factor_length_mod_2": 0}
+    assert {name: scalars[name] for name in best} == pytest.approx(best, abs=1e-12)
+    assert scalars["null_random"] > 0.1 and scalars["conflict_untrained"] > 0.2 and scalars["separation"] > 1e6
+    assert scalars["causal_control"] == pytest.approx(0.5, abs=0.2)
+    lengths = Artifacts(tmp_path).table("lengths")
+    assert lengths["length"].tolist() == list(range(1, 21)) and lengths["fitted"].sum() == 12
+    assert (lengths[["weighted", "balanced"]] == 0).all(axis=None)
 
 
 def test_random_states_are_as_ambiguous_as_permuted_ones(tmp_path: Path) -> None:
@@ -208,11 +161,109 @@ def test_random_states_are_as_ambiguous_as_permuted_ones(tmp_path: Path) -> None
 
 
 def test_half_an_automaton_is_half_ambiguous(tmp_path: Path) -> None:
-    """A network that knows the parity of the 0s and not that of the 1s leaves one of two bits open."""
+    """A network that knows the parity of the 0s and not that of the 1s leaves one of two bits open, and says which."""
     half = Automaton(("0", "1"), ("reject", "accept"), ("even", "odd"), 0, [[1, 0], [0, 1]], [1, 0])
-    finding = analyse(Planted(Words(PARITIES).spec, half), tmp_path)
+    given = {"zeros": [["even even", "even odd"], ["odd even", "odd odd"]], "accepting": [1, 0, 0, 0]}
+    model = Planted(Words(PARITIES).spec, half)
+    finding = analyse(model, tmp_path, factors=given, lengths=20)
     assert finding.scalars["weighted"] == pytest.approx(0.5, abs=0.03)
     assert not finding.claims["pure"].holds
+    expected = {"zeros": 0, "1_mod_2": 1, "length_mod_2": 1, "accepting": 0.5}
+    for name, value in expected.items():
+        assert finding.scalars[f"factor_{name}"] == pytest.approx(value, abs=0.03), name
+    assert finding.scalars["conflict"] == 0  # what it knows, it knows as an automaton
+    assert finding.scalars["longest"] == 0  # of words of one length, one parity tells the other
+    factors = Artifacts(tmp_path).table("factors").set_index("factor")
+    assert "0_mod_2" not in factors.index  # which was given by another name
+    assert factors["closed"].to_dict() == {"zeros": True, "1_mod_2": True, "length_mod_2": True, "accepting": False}
+    assert factors["source"].to_dict() | {"zeros": "given", "accepting": "given"} == factors["source"].to_dict()
+
+
+def test_knowing_states_but_not_their_consequences_shows_in_the_successors(tmp_path: Path) -> None:
+    """A network that is Tomita 4, asked about an automaton of its outputs alone: pure clusters, cut across."""
+    said = Automaton(("0", "1"), ("reject", "accept"), ("no", "yes"), 0, [[0, 1], [0, 1]], [0, 1])
+    truth = tomita(4)
+    task = Words(said)
+    run = FakeRun(task, Planted(task.spec, truth).eval(), Scrambled(task.spec).eval())
+    scalars = Ambiguity(words=300, n_init=5, multiple=1.0, curve=()).run(run, Artifacts(tmp_path), RNG()).scalars
+    assert scalars["clusters"] == 2 and scalars["conflict"] > 0.05
+
+
+def test_a_wrong_factor_is_refused_before_anything_is_computed() -> None:
+    for by, task in (("state", Words(PARITIES)), ("top", Words(grammar("L1")))):
+        with pytest.raises(ConfigError, match="a block for each of") as caught:
+            Ambiguity(by=by, factors={"wrong": [0, 1]}).check("ambiguity", "words", task, "analysis.ambiguity")
+        assert caught.value.key == "analysis.ambiguity.factors"
+    Ambiguity(factors={"right": [0, 1, 1, 1]}).check("ambiguity", "words", Words(PARITIES), "analysis.ambiguity")
+
+
+def test_given_factors_of_a_pushdown_automaton(tmp_path: Path) -> None:
+    """Whether anything is open, of L7's labels by the top of the stack."""
+    task = Words(grammar("L7"))
+    names = label_names(task.truth, "top")
+    given = {"open": [int(not name.endswith("$")) for name in names]}
+    run = FakeRun(task, Scrambled(task.spec).eval(), Scrambled(task.spec).eval())
+    analysis = Ambiguity(words=100, n_init=1, curve=(), by="top", factors=given)
+    finding = analysis.run(run, Artifacts(tmp_path), RNG())
+    assert finding.scalars["factor_open"] > 0.1
+    assert Artifacts(tmp_path).table("factors")["states"][0].count("$") == 3
+    assert sorted(analysis.figures(Artifacts(tmp_path))) == ["causal", "curve", "factors", "states"]
+
+
+def test_a_single_state_and_a_single_cluster_are_no_fault(tmp_path: Path) -> None:
+    """Only the letter 1 occurs, after which Tomita 1 is where it was."""
+    task = Words(tomita(1), letters=(1,))
+    torch.manual_seed(0)
+    model = GRU(task.spec, hidden=4).eval()
+    for name, options in (("many", {}), ("one", {"multiple": 0.1, "curve": (1.0,)})):
+        folder = tmp_path / name
+        folder.mkdir()
+        analysis = Ambiguity(words=50, n_init=1, lengths=3, **options)
+        finding = analysis.run(FakeRun(task, model, model), Artifacts(folder), RNG())
+        assert finding.scalars["weighted"] == finding.scalars["max"] == 0 and finding.scalars["homogeneity"] == 1
+        assert all(math.isfinite(value) for value in finding.scalars.values())
+        assert ("causal_control" in finding.scalars) == ("interchangeable" in finding.claims) == (name == "many")
+        for figure in analysis.figures(Artifacts(folder)).values():
+            figure.draw_without_rendering()
+
+
+def test_intervals_hold_the_ambiguity_and_shrink_with_more_words(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = GRU(Words(PARITIES).spec, hidden=8)
+    widths = []
+    for words in (100, 1600):
+        scalars = analyse(model, tmp_path, words=words, nulls=False, curve=(), multiple=1.0, causal=0).scalars
+        assert scalars["weighted_low"] < scalars["weighted"] < scalars["weighted_high"]
+        widths.append(scalars["weighted_high"] - scalars["weighted_low"])
+    assert widths[1] < widths[0] / 2
+
+
+def test_options_do_not_disturb_one_another(tmp_path: Path) -> None:
+    """What is left out changes no number of what is left."""
+    torch.manual_seed(0)
+    model = GRU(Words(PARITIES).spec, hidden=6)
+    everything = analyse(model, tmp_path, lengths=2, curve=(1.0, 2.0)).scalars
+    for options in ({"nulls": False}, {"bootstrap": 0}, {"causal": 0}, {"lengths": 0}, {"curve": ()}):
+        some = analyse(model, tmp_path, **{"lengths": 2, "curve": (1.0, 2.0), **options}).scalars
+        assert some == {name: everything[name] for name in some}
+    assert set(some) == set(everything)
+
+
+@pytest.mark.parametrize("labels", [12, 30, 90])
+def test_many_states_leave_the_legend_readable(labels: int) -> None:
+    """At most thirty names are written, beside the points and not over them, inside the figure."""
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(labels, size=2000)
+    kinds[kinds == 3] = 4
+    names = [f"q{i}, (" for i in range(labels)]
+    figure = states_figure(rng.random((2000, 2)), np.array([0.6, 0.2]), kinds, kinds % 7, names)
+    figure.draw_without_rendering()
+    legend = figure.axes[1].get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert len(texts) <= 31 and "q3, (" not in texts
+    assert (texts[-1] == f"and {labels - 31} more") == (labels == 90)
+    picture, box = figure.bbox, legend.get_window_extent()
+    assert box.x0 >= figure.axes[1].bbox.x1 and box.x1 <= picture.x1 and box.y0 >= picture.y0
 
 
 def test_untrained_network_is_not_pure(tmp_path: Path) -> None:
@@ -222,11 +273,12 @@ def test_untrained_network_is_not_pure(tmp_path: Path) -> None:
 
 
 def test_without_nulls_and_curve(tmp_path: Path) -> None:
-    finding = analyse(Planted(Words(PARITIES).spec, PARITIES), tmp_path, nulls=False, curve=(), multiple=1.0)
+    options = {"nulls": False, "curve": (), "multiple": 1.0, "causal": 0, "bootstrap": 0}
+    finding = analyse(Planted(Words(PARITIES).spec, PARITIES), tmp_path, **options)
     assert list(finding.claims) == ["pure"]
     assert finding.claims["pure"].null is None
     assert len(Artifacts(tmp_path).table("curve")) == 1
-    assert sorted(Ambiguity().figures(Artifacts(tmp_path))) == ["curve", "states"]
+    assert sorted(Ambiguity().figures(Artifacts(tmp_path))) == ["curve", "factors", "states"]
 
 
 def test_same_generator_gives_the_same_finding(tmp_path: Path) -> None:
@@ -235,10 +287,8 @@ def test_same_generator_gives_the_same_finding(tmp_path: Path) -> None:
     assert analyse(model, tmp_path).as_dict() == analyse(model, tmp_path).as_dict()
 
 
-def test_weighted_points_cluster_as_their_copies():
+def test_weighted_points_cluster_as_their_copies() -> None:
     """A weight is the same as that many copies: both find the planted clusters, and agree on what they cost."""
-    from mechlab.clustering.kmeans import kmeans
-
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.normal(centre, 0.05, (20, 2)) for centre in ((0, 0), (1, 0), (0, 1), (0.2, 0))])
     counts = rng.integers(1, 30, len(points))
@@ -257,12 +307,3 @@ def test_weighted_points_cluster_as_their_copies():
     of_copies = copies[np.concatenate([[0], np.cumsum(counts)[:-1]])]
     assert cost(weighted) == pytest.approx(cost(of_copies), rel=1e-9)
     assert cost(kmeans(points, 3, np.random.default_rng(3))) >= cost(weighted) - 1e-12
-
-
-def test_the_permuted_null_keeps_what_there_is_to_know() -> None:
-    """Labels that are common by weight and rare among the distinct rows stay common: the null is near H(S) / log n."""
-    rng = np.random.default_rng(0)
-    labels = np.concatenate([np.zeros(200, int), np.ones(1800, int)])
-    weights = np.where(labels == 0, 9, 1)  # half of all rows each
-    null = permuted_ambiguity(rng.integers(0, 4, 2000), labels, weights, rng)
-    assert null == pytest.approx(1.0, abs=0.02)

@@ -1,11 +1,14 @@
 import itertools
+import json
 
 import numpy as np
 import pytest
 import torch
 
+from mechlab.automata.definition import read_automaton, to_definition
 from mechlab.automata.dot import to_dot
 from mechlab.automata.equivalence import equivalent, minimise
+from mechlab.automata.grammars import grammar
 from mechlab.automata.library import angluin, coffee, parentheses
 from mechlab.automata.tomita import tomita
 from mechlab.core.errors import ConfigError
@@ -13,6 +16,12 @@ from mechlab.tasks.automaton import AutomatonWords
 from mechlab.tasks.tomita import Tomita
 
 FEW = {"words": 1000, "val_words": 300, "test_words": 300}
+
+
+def renamed(letters):
+    """The automaton of even numbers of a and b as plain data, with other letters."""
+    definition = to_definition(angluin())
+    return definition | {"alphabet": [letters.get(letter, letter) for letter in definition["alphabet"]]}
 
 
 def padded(batch):
@@ -85,6 +94,30 @@ def test_a_file_gives_its_automaton_whatever_the_order_of_its_lines(tmp_path):
         assert torch.equal(again.examples(split).targets, task.examples(split).targets)
 
 
+@pytest.mark.parametrize("automaton", [angluin(), coffee(), tomita(7)])
+def test_files_and_definitions_give_the_same_words(tmp_path, automaton):
+    definition = to_definition(automaton)
+    (tmp_path / "automaton.json").write_text(json.dumps(definition))
+    one = AutomatonWords("file", path=str(tmp_path / "automaton.json"), **FEW)
+    other = AutomatonWords("file", definition=definition, **FEW)
+    assert one.ground_truth() == other.ground_truth() == automaton and one.definition is None
+    assert torch.equal(one.examples("val").inputs, other.examples("val").inputs)
+    by_state = AutomatonWords("file", definition=definition, target="state", **FEW)
+    assert by_state.spec.classes == tuple(dict.fromkeys(automaton.parts))
+
+
+def test_arguments_without_files_are_alike_where_the_automata_are(tmp_path):
+    (tmp_path / "a.dot").write_text(to_dot(angluin()))
+    (tmp_path / "b.json").write_text(json.dumps(to_definition(read_automaton(tmp_path / "a.dot"))))
+    spelled = to_definition(angluin()) | {"initial": 0, "accepting": [0]}
+    given = [{"path": str(tmp_path / name)} for name in ("a.dot", "b.json")] + [{"definition": spelled}]
+    found = [AutomatonWords.without_files({"language": "file", "depth": 4, **one}) for one in given]
+    assert [one["definition"] for one in found] == [to_definition(angluin())] * 3
+    assert found[0] == found[1] == {"language": "file", "depth": 4, "path": None, "definition": found[0]["definition"]}
+    for left in ({"language": "file", "path": "/no/such.dot"}, {"language": "angluin", "path": "a.dot"}, {}):
+        assert AutomatonWords.without_files(left) == left
+
+
 @pytest.mark.parametrize("sampler", ["uniform", "balanced"])
 def test_test_words_may_be_longer_than_all_others(sampler):
     task = AutomatonWords("tomita1", test_lengths=(16, 64), sampler=sampler, **FEW)
@@ -109,6 +142,12 @@ def test_held_out_words_are_never_trained_on():
         ({"language": "file"}, "task.path"),
         ({"path": "some.dot"}, "task.path"),
         ({"language": "file", "path": "/no/such/file.dot"}, "task.path"),
+        ({"language": "file", "path": "some.dot", "definition": {"kind": "dfa"}}, "task.path"),
+        ({"language": "file", "definition": {"kind": "dfa"}}, "task.definition"),
+        ({"language": "file", "definition": {"kind": []}}, "task.definition"),
+        ({"language": "file", "definition": to_definition(grammar("L7"))}, "task.definition"),
+        ({"language": "file", "definition": renamed({"a": "${b}"})}, "task.definition"),
+        ({"definition": to_definition(angluin())}, "task.definition"),
         ({"language": "random", "outputs": 7}, "task.outputs"),
         ({"language": "random", "letters": 26}, "task.max_length"),
         ({"test_lengths": (14, 64)}, "task.test_lengths"),

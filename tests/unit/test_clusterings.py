@@ -13,7 +13,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 
-from mechlab.analyses.clusterings import Clusterings
+from mechlab.analyses.clusterings import Clusterings, scores
 from mechlab.automata.tomita import tomita
 from mechlab.clustering import ambiguity
 from mechlab.clustering.dbscan import NOISE, dbscan
@@ -113,7 +113,7 @@ def test_dbscan_is_that_of_copied_rows(name: str, radius: float, setting: str) -
 @pytest.mark.parametrize("radius", [0.5, 1.5, 4.0, 30.0])
 @pytest.mark.parametrize("spread", [0.3, 2.0])
 def test_mean_shift_is_scikit_learns(radius: float, spread: float) -> None:
-    points, index = planted(spread=spread).points, planted().index
+    points, index = planted(size=25, spread=spread).points, planted(size=25).index
     np.testing.assert_array_equal(mean_shift(points, radius), MeanShift(bandwidth=radius).fit_predict(points))
     weights = np.bincount(index, minlength=len(points))
     copies = MeanShift(bandwidth=radius).fit_predict(points[index])
@@ -188,7 +188,7 @@ def test_a_network_that_is_the_automaton_is_pure_by_every_method_that_can_be(tmp
     assert blind <= {"k_means_dec", "mean_shift", "OPTICS", "HDBSCAN", "DBSCAN_triple", "DBSCAN_quad"}
     assert finding.scalars["lr_held_out"] == finding.scalars["k_means"] == finding.scalars["DBSCAN"] == 0
     table = Artifacts(tmp_path).table("methods").set_index("method")
-    assert table.loc["k_means", "adjusted"] == pytest.approx(1) and table.loc["k_means", "null_permuted"] > 0.5
+    assert table.loc["k_means", "ami"] == pytest.approx(1) and table.loc["k_means", "null_permuted"] > 0.5
     assert (table["rows"] == table["rows"].iloc[0]).all()
     assert list(Clusterings().figures(Artifacts(tmp_path))) == ["methods"]
 
@@ -207,3 +207,55 @@ def test_a_method_draws_the_same_in_any_company(tmp_path: Path) -> None:
     assert among.scalars["k_means_4"] == alone.scalars["k_means_4"]
     saved = [Artifacts(tmp_path / name).arrays("clusters")["k_means_4.clusters"] for name in ("alone", "among")]
     np.testing.assert_array_equal(*saved)
+
+
+def test_noise_is_told_apart_from_clusters() -> None:
+    """Points between the balls are noise of all labels: ambiguous as one more cluster, and left out nothing is."""
+    rows = planted(size=60, spread=0.1)
+    strays = np.random.default_rng(1).uniform(2, 7, (40, 4)) * 3
+    labels = np.concatenate([rows.labels, np.arange(40) % 4])
+    more = Rows(np.concatenate([rows.points, strays]), labels, np.arange(280), 4)
+    line = scores(cluster("DBSCAN", more, np.random.default_rng(0)), more, np.random.default_rng(0))
+    assert (line["clusters"], line["noise"], line["clustered"]) == (4, 40 / 280, 0)
+    assert line["weighted"] == pytest.approx(40 / 280) and line["max"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("method", ["lda", "lr"])
+def test_classifiers_are_scored_against_the_labels_that_they_were_fitted_to(method: str) -> None:
+    """Labels that tell of a stack as well: points that show only the control state are pure in that, and yet fail."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(12, size=400)
+    state, stack = labels // 4, labels % 4
+    index = np.arange(400)
+    blind, seeing = np.eye(3)[state], np.hstack([np.eye(3)[state], np.eye(4)[stack]])
+    for points, pure in ((blind, False), (seeing, True)):
+        rows = Rows(points + rng.normal(0, 0.01, points.shape), labels, index, 3, factor=4)
+        found = cluster(method, rows, rng)
+        line = scores(found, rows, rng)
+        assert ambiguity(found.held_out, state).weighted == 0
+        assert line["weighted"] == pytest.approx(0 if pure else np.log(4) / np.log(12), abs=0.03)
+        assert line["held_out"] == pytest.approx(line["weighted"], abs=0.03)
+
+
+@pytest.mark.parametrize("setting", ["fair", "published"])
+def test_a_single_label_leaves_nothing_open(setting: str) -> None:
+    """By every method, with finite scores, whatever the clusters."""
+    rows = planted(size=30, spread=1.0)
+    alike = Rows(rows.points, np.zeros(120, int), rows.index, 1)
+    for method in METHODS:
+        line = scores(cluster(method, alike, np.random.default_rng(0), setting), alike, np.random.default_rng(0))
+        assert line["weighted"] == line["max"] == line["null_permuted"] == line["null_random"] == 0, method
+        assert np.isfinite([value for name, value in line.items() if name != "clustered"]).all(), method
+
+
+def test_the_table_scores_successors_in_the_fair_setting(tmp_path: Path) -> None:
+    """Where every prefix is clustered: those of the automaton's states never conflict, those of too few clusters do."""
+    methods = ("k_means_dec", "k_means")
+    analyse(Constructed(spec(), "relu2"), tmp_path, methods=methods)
+    table = Artifacts(tmp_path).table("methods").set_index("method")
+    assert table.loc["k_means", "conflict"] == 0 < 0.01 < table.loc["k_means_dec", "conflict"]
+    for name in ("homogeneity", "completeness", "nmi", "ami"):
+        assert table.loc["k_means", name] == pytest.approx(1)
+    assert table.loc["k_means", "injective"] == 0 < table.loc["k_means_dec", "injective"]
+    analyse(Constructed(spec(), "relu2"), tmp_path, methods=methods, setting="published")
+    assert "conflict" not in Artifacts(tmp_path).table("methods")

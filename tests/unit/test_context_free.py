@@ -1,11 +1,14 @@
 import itertools
+import json
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score
 
+from mechlab.automata.definition import to_definition
 from mechlab.automata.grammars import grammar
+from mechlab.automata.tomita import tomita
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import SPLITS
 from mechlab.tasks.context_free import ContextFree
@@ -102,6 +105,32 @@ def test_published_words_are_kept_apart_by_nobody():
     assert train & val
     word = [[task.spec.vocabulary.index(letter) for letter in "{>"]]
     assert task.ground_truth().outputs(word)[0, -1] == 1 and grammar("L9").outputs(word)[0, -1] == 0
+
+
+def test_files_and_definitions_give_the_words_of_the_grammar(tmp_path):
+    (tmp_path / "l7.json").write_text(json.dumps(to_definition(grammar("L7"))))
+    frozen = ContextFree.without_files({"grammar": "file", "path": str(tmp_path / "l7.json")})
+    assert frozen["path"] is None and frozen["definition"] == to_definition(grammar("L7"))
+    tasks = (
+        ContextFree("L7", **FEW),
+        ContextFree(**frozen, **FEW),
+        ContextFree("file", path=tmp_path / "l7.json", **FEW),
+    )
+    for split in SPLITS:
+        first, *others = (task.examples(split) for task in tasks)
+        for other in others:
+            assert torch.equal(first.inputs, other.inputs) and torch.equal(first.targets, other.targets)
+
+
+def test_a_language_without_words_is_refused_unless_words_are_walks():
+    empty = to_definition(grammar("L1")) | {"accepting": []}
+    with pytest.raises(ConfigError, match=r"(?s)must have an accepted word.*set task.sampler=walk$"):
+        ContextFree("file", definition=empty, **FEW)
+    assert ContextFree("file", definition=empty, sampler="walk", **FEW).chance() == 1
+    with pytest.raises(ConfigError, match=r"(?s)pushdown automaton.*task=automaton"):
+        ContextFree("file", definition=to_definition(tomita(3)), **FEW)
+    with pytest.raises(ConfigError, match="only there"):
+        ContextFree("L7", definition=empty, **FEW)
 
 
 def test_the_same_seed_gives_the_same_words_and_another_seed_others():

@@ -26,11 +26,11 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "analyses": {"core", "plotting", *MATHEMATICS},
     "plotting": {"core"},
     "reporting": {"core", "plotting"},
-    "adopters": {"core"},
+    "adopters": {"core", "automata"},
     "sweeps": {"core", "config", ENTRY},
     **dict.fromkeys(MATHEMATICS, MATHEMATICS),
 }
-LIBRARIES = {"numpy", "scipy", "torch", "sklearn", "aalpy", "pysat"}  # of the mathematics
+LIBRARIES = {"numpy", "scipy", "torch", "sklearn", "aalpy", "pysat", "threadpoolctl"}  # of the mathematics
 HEAVY = ("torch", "pytorch_lightning", "sklearn", "scipy", "pandas", "matplotlib", "tensorboard")
 
 
@@ -132,7 +132,10 @@ def test_nothing_is_pickled(path, imports):
             assert options.get("weights_only") == "True", call.lineno
 
 
-@pytest.mark.parametrize("module", ["mechlab", "mechlab.config.launch", "mechlab.train", "mechlab.report"])
+PROGRAMS = ["mechlab", "mechlab.config.launch", "mechlab.train", "mechlab.report", "mechlab.adopt"]
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
 def test_help_and_completion_wait_for_nothing_heavy(module):
     """Importing a program, as `--help` and tab completion do, imports neither torch nor anything else that is slow."""
     code = f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])"

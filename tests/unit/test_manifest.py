@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mechlab.automata.definition import from_definition, to_definition
+from mechlab.automata.tomita import tomita
 from mechlab.config.launch import config_dir
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.sweeps.manifest import Job, code_path, freeze, is_sweep, load
@@ -161,6 +163,16 @@ def test_an_interpolation_in_an_override_is_resolved_in_each_job(tmp_path):
     line = ["task=tomita", "model=gru", "task.seed=${seed}", f"paths.root={tmp_path}", "seed=0,1"]
     sweep = plan_sweep(line)
     assert [job.config["task"]["seed"] for job in sweep.jobs] == [0, 1]
+
+
+def test_a_plan_holds_what_was_in_a_file(tmp_path):
+    path, automaton = tmp_path / "automaton.json", tomita(3)
+    path.write_text(json.dumps(to_definition(automaton)))
+    line = ["task=automaton", "model=gru", "task.language=file", f"task.path={path}", "seed=0,1"]
+    sweep = plan_sweep([*line, f"paths.root={tmp_path}"])
+    path.unlink()
+    definitions = [job.config["task"]["definition"] for job in sweep.jobs]
+    assert len(definitions) == 2 and all(from_definition(definition) == automaton for definition in definitions)
 
 
 def test_a_sweep_for_gpus_is_planned_on_a_machine_without(tmp_path, monkeypatch):

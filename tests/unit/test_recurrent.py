@@ -1,8 +1,12 @@
 """Recurrent networks: the fused forward against repeated steps, and the Jacobian against finite differences."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from mechlab.automata.automaton import Automaton
+from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel
 from mechlab.core.task import TaskSpec
 from mechlab.models.gru import GRU
@@ -113,3 +117,33 @@ def test_training_does_not_pay_for_cells() -> None:
 def test_initial_state_follows_the_parameters() -> None:
     assert build("gru").float().initial_state(2).dtype == torch.float32
     assert not build("gru").initial_state(2).any()
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_units_per_transition_follow_the_automaton(name: str) -> None:
+    """One and a half units for each of 3 states and 3 letters, rounded down."""
+    truth = Automaton("abc", ["x", "y"], ["p", "q", "r"], 0, [[1, 2, 0]] * 3, [0, 1, 1])
+    model = ARCHITECTURES[name](replace(SPEC, truth=truth), hidden=None, per_transition=1.5, layers=2)
+    assert model.hidden == 13 and model.readout.in_features == 13
+
+
+@pytest.mark.parametrize(
+    "options", [{"hidden": None}, {"per_transition": 1.0}, {"hidden": None, "per_transition": 1.0}]
+)
+def test_sizes_that_are_no_sizes_are_refused(options: dict) -> None:
+    """Neither number, both, or a multiple of an automaton that there is not."""
+    with pytest.raises(ConfigError):
+        GRU(SPEC, **options)
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_dropout_acts_between_layers_and_only_while_training(name: str) -> None:
+    torch.manual_seed(0)
+    model = ARCHITECTURES[name](SPEC, hidden=40, layers=2, dropout=0.5).double()
+    reference = ARCHITECTURES[name](SPEC, hidden=40, layers=2).double()
+    reference.load_state_dict(model.state_dict())
+    one, other = model.train()(inputs()), model(inputs())
+    first = slice(0, 40)
+    torch.testing.assert_close(one.states[..., first], other.states[..., first])
+    assert (one.outputs - other.outputs).abs().max() > 1e-3
+    torch.testing.assert_close(model.eval()(inputs()).states, reference(inputs()).states)

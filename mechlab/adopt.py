@@ -1,0 +1,167 @@
+"""Make a run out of somebody else's trained weights, of which every analysis can then be asked.
+
+python -m mechlab.adopt format=rnn_automaton path=weights.pt automaton=automaton.json cell=gru
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechlab.core.constraints import ConstraintError, check, describe, hints_of
+from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
+
+if TYPE_CHECKING:
+    from mechlab.adopters.adopted import Adopted
+    from mechlab.core.run import Run
+
+HELP = """\
+usage: python -m mechlab.adopt format=NAME path=FILE OPTION=VALUE ... [paths.root=DIR] [name=NAME]
+
+Make a run out of trained weights that mechlab did not train. The same again reports the run that is there.
+
+  format=NAME     what the files are, see below
+  path=FILE       the weights
+  paths.root=DIR  where runs go; runs by default
+  name=NAME       the folder of the run's siblings; <task>-<model> by default
+"""
+
+
+def main() -> None:
+    """The program `python -m mechlab.adopt`."""
+    words = sys.argv[1:]
+    try:
+        if not words or {"-h", "--help"} & set(words):
+            print(help_text(), end="")
+            return
+        run = adopt(**parse(words))
+    except MechlabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    print(f"run: {run.folder}", flush=True)
+
+
+def adopt(format: str, path: str | Path, root: str | Path = "runs", name: str | None = None, **options: Any) -> Run:
+    """Make a complete run directory out of somebody else's weights, and open it.
+
+    Args:
+        format: what the files are: the name of a module in `mechlab.adopters`.
+        path: the weights.
+        root: the folder that holds all runs.
+        name: the folder of the run's siblings; `<task>-<model>` by default.
+        options: those of the format; `python -m mechlab.adopt --help` lists them.
+
+    Raises:
+        ConfigError: there is no such format or option, or the files do not hold what they must; nothing is written.
+    """
+    from mechlab.adoption import Adoption
+
+    reader = formats().get(format)
+    if reader is None:
+        raise ConfigError(f"there is no format {format!r}", key="format", fix=did_you_mean(format, formats()))
+    adopted = reader(Path(path), **_checked(reader, options))
+    more = {"paths.root": None if str(root) == "runs" else root, "name": name}
+    words = _words({"format": format, "path": path, **options, **more})
+    return Adoption(adopted, format, words, Path(root), name).write()
+
+
+def formats() -> dict[str, Callable[..., Adopted]]:
+    """Return the reader of each format: each function in `mechlab.adopters` that has the name of its module."""
+    package = importlib.import_module("mechlab.adopters")
+    found = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        reader = getattr(importlib.import_module(f"mechlab.adopters.{module.name}"), module.name, None)
+        if inspect.isfunction(reader):
+            found[module.name] = reader
+    return found
+
+
+def help_text() -> str:
+    """Return what `--help` prints: usage, formats and their options."""
+    texts = []
+    for name, reader in formats().items():
+        about = inspect.getdoc(reader).partition("Raises:")[0].rstrip().replace("\n", "\n  ")
+        texts.append(f"\nformat={name}\n  {about}\n")
+    return HELP + "".join(texts)
+
+
+def parse(words: Sequence[str]) -> dict[str, Any]:
+    """Read the words of a command line as arguments of `adopt`, or raise ConfigError.
+
+    >>> parse(["format=f", "path=w.pt", "paths.root=elsewhere", "task.val_words=5"])
+    {'format': 'f', 'path': 'w.pt', 'root': 'elsewhere', 'task': {'val_words': 5}}
+    """
+    import yaml
+
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not value:
+            raise ConfigError(
+                "each argument must be key=value", got=word, fix="--help lists the formats and their options"
+            )
+        key = "root" if key == "paths.root" else key
+        section, dot, rest = key.partition(".")
+        place, last = (found.setdefault(section, {}), rest) if dot else (found, key)
+        if not isinstance(place, dict) or last in place:
+            raise ConfigError("a key must be given once", got=word, key=key)
+        try:
+            place[last] = yaml.safe_load(value) if dot else value
+        except yaml.YAMLError:
+            place[last] = value
+    for key in ("format", "path"):
+        if key not in found:
+            fix = f"{key}=FILE" if key == "path" else f"format={' or format='.join(formats())}"
+            raise ConfigError(f"{key} must be given", key=key, fix=fix)
+    return found
+
+
+def _checked(reader: Callable[..., Adopted], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a format's options, each as its hint wants it."""
+    parameters, hints = dict(list(inspect.signature(reader).parameters.items())[1:]), hints_of(reader)
+    checked = {}
+    for key, value in options.items():
+        if key not in parameters:
+            known = [*parameters, "name", "root"]
+            raise ConfigError(f"{reader.__name__} has no option {key!r}", key=key, fix=did_you_mean(key, known))
+        try:
+            checked[key] = check(str(value) if isinstance(value, Path) else value, hints.get(key, object))
+        except ConstraintError as error:
+            fix = (
+                did_you_mean(value, error.must.removeprefix("one of ").split(", ")) if "one of" in error.must else None
+            )
+            raise ConfigError(f"{key} must be {error.must}", got=repr(error.got), key=key, fix=fix) from None
+    for key, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty and key not in checked:
+            must = f"{reader.__name__} needs {key}: {describe(hints.get(key, object))}"
+            raise ConfigError(must, key=key, fix=f"{key}=VALUE")
+    return checked
+
+
+def _words(options: Mapping[str, Any]) -> list[str]:
+    """Return the words of the command line that gives these options."""
+    words = []
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            words += [f"{key}.{name}={_word(item)}" for name, item in value.items()]
+        elif value is not None:
+            words.append(f"{key}={_word(value)}")
+    return words
+
+
+def _word(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list | tuple) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Formats in which other people's trained networks come: the function NAME in the module NAME reads the format NAME."""

@@ -1,0 +1,92 @@
+"""Named tensors out of files that are not mechlab's, read without running code from them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechlab.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIXES = (".pt", ".pth", ".npz", ".safetensors")
+WRAPPERS = ("state_dict", "model_state_dict")  # keys under which checkpoints keep the parameters
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .pt or .pth (a state dict), .npz or .safetensors file, by name.
+
+    All are float32, or all float64 if one is; half precision becomes float32. Either is exact.
+
+    Raises:
+        ConfigError: the file is not there, damaged, or holds something else than finite floating-point tensors.
+    """
+    import torch
+
+    if path.suffix not in SUFFIXES:
+        fix = "save model.state_dict() with torch.save, or as safetensors"
+        raise ConfigError(f"path must end in {', '.join(SUFFIXES)}", got=path, key="path", fix=fix)
+    if not path.is_file():
+        raise ConfigError("path must be a file with weights", got=f"{path}: no such file", key="path")
+    try:
+        found = {".npz": _npz, ".safetensors": _safetensors}.get(path.suffix, _torch)(path)
+    except Exception as error:  # whatever damage does to a reader
+        fix = "save plain tensors by name: torch.save(model.state_dict(), FILE), numpy.savez, or safetensors"
+        got = f"{path}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        raise ConfigError(
+            "path must be a whole file with named tensors and nothing else", got=got, key="path", fix=fix
+        ) from None
+    wrong = [
+        name for name, value in found.items() if not (isinstance(value, torch.Tensor) and value.is_floating_point())
+    ]
+    if wrong or not found:
+        got = f"{path}: " + (", ".join(f"{name} is {_kind(found[name])}" for name in wrong[:4]) or "no tensors")
+        raise ConfigError("the weights must be floating-point tensors by name", got=got, key="path")
+    if bad := [name for name, value in found.items() if not torch.isfinite(value).all()]:
+        raise ConfigError("the weights must be finite", got=f"{path}: {', '.join(bad)} are not", key="path")
+    dtype = torch.float64 if any(value.dtype == torch.float64 for value in found.values()) else torch.float32
+    return {name: value.detach().to(dtype).contiguous() for name, value in found.items()}
+
+
+def without_prefix(tensors: Mapping[str, Tensor], known: str) -> dict[str, Tensor]:
+    """Return the tensors without what stands before the name `known`, if it stands before all names (`module.`)."""
+    prefixes = [name.removesuffix(known) for name in tensors if name.endswith(known)]
+    prefix = prefixes[0] if len(prefixes) == 1 else ""
+    if not all(name.startswith(prefix) for name in tensors):
+        return dict(tensors)
+    return {name.removeprefix(prefix): value for name, value in tensors.items()}
+
+
+def _torch(path: Path) -> dict[str, Any]:
+    import torch
+
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    for wrapper in WRAPPERS:
+        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
+            found = found[wrapper]
+    if not isinstance(found, Mapping):
+        raise TypeError(f"it holds a {type(found).__name__}, and no state dict")
+    return {str(name): value for name, value in found.items()}
+
+
+def _npz(path: Path) -> dict[str, Any]:
+    import numpy as np
+    import torch
+
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no npz file")
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    import safetensors.torch
+
+    return safetensors.torch.load_file(str(path))
+
+
+def _kind(value: Any) -> str:
+    return str(getattr(value, "dtype", type(value).__name__))

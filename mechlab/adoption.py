@@ -1,0 +1,189 @@
+"""A run about to be made out of somebody else's weights: checked, put into order, and written as training would."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mechlab import console
+from mechlab.adopters.adopted import Adopted
+from mechlab.adopters.class_order import Matched, match_classes
+from mechlab.config.build import prepare
+from mechlab.config.identity import identity
+from mechlab.config.provenance import Origin, code_state, write_provenance
+from mechlab.config.recipe import load_run, make_recipe
+from mechlab.config.schema import TrainConfig, defaults, typed
+from mechlab.core.claim import Claim, Held, read_status
+from mechlab.core.errors import ConfigError
+from mechlab.core.files import write_json, write_text
+from mechlab.core.model import SequenceModel, StaticModel
+from mechlab.core.run import Run
+from mechlab.core.step import aligned_outputs, example_losses
+from mechlab.core.task import Task
+from mechlab.core.tensors import save_tensors
+
+OPTIMIZER = {"_target_": "torch.optim.Adam", "lr": 1e-3}  # a recipe has one; nothing is trained with it
+SEED = 0
+WORSE = 0.2  # by which the given order of classes may fit worse than another one before it is told
+
+
+class Adoption:
+    """Builds task and model, and puts the output classes into the order of the task.
+
+    Args:
+        adopted: what a format's reader handed over.
+        format: the format's name.
+        words: the command line that adopts it, as words after `python -m mechlab.adopt`.
+        root: the folder that holds all runs.
+        name: the folder of the run's siblings; `<task>-<model>` by default.
+
+    Attributes:
+        folder: the run directory; its name hashes task, model and weights, whatever files they came from.
+        matched: how the outputs match the classes; None where outputs are no classes.
+
+    Raises:
+        ConfigError: something does not fit together; nothing has been written.
+    """
+
+    def __init__(self, adopted: Adopted, format: str, words: Sequence[str], root: Path, name: str | None = None):
+        self.adopted, self.format, self.words = adopted, format, list(words)
+        self.values = _configuration(adopted, root, name or adopted.name)
+        config = typed(TrainConfig, self.values)
+        torch.set_num_threads(config.trainer.threads)
+        self.recipe = make_recipe(config)
+        self.weights = dict(adopted.weights)
+        self.matched = self._match() if adopted.outputs else None
+        self.run_id = identity(self.values, "none", _digest(self.weights))
+        self.folder = root / self.values["name"] / f"{self.run_id}-s{SEED}"
+
+    def write(self) -> Run:
+        """Write the run directory, or find that it is there already; tell what was found, and open it."""
+        for note in self.adopted.notes:
+            print(f"note: {note}")
+        try:
+            with Claim(self.folder) as claim:
+                if _is_done(self.folder):
+                    print(f"adopted already, so it is left as it is: {self.folder}")
+                else:
+                    self._fill(claim)
+        except Held as held:
+            print(held)
+        run = load_run(self.folder)
+        console.print_metrics(run.results["metrics"])
+        print(f"next:\n  ask    python -m mechlab.analyze run={self.folder} analysis=NAME")
+        print(f"  show   python -m mechlab.runs show {self.folder}")
+        return run
+
+    def _match(self) -> Matched:
+        spec = self.recipe.task.spec
+        found = match_classes(self._model(), self.recipe.source().evaluation("val"), spec)
+        if self.adopted.infer:
+            print(
+                f"classes: {found}" + ("" if found.as_given else "; the outputs are put into the order of the classes")
+            )
+            if not found.clear:
+                print("warning: the order of the classes is ambiguous: another one fits nearly as well")
+            self.weights |= {name: self.weights[name][found.rows] for name in self.adopted.outputs}
+        elif found.clear and found.fit - found.given > WORSE:
+            print(f"warning: the given order of the classes fits {found.given:.4f}; try classes=infer, since {found}")
+        return found
+
+    def _model(self) -> nn.Module:
+        model = self.recipe.model()
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+    def _fill(self, claim: Claim) -> None:
+        started = time.monotonic()
+        claim.status("running")
+        try:
+            command = shlex.join(["python", "-m", "mechlab.adopt", *self.words])
+            origin = Origin(None, *code_state(Path(__file__).parent), command=command)
+            write_provenance(self.folder, self.values, origin)
+            write_json(self.folder / "provenance" / "adoption.json", self._record())
+            save_tensors(self.folder / "checkpoints" / "weights.safetensors", self.weights, {"step": 0})
+            self._write_metrics(self._measured())
+        except BaseException as error:
+            claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
+            raise
+        claim.status("done", step=0, seconds=time.monotonic() - started)
+
+    def _write_metrics(self, metrics: dict[str, float]) -> None:
+        columns, values = ",".join(metrics), ",".join(map(repr, metrics.values()))
+        write_text(self.folder / "metrics.csv", f"step,{columns}\n0,{values}\n")
+        findings = {
+            name: {"scalars": found["scalars"], "claims": found["claims"]}
+            for name, found in Run(self.folder, lambda: self.recipe).findings.items()
+        }
+        result = {"run": str(self.folder), "status": "done", "seed": SEED}
+        write_json(self.folder / "result.json", {**result, "metrics": {**metrics, "steps": 0}, "findings": findings})
+
+    def _measured(self) -> dict[str, float]:
+        """Return the metrics of the held-out splits, e.g. `test/accuracy`, as means over their examples."""
+        model, spec, metrics = self._model(), self.recipe.task.spec, {}
+        for split in ("val", "test"):
+            batch = self.recipe.source().evaluation(split)
+            with torch.no_grad():
+                outputs = aligned_outputs(model, batch, spec)
+                scores = {"loss": example_losses(outputs, batch, spec), **self.recipe.task.score(outputs, batch)}
+            metrics |= {f"{split}/{name}": float(value.mean()) for name, value in scores.items()}
+        return metrics
+
+    def _record(self) -> dict[str, Any]:
+        """Return where the weights come from, and in what order inputs and outputs are."""
+        spec = self.recipe.task.spec
+        asked = "infer" if self.adopted.infer else "given"
+        return {
+            "format": self.format,
+            "options": self.words,
+            "files": {role: _file(path) for role, path in self.adopted.files.items()},
+            "alphabet": list(spec.vocabulary),
+            "classes": list(spec.classes),
+            "class_order": None if self.matched is None else {"asked": asked, **self.matched.as_dict()},
+            "notes": list(self.adopted.notes),
+        }
+
+
+def _configuration(adopted: Adopted, root: Path, name: str) -> dict[str, Any]:
+    """Return the configuration that a run of mechlab's own would have."""
+    if not re.fullmatch(r"[\w.+-]*\w", name):
+        raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=name, key="name")
+    values = defaults(TrainConfig)
+    double = any(weight.dtype == torch.float64 for weight in adopted.weights.values())
+    return {
+        **values,
+        "name": name,
+        "seed": SEED,
+        "paths": {"root": str(root)},
+        "trainer": {**values["trainer"], "max_steps": 1, "precision": 64 if double else 32},
+        "history": {**values["history"], "kind": "none"},
+        "task": prepare(dict(adopted.task), "task", Task).identity(),
+        "model": prepare(dict(adopted.model), "model", (SequenceModel, StaticModel), context=1).identity(),
+        "optimizer": dict(OPTIMIZER),
+    }
+
+
+def _is_done(folder: Path) -> bool:
+    parts = ("result.json", "provenance/config.yaml", "checkpoints/weights.safetensors")
+    return read_status(folder)["status"] == "done" and all((folder / part).is_file() for part in parts)
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, weight in sorted(weights.items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)};".encode())
+        digest.update(weight.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _file(path: Path) -> dict[str, str]:
+    return {"path": str(path.resolve()), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

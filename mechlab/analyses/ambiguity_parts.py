@@ -1,0 +1,172 @@
+"""What the analysis of ambiguity measures once clusters are found: each part saves a table and returns its scalars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mechlab.analyses.reached import By, Reached, classes_told, labelled
+from mechlab.automata.automaton import Automaton
+from mechlab.automata.factors import Factor, found_factors, given_factors, own_states
+from mechlab.automata.network import Network
+from mechlab.automata.partitions import quotient
+from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.pushdown import Pushdown
+from mechlab.automata.trie import prefix_states
+from mechlab.clustering.bisimulation import successors
+from mechlab.clustering.by_length import ambiguity_by_length
+from mechlab.clustering.causal import replace_states
+from mechlab.clustering.centres import centres_of
+from mechlab.clustering.nulls import permuted_ambiguity
+from mechlab.clustering.plane import principal_plane
+from mechlab.clustering.scores import ambiguity, cluster_ambiguity, contingency
+from mechlab.core.analysis import Artifacts
+
+if TYPE_CHECKING:
+    from mechlab.core.run import Run
+
+REPLACED = 500  # states whose place their cluster's mean takes
+
+Given = Mapping[str, Sequence]
+
+
+def save_states(out: Artifacts, found: Reached, clusters: np.ndarray, separation: np.ndarray) -> None:
+    """Save where the states are in the plane, and a line for each cluster and each of the automaton's states."""
+    import pandas as pd
+
+    prefixes, labels, states, names = found.prefixes, found.labels, found.states, found.names
+    plane, shares = principal_plane(states.astype(np.float64))
+    columns = {"labels": labels, "clusters": clusters, "length": prefixes.length, "count": prefixes.count}
+    out.save_arrays("states", plane=plane.astype(np.float32), shares=shares, **columns)
+
+    table = contingency(clusters, labels, prefixes.count)
+    numbers, seen = np.unique(clusters, return_counts=True)
+    after = successors(clusters, prefixes.parent, prefixes.letter, prefixes.count)
+    lines = {
+        "cluster": numbers,
+        "size": table.sum(1).astype(int),
+        "prefixes": seen,
+        "ambiguity": cluster_ambiguity(table),
+        "conflict": after.by_cluster,
+        "state": [names[label] for label in np.unique(labels)[table.argmax(1)]],
+    }
+    out.save_table("clusters", pd.DataFrame(lines))
+
+    ratios = np.full(len(names), np.nan)
+    ratios[np.unique(labels)] = separation
+    seen = np.bincount(labels, minlength=len(names)), np.bincount(labels, prefixes.count, minlength=len(names))
+    lines = {"state": names, "prefixes": seen[0], "size": seen[1].astype(int), "separation": ratios}
+    out.save_table("states", pd.DataFrame(lines))
+
+
+def by_factor(
+    out: Artifacts,
+    truth: Automaton | Pushdown,
+    found: Reached,
+    clusters: np.ndarray,
+    given: Given | None,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Save the ambiguity against each factor of the states, and return it as `factor_<name>`."""
+    import pandas as pd
+
+    count, lines = found.prefixes.count, []
+    for factor, source in partitions(truth, found.names, given):
+        blocks = factor.blocks[found.labels]
+        line = {
+            "factor": factor.name,
+            "source": source,
+            "closed": _closed(truth, factor),
+            "blocks": len(np.unique(blocks)),
+            "weighted": ambiguity(clusters, blocks, count).weighted,
+            "null_permuted": permuted_ambiguity(clusters, blocks, count, rng),
+            "states": factor.groups(found.names),
+        }
+        lines.append(line)
+    if lines:
+        out.save_table("factors", pd.DataFrame(lines))
+    return {f"factor_{line['factor']}": line["weighted"] for line in lines}
+
+
+def partitions(truth: Automaton | Pushdown, names: Sequence[str], given: Given | None) -> list[tuple[Factor, str]]:
+    """Return the factors of a ground truth, given ones first, and whether each was "given" or "found".
+
+    Raises:
+        ValueError: what is given is no partition of the states.
+    """
+    mine = given_factors(given or {}, names)
+    every = found_factors(truth) if isinstance(truth, Automaton) else ()
+    taken, known = {factor.name for factor in mine}, {factor.blocks.tobytes() for factor in mine}
+    others = [factor for factor in every if factor.blocks.tobytes() not in known]
+    renamed = [Factor(f"found_{f.name}", f.blocks) if f.name in taken else f for f in others]
+    return [(factor, "given") for factor in mine] + [(factor, "found") for factor in renamed]
+
+
+def by_letters_more(
+    out: Artifacts, run: Run, found: Reached, clusters: np.ndarray, letters: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """Save what becomes of a network whose state is replaced by its cluster's mean, after each of so many letters.
+
+    `kept` is the share of replaced states after which the network tells what it would have told, `right` the share
+    after which it tells what the ground truth does; `control` and `right_control` are the same for the mean of another
+    cluster, and `right_own` is the network's own share.
+    """
+    import pandas as pd
+
+    prefixes, network, truth = found.prefixes, Network(run.model()), run.task.ground_truth()
+    start = prefixes.index[rng.integers(len(prefixes.index), size=REPLACED)]
+    suffixes = rng.integers(len(truth.alphabet), size=(REPLACED, letters))
+    told = replace_states(network.step, found.states, clusters, prefixes.count, start, suffixes, rng)
+
+    words = np.pad(np.maximum(prefixes.words[prefixes.row[start]], 0), ((0, 0), (0, letters)))
+    places = np.arange(REPLACED)[:, None], prefixes.length[start][:, None] + np.arange(letters)
+    words[places] = suffixes
+    right = classes_told(truth, words)[places]
+
+    shares = {"letters": np.arange(1, letters + 1), "kept": (told.mean == told.own).mean(0)}
+    shares |= {"right": (told.mean == right).mean(0), "right_own": (told.own == right).mean(0)}
+    if told.other is not None:
+        shares |= {"control": (told.other == told.own).mean(0), "right_control": (told.other == right).mean(0)}
+    out.save_table("causal", pd.DataFrame(shares))
+    return {f"causal_{name}": float(share.mean()) for name, share in shares.items() if name != "letters"}
+
+
+def by_word_length(
+    out: Artifacts,
+    run: Run,
+    found: Reached,
+    clusters: np.ndarray,
+    weights: np.ndarray | None,
+    by: By,
+    sizes: tuple[int, int],
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Save the ambiguity of the same clusters on uniform words, sizes[1] of each length up to sizes[0]."""
+    import pandas as pd
+
+    model, truth, (longest, words) = run.model(), run.task.ground_truth(), sizes
+
+    def read(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        prefixes = distinct_prefixes(words)
+        ends = prefixes.index.reshape(words.shape)[:, -1]
+        return prefix_states(model, prefixes)[ends], labelled(truth, prefixes, by)[0][ends]
+
+    centres = centres_of(found.states.astype(np.float64), clusters, weights)
+    lines = ambiguity_by_length(read, centres, len(truth.alphabet), range(1, longest + 1), words, rng)
+    fitted = int(found.prefixes.length.max())
+    out.save_table("lengths", pd.DataFrame([{**line, "fitted": line["length"] <= fitted} for line in lines]))
+    return {"longest": lines[-1]["weighted"], "longest_balanced": lines[-1]["balanced"]}
+
+
+def _closed(truth: Automaton | Pushdown, factor: Factor) -> bool | None:
+    """Return whether a factor is closed under the transitions of an automaton; None for a pushdown automaton."""
+    if isinstance(truth, Pushdown):
+        return None
+    try:
+        number, _ = own_states(truth)
+        quotient(quotient(truth.transitions, number), factor.blocks)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""How much noise in its weights does a constructed network bear?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+from mechlab.analyses.reached import words_of
+from mechlab.automata.conformance import conformance, draw_words, outputs_of
+from mechlab.automata.network import Network
+from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.trie import prefix_states
+from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.scores import ambiguity
+from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.constraints import at_least
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from mechlab.core.run import Run
+
+
+class NoiseDose(Analysis):
+    """Disturb the network that is the task's automaton by construction, with more and more noise, and measure what
+    remains of the language and of its states.
+
+    The noise is that of `model.noise`, drawn anew for each repeat; what the run trained plays no part.
+
+    Args:
+        doses: standard deviations of the noise; the network without any is always measured.
+        repeats: networks of each dose.
+        words: words that must be right after every prefix.
+        lengths: their least and greatest length; every length alike, letters independent.
+        multiple: clusters per state of the automaton, for the ambiguity of the states.
+        evaluation_words: words of the validation split whose prefixes' states are clustered.
+        n_init: starts of k-means.
+
+    Source: Muskardin et al., arXiv 2306.16854, whose networks were wrong before any noise for want of saturation.
+    """
+
+    needs = Needs(kind="sequence", ground_truth=("automaton",), model=("disturbed",))
+    other_model = "model=constructed"
+
+    def __init__(
+        self,
+        doses: tuple[Annotated[float, at_least(0)], ...] = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5),
+        repeats: Annotated[int, at_least(1)] = 5,
+        words: Annotated[int, at_least(1)] = 1000,
+        lengths: tuple[Annotated[int, at_least(1)], Annotated[int, at_least(1)]] = (16, 30),
+        multiple: Annotated[int, at_least(1)] = 8,
+        evaluation_words: Annotated[int, at_least(1)] = 300,
+        n_init: Annotated[int, at_least(1)] = 2,
+    ):
+        self.doses, self.repeats, self.words, self.lengths = doses, repeats, words, lengths
+        self.multiple, self.evaluation_words, self.n_init = multiple, evaluation_words, n_init
+
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Measure every disturbed network; save the table of doses."""
+        import pandas as pd
+
+        clean, truth = run.model().clean(), run.task.ground_truth()
+        shortest, longest = self.lengths
+        words, lengths = draw_words(truth, shortest, longest, self.words, rng, "uniform")
+        right = outputs_of(truth, words)
+        prefixes = distinct_prefixes(words_of(run.evaluation("val", self.evaluation_words).inputs))
+        labels, k = prefixes.reached(truth), self.multiple * len(truth.states)
+
+        rows = []
+        for dose in sorted({0.0, *self.doses}):
+            for repeat in range(self.repeats if dose else 1):
+                network = clean.disturbed(dose, int(rng.integers(2**31)))
+                told = Network(network).outputs(words, lengths)
+                clusters = kmeans(prefix_states(network, prefixes), k, rng, self.n_init)
+                weighted = ambiguity(clusters, labels, prefixes.count).weighted
+                accuracy = conformance(told, right, lengths).accuracy
+                rows.append({"noise": dose, "repeat": repeat, "accuracy": accuracy, "weighted": weighted})
+        table = pd.DataFrame(rows)
+        out.save_table("doses", table)
+        return self._finding(table.groupby("noise").mean(), table.groupby("noise").min(), clean.margin)
+
+    def _finding(self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float) -> Finding:
+        doses, accuracy = mean.index.to_numpy(), mean["accuracy"].to_numpy()
+        borne = worst.index[(worst["accuracy"] == 1).cummin()]
+        proved = margin if np.isfinite(margin) else 0.0
+        scalars = {
+            "margin": proved,
+            "clean_accuracy": accuracy[0],
+            "clean_weighted": mean["weighted"].iloc[0],
+            "borne": float(borne.max()) if len(borne) else -1.0,
+            "last_accuracy": accuracy[-1],
+            "last_weighted": mean["weighted"].iloc[-1],
+        }
+        if accuracy[0] > 0.5 > accuracy.min():
+            after = int((accuracy < 0.5).argmax())
+            part = (accuracy[after - 1] - 0.5) / (accuracy[after - 1] - accuracy[after])
+            scalars["half"] = doses[after - 1] + part * (doses[after] - doses[after - 1])
+        shortest, longest = self.lengths
+        claims = {
+            "proved": Claim(
+                "Without noise the network is proved right on all words: the right output leads by more than 0.",
+                value=proved,
+                threshold=0.0,
+                holds=proved > 0,
+                kind="exact",
+            ),
+            "clean": Claim(
+                f"Without noise {self.words} words of {shortest} to {longest} letters are right after every prefix.",
+                value=float(accuracy[0]),
+                threshold=1.0,
+                holds=bool(accuracy[0] == 1),
+                kind="statistical",
+                null=float(accuracy[-1]),
+            ),
+        }
+        return Finding({name: float(value) for name, value in scalars.items()}, claims)
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw accuracy and ambiguity against the dose."""
+        from mechlab.plotting.noise_dose import dose_figure
+
+        return {"doses": dose_figure(out.table("doses"))}

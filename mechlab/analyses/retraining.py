@@ -1,0 +1,136 @@
+"""Does training restore a network that was its automaton by construction and then disturbed?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+from mechlab.analyses.reached import labelled, words_of
+from mechlab.automata.conformance import conformance, draw_words, outputs_of
+from mechlab.automata.network import Network
+from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.trie import prefix_states
+from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.projections import fit_projection
+from mechlab.clustering.scores import ambiguity
+from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.constraints import above, at_least, between
+from mechlab.core.task import Split
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import nn
+
+    from mechlab.core.run import Run
+
+DRAWN = 1500  # states in a picture
+STARTS = 10  # of k-means
+
+
+class Retraining(Analysis):
+    """Compare three networks: as constructed, as disturbed by noise before training, and as trained.
+
+    Each is asked for its accuracy, the share of random words that it is right about after every prefix, and for the
+    weighted ambiguity of its states after the distinct prefixes of the evaluation words. All three are drawn in one
+    plane: that of the principal components of the constructed network's mean states, one for each of the automaton's.
+
+    Args:
+        words: number of evaluation words, whose prefixes are clustered and drawn.
+        split: split that they are taken from.
+        long_words: number of random words for the accuracy.
+        lengths: letters of the shortest and the longest of these.
+        multiple: clusters (k-means) per state of the automaton.
+        threshold: least accuracy for the claim `restored`.
+
+    Source: Muskardin et al., arXiv 2306.16854, and its published code.
+    """
+
+    needs = Needs(kind="sequence", ground_truth=("automaton",), model=("clean",))
+    other_model = "model=constructed"
+
+    def __init__(
+        self,
+        words: Annotated[int, at_least(1)] = 1000,
+        split: Split = "val",
+        long_words: Annotated[int, at_least(1)] = 1000,
+        lengths: tuple[Annotated[int, at_least(1)], Annotated[int, at_least(1)]] = (16, 30),
+        multiple: Annotated[float, above(0)] = 4.0,
+        threshold: Annotated[float, between(0, 1)] = 0.99,
+    ):
+        self.words, self.split, self.long_words, self.lengths = words, split, long_words, lengths
+        self.multiple, self.threshold = multiple, threshold
+
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Ask the three networks; save a table of their scores, and their states in the plane."""
+        import pandas as pd
+
+        networks = {"clean": run.model().clean(), "noisy": run.untrained(), "retrained": run.model()}
+        truth = run.task.ground_truth()
+        prefixes = distinct_prefixes(words_of(run.evaluation(self.split, self.words).inputs))
+        labels, names = labelled(truth, prefixes)
+        for_words, for_rows, *streams = rng.spawn(2 + len(networks))
+        words, lengths = draw_words(truth, min(self.lengths), max(self.lengths), self.long_words, for_words, "uniform")
+        right = outputs_of(truth, words)
+
+        states, lines = {}, []
+        for (name, model), stream in zip(networks.items(), streams, strict=True):
+            states[name] = prefix_states(model, prefixes).astype(np.float64)
+            clusters = kmeans(states[name], max(1, round(self.multiple * len(names))), stream, STARTS)
+            accuracy = conformance(Network(model).outputs(words, lengths), right, lengths).accuracy
+            weighted = ambiguity(clusters, labels, prefixes.count).weighted
+            lines.append({"network": name, "accuracy": accuracy, "weighted": weighted})
+
+        means = np.stack([states["clean"][labels == label].mean(0) for label in np.unique(labels)])
+        projection = fit_projection("pca", means, labels, 2, for_rows)
+        shown = np.sort(for_rows.permutation(len(labels))[:DRAWN])
+        planes = np.stack([projection(points[shown]) for points in states.values()])  # (3, R, 2)
+        out.save_arrays("states", planes=planes.astype(np.float32), labels=labels[shown])
+        out.save_table("networks", pd.DataFrame(lines))
+        out.save_table("names", pd.DataFrame({"state": names}))
+        scores = {f"{line['network']}_{name}": line[name] for line in lines for name in ("accuracy", "weighted")}
+        scalars = {name: float(value) for name, value in {**scores, **_distances(networks)}.items()}
+        return Finding(scalars, self._claims(scalars))
+
+    def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
+        clean, noisy, retrained = (scalars[f"{name}_accuracy"] for name in ("clean", "noisy", "retrained"))
+        return {
+            "clean_is_right": Claim(
+                f"The network without noise is right after every prefix of all {self.long_words} random words.",
+                value=clean,
+                threshold=1.0,
+                holds=clean == 1,
+                kind="statistical",
+                null=noisy,
+            ),
+            "restored": Claim(
+                f"The trained network is right after every prefix of at least {self.threshold:g} of the words.",
+                value=retrained,
+                threshold=self.threshold,
+                holds=retrained >= self.threshold,
+                kind="statistical",
+                null=noisy,
+            ),
+        }
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw the three networks' states side by side."""
+        from mechlab.plotting.pictures import networks_figure
+
+        saved, names = out.arrays("states"), [str(name) for name in out.table("names")["state"]]
+        return {"networks": networks_figure(saved["planes"], saved["labels"], names, out.table("networks"))}
+
+
+def _distances(networks: dict[str, nn.Module]) -> dict[str, float]:
+    """Return the Euclidean distances between the networks' parameters, and the norm of the clean one's."""
+    clean, noisy, retrained = (
+        np.concatenate([parameter.detach().cpu().double().numpy().ravel() for parameter in model.parameters()])
+        for model in networks.values()
+    )
+    pairs = {
+        "weights_clean": clean,
+        "clean_to_noisy": noisy - clean,
+        "noisy_to_retrained": retrained - noisy,
+        "clean_to_retrained": retrained - clean,
+    }
+    return {name: float(np.linalg.norm(difference)) for name, difference in pairs.items()}

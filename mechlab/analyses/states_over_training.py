@@ -1,0 +1,158 @@
+"""When, while a network learns, do its states become those of the ground truth?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import torch
+
+from mechlab.analyses.reached import By, Reached, reached
+from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.methods import Rows, cluster
+from mechlab.clustering.projections import LINEAR, fit_projection
+from mechlab.clustering.scores import ambiguity
+from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.constraints import above, at_least
+from mechlab.core.errors import NotRecorded
+from mechlab.core.history import log_spaced
+from mechlab.core.model import outputs_of
+from mechlab.core.task import Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from mechlab.core.run import Run
+
+Method = Literal[LINEAR]
+DRAWN = 800  # states in a picture
+STARTS = 3  # of k-means
+
+
+class StatesOverTraining(Analysis):
+    """Follow a network's states through training: in one common plane, and by the ambiguity of their clusters.
+
+    At each recorded step the network reads the distinct prefixes of the evaluation words. Its states are clustered by
+    k-means and told by LDA (on the prefixes that it was fitted to and, five-fold, on others), and the weighted
+    ambiguity of both stands beside the accuracy on the same words.
+
+    Args:
+        reduce: how the common plane is found; "lda" is supervised by the ground truth's state.
+        fit: on which states: those of the "last" step, so that one sees where they come from, or those of "all" steps.
+        frames: at most so many of the recorded steps, about evenly spaced in the logarithm of the step.
+        words: number of evaluation words.
+        split: split that they are taken from.
+        by: what labels tell of a pushdown automaton: the control state, or also the "height" or "top" of its stack.
+        multiple: clusters (k-means) per state of the ground truth.
+
+    Source: Muskardin et al., arXiv 2306.16854, and its published code, on a few epochs and without a common plane.
+    """
+
+    needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"), history="sparse")
+
+    def __init__(
+        self,
+        reduce: Method = "pca",
+        fit: Literal["last", "all"] = "last",
+        frames: Annotated[int, at_least(2)] = 25,
+        words: Annotated[int, at_least(1)] = 500,
+        split: Split = "val",
+        by: By = "state",
+        multiple: Annotated[float, above(0)] = 4.0,
+    ):
+        self.reduce, self.fit, self.frames, self.words = reduce, fit, frames, words
+        self.split, self.by, self.multiple = split, by, multiple
+
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Cluster, score and project at each step; save the table of scores, and the points and clusters."""
+        import pandas as pd
+
+        steps = self._steps(run)
+        for_plane, for_rows, *streams = rng.spawn(2 + len(steps))
+        found = [self._at(run.at(step), stream) for step, stream in zip(steps, streams, strict=True)]
+        states = [here.states.astype(np.float64) for here, _, _ in found]
+        labels, names = found[-1][0].labels, found[-1][0].names
+        shown = np.sort(for_rows.permutation(len(labels))[:DRAWN])
+
+        seen = states if self.fit == "all" else states[-1:]
+        fitted = np.concatenate(seen), np.tile(labels, len(seen))
+        projection = fit_projection(self.reduce, *fitted, 2, for_plane)
+        planes = np.stack([projection(here[shown]) for here in states])  # (S, R, 2)
+
+        epoch = run.recipe.steps_per_epoch or 1
+        lines = [{"step": step, "epoch": step / epoch, **line} for step, (_, _, line) in zip(steps, found, strict=True)]
+        table = pd.DataFrame(lines).assign(explained=[projection.explained(here) for here in states])
+        clusters = np.stack([grouped[shown] for _, grouped, _ in found])  # (S, R)
+        out.save_arrays("states", planes=planes.astype(np.float32), labels=labels[shown], clusters=clusters)
+        out.save_table("training", table)
+        out.save_table("names", pd.DataFrame({"state": names}))
+        return self._finding(table, len(labels))
+
+    def _steps(self, run: Run) -> list[int]:
+        """Return the recorded steps to look at, none of them after the run's moment."""
+        moment = run.moment
+        recorded = [step for step in run.history.steps if not isinstance(moment, int) or step <= moment]
+        if not recorded:
+            fix = "train with history=sparse, or ask at a later step"
+            raise NotRecorded("some step must have been recorded", got="none", key=str(run.folder), fix=fix)
+        wanted = log_spaced(self.frames, recorded[-1])
+        return sorted({min(recorded, key=lambda step: abs(step - target)) for target in wanted})
+
+    def _at(self, run: Run, rng: np.random.Generator) -> tuple[Reached, np.ndarray, dict[str, float]]:
+        """Return what is reached at one moment, the cluster (P,) of each prefix, and the scores."""
+        found, batch, model = (
+            reached(run, self.words, self.split, self.by),
+            run.evaluation(self.split, self.words),
+            run.model(),
+        )
+        n, count = found.machine_states * found.factor, found.prefixes.count
+        clusters = kmeans(found.states, max(1, round(self.multiple * n)), rng, STARTS)
+        rows = Rows(
+            found.states.astype(np.float64), found.labels, found.prefixes.index, found.machine_states, found.factor
+        )
+        told = cluster("lda", rows, rng)
+        with torch.no_grad():
+            accuracy = run.task.score(outputs_of(model, batch.inputs), batch)["accuracy"]
+        return (
+            found,
+            clusters,
+            {
+                "accuracy": float(accuracy.mean()),
+                "weighted": ambiguity(clusters, found.labels, count).weighted,
+                "lda": ambiguity(told.clusters, found.labels, count).weighted,
+                "lda_held_out": ambiguity(told.held_out, found.labels, count).weighted,
+            },
+        )
+
+    def _finding(self, table: pd.DataFrame, prefixes: int) -> Finding:
+        measured = ("accuracy", "weighted", "lda", "lda_held_out")
+        first, last = ({name: float(table[name].iloc[row]) for name in measured} for row in (0, -1))
+        start = {f"{name}_first": value for name, value in first.items()}
+        scalars = {**last, **start, "steps": float(len(table)), "prefixes": float(prefixes)}
+        claim = Claim(
+            "The weighted ambiguity of k-means clusters at the last step is below half of that at the first.",
+            value=last["weighted"],
+            threshold=first["weighted"] / 2,
+            holds=last["weighted"] < first["weighted"] / 2,
+            kind="statistical",
+            null=first["weighted"],
+        )
+        return Finding(scalars, {"halved": claim})
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw the states at a few steps side by side, and the scores against the step."""
+        from mechlab.plotting.moving import frames_figure, scores_figure
+
+        table = out.table("training")
+        return {"frames": frames_figure(*self._saved(out), table), "scores": scores_figure(table)}
+
+    def animations(self, out: Artifacts) -> dict[str, bytes]:
+        """Draw the states step after step, beside the scores so far."""
+        from mechlab.plotting.moving import moving_states
+
+        return {"states": moving_states(*self._saved(out), out.table("training"))}
+
+    def _saved(self, out: Artifacts) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        saved = out.arrays("states")
+        return saved["planes"], saved["labels"], [str(name) for name in out.table("names")["state"]]

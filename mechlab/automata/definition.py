@@ -1,0 +1,170 @@
+"""Automata as plain data, which JSON and YAML hold: every list in index order, nothing sorted.
+
+    {"kind": "dfa", "alphabet": ["0", "1"], "classes": ["reject", "accept"], "states": ["even", "odd"],
+     "initial": "even", "transitions": [[0, 1], [1, 0]], "accepting": ["even"]}
+
+States, letters and classes are told by name or index. transitions[q][a], state_output[q] (moore) and
+transition_output[q][a] (mealy) are lists in index order, or mappings by name. accepting (dfa, pushdown) lists states,
+or holds true or false for each. Of a pushdown automaton, transitions[q][a] is a list of {target, action, guard}:
+actions are none (the default), push, push2, pop and pop2; the guard is what must be on top of the stack, letters or "$"
+for its bottom, null for anything. The state err is added to it, and may be a target.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mechlab.automata.automaton import Automaton
+from mechlab.automata.dot import read_dot
+from mechlab.automata.mealy import moore_of_mealy
+from mechlab.automata.named import Names, is_list
+from mechlab.automata.pushdown import Pushdown
+from mechlab.automata.pushdown_definition import definition_of, pushdown_of
+
+VERDICTS = ("reject", "accept")
+_NEEDED = ("kind", "alphabet", "states", "initial", "transitions")
+_ALSO = {  # what each kind must have besides, and what it may have
+    "dfa": (("accepting",), ("classes", "parts")),
+    "moore": (("classes", "state_output"), ("parts",)),
+    "mealy": (("classes", "transition_output"), ()),
+    "pushdown": (("accepting",), ("classes", "says")),
+}
+
+
+def read_automaton(path: str | Path) -> Automaton | Pushdown:
+    """Return the automaton of a .dot file (see `mechlab.automata.dot`) or of a .json file (see `from_definition`).
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: the file does not hold a deterministic automaton; the message begins with its path.
+    """
+    path = Path(path)
+    if path.suffix == ".dot":
+        return read_dot(path)
+    if path.suffix != ".json":
+        raise ValueError(f"{path}: the file of an automaton must end in .dot or .json. Got {path.suffix!r} instead.")
+    try:
+        return from_definition(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:  # a JSONDecodeError and a UnicodeDecodeError are each one
+        raise ValueError(f"{path}: {error}") from error
+
+
+def from_definition(definition: Mapping[str, Any]) -> Automaton | Pushdown:
+    """Return the automaton that plain data defines; see the head of this file.
+
+    A Mealy machine becomes a Moore machine that keeps the Mealy machine's states as parts (see `moore_of_mealy`). The
+    classes of a DFA are reject and accept by default; of two others, the second one is for accepting states, unless the
+    first is called accept or true. The initial state of a pushdown automaton becomes its first.
+
+    Raises:
+        ValueError: something is missing, unknown, of a wrong shape, or the automaton not deterministic and complete.
+
+    >>> from_definition({"kind": "dfa", "alphabet": ["a"], "states": ["q"], "initial": 0, "transitions": [[0]],
+    ...                  "accepting": [True]}).outputs.tolist()
+    [1]
+    """
+    kind = _kind(definition)
+    alphabet, states = (Names.of(field, definition[field]) for field in ("alphabet", "states"))
+    classes = Names.of("classes", VERDICTS if definition.get("classes") is None else definition["classes"])
+    initial = states.index(definition["initial"], "initial")
+    rows = _table(definition, "transitions", states, alphabet, may_lack=kind == "pushdown")
+    if kind == "pushdown":
+        if _accept(kind, classes) == 0:
+            raise ValueError(
+                f"the classes of a pushdown must be reject, accept. Got {', '.join(classes.texts)} instead."
+            )
+        accepting, says = _accepting(definition["accepting"], states), definition.get("says", "class")
+        return pushdown_of(alphabet, states, initial, rows, accepting, says)
+    transitions = _indices(rows, states, "transitions", states, alphabet)
+    if kind == "mealy":
+        said = _table(definition, "transition_output", states, alphabet)
+        outputs = _indices(said, classes, "transition_output", states, alphabet)
+        return moore_of_mealy(alphabet.texts, classes.texts, states.texts, initial, transitions, outputs)
+    if kind == "dfa":
+        accept = _accept(kind, classes)
+        outputs = [accept if accepts else 1 - accept for accepts in _accepting(definition["accepting"], states)]
+    else:
+        said = states.row(definition["state_output"], "state_output")
+        outputs = [classes.index(one, f"state_output[{q}]") for q, one in zip(states.texts, said, strict=True)]
+    parts = tuple(definition.get("parts") or ())
+    return Automaton(alphabet.texts, classes.texts, states.texts, initial, transitions, outputs, parts)
+
+
+def to_definition(automaton: Automaton | Pushdown) -> dict[str, Any]:
+    """Return the automaton as plain data; `from_definition` gives an equal one back.
+
+    A Moore machine that was made of a Mealy machine stays one and has `parts`; a pushdown automaton has `says`.
+    """
+    if isinstance(automaton, Pushdown):
+        return definition_of(automaton)
+    states, said = automaton.states, [automaton.classes[output] for output in automaton.outputs]
+    dfa = automaton.classes == VERDICTS
+    definition = {
+        "kind": "dfa" if dfa else "moore",
+        "alphabet": list(automaton.alphabet),
+        "classes": list(automaton.classes),
+        "states": list(states),
+        "initial": states[automaton.initial],
+        "transitions": [[states[target] for target in row] for row in automaton.transitions],
+    }
+    if dfa:
+        definition["accepting"] = [state for state, one in zip(states, said, strict=True) if one == "accept"]
+    else:
+        definition["state_output"] = said
+    if automaton.parts != states:
+        definition["parts"] = list(automaton.parts)
+    return definition
+
+
+def _kind(definition: Mapping[str, Any]) -> str:
+    """Return the kind of a definition that has the keys of its kind."""
+    if not isinstance(definition, Mapping):
+        raise ValueError(f"an automaton must be a mapping. Got {type(definition).__name__} instead.")
+    kind = definition.get("kind")
+    if not isinstance(kind, str) or kind not in _ALSO:
+        raise ValueError(f"kind must be one of {', '.join(_ALSO)}. Got {kind!r} instead.")
+    needed, known = (*_NEEDED, *_ALSO[kind][0]), (*_NEEDED, *_ALSO[kind][0], *_ALSO[kind][1])
+    if missing := [key for key in needed if key not in definition]:
+        raise ValueError(f"a {kind} must have {', '.join(needed)}. Got no {', '.join(missing)}.")
+    if unknown := [str(key) for key in definition if key not in known]:
+        raise ValueError(f"a {kind} has {', '.join(known)} and nothing else. Got also {', '.join(unknown)}.")
+    return kind
+
+
+def _table(
+    definition: Mapping[str, Any], key: str, states: Names, alphabet: Names, may_lack: bool = False
+) -> list[list[Any]]:
+    """Return what each state (row) has for each letter (column)."""
+    rows = states.row(definition[key], key, may_lack)
+    rows = [{} if row is None and may_lack else row for row in rows]
+    return [alphabet.row(row, f"{key}[{q}]", may_lack) for q, row in zip(states.texts, rows, strict=True)]
+
+
+def _indices(rows: list[list[Any]], of: Names, key: str, states: Names, alphabet: Names) -> list[list[int]]:
+    return [
+        [of.index(value, f"{key}[{q}][{a}]") for a, value in zip(alphabet.texts, row, strict=True)]
+        for q, row in zip(states.texts, rows, strict=True)
+    ]
+
+
+def _accepting(given: Any, states: Names) -> list[bool]:
+    """Return for each state whether it accepts."""
+    if isinstance(given, Mapping) or (is_list(given) and given and all(isinstance(one, bool) for one in given)):
+        found = states.row(given, "accepting")
+        if not all(isinstance(one, bool) for one in found):
+            raise ValueError(f"accepting must hold true or false for each state. Got {given!r} instead.")
+        return found
+    if not is_list(given):
+        raise ValueError(f"accepting must be a list of states. Got {given!r} instead.")
+    accepts = {states.index(one, "accepting") for one in given}
+    return [i in accepts for i in range(len(states))]
+
+
+def _accept(kind: str, classes: Names) -> int:
+    """Return which of two classes is for accepting states."""
+    if len(classes) != 2:
+        raise ValueError(f"the classes of a {kind} must be two, reject and accept. Got {', '.join(classes.texts)}.")
+    return 0 if classes.texts[0].lower() in ("accept", "true") else 1

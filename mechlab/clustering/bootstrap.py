@@ -1,0 +1,47 @@
+"""How far would the ambiguity move with other words? Bootstrap intervals over words."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.special import entr
+
+
+def resampled_words(words: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each of W words is in each of B samples with replacement, (B, W) float64."""
+    drawn = rng.integers(words, size=(resamples, words)) + words * np.arange(resamples)[:, None]
+    return np.bincount(drawn.reshape(-1), minlength=resamples * words).reshape(resamples, words).astype(float)
+
+
+def ambiguity_of_resamples(
+    clusters: np.ndarray, labels: np.ndarray, index: np.ndarray, word: np.ndarray, times: np.ndarray
+) -> np.ndarray:
+    """Return the weighted ambiguity (B,) of each sample of words, the clusters being those of all words.
+
+    Words are drawn and not prefixes: the prefixes of a word depend on one another.
+
+    Args:
+        clusters, labels: (P,) int, of the distinct prefixes.
+        index: (R,) int, the prefix at each letter of the words, word after word.
+        word: (R,) int, the word that each letter is in.
+        times: (B, W), how often each word is in each sample.
+    """
+    _, row = np.unique(clusters, return_inverse=True)
+    columns, column = np.unique(labels, return_inverse=True)
+    cells, cell = np.unique(row * len(columns) + column, return_inverse=True)
+
+    def shares(groups: np.ndarray, number: int) -> np.ndarray:
+        of_words = csr_array((np.ones(len(index)), (word, groups[index])), shape=(times.shape[1], number))
+        mass = (of_words.T @ times.T).T  # (B, groups)
+        return mass / np.maximum(mass.sum(1, keepdims=True), 1)
+
+    joint, of_clusters, of_labels = shares(cell, len(cells)), shares(row, row.max() + 1), shares(column, len(columns))
+    open_bits = entr(joint).sum(1) - entr(of_clusters).sum(1)
+    occurring = np.count_nonzero(of_labels, 1)
+    return np.where(occurring > 1, np.maximum(open_bits, 0) / np.log(np.maximum(occurring, 2)), 0.0)
+
+
+def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap values (B,)."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,123 @@
+"""What analyses of attribution share: the explained examples, labels, and the foremost training examples."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mechlab.core.errors import ConfigError
+from mechlab.core.task import Batch, FiniteTask, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mechlab.core.run import Run
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which examples are explained, in which precision.
+
+    Args:
+        split: of the examples.
+        examples: their number, from the first on, or their ids.
+        dtype: "float32", "float64", or None for that of training.
+    """
+
+    split: Split
+    examples: int | Sequence[int]
+    dtype: str | None = None
+
+    @property
+    def torch_dtype(self) -> torch.dtype | None:
+        """The dtype as torch names it."""
+        return None if self.dtype is None else getattr(torch, self.dtype)
+
+    def batch(self, run: Run) -> Batch:
+        """Return the explained examples of a run, cropped to the steps that count.
+
+        Raises:
+            ConfigError: there is no example of an id.
+        """
+        if isinstance(self.examples, int):
+            return run.evaluation(self.split, self.examples).cropped()
+        found = run.evaluation(self.split)
+        if beyond := [i for i in self.examples if i >= len(found)]:
+            must = f"ids of examples must be below {len(found)}, the number of them in split={self.split}"
+            raise ConfigError(must, got=beyond, key="examples")
+        return found[torch.tensor(self.examples)].cropped()
+
+
+def scalars_function(outputs: str) -> str | Callable[[Tensor], Tensor]:
+    """Return a named scalar as it is, and import the function of a dotted path.
+
+    Raises:
+        ConfigError: there is no such function.
+    """
+    module, _, name = outputs.rpartition(".")
+    if not module:
+        return outputs
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        must = "outputs must be a known name, or package.module.function that can be imported"
+        raise ConfigError(must, got=f"{outputs}: {error}", key="outputs") from None
+
+
+def labels_of(run: Run, batch: Batch, n: int, sort: Literal["label", "sum"]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number by which each training example (N,) and each explained one (X,) is sorted: its last target, or
+    the sum of its inputs. Examples that are drawn without end are sorted by when they were drawn."""
+    explained = _number(batch, sort)
+    if not isinstance(run.task, FiniteTask):
+        return np.arange(n, dtype=float), explained
+    return _number(run.task.examples("train"), sort), explained
+
+
+def _number(batch: Batch, sort: str) -> np.ndarray:
+    values = batch.inputs.flatten(1).double().sum(1) if sort == "sum" else batch.targets.double()
+    return (values.flatten(1)[:, -1] if values.ndim > 1 else values).numpy()
+
+
+def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int) -> pd.DataFrame:
+    """Return the training examples with the largest and smallest influence on each explained example.
+
+    Args:
+        influence: (X, C, N); that on the sum over C counts.
+        top: examples of either kind.
+
+    Returns:
+        Columns explained, kind (helpful or harmful), rank, train, influence, and label and input of the training example
+        where they are at hand.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    train = run.task.examples("train") if isinstance(run.task, FiniteTask) else None
+    together = influence.sum(1) if influence.shape[1] > 1 else influence[:, 0]
+    ids = batch.index.tolist() if len(together) == len(batch) else [-1] * len(together)
+    for row, values in enumerate(together):
+        order = np.argsort(values, kind="stable")
+        for kind, chosen in (("helpful", order[::-1]), ("harmful", order)):
+            for rank, k in enumerate(chosen[:top]):
+                found = {"explained": ids[row], "kind": kind, "rank": rank + 1, "train": k, "influence": values[k]}
+                if train is not None:
+                    example = train[k : k + 1]
+                    flat = example.inputs.flatten().tolist()
+                    found["label"] = example.targets.flatten()[-1].item()
+                    found["input"] = " ".join(f"{x:g}" for x in flat) if len(flat) <= 8 else ""
+                rows.append(found)
+    return pd.DataFrame(rows)
+
+
+def work_key(analysis: Any, steps: int) -> str:
+    """Return a name for work that belongs to an analysis's parameters and this number of steps."""
+    text = json.dumps([type(analysis).__name__, type(analysis).version, steps, vars(analysis)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,43 @@
+"""The state of training between two updates: what a model and its optimizer hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's state tensors as `<state>/<parameter name>`, e.g. `exp_avg_sq/readout.weight`."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{key}/{names[parameter]}": value
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def put_state(
+    model: nn.Module, optimizer: torch.optim.Optimizer, params: Mapping[str, Tensor], moments: Mapping[str, Tensor]
+) -> None:
+    """Put copies of parameters (and buffers), and of the optimizer's tensors as `optimizer_tensors` names them, into
+    model and optimizer."""
+    model.load_state_dict(params)
+    numbers = {name: number for number, (name, _) in enumerate(model.named_parameters())}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in moments.items():
+        key, parameter = name.split("/", 1)
+        state.setdefault(numbers[parameter], {})[key] = value.clone()
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})  # moves each tensor to its device
+
+
+def digest(params: Mapping[str, Tensor]) -> int:
+    """Return a hash of parameters (and buffers): 64 bits that depend on every name and every bit."""
+    found = hashlib.sha256()
+    for name, value in sorted(params.items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        found.update(value.detach().cpu().contiguous().numpy())
+    return int.from_bytes(found.digest()[:8], "big", signed=True)

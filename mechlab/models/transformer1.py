@@ -1,0 +1,99 @@
+"""A transformer of one layer whose heads share one matrix for queries, keys and values."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mechlab.core.constraints import at_least
+from mechlab.core.errors import ConfigError
+from mechlab.core.model import StaticModel
+from mechlab.core.task import TaskSpec
+
+
+class Transformer1(StaticModel):
+    """The one-layer transformer of ExPLAIND, which reads the answer at the last token.
+
+    With h_t = sqrt(d) E[token t], head i has one matrix E_i for queries, keys and values and one output matrix O_i,
+    both without bias:
+
+        z_t = E_i h_t,   head_i = sum_t softmax_t(z_t . z_T / sqrt(w)) z_t,   o = sum_i O_i head_i,
+        out = o + relu(W_2 relu(W_1 o + b_1) + b_2),   output = log softmax(D out),
+
+    where T is the last token and w the width of a head. There is no mask, no layer norm, no dropout, and no residual
+    connection around the attention. Outputs are log-probabilities (logits D out if the task is a regression): the cross
+    entropy of log-probabilities is that of the logits. What only other tokens' answers would need is not computed.
+
+    Weights start as torch's layers do: normal with standard deviation 1 in the embedding, uniform in +-1/sqrt(fan in)
+    elsewhere. Parameters have the names of the published code.
+
+    Args:
+        spec: of a static task on tokens.
+        width: d, of the embedding.
+        heads: number of heads; it divides the width.
+        hidden: units of the hidden layer of the perceptron.
+        positions: rows of the published positional table, a parameter that is declared and never read; 0 leaves it out.
+
+    Raises:
+        ConfigError: the heads do not divide the width.
+
+    Source: "ExPLAIND", arXiv 2505.20076, and its published code.
+    """
+
+    reads: ClassVar = "tokens"
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        width: Annotated[int, at_least(1)] = 64,
+        heads: Annotated[int, at_least(1)] = 4,
+        hidden: Annotated[int, at_least(1)] = 512,
+        positions: Annotated[int, at_least(0)] = 10,
+    ):
+        super().__init__(spec)
+        if width % heads:
+            must = "the heads must divide the width"
+            got, fix = f"width={width} and heads={heads}", f"model.width={heads * max(1, round(width / heads))}"
+            raise ConfigError(must, got=got, key="model.heads", fix=fix)
+        self.heads = heads
+        self.input_emb = nn.Embedding(spec.inputs, width)
+        if positions:
+            self.positional_encoding = _Positions(positions, width)
+            self.unused = ("positional_encoding.pe",)
+        for i in range(1, heads + 1):
+            self.add_module(f"head{i}_encoder", nn.Linear(width, width // heads, bias=False))
+            self.add_module(f"head{i}_decoder", nn.Linear(width // heads, width, bias=False))
+        self.linear1 = nn.Linear(width, hidden)
+        self.linear2 = nn.Linear(hidden, width)
+        self.decoder = nn.Linear(width, spec.outputs, bias=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map tokens (B, T) to log-probabilities (B, outputs)."""
+        embedded = self.input_emb(inputs) * math.sqrt(self.input_emb.embedding_dim)  # (B, T, d)
+        attended = self.attended(embedded)
+        out = attended + torch.relu(self.linear2(torch.relu(self.linear1(attended))))
+        logits = self.decoder(out)
+        return logits.log_softmax(-1) if self.spec.loss == "cross_entropy" else logits
+
+    def attended(self, embedded: Tensor) -> Tensor:
+        """Map embeddings (B, T, d) to what the heads write at the last token (B, d)."""
+        encoders = torch.cat(self._matrices("encoder"))  # (d, d): all heads at once
+        z = (embedded @ encoders.mT).unflatten(-1, (self.heads, -1))  # (B, T, heads, w)
+        scores = (z * z[:, -1:]).sum(-1) / math.sqrt(z.shape[-1])  # (B, T, heads), of the last token's query
+        mixed = (scores.softmax(1)[..., None] * z).sum(1)  # (B, heads, w)
+        return mixed.flatten(1) @ torch.cat(self._matrices("decoder"), 1).mT
+
+    def _matrices(self, side: str) -> list[Tensor]:
+        # not get_parameter, which refuses the tensors that stand for parameters in torch.func.functional_call
+        return [getattr(self, f"head{i}_{side}").weight for i in range(1, self.heads + 1)]
+
+
+class _Positions(nn.Module):
+    """The published positional table (1, positions, d), which nothing reads."""
+
+    def __init__(self, positions: int, width: int):
+        super().__init__()
+        self.pe = nn.Parameter(torch.zeros(1, positions, width))

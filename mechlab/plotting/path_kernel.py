@@ -1,0 +1,121 @@
+"""Accounts of attribution: influences, masses, lines and foremost examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mechlab.plotting.style import COLOURS, INK, TEXT, legend, look, new_figure, title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = 1500  # training examples that a heat map shows apart from each other
+
+
+def of_own_class(influence: np.ndarray, labels: np.ndarray, outputs: str) -> np.ndarray:
+    """Return the influences (X, N) on each example's own class where all classes (X, C, N) are explained, else on the
+    first scalar."""
+    if outputs == "all" and influence.shape[1] > labels.max() >= 0 and (labels == labels.round()).all():
+        return np.take_along_axis(influence, labels.astype(int)[:, None, None], 1)[:, 0]
+    return influence[:, 0]
+
+
+def influence_map(influence: np.ndarray, train: np.ndarray, explained: np.ndarray, sort: str) -> Figure:
+    """Draw the influences (X, N) of training examples on explained ones, both sorted by the numbers that go with them.
+
+    Args:
+        train: (N,) label or sum of tokens of each training example.
+        explained: (X,) that of each explained example; of no effect where one scalar covers them all.
+        sort: what the numbers are.
+    """
+    values = influence[:, np.argsort(train, kind="stable")]
+    if len(values) == len(explained):
+        values = values[np.argsort(explained, kind="stable")]
+    if values.shape[1] > COLUMNS:
+        edges = np.linspace(0, values.shape[1], COLUMNS + 1).astype(int)[:-1]
+        values = np.add.reduceat(values, edges, axis=1)
+    figure, (axis,) = new_figure(width=6.4, height=3.2)
+    reach = np.quantile(np.abs(values), 0.99) or 1.0
+    image = axis.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto", interpolation="nearest")
+    name = {"label": "label", "sum": "sum of tokens"}.get(sort, sort)
+    axis.set(xlabel=f"training example, by {name}", ylabel=f"explained example, by {name}")
+    bar = figure.colorbar(image, ax=axis, shrink=0.9)
+    bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
+    title(axis, "Influence of training examples")
+    return figure
+
+
+def mass_over_steps(mass: pd.DataFrame) -> Figure:
+    """Draw the sum of absolute scores of each component at each step, for data and for decay.
+
+    Args:
+        mass: columns `data:COMPONENT` and `decay:COMPONENT`, a row for each step.
+    """
+    figure, axes = new_figure(panels=2, width=3.6, height=3.0)
+    for axis, line in zip(axes, ("data", "decay"), strict=True):
+        columns = [column for column in mass.columns if column.startswith(f"{line}:")]
+        width = max(1, len(mass) // 200)  # neighbouring steps are averaged
+        for number, column in enumerate(columns):
+            values = mass[column].rolling(width, min_periods=1, center=True).mean()
+            axis.plot(values, linewidth=0.9, color=look(number)["color"], label=column.partition(":")[2])
+        if mass[columns].to_numpy().max(initial=0) > 0:
+            axis.set_yscale("log")
+        axis.set(xlabel="optimiser step", ylabel="mean absolute score")
+        title(axis, f"Mass of {line} by component")
+    legend(axes[0], ncols=2 if mass.shape[1] > 12 else 1)
+    return figure
+
+
+def lines_of_account(steps: pd.DataFrame, lines: dict[str, np.ndarray], movement: np.ndarray) -> Figure:
+    """Draw data against decay over the steps, and the size of each line of the account beside the movement.
+
+    Args:
+        steps: columns step, data_mass and decay_mass.
+        lines: (X, C) each.
+        movement: (X, C) final less initial scalars.
+    """
+    figure, (over, total) = new_figure(panels=2, width=3.6, height=3.0)
+    for number, name in enumerate(("data", "decay")):
+        over.plot(steps["step"], steps[f"{name}_mass"], linewidth=0.9, color=COLOURS[number], label=name)
+    if (steps[["data_mass", "decay_mass"]].to_numpy() > 0).all():
+        over.set_yscale("log")
+    over.set(xlabel="optimiser step", ylabel="mean absolute score")
+    legend(over)
+    title(over, "Data against decay")
+    sizes = {"movement": np.abs(movement).mean(), **{name: np.abs(line).mean() for name, line in lines.items()}}
+    total.bar(range(len(sizes)), sizes.values(), color=[INK, *COLOURS[: len(lines)]])
+    total.set_xticks(range(len(sizes)), list(sizes), rotation=45, ha="right")
+    least = min((value for value in sizes.values() if value > 0), default=1.0)
+    total.set_yscale("symlog", linthresh=max(least, 1e-12))
+    total.set(ylabel="mean absolute value")
+    title(total, "Lines of the account")
+    return figure
+
+
+def foremost_examples(examples: pd.DataFrame, shown: int = 4) -> Figure:
+    """Draw the most helpful and harmful training examples of the first explained ones.
+
+    Args:
+        examples: columns explained, kind, train, influence and maybe input; see core.attribution.top_examples.
+        shown: explained examples that get a panel.
+    """
+    chosen = list(dict.fromkeys(examples["explained"]))[:shown]
+    figure, axes = new_figure(panels=len(chosen), width=2.6, height=3.4)
+    for axis, example in zip(axes, chosen, strict=True):
+        mine = examples[examples["explained"] == example].drop_duplicates("train").sort_values("influence")
+        colours = [COLOURS[0] if value > 0 else COLOURS[3] for value in mine["influence"]]
+        axis.barh(range(len(mine)), mine["influence"], color=colours)
+        texts = [_name(row) for row in mine.to_dict("records")]
+        axis.set_yticks(range(len(mine)), texts, fontsize=TEXT - 3)
+        axis.set(xlabel="influence")
+        title(axis, "All explained" if example < 0 else f"Example {example}")
+    return figure
+
+
+def _name(row: dict[str, object]) -> str:
+    """Return how a training example is called on an axis."""
+    text = row.get("input")
+    return f"{row['train']}: {text}" if isinstance(text, str) and text else str(row["train"])

@@ -1,0 +1,42 @@
+"""Networks whose states are known: an automaton's, and noise."""
+
+from __future__ import annotations
+
+import torch
+
+from mechlab.automata.automaton import Automaton
+from mechlab.core.model import SequenceModel
+from mechlab.core.task import TaskSpec
+
+
+class Planted(SequenceModel):
+    """A network whose state is the one-hot state of the automaton, and whose output is what the automaton says."""
+
+    def __init__(self, spec: TaskSpec, automaton: Automaton):
+        super().__init__(spec)
+        self.moves = torch.nn.Parameter(torch.eye(len(automaton.states))[torch.as_tensor(automaton.transitions.copy())])
+        self.says = torch.eye(len(automaton.classes))[torch.as_tensor(automaton.outputs.copy())]
+        self.initial = automaton.initial
+
+    def initial_state(self, batch: int) -> torch.Tensor:
+        return torch.eye(len(self.moves))[self.initial].expand(batch, -1)
+
+    def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        state = torch.einsum("bm,bi,imj->bj", x, state, self.moves)
+        return state @ self.says, state
+
+
+class Scrambled(SequenceModel):
+    """A network whose state is a pseudo-random vector, another one for every prefix."""
+
+    def __init__(self, spec: TaskSpec, width: int = 8):
+        super().__init__(spec)
+        draws = torch.randn(width, width + spec.inputs, generator=torch.Generator().manual_seed(0))
+        self.weight = torch.nn.Parameter(draws.double())
+
+    def initial_state(self, batch: int) -> torch.Tensor:
+        return self.weight.new_zeros(batch, len(self.weight))
+
+    def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        state = torch.sin(1000 * torch.cat([state, x.double()], -1) @ self.weight.T)
+        return state[:, : self.spec.outputs], state

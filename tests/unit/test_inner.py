@@ -1,0 +1,105 @@
+"""Inner products with per-example gradients: three forms against gradients taken one example at a time."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from recorded_trainings import transformer
+from small_tasks import Points, Ragged
+from torch import nn
+
+from mechlab.core.model import StaticModel
+from mechlab.core.task import Batch, TaskSpec
+from mechlab.kernels.ghost import Ghost
+from mechlab.kernels.inner import InnerProducts
+from mechlab.kernels.problem import Problem
+from mechlab.models.cnn import CNN
+from mechlab.models.mlp import MLP
+from mechlab.models.rnn import RNN
+from mechlab.tasks.modular_addition import ModularAddition
+
+IMAGES = TaskSpec(inputs=1, outputs=3, kind="static", loss="cross_entropy", shape=(1, 6, 5))
+
+
+class Scaled(StaticModel):
+    """A linear layer called twice, and a parameter of its own."""
+
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.inner, self.readout = nn.Linear(3, 3), nn.Linear(3, spec.outputs, bias=False)
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, inputs):
+        return self.readout(self.scale * torch.tanh(self.inner(torch.tanh(self.inner(inputs)))))
+
+
+class Reused(Scaled):
+    """The same, with a layer's weight used outside of the layer too."""
+
+    def forward(self, inputs):
+        return super().forward(inputs) + self.readout(inputs @ self.inner.weight)
+
+
+def images():
+    rng = torch.Generator().manual_seed(0)
+    return Batch(
+        torch.randn(7, 1, 6, 5, generator=rng), torch.randint(3, (7,), generator=rng), None, torch.arange(7)
+    )
+
+
+CASES = {  # task, model, examples
+    "embeddings": (ModularAddition(5).spec, partial(MLP, hidden=4, embedding=3), ModularAddition(5).examples("train")),
+    "transformer": (
+        (expressions := ModularAddition(5, tokens="expression")).spec, transformer, expressions.examples("train")
+    ),
+    "convolutions": (IMAGES, partial(CNN, channels=2, grid=2), images()),
+    "sequences": (Ragged().spec, partial(RNN, hidden=3, bias=True), Ragged().examples("train")),
+    "regression": (Points().spec, partial(MLP, hidden=4, activation="tanh"), Points().examples("train")),
+    "called twice": (Points().spec, Scaled, Points().examples("train")),
+}
+
+
+def problem_of(spec, model, batch):
+    torch.manual_seed(0)
+    problem = Problem(model(spec).double(), spec, batch[:2].to("cpu", torch.float64), torch.float64)
+    theta = problem.layout.join(dict(problem.model.named_parameters())).detach()
+    return problem, theta, problem.placed(batch)
+
+
+@pytest.mark.parametrize("directions", [1, 20])
+@pytest.mark.parametrize("form", ["jvp", "gemm", "ghost", "auto"])
+@pytest.mark.parametrize("name", CASES)
+def test_all_forms_are_the_gradients_of_one_example_after_the_other(name, form, directions):
+    problem, theta, batch = problem_of(*CASES[name])
+    if name == "sequences" and form in ("gemm", "ghost"):
+        pytest.skip("torch cannot vectorise recurrent layers over examples")
+    rng = torch.Generator().manual_seed(1)
+    U = torch.randn(directions, problem.layout.size, generator=rng, dtype=torch.float64)
+    alone = torch.stack([problem.gradient(theta, batch[k : k + 1]) for k in range(len(batch))])
+    for limit in (2**28, 3000):  # in one block, and in many
+        inner = InnerProducts(problem, form, limit)
+        products, total = inner(inner.choose(theta, batch, directions), theta, batch, U)
+        torch.testing.assert_close(products, U @ alone.T, rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(total, alone.sum(0), rtol=1e-12, atol=1e-13)
+
+
+def test_a_weight_that_is_used_elsewhere_is_found_out():
+    """The factored form would miss a part of the gradient; it is then not chosen."""
+    problem, theta, batch = problem_of(Points().spec, Reused, Points().examples("train"))
+    assert not Ghost(problem).agrees(theta, batch)
+    assert InnerProducts(problem).choose(theta, batch, 1) != "ghost"
+    problem, theta, batch = problem_of(Points().spec, Scaled, Points().examples("train"))
+    assert Ghost(problem).agrees(theta, batch)
+
+
+def test_the_form_follows_from_the_sizes():
+    """Where layers can be factored and nothing else has parameters, they are; recurrent layers go along directions;
+    elsewhere many directions go through a matrix product."""
+    problem, theta, batch = problem_of(*CASES["convolutions"])
+    assert InnerProducts(problem).choose(theta, batch, 1) == "ghost"
+    problem, theta, batch = problem_of(*CASES["sequences"])
+    assert InnerProducts(problem).choose(theta, batch, 10**5) == "jvp"
+    problem, theta, batch = problem_of(*CASES["transformer"])
+    assert InnerProducts(problem).choose(theta, batch, 10**5) in ("gemm", "ghost")

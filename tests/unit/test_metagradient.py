@@ -1,0 +1,91 @@
+"""Metagradients against finite differences of training again, and against the path kernel where the two agree."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from recorded_trainings import recipe_of, recorded, shuffled, trajectory_of
+
+from mechlab.core.model import StaticModel, outputs_of
+from mechlab.kernels import gradient_dot, metagradient, path_kernel, tracin
+from mechlab.kernels.metagradient import second_order
+from mechlab.tasks.modular_addition import ModularAddition
+
+ADAM = partial(torch.optim.Adam, lr=0.02, betas=(0.9, 0.98), weight_decay=0.1)
+SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=0.02)
+CASES = {
+    "adamw, full batch": (partial(torch.optim.AdamW, lr=0.02, betas=(0.9, 0.98), weight_decay=0.5), None, {}),
+    "adamw, clipped batches": (partial(torch.optim.AdamW, lr=0.02, weight_decay=0.5), 6, {"clip": 0.4}),
+    "adam": (ADAM, 6, {}),
+    "sgd": (partial(torch.optim.SGD, lr=0.3, weight_decay=0.01), 6, {}),
+    "dampening": (partial(SGD, dampening=0.3), 6, {"clip": 0.3}),
+    "nesterov": (partial(SGD, nesterov=True), 6, {}),
+}
+N = len(ModularAddition(5, tokens="expression").examples("train"))
+
+
+def log_probabilities(recipe, arrays, batch):
+    model = recipe.model()
+    model.load_state_dict(arrays.params(recipe.max_steps))
+    return outputs_of(model, batch.inputs).log_softmax(-1).detach().numpy()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_the_derivative_of_training_again(name):
+    optimizer, size, options = CASES[name]
+    recipe = recipe_of(optimizer, **options)
+    batches = shuffled(N, recipe.max_steps, size)
+    batch = recipe.task.examples("val").to("cpu", recipe.dtype)[:2]
+    found = metagradient(trajectory_of(recipe, recorded(recipe, batches)), batch, "all")
+    k, h, ends = int(batches[0][0]), 1e-6, []  # less than the way to the next kink
+    for sign in (1, -1):
+        weights = torch.ones(N, dtype=recipe.dtype)
+        weights[k] += sign * h
+        ends.append(log_probabilities(recipe, recorded(recipe, batches, weights), batch))
+    expected = (ends[0] - ends[1]) / (2 * h)
+    assert np.abs(found.derivative[..., k] - expected).max() <= 1e-6 * np.abs(expected).max()
+    np.testing.assert_allclose(found.derivative.sum(-1), found.by_step.sum(0), rtol=1e-10, atol=1e-13)
+
+
+class Linear(StaticModel):
+    """Outputs that are linear in the parameters: one of the two accounts needs no Hessian then."""
+
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.table = torch.nn.Embedding(spec.inputs, spec.outputs)
+
+    def forward(self, inputs):
+        return self.table(inputs).sum(1)
+
+
+def test_one_step_of_descent_moves_linear_outputs_by_their_derivative():
+    """After a single step of plain gradient descent on a linear model, influence, metagradient and TracIn are the same."""
+    recipe = recipe_of(partial(torch.optim.SGD, lr=0.3), steps=1, model=Linear)
+    trajectory = trajectory_of(recipe, recorded(recipe))
+    batch = recipe.task.examples("val").to("cpu", recipe.dtype)[:2]
+    ask = {"outputs": lambda outputs: outputs}
+    kernel = path_kernel(trajectory, batch, nodes=1, **ask).influence
+    assert np.abs(kernel).max() > 1e-3
+    for other in (metagradient(trajectory, batch, **ask).derivative, tracin(trajectory, batch, **ask)):
+        np.testing.assert_allclose(other, kernel, rtol=1e-9, atol=1e-12)
+    dots = gradient_dot(trajectory, batch, **ask)  # the rate of 0.3 is warmed up by a third
+    np.testing.assert_allclose(tracin(trajectory, batch, checkpoints=[1], **ask) * N / 0.1, dots, rtol=1e-9, atol=1e-12)
+
+
+def test_second_order_products_are_those_of_the_hessian():
+    recipe = recipe_of(ADAM)
+    problem = trajectory_of(recipe, recorded(recipe)).problem
+    batch = recipe.task.examples("train")
+    theta = problem.layout.join(dict(recipe.model().named_parameters())).detach()
+    directions = torch.randn(3, problem.layout.size, dtype=theta.dtype, generator=torch.Generator().manual_seed(0))
+    products, curved = second_order(problem, theta, batch, directions, limit=10**6)
+    loss = lambda flat: problem.losses(problem.layout.split(flat), batch)  # noqa: E731
+    hessian = torch.func.hessian(lambda flat: loss(flat).sum())(theta)
+    torch.testing.assert_close(curved, directions @ hessian)
+    torch.testing.assert_close(products, directions @ torch.func.jacrev(loss)(theta).T)
+    for row in range(3):  # one direction alone takes another way
+        alone = second_order(problem, theta, batch, directions[row : row + 1])
+        torch.testing.assert_close(alone[1][0], curved[row])

@@ -1,0 +1,213 @@
+"""Path kernels against a slow dense account, for every optimizer, and what must hold of any account."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from recorded_trainings import Permuted, recipe_of, recorded, shuffled, trajectory_of
+from reference_path_kernel import reference
+
+from mechlab.kernels import path_kernel
+from mechlab.tasks.modular_addition import ModularAddition
+
+ADAMW = partial(torch.optim.AdamW, lr=0.02, betas=(0.9, 0.98), weight_decay=0.5)
+SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
+CASES = {  # optimizer, largest batch, options of the recipe
+    "adamw, full batch": (ADAMW, None, {}),
+    "adamw, batches": (ADAMW, 6, {}),
+    "adam, coupled decay, clipped": (partial(torch.optim.Adam, lr=0.02, weight_decay=0.1), 6, {"clip": 0.5}),
+    "sgd": (partial(torch.optim.SGD, lr=0.3, weight_decay=0.01), 6, {}),
+    "momentum": (SGD, 6, {}),
+    "dampening": (partial(SGD, dampening=0.3, weight_decay=0.02), 6, {"clip": 0.3}),
+    "nesterov": (partial(SGD, nesterov=True, weight_decay=0.02), 6, {}),
+}
+N = len(ModularAddition(5, tokens="expression").examples("train"))
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Return a function from a case's name to its recipe and its recorded training, made once."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            optimizer, size, options = CASES[name]
+            recipe = recipe_of(optimizer, **options)
+            made[name] = recipe, recorded(recipe, shuffled(N, recipe.max_steps, size))
+        return made[name]
+
+    return get
+
+
+def explained(recipe):
+    return recipe.task.examples("val").to("cpu", recipe.dtype)[:2]
+
+
+def close(found, expected, tolerance=1e-10):
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max() + 1e-15
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_line_is_that_of_the_dense_account(case, name):
+    recipe, arrays = case(name)
+    trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
+    S, layout = trajectory.steps, trajectory.problem.layout
+    names = layout.names
+    dense = reference(recipe, arrays, batch.inputs, lambda out: out.log_softmax(-1), 2, names, N)
+    found = path_kernel(trajectory, batch, nodes=2, bins=range(S), view="path", groups={n: [n] for n in names})
+    close(found.influence, dense["influence"].sum(0))
+    close(found.influence_by_bin, dense["influence"])  # by (example, path step)
+    close(found.scores, dense["scores"])
+    close(found.by_tensor["data"], layout.sums(dense["scores"]))
+    close(sum(found.influence_by_group.values()), found.influence)
+    close(np.stack([found.influence_by_group[n].sum(-1) for n in names], -1), found.by_tensor["data"])
+    close(found.decay, dense["decay"].sum(0))
+    close(found.clipping, dense["clipping"].sum(0))
+    close(found.by_step["change"] - found.by_step["quadrature"], dense["inner"])
+    close(found.by_step["path"].sum(0), dense["influence"].sum((0, -1)) + dense["clipping"].sum(0)
+          + (dense["decay"].sum(0) if not name.startswith("adamw") else 0))
+    assert np.abs(found.completeness).max() < 1e-12
+    assert np.abs(found.arithmetic).max() < 1e-12
+    assert (np.abs(found.clipping).max() > 1e-3) == (recipe.clip is not None)
+
+
+@pytest.mark.parametrize("name", ["adamw, batches", "nesterov"])
+def test_both_views_have_the_same_totals(case, name):
+    recipe, arrays = case(name)
+    trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
+    edges = [0, 3, 7]
+    by_gradient, by_path = (
+        path_kernel(trajectory, batch, "target", nodes=1, bins=edges, view=view) for view in ("gradient", "path")
+    )
+    close(by_gradient.influence, by_path.influence)
+    assert not np.allclose(by_gradient.influence_by_bin, by_path.influence_by_bin, rtol=0.1)
+    parts = np.stack([part.sum(0) for part in np.split(by_gradient.by_step["data"], edges[1:])])
+    close(by_gradient.influence_by_bin.sum(-1), parts)
+
+
+def test_influence_follows_the_example_not_its_place_in_the_batch(case):
+    """With full batches in a new order at every step, the account is that of batches in one order. It is not when
+    columns are taken for places in the batch."""
+    recipe, arrays = case("adamw, full batch")
+    batch = explained(recipe)
+    ordered = recorded(recipe, [torch.arange(N)] * recipe.max_steps)
+    found = path_kernel(trajectory_of(recipe, arrays), batch, "target", nodes=2)
+    expected = path_kernel(trajectory_of(recipe, ordered), batch, "target", nodes=2)
+    close(found.influence, expected.influence, 1e-8)  # the sum over a batch depends on its order in the last bits
+    scrambled = expected.influence[..., arrays.batches[-1].numpy()]
+    assert abs(np.corrcoef(found.influence.ravel(), scrambled.ravel())[0, 1]) < 0.5
+
+
+def test_a_permutation_of_the_training_set_permutes_the_influences(case):
+    recipe, arrays = case("adamw, batches")
+    batch, order = explained(recipe), torch.randperm(N, generator=torch.Generator().manual_seed(5))
+    place = order.argsort()  # where the examples of old ids are now
+    other = recipe_of(ADAMW, task=Permuted(recipe.task, order))
+    moved = recorded(other, [place[ids] for ids in arrays.batches])
+    found = path_kernel(trajectory_of(other, moved), batch, "target", nodes=1)
+    expected = path_kernel(trajectory_of(recipe, arrays), batch, "target", nodes=1)
+    close(found.influence, expected.influence[..., order.numpy()], 1e-9)
+
+
+def test_adaptive_nodes_go_where_they_are_needed(case):
+    """With a tolerance, every step's residual is below it or the nodes are at their limit; memory decides nothing."""
+    recipe, arrays = case("adamw, full batch")
+    trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
+    found = path_kernel(trajectory, batch, nodes=1, tolerance=1e-4, most_nodes=20)
+    residuals = np.abs(found.by_step["quadrature"]).max((1, 2))
+    assert ((residuals <= 1e-4) | (found.nodes >= 19)).all() and 1 < found.nodes.mean() < 19
+    assert (found.evaluations == found.nodes).all()
+    fixed = path_kernel(trajectory, batch, nodes=round(found.nodes.mean()))
+    assert np.abs(found.residual).max() < 0.5 * np.abs(fixed.residual).max()
+    best = path_kernel(trajectory, batch, nodes=100).influence
+    assert np.abs(found.influence - best).max() < 0.5 * np.abs(fixed.influence - best).max()
+    tight = path_kernel(trajectory, batch, nodes=1, tolerance=1e-4, most_nodes=20, memory=2**13)
+    assert (tight.evaluations > tight.nodes).any()
+    close(tight.influence.sum(), found.influence.sum(), 1e-2)
+
+
+def test_the_secant_makes_the_account_complete_and_no_better(case):
+    recipe, arrays = case("adamw, batches")
+    trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
+    plain, secant = (path_kernel(trajectory, batch, nodes=1, secant=on) for on in (False, True))
+    assert np.abs(secant.residual).max() < 1e-13 < 1e-4 < np.abs(plain.residual).max()
+    assert np.abs(secant.completeness).max() < 1e-12
+    assert 0 < np.abs(secant.influence - plain.influence).max() < 0.1 * np.abs(plain.influence).max()
+
+
+@pytest.mark.parametrize("size", [None, 6])
+def test_float32_accounts_are_those_of_float64(size):
+    """A history in 32 bits is explained in 32 bits to their precision, and in 64 bits exactly: what rounding did to its
+    updates is a line of its own."""
+    recipe = recipe_of(ADAMW, dtype=torch.float32)
+    arrays, batch = recorded(recipe, shuffled(N, recipe.max_steps, size)), explained(recipe)
+    single = path_kernel(trajectory_of(recipe, arrays), batch, nodes=2)
+    double = path_kernel(trajectory_of(recipe, arrays, torch.float64), batch.to("cpu", torch.float64), nodes=2)
+    close(single.influence, double.influence, 1e-5)
+    close(single.scores, double.scores, 1e-5)
+    assert np.abs(single.completeness).max() < 1e-5
+    assert np.abs(double.completeness).max() < 1e-12
+    assert 1e-9 < np.abs(double.arithmetic).max() < 1e-5
+
+
+def test_blocks_of_any_size_give_the_same_account(case):
+    recipe, arrays = case("adam, coupled decay, clipped")
+    trajectory, batch = trajectory_of(recipe, arrays), recipe.task.examples("val").to("cpu", recipe.dtype)
+    seen = []
+    whole = path_kernel(trajectory, batch, "margin", nodes=1)
+    cut = path_kernel(trajectory, batch, "margin", nodes=1, memory=80_000, progress=lambda *done: seen.append(done))
+    assert seen[-1][0] == seen[-1][1] > trajectory.steps  # several passes over the history
+    for name in ("initial", "final", "influence", "decay", "clipping", "residual", "arithmetic", "scores"):
+        close(getattr(cut, name), getattr(whole, name))
+    for name in ("data", "decay"):
+        close(cut.mass[name], whole.mass[name])
+
+
+def test_the_mean_of_scalars_has_the_mean_account(case):
+    """The mean loss of all inputs is one scalar; its account is the mean of theirs. A function of the outputs may be
+    the same for every input, or mix them."""
+    recipe, arrays = case("momentum")
+    trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
+    each = path_kernel(trajectory, batch, "target", nodes=1)
+    mean = path_kernel(trajectory, batch, "loss", nodes=1)
+    assert mean.influence.shape == (1, 1, N)
+    close(mean.influence[0, 0], -each.influence[:, 0].mean(0))
+    own = path_kernel(trajectory, batch, lambda out: out.log_softmax(-1)[range(len(out)), batch.targets[: len(out)]])
+    whole = path_kernel(trajectory, batch, lambda out: out.log_softmax(-1).mean(0)[None], nodes=1)
+    classes = path_kernel(trajectory, batch.inputs, "all", nodes=1)
+    assert own.influence.shape == each.influence.shape
+    close(whole.influence[0], classes.influence.mean(0))
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": 80_000}])
+def test_an_interrupted_sweep_goes_on(case, options):
+    """The kept state suffices for a new object to end with the same bits."""
+    from mechlab.kernels.path_kernel import Account, Sweep
+    from mechlab.kernels.explained import Explained
+    from mechlab.kernels.quadrature import Quadrature
+
+    recipe, arrays = case("nesterov")
+    account = Account(Quadrature(nodes=1), limit=options.get("memory", 2**30))
+
+    def sweep():
+        trajectory = trajectory_of(recipe, arrays)
+        batch = trajectory.problem.placed(recipe.task.examples("val"))
+        return Sweep(trajectory, Explained(trajectory.problem, batch, "target"), account)
+
+    whole, first, second = sweep(), sweep(), sweep()
+    for done, total in first:
+        if done == total * 2 // 3:
+            break
+    second.restore({name: value.clone() for name, value in first.state().items()})
+    assert second.done == done
+    for each in (whole, second):
+        for _ in each:
+            pass
+    for name, value in second.state().items():
+        assert torch.equal(value, whole.state()[name]), name
+    assert np.abs(second.result().completeness).max() < 1e-12
