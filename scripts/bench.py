@@ -3,237 +3,32 @@
 python scripts/bench.py train
 python scripts/bench.py cli
 python scripts/bench.py sweep
+python scripts/bench.py automata
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
-import json
+import importlib
 import os
-import statistics
-import subprocess
+import pkgutil
 import sys
-import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-
-CASES = {
-    "repeat_copy rnn-128": ["task=repeat_copy", "model=rnn"],
-    "tomita 3 gru-20 batch 128": [
-        "task=tomita",
-        "task.index=3",
-        "model=gru",
-        "model.hidden=20",
-        "trainer.batch_size=128",
-    ],
-}
-
-
-def train(arguments: argparse.Namespace) -> None:
-    """Optimiser steps per second of `mechlab.train` against a plain PyTorch loop with the same arithmetic.
-
-    The same data, network, loss, clipping, optimizer and validation; mechlab adds logging, checkpoints, the sparse
-    history and Lightning. The two take turns, and the median of the ratios is told.
-    """
-    import torch
-
-    torch.set_num_threads(1)
-    for name, overrides in CASES.items():
-        ratios = []
-        for repeat in range(arguments.repeats + 1):
-            ours = arguments.steps / _seconds_of_mechlab([*overrides, f"trainer.max_steps={arguments.steps}"])
-            plain = arguments.steps / _seconds_of_plain(overrides, arguments.steps)
-            if repeat:  # the first turn warms up
-                ratios.append(ours / plain)
-                print(
-                    f"{name}: mechlab {ours:.1f} steps/s, plain {plain:.1f} steps/s, ratio {ours / plain:.3f}",
-                    flush=True,
-                )
-        low, high = min(ratios), max(ratios)
-        print(
-            f"{name}: median ratio {statistics.median(ratios):.3f} (min {low:.3f}, max {high:.3f}, n {len(ratios)})\n"
-        )
-
-
-def cli(arguments: argparse.Namespace) -> None:
-    """Seconds that `python -m mechlab.train --cfg job` takes, against starting Python alone."""
-    commands = {
-        "--cfg job": [sys.executable, "-m", "mechlab.train", "--cfg", "job"],
-        "python": [sys.executable, "-c", "pass"],
-    }
-    for name, command in commands.items():
-        seconds = []
-        for _ in range(arguments.repeats + 1):
-            start = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            seconds.append(time.perf_counter() - start)
-        print(f"{name}: median {statistics.median(seconds[1:]):.3f} s of {arguments.repeats}")
-
-
-def sweep(arguments: argparse.Namespace) -> None:
-    """Seconds per job that each launcher adds to trainings of about a second, and how they fall with --chunk.
-
-    Every way runs the same jobs. From the processor seconds that it takes (wall time by processors in use) those of
-    training are subtracted, so that what is told is what starting, claiming, evaluating and recording cost.
-    """
-    steps = ["trainer.max_steps=150", "trainer.steps_per_epoch=150", "analysis=[]"]
-    grid = ["task=repeat_copy", "model=rnn", f"seed=range({arguments.jobs})", *steps]
-    planned = ["mechlab.sweep", "plan", *grid]
-    ways = {
-        "train -m": [["mechlab.train", "-m", *grid]],
-        "train -m hydra/launcher=joblib": [["mechlab.train", "-m", "hydra/launcher=joblib", *grid]],
-        **{
-            f"sweep run --chunk {n}": [planned, ["mechlab.sweep", "run", "ID", "--chunk", str(n)]] for n in (1, 2, 4, 8)
-        },
-    }
-    for name, programs in ways.items():
-        wall, trained = _seconds_of_sweep(programs)
-        chunk = int(name.rsplit(" ", 1)[-1]) if "--chunk" in name else 1
-        processes = 1 if name == "train -m" else -(-arguments.jobs // chunk)
-        processors = min(len(os.sched_getaffinity(0)), processes)
-        overhead = (wall * processors - trained) / arguments.jobs
-        print(
-            f"{name:31} {wall:6.1f} s, training {trained / arguments.jobs:.2f} s, overhead {overhead:.2f} s a job",
-            flush=True,
-        )
-
-
-def _seconds_of_sweep(programs: list[list[str]]) -> tuple[float, float]:
-    """Run programs in an empty folder; return their wall seconds and the seconds of training in the runs they made."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
-    start, printed = time.perf_counter(), ""
-    with tempfile.TemporaryDirectory() as folder:
-        for words in programs:
-            sweep_id = printed.rsplit("/", 1)[-1].strip()
-            command = [sys.executable, "-m", *(sweep_id if word == "ID" else word for word in words)]
-            done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
-            printed = done.stdout
-        wall = time.perf_counter() - start
-        return wall, sum(json.loads(path.read_text())["seconds"] for path in Path(folder).glob("runs/*/*/status.json"))
-
-
-def _seconds_of_mechlab(overrides: list[str]) -> float:
-    """Train through the command's own path, and return the seconds between the start and the end of training proper."""
-    import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from pytorch_lightning.callbacks import Callback
-
-    from mechlab.config.launch import config_dir, register, resolve
-    from mechlab.setup import Setup
-    from mechlab.train import train as train_run
-
-    class Clock(Callback):
-        def on_train_start(self, *_: object) -> None:
-            self.start = time.perf_counter()
-
-        def on_train_end(self, *_: object) -> None:
-            self.seconds = time.perf_counter() - self.start
-
-    register([config_dir()])
-    clock = Clock()
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            names = [*overrides, f"paths.root={folder}", "analysis=[]"]
-            cfg = hydra.compose("train", names, return_hydra_config=True)
-            HydraConfig.instance().set_config(cfg)
-            del cfg.hydra
-            setup = Setup(resolve(cfg), cfg)
-        setup.callbacks["clock"] = clock
-        train_run(setup)
-    return clock.seconds
-
-
-def _seconds_of_plain(overrides: list[str], steps: int) -> float:
-    """Train in a plain loop, as one would write it in a script for this task alone."""
-    return (_plain_repeat_copy if "task=repeat_copy" in overrides else _plain_tomita)(steps)
-
-
-def _plain_repeat_copy(steps: int) -> float:
-    import torch
-    from torch import nn
-
-    rnn, readout = nn.RNN(6, 128, bias=False, batch_first=True), nn.Linear(128, 6, bias=False)
-
-    def batch(n: int) -> tuple:
-        words = torch.randint(0, 2, (n, 7, 6)).float() * 2 - 1
-        return torch.cat([words, torch.zeros(n, 28, 6)], 1), words.repeat(1, 4, 1)
-
-    def loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return (readout(rnn(x)[0][:, 7:]) - y).square().mean()
-
-    parameters = [*rnn.parameters(), *readout.parameters()]
-    return _plain_loop(parameters, lambda step: batch(64), loss, batch(1000), steps, epoch=500, clip=1.0)
-
-
-def _plain_tomita(steps: int) -> float:
-    import torch
-    from torch import nn
-
-    from mechlab.tasks.tomita import Tomita
-
-    task = Tomita(index=3)
-    examples, lengths = task.examples("train"), task.groups()
-    batches = []
-    for length in lengths.unique():
-        rows = torch.nonzero(lengths == length).flatten()
-        for chosen in rows[torch.randperm(len(rows))].split(128):
-            batches.append((examples.inputs[chosen, :length], examples.targets[chosen, length - 1]))
-    order = torch.randperm(len(batches)).tolist()
-    gru, readout = nn.GRU(2, 20, batch_first=True), nn.Linear(20, 2)
-    held_out = task.examples("val")
-    last = held_out.mask.float().argmax(1)
-
-    def loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        states = gru(x)[0]
-        ends = states[torch.arange(len(last)), last] if x is held_out.inputs else states[:, -1]
-        return nn.functional.cross_entropy(readout(ends), y)
-
-    validation = (held_out.inputs, held_out.targets[torch.arange(len(last)), last])
-    parameters = [*gru.parameters(), *readout.parameters()]
-    return _plain_loop(
-        parameters, lambda step: batches[order[step % len(order)]], loss, validation, steps, len(batches)
-    )
-
-
-def _plain_loop(
-    parameters: list,
-    batch: Callable,
-    loss: Callable,
-    validation: tuple,
-    steps: int,
-    epoch: int,
-    clip: float | None = None,
-) -> float:
-    import torch
-
-    optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)  # as conf/optimizer/adam.yaml has it
-    start = time.perf_counter()
-    for step in range(steps):
-        value = loss(*batch(step))
-        optimizer.zero_grad()
-        value.backward()
-        if clip is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, clip)
-        optimizer.step()
-        if (step + 1) % epoch == 0 or step + 1 == steps:
-            with torch.no_grad():
-                loss(*validation)
-    return time.perf_counter() - start
 
 
 def main() -> None:
-    """Run the benchmark named on the command line."""
+    """Run the benchmark named on the command line: a module of `scripts/benchmarks`."""
+    folder = Path(__file__).resolve().parent
+    names = sorted(module.name for module in pkgutil.iter_modules([str(folder / "benchmarks")]))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["train", "cli", "sweep"])
+    parser.add_argument("what", choices=names)
     parser.add_argument("--repeats", type=int, default=5, help="counted turns (default: 5)")
-    parser.add_argument("--steps", type=int, default=2000, help="optimiser steps per turn (default: 2000)")
-    parser.add_argument("--jobs", type=int, default=16, help="jobs of a sweep (default: 16)")
+    parser.add_argument("--steps", type=int, default=2000, help="train: optimiser steps per turn (default: 2000)")
+    parser.add_argument("--jobs", type=int, default=16, help="sweep: number of jobs (default: 16)")
     arguments = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    {"train": train, "cli": cli, "sweep": sweep}[arguments.what](arguments)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and scikit-learn are imported
+    sys.path[:0] = [str(folder), str(folder.parent)]
+    importlib.import_module(f"benchmarks.{arguments.what}").main(arguments)
 
 
 if __name__ == "__main__":

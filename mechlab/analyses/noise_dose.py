@@ -46,7 +46,7 @@ class NoiseDose(Analysis):
 
     def __init__(
         self,
-        doses: tuple[Annotated[float, at_least(0)], ...] = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5),
+        doses: tuple[Annotated[float, at_least(0)], ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
         repeats: Annotated[int, at_least(1)] = 5,
         words: Annotated[int, at_least(1)] = 1000,
         lengths: tuple[Annotated[int, at_least(1)], Annotated[int, at_least(1)]] = (16, 30),

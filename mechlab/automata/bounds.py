@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 
 def lower_bound(good: int, n: int, delta: float) -> float:
@@ -16,4 +16,4 @@ def lower_bound(good: int, n: int, delta: float) -> float:
     >>> round(lower_bound(1000, 1000, 0.05), 4)
     0.997
     """
-    return 0.0 if good == 0 else float(beta.ppf(delta, good, n - good + 1))
+    return 0.0 if good == 0 else float(betaincinv(good, n - good + 1, delta))

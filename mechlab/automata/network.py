@@ -10,7 +10,7 @@ import torch
 
 from mechlab.automata.trie import padded
 
-CHUNK = 2**22  # numbers that a network may hold for the words that it reads at once
+CHUNK = 2**21  # numbers that a network may hold for the words that it reads at once
 
 
 class Network:

@@ -6,6 +6,8 @@ import warnings
 
 import numpy as np
 
+from mechlab.clustering.threads import one_thread
+
 
 def kmeans(
     points: np.ndarray, k: int, rng: np.random.Generator, n_init: int = 10, weights: np.ndarray | None = None
@@ -23,7 +25,10 @@ def kmeans(
 
     points = np.asarray(points, np.float64)
     k = min(k, len(np.unique(points, axis=0)))
-    with warnings.catch_warnings():  # points that differ by rounding can leave fewer than k clusters, which is no fault
+    with (
+        one_thread(),
+        warnings.catch_warnings(),
+    ):  # points that differ by rounding can leave fewer than k clusters, which is no fault
         warnings.simplefilter("ignore", ConvergenceWarning)
         return KMeans(k, n_init=n_init, random_state=int(rng.integers(2**31))).fit_predict(
             points, sample_weight=weights

@@ -13,6 +13,7 @@ import numpy as np
 from mechlab.clustering.dbscan import NOISE, dbscan
 from mechlab.clustering.kmeans import kmeans
 from mechlab.clustering.mean_shift import mean_shift
+from mechlab.clustering.threads import one_thread
 
 Setting = Literal["fair", "published"]
 FOLDS = 5
@@ -79,7 +80,8 @@ def cluster(method: str, rows: Rows, rng: np.random.Generator, setting: Setting 
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}. Got {method!r} instead.")
-    return METHODS[method](rows, rng, setting)
+    with one_thread():
+        return METHODS[method](rows, rng, setting)
 
 
 def _k_means(rows: Rows, rng: np.random.Generator, setting: Setting, multiple: int = 1, more: int = 0) -> Clustering:

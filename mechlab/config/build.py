@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mechlab.core.constraints import ConstraintError, check, hints_of
@@ -109,13 +110,24 @@ def without_files(node: Any, key: str, allow: Sequence[str] = ()) -> Any:
 
     What is no node of a task is returned as it is, for `prepare` to refuse.
     """
+    target, arguments = _task(node, key, allow)
+    return node if target is None else {"_target_": node["_target_"], **target.without_files(arguments)}
+
+
+def in_folder(node: Any, key: str, folder: str | Path, allow: Sequence[str] = ()) -> Any:
+    """Return the config node of a run's task with the place of the run directory; see `Task.in_folder`."""
+    target, arguments = _task(node, key, allow)
+    return node if target is None else {"_target_": node["_target_"], **target.in_folder(arguments, folder)}
+
+
+def _task(node: Any, key: str, allow: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+    """Return the task class that a config node names and its arguments, or None and nothing."""
     if not isinstance(node, Mapping) or "_target_" not in node:
-        return node
+        return None, {}
     target = _find(node["_target_"], f"{key}._target_", allow)
     if not (inspect.isclass(target) and issubclass(target, Task)):
-        return node
-    arguments = {name: value for name, value in node.items() if name != "_target_"}
-    return {"_target_": node["_target_"], **target.without_files(arguments)}
+        return None, {}
+    return target, {name: value for name, value in node.items() if name != "_target_"}
 
 
 def _argument(value: Any, hint: Any, key: str, target: Any, allow: Sequence[str], lenient: bool) -> Any:

@@ -47,13 +47,17 @@ def identity(values: Mapping[str, Any], history_kind: str, initial: str | None =
         "task": prepare(task, "task", Task, allow, lenient=True).identity(),
         "model": prepare(values["model"], "model", nn.Module, allow, context=1, lenient=True).identity(),
         "optimizer": prepare(values["optimizer"], "optimizer", Optimizer, allow, context=1, lenient=True).identity(),
-        "schedule": asdict(typed(Schedule, values["schedule"], "schedule.")),
+        "schedule": _schedule(typed(Schedule, values["schedule"], "schedule.")),
         "trainer": _deciding(values["trainer"], TrainerConfig),
         "history": _deciding(values["history"], HistoryConfig) | {"kind": history_kind},
         "initial": initial,
     }
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _schedule(schedule: Schedule) -> dict[str, Any]:
+    return {name: value for name, value in asdict(schedule).items() if name != "factors" or value}
 
 
 def _deciding(values: dict[str, Any], schema: type) -> dict[str, Any]:

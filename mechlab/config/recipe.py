@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mechlab.config.build import Prepared, prepare
+from mechlab.config.build import Prepared, in_folder, prepare
 from mechlab.config.schema import TrainConfig, typed
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.core.model import SequenceModel, StaticModel
@@ -179,6 +179,7 @@ def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence
         except ConfigError as error:
             must, path = "a run's configuration must be whole", folder / "provenance" / "config.yaml"
             raise RunError(must, got=error.must, key=str(path), fix=RESTORE) from None
+        config.task = in_folder(config.task, "task", folder, allow_targets)
         return make_recipe(config, allow_targets)
 
     return Run(folder, recipe, at)

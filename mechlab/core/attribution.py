@@ -94,8 +94,8 @@ def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int) -> pd.
         top: examples of either kind.
 
     Returns:
-        Columns explained, kind (helpful or harmful), rank, train, influence, and label and input of the training example
-        where they are at hand.
+        Columns explained, kind (helpful or harmful), rank, train, influence, and label and input of the training
+        example where they are at hand.
     """
     import pandas as pd
 

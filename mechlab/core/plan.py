@@ -70,3 +70,23 @@ class BatchPlan:
         if len(groups) == 1:
             return batches
         return [batches[i] for i in torch.randperm(len(batches), generator=rng)]
+
+
+class RecordedPlan(BatchPlan):
+    """The batches of a training that was recorded elsewhere; after the last one it begins anew.
+
+    Args:
+        n: number of training examples.
+        batches: (S, B) ids of the examples of each step, -1 past the end of a smaller batch.
+    """
+
+    whole = False  # a batch of everything may have any order
+
+    def __init__(self, n: int, batches: Tensor):
+        super().__init__(n, batches.shape[1], seed=0)
+        self._recorded = batches
+
+    def indices(self, step: int) -> Tensor:
+        """Return the ids (B,) int64 of the examples in the batch of optimiser step `step`."""
+        indices = self._recorded[step % len(self._recorded)].long()
+        return indices[indices >= 0]

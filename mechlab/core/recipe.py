@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mechlab.core.data import Source
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import outputs_of
-from mechlab.core.plan import BatchPlan
+from mechlab.core.plan import BatchPlan, RecordedPlan
 from mechlab.core.schedule import Schedule
 from mechlab.core.seeding import Streams, seed_of
 from mechlab.core.step import update
@@ -81,6 +81,8 @@ class Recipe:
         if not isinstance(self.task, FiniteTask):
             return BatchPlan(None, self.batch_size, self.seed, overfit=self.overfit)
         n = len(self.task.examples("train"))
+        if (recorded := self.task.recorded_batches()) is not None:
+            return RecordedPlan(n, recorded)
         return BatchPlan(n, self.batch_size, self.seed, self.task.groups(), self.overfit)
 
     def source(self, device: str | torch.device = "cpu") -> Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -111,6 +112,12 @@ class Task(ABC):
         """
         return dict(arguments)
 
+    @classmethod
+    def in_folder(cls, arguments: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
+        """Return the arguments of a run's recorded configuration with the place of the run directory, which may have
+        been moved. A task whose examples are kept there overrides this."""
+        return dict(arguments)
+
     @abstractmethod
     def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:
         """Draw n examples of a split: a pure function of its arguments, on the generator's device."""
@@ -153,6 +160,11 @@ class FiniteTask(Task):
 
         Sequences of different lengths form groups, so that no batch is padded.
         """
+        return None
+
+    def recorded_batches(self) -> Tensor | None:
+        """Return the ids (S, B) of the examples of each optimiser step, -1 past the end of a smaller batch, where the
+        order is part of the data. None for batches by the batch plan."""
         return None
 
     def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:

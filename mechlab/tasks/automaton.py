@@ -68,7 +68,7 @@ class AutomatonWords(Regular):
         max_length: Annotated[int, between(8, 60)] = 14,
         test_lengths: tuple[Annotated[int, between(9, 1000)], Annotated[int, between(9, 1000)]] | None = None,
         sampler: Literal["uniform", "balanced"] = "uniform",
-        supervise: Literal["last", "all"] = "last",
+        supervise: Literal["last", "all"] | None = None,
         compat: Literal["none", "published"] = "none",
         seed: Annotated[int, at_least(0)] = 0,
     ):

@@ -39,7 +39,7 @@ class Regular(Words):
         test_words: int,
         max_length: int,
         sampler: Literal["uniform", "balanced"],
-        supervise: Literal["last", "all"],
+        supervise: Literal["last", "all"] | None,
         compat: Literal["none", "published"],
         seed: int,
         test_lengths: tuple[int, int] | None = None,
@@ -57,7 +57,8 @@ class Regular(Words):
         self.max_length, self.sampler, self.compat, self.test_lengths = max_length, sampler, compat, test_lengths
         self._automaton = automaton
         longest = max_length if test_lengths is None else test_lengths[1]
-        super().__init__(automaton.alphabet, automaton.classes, longest, supervise, seed)
+        counted = supervise or ("last" if compat == "published" else "all")
+        super().__init__(automaton.alphabet, automaton.classes, longest, counted, seed)
 
     def ground_truth(self) -> Automaton:
         """Return the automaton that labels the words."""

@@ -25,7 +25,8 @@ class Tomita(Regular):
         max_length: letters of the longest words.
         sampler: "uniform" takes words by the published rule of lengths, all of them where there are few; "balanced"
             makes half of the words of each length accepted, repeating words where a language has few.
-        supervise: "last" counts the label after the last letter only, "all" the label after every letter.
+        supervise: "last" counts the label after the last letter only, "all" the label after every letter; None stands
+            for "last" where compat is "published", else for "all".
         compat: "published" keeps no words apart: each split is drawn by the published rule from all words, so that
             nearly all of validation has been trained on.
         seed: of the words and of the split; the seed of the run is another one.
@@ -45,7 +46,7 @@ class Tomita(Regular):
         test_words: Annotated[int, at_least(1)] = 2_000,
         max_length: Annotated[int, between(8, 60)] = 14,
         sampler: Literal["uniform", "balanced"] = "uniform",
-        supervise: Literal["last", "all"] = "last",
+        supervise: Literal["last", "all"] | None = None,
         compat: Literal["none", "published"] = "none",
         seed: Annotated[int, at_least(0)] = 0,
     ):

@@ -34,7 +34,7 @@ class Recorder:
         self.folder, self.kind, self.recipe = folder, kind, recipe
         self.every = every or max(1, round(recipe.max_steps**0.5))
         self._steps = set(log_spaced(points, recipe.max_steps)) if kind == "sparse" else set()
-        self._states, self._trace = _Shards(folder), _Shards(folder / TRACE)
+        self._states, self._trace = Shards(folder), Shards(folder / TRACE)
         self._plan = recipe.plan()
         n, size = self._plan.n, recipe.batch_size
         self._ids = torch.int64 if n is None else torch.int32  # endless data has endless ids
@@ -105,7 +105,7 @@ class Recorder:
         return _record_bytes(self.recipe) + self._ids.itemsize * self._batch_size
 
 
-class _Shards:
+class Shards:
     """Records on their way into a folder, many to a file."""
 
     def __init__(self, folder: Path):

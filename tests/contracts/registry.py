@@ -30,6 +30,7 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "hidden": 16,
     "n_init": 2,
     "noise": 0.1,
+    "examples": 3,
     "points": 60,
     "dimensions": [2],
     "frames": 4,

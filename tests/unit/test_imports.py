@@ -29,6 +29,7 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "adopters": {"core", "automata"},
     "sweeps": {"core", "config", ENTRY},
     **dict.fromkeys(MATHEMATICS, MATHEMATICS),
+    "kernels": {"core", *MATHEMATICS},  # attribution takes a run, and the losses and batches that it was trained with
 }
 LIBRARIES = {"numpy", "scipy", "torch", "sklearn", "aalpy", "pysat", "threadpoolctl"}  # of the mathematics
 HEAVY = ("torch", "pytorch_lightning", "sklearn", "scipy", "pandas", "matplotlib", "tensorboard")

@@ -44,15 +44,15 @@ class Reused(Scaled):
 
 def images():
     rng = torch.Generator().manual_seed(0)
-    return Batch(
-        torch.randn(7, 1, 6, 5, generator=rng), torch.randint(3, (7,), generator=rng), None, torch.arange(7)
-    )
+    return Batch(torch.randn(7, 1, 6, 5, generator=rng), torch.randint(3, (7,), generator=rng), None, torch.arange(7))
 
 
 CASES = {  # task, model, examples
     "embeddings": (ModularAddition(5).spec, partial(MLP, hidden=4, embedding=3), ModularAddition(5).examples("train")),
     "transformer": (
-        (expressions := ModularAddition(5, tokens="expression")).spec, transformer, expressions.examples("train")
+        (expressions := ModularAddition(5, tokens="expression")).spec,
+        transformer,
+        expressions.examples("train"),
     ),
     "convolutions": (IMAGES, partial(CNN, channels=2, grid=2), images()),
     "sequences": (Ragged().spec, partial(RNN, hidden=3, bias=True), Ragged().examples("train")),

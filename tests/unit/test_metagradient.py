@@ -62,7 +62,7 @@ class Linear(StaticModel):
 
 
 def test_one_step_of_descent_moves_linear_outputs_by_their_derivative():
-    """After a single step of plain gradient descent on a linear model, influence, metagradient and TracIn are the same."""
+    """After a single step of plain descent on a linear model, influence, metagradient and TracIn are the same."""
     recipe = recipe_of(partial(torch.optim.SGD, lr=0.3), steps=1, model=Linear)
     trajectory = trajectory_of(recipe, recorded(recipe))
     batch = recipe.task.examples("val").to("cpu", recipe.dtype)[:2]

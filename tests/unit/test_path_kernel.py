@@ -9,8 +9,16 @@ import pytest
 import torch
 from recorded_trainings import Permuted, recipe_of, recorded, shuffled, trajectory_of
 from reference_path_kernel import reference
+from small_tasks import Echo, Ragged, small_recipe, train
+from torch import nn
 
-from mechlab.kernels import path_kernel
+from mechlab.core.errors import ConfigError, NotRecorded
+from mechlab.kernels import Arrays, path_kernel, recomputed_states
+from mechlab.kernels.explained import Explained
+from mechlab.kernels.path_kernel import Account, Sweep
+from mechlab.kernels.quadrature import Quadrature
+from mechlab.kernels.rules import rule_of
+from mechlab.kernels.trajectory import Trajectory
 from mechlab.tasks.modular_addition import ModularAddition
 
 ADAMW = partial(torch.optim.AdamW, lr=0.02, betas=(0.9, 0.98), weight_decay=0.5)
@@ -69,8 +77,12 @@ def test_every_line_is_that_of_the_dense_account(case, name):
     close(found.decay, dense["decay"].sum(0))
     close(found.clipping, dense["clipping"].sum(0))
     close(found.by_step["change"] - found.by_step["quadrature"], dense["inner"])
-    close(found.by_step["path"].sum(0), dense["influence"].sum((0, -1)) + dense["clipping"].sum(0)
-          + (dense["decay"].sum(0) if not name.startswith("adamw") else 0))
+    close(
+        found.by_step["path"].sum(0),
+        dense["influence"].sum((0, -1))
+        + dense["clipping"].sum(0)
+        + (dense["decay"].sum(0) if not name.startswith("adamw") else 0),
+    )
     assert np.abs(found.completeness).max() < 1e-12
     assert np.abs(found.arithmetic).max() < 1e-12
     assert (np.abs(found.clipping).max() > 1e-3) == (recipe.clip is not None)
@@ -124,7 +136,7 @@ def test_adaptive_nodes_go_where_they_are_needed(case):
     assert (found.evaluations == found.nodes).all()
     fixed = path_kernel(trajectory, batch, nodes=round(found.nodes.mean()))
     assert np.abs(found.residual).max() < 0.5 * np.abs(fixed.residual).max()
-    best = path_kernel(trajectory, batch, nodes=100).influence
+    best = path_kernel(trajectory, batch, nodes=40).influence
     assert np.abs(found.influence - best).max() < 0.5 * np.abs(fixed.influence - best).max()
     tight = path_kernel(trajectory, batch, nodes=1, tolerance=1e-4, most_nodes=20, memory=2**13)
     assert (tight.evaluations > tight.nodes).any()
@@ -187,10 +199,6 @@ def test_the_mean_of_scalars_has_the_mean_account(case):
 @pytest.mark.parametrize("options", [{}, {"memory": 80_000}])
 def test_an_interrupted_sweep_goes_on(case, options):
     """The kept state suffices for a new object to end with the same bits."""
-    from mechlab.kernels.path_kernel import Account, Sweep
-    from mechlab.kernels.explained import Explained
-    from mechlab.kernels.quadrature import Quadrature
-
     recipe, arrays = case("nesterov")
     account = Account(Quadrature(nodes=1), limit=options.get("memory", 2**30))
 
@@ -211,3 +219,90 @@ def test_an_interrupted_sweep_goes_on(case, options):
     for name, value in second.state().items():
         assert torch.equal(value, whole.state()[name]), name
     assert np.abs(second.result().completeness).max() < 1e-12
+
+
+class Noisy(nn.Module):
+    """A model with a layer that behaves otherwise while it trains."""
+
+    def __init__(self, spec, layer):
+        super().__init__()
+        self.table, self.layer = nn.Embedding(spec.inputs, spec.outputs), layer
+
+    def forward(self, inputs):
+        return self.layer(self.table(inputs).sum(1))
+
+
+REFUSED_MODELS = {
+    "dropout": (lambda spec: Noisy(spec, nn.Dropout(0.5)), "dropout"),
+    "batch statistics": (lambda spec: Noisy(spec, nn.BatchNorm1d(spec.outputs)), "buffers that change"),
+    "half precision": (lambda spec: Noisy(spec, nn.Identity()).bfloat16(), "bfloat16"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_MODELS)
+def test_models_that_cannot_be_explained_are_refused(name):
+    make, message = REFUSED_MODELS[name]
+    recipe = recipe_of(ADAMW, steps=2)
+    arrays = recorded(recipe)
+    with pytest.raises(ConfigError, match=message):
+        Trajectory.of_arrays(make(recipe.task.spec), recipe.task.spec, recipe.task.examples("train"), None, arrays)
+
+
+@pytest.mark.parametrize(
+    "optimizer, message",
+    [
+        (partial(torch.optim.AdamW, amsgrad=True), "amsgrad"),
+        (partial(torch.optim.SGD, lr=0.1, maximize=True), "maximize"),
+        (torch.optim.RMSprop, "RMSprop"),
+    ],
+)
+def test_optimizers_that_are_not_known_are_refused(optimizer, message):
+    with pytest.raises(ConfigError, match=message):
+        rule_of(optimizer([nn.Parameter(torch.zeros(1))]))
+    groups = [{"params": [nn.Parameter(torch.zeros(1))]} for _ in range(2)]
+    with pytest.raises(ConfigError, match="2 parameter groups"):
+        rule_of(torch.optim.SGD(groups, lr=0.1))
+
+
+def test_histories_that_are_not_complete_are_refused(case):
+    recipe, arrays = case("adamw, batches")
+    parts = {name: getattr(arrays, name) for name in arrays.__dataclass_fields__}
+    with pytest.raises(NotRecorded, match=r"S \+ 1 parameter sets"):
+        trajectory_of(recipe, Arrays(**{**parts, "parameters": arrays.parameters[:-1]}))
+    with pytest.raises(NotRecorded, match="optimizer state"):
+        trajectory_of(recipe, Arrays(**{**parts, "states": [{} for _ in arrays.states]}))
+    with pytest.raises(NotRecorded, match="fresh optimizer"):
+        trajectory_of(recipe, Arrays(**{**parts, "states": arrays.states[1:] + arrays.states[-1:]}))
+    with pytest.raises(NotRecorded, match="other examples"):
+        moved = Arrays(**parts)
+        trajectory = trajectory_of(recipe, moved)
+        trajectory._batch = lambda step: recipe.task.examples("train")[:3]
+        path_kernel(trajectory, explained(recipe), "target")
+
+
+def test_a_state_that_was_not_kept_is_computed_again(case):
+    recipe, arrays = case("adam, coupled decay, clipped")
+    data, rule = recipe.task.examples("train"), rule_of(recipe.optimizer(recipe.model()))
+    states = recomputed_states(recipe.model(), recipe.task.spec, data, rule, arrays, recipe.clip)
+    for step in (1, len(states) - 1):
+        for name, value in states[step].items():
+            torch.testing.assert_close(value, arrays.states[step][name], rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("task, n", [(Ragged, 11), (Echo, 12)])
+def test_a_recorded_run_of_sequences_is_explained(tmp_path, task, n):
+    """Masks, groups of lengths, data without end, clipping and schedules come from the run itself."""
+    run = train(tmp_path, small_recipe(task(), "adam", steps=4))
+    batch = run.evaluation("val", 3).cropped()
+    found = path_kernel(run, batch, "target", nodes=2, dtype=torch.float64)
+    assert found.influence.shape == (3, 1, n)
+    assert np.abs(found.completeness).max() < 1e-12 and np.abs(found.arithmetic).max() < 1e-5
+    assert np.abs(found.residual).max() < 0.05 * np.abs(found.data).max()
+    seen = np.unique(np.concatenate([run.history.batch_indices(step) for step in range(4)]))
+    assert (np.abs(found.influence).max((0, 1))[seen] > 0).all()
+
+
+def test_a_run_with_a_sparse_record_is_refused(tmp_path):
+    run = train(tmp_path, small_recipe(Ragged(), steps=9), "sparse", 3)
+    with pytest.raises(NotRecorded, match="every optimiser step"):
+        path_kernel(run, run.evaluation("val", 2))

@@ -1,0 +1,1 @@
+"""Benchmarks, one module each: `main(arguments)` measures and prints."""
