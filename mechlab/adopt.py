@@ -1,6 +1,7 @@
 """Make a run out of somebody else's trained weights, of which every analysis can then be asked.
 
 python -m mechlab.adopt format=rnn_automaton path=weights.pt automaton=automaton.json cell=gru
+python -m mechlab.adopt format=path_history path=FOLDER
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ usage: python -m mechlab.adopt format=NAME path=FILE OPTION=VALUE ... [paths.roo
 Make a run out of trained weights that mechlab did not train. The same again reports the run that is there.
 
   format=NAME     what the files are, see below
-  path=FILE       the weights
+  path=FILE       the weights, or the folder that holds them
   paths.root=DIR  where runs go; runs by default
   name=NAME       the folder of the run's siblings; <task>-<model> by default
 """
@@ -54,7 +55,7 @@ def adopt(format: str, path: str | Path, root: str | Path = "runs", name: str | 
 
     Args:
         format: what the files are: the name of a module in `mechlab.adopters`.
-        path: the weights.
+        path: the weights, or the folder that holds them.
         root: the folder that holds all runs.
         name: the folder of the run's siblings; `<task>-<model>` by default.
         options: those of the format; `python -m mechlab.adopt --help` lists them.

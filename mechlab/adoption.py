@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+import tempfile
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from mechlab import console
-from mechlab.adopters.adopted import Adopted
+from mechlab.adopted_history import Replayed, write_history
+from mechlab.adopters.adopted import Adopted, Training
 from mechlab.adopters.class_order import Matched, match_classes
-from mechlab.config.build import prepare
+from mechlab.config.build import in_folder, prepare
 from mechlab.config.identity import identity
 from mechlab.config.provenance import Origin, code_state, write_provenance
 from mechlab.config.recipe import load_run, make_recipe
@@ -26,6 +28,7 @@ from mechlab.core.claim import Claim, Held, read_status
 from mechlab.core.errors import ConfigError
 from mechlab.core.files import write_json, write_text
 from mechlab.core.model import SequenceModel, StaticModel
+from mechlab.core.recipe import Recipe
 from mechlab.core.run import Run
 from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Task
@@ -47,7 +50,8 @@ class Adoption:
         name: the folder of the run's siblings; `<task>-<model>` by default.
 
     Attributes:
-        folder: the run directory; its name hashes task, model and weights, whatever files they came from.
+        folder: the run directory; its name hashes task, model and weights (all of them, if training was recorded),
+            whatever files they came from.
         matched: how the outputs match the classes; None where outputs are no classes.
 
     Raises:
@@ -57,12 +61,11 @@ class Adoption:
     def __init__(self, adopted: Adopted, format: str, words: Sequence[str], root: Path, name: str | None = None):
         self.adopted, self.format, self.words = adopted, format, list(words)
         self.values = _configuration(adopted, root, name or adopted.name)
-        config = typed(TrainConfig, self.values)
-        torch.set_num_threads(config.trainer.threads)
-        self.recipe = make_recipe(config)
+        self.recipe = self._recipe()
         self.weights = dict(adopted.weights)
         self.matched = self._match() if adopted.outputs else None
-        self.run_id = identity(self.values, "none", _digest(self.weights))
+        digest = _digest(self.weights) if adopted.training is None else adopted.training.digest
+        self.run_id = identity(self.values, self.values["history"]["kind"], digest)
         self.folder = root / self.values["name"] / f"{self.run_id}-s{SEED}"
 
     def write(self) -> Run:
@@ -82,6 +85,21 @@ class Adoption:
         print(f"next:\n  ask    python -m mechlab.analyze run={self.folder} analysis=NAME")
         print(f"  show   python -m mechlab.runs show {self.folder}")
         return run
+
+    def _recipe(self) -> Recipe:
+        """Build the recipe; what will lie in the run directory lies elsewhere for as long as that takes."""
+        config = typed(TrainConfig, self.values)
+        torch.set_num_threads(config.trainer.threads)
+        with tempfile.TemporaryDirectory() as aside:
+            self._write_data(Path(aside))
+            config.task = in_folder(config.task, "task", aside)
+            return make_recipe(config)
+
+    def _write_data(self, folder: Path) -> None:
+        """Write the file that the task reads in the run directory, if there is one."""
+        if self.adopted.training is not None:
+            name, tensors = self.adopted.training.data
+            save_tensors(folder / name, tensors)
 
     def _match(self) -> Matched:
         spec = self.recipe.task.spec
@@ -109,23 +127,44 @@ class Adoption:
             command = shlex.join(["python", "-m", "mechlab.adopt", *self.words])
             origin = Origin(None, *code_state(Path(__file__).parent), command=command)
             write_provenance(self.folder, self.values, origin)
-            write_json(self.folder / "provenance" / "adoption.json", self._record())
-            save_tensors(self.folder / "checkpoints" / "weights.safetensors", self.weights, {"step": 0})
-            self._write_metrics(self._measured())
+            self._write_data(self.folder)
+            replayed = self._write_history()
+            write_json(self.folder / "provenance" / "adoption.json", self._record(replayed))
+            save_tensors(self.folder / "checkpoints" / "weights.safetensors", self.weights, {"step": self._steps})
+            self._write_metrics(self._measured(), [] if replayed is None else replayed.metrics)
         except BaseException as error:
             claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
             raise
-        claim.status("done", step=0, seconds=time.monotonic() - started)
+        claim.status("done", step=self._steps, seconds=time.monotonic() - started)
 
-    def _write_metrics(self, metrics: dict[str, float]) -> None:
-        columns, values = ",".join(metrics), ",".join(map(repr, metrics.values()))
-        write_text(self.folder / "metrics.csv", f"step,{columns}\n0,{values}\n")
+    @property
+    def _steps(self) -> int:
+        """The recorded optimiser steps."""
+        return 0 if self.adopted.training is None else len(self.adopted.training.rates)
+
+    def _write_history(self) -> Replayed | None:
+        """Write the history, if training was recorded, and tell what does not fit in it."""
+        if self.adopted.training is None:
+            return None
+        replayed = write_history(self.folder / "history", self.recipe, self.adopted.training)
+        size = sum(path.stat().st_size for path in (self.folder / "history").iterdir())
+        print(f"history: full, {self._steps} steps, {size / 1e6:.1f} MB; {replayed}")
+        for warning in replayed.warnings():
+            print(f"warning: {warning}")
+        return replayed
+
+    def _write_metrics(self, metrics: dict[str, float], training: Sequence[Mapping[str, float]]) -> None:
+        """Write the metrics of the end, and those of the batch of each recorded step."""
+        rows = [{"step": step, **row} for step, row in enumerate([*training, metrics])]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        lines = [",".join(repr(row[name]) if name in row else "" for name in columns) for row in rows]
+        write_text(self.folder / "metrics.csv", "\n".join([",".join(columns), *lines, ""]))
         findings = {
             name: {"scalars": found["scalars"], "claims": found["claims"]}
             for name, found in Run(self.folder, lambda: self.recipe).findings.items()
         }
-        result = {"run": str(self.folder), "status": "done", "seed": SEED}
-        write_json(self.folder / "result.json", {**result, "metrics": {**metrics, "steps": 0}, "findings": findings})
+        result = {"run": str(self.folder), "status": "done", "seed": SEED, "metrics": {**metrics, "steps": self._steps}}
+        write_json(self.folder / "result.json", {**result, "findings": findings})
 
     def _measured(self) -> dict[str, float]:
         """Return the metrics of the held-out splits, e.g. `test/accuracy`, as means over their examples."""
@@ -138,8 +177,8 @@ class Adoption:
             metrics |= {f"{split}/{name}": float(value.mean()) for name, value in scores.items()}
         return metrics
 
-    def _record(self) -> dict[str, Any]:
-        """Return where the weights come from, and in what order inputs and outputs are."""
+    def _record(self, replayed: Replayed | None) -> dict[str, Any]:
+        """Return where the weights come from, in what order inputs and outputs are, and what came of the replay."""
         spec = self.recipe.task.spec
         asked = "infer" if self.adopted.infer else "given"
         return {
@@ -149,6 +188,7 @@ class Adoption:
             "alphabet": list(spec.vocabulary),
             "classes": list(spec.classes),
             "class_order": None if self.matched is None else {"asked": asked, **self.matched.as_dict()},
+            "replay": None if replayed is None else replayed.as_dict(),
             "notes": list(self.adopted.notes),
         }
 
@@ -159,7 +199,7 @@ def _configuration(adopted: Adopted, root: Path, name: str) -> dict[str, Any]:
         raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=name, key="name")
     values = defaults(TrainConfig)
     double = any(weight.dtype == torch.float64 for weight in adopted.weights.values())
-    return {
+    found = {
         **values,
         "name": name,
         "seed": SEED,
@@ -169,6 +209,18 @@ def _configuration(adopted: Adopted, root: Path, name: str) -> dict[str, Any]:
         "task": prepare(dict(adopted.task), "task", Task).identity(),
         "model": prepare(dict(adopted.model), "model", (SequenceModel, StaticModel), context=1).identity(),
         "optimizer": dict(OPTIMIZER),
+    }
+    return found if adopted.training is None else found | _trained(adopted.training, found)
+
+
+def _trained(training: Training, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of the configuration that tell how the weights came about."""
+    steps = {"max_steps": len(training.rates), "batch_size": training.batch_size}
+    return {
+        "trainer": {**values["trainer"], **steps},
+        "history": {**values["history"], "kind": "full"},
+        "optimizer": prepare(dict(training.optimizer), "optimizer", torch.optim.Optimizer, context=1).identity(),
+        "schedule": {**values["schedule"], **training.schedule},
     }
 
 
@@ -186,4 +238,5 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
 
 
 def _file(path: Path) -> dict[str, str]:
-    return {"path": str(path.resolve()), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    with path.open("rb") as file:
+        return {"path": str(path.resolve()), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

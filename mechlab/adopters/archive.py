@@ -30,16 +30,21 @@ class Archive:
             self._file = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
             self.refuse("the file must be an .npz file of plain arrays", str(error))
-        self.names = [name.removesuffix(".npy") for name in self._file.namelist()]
+        self._members = {item.filename.removesuffix(".npy"): item for item in self._file.infolist()}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the arrays."""
+        return list(self._members)
 
     def read(self, name: str) -> np.ndarray:
         """Return an array as it is."""
         from numpy.lib.format import read_array
 
-        if name not in self._names:
+        if name not in self._members:
             self.refuse(f"{self.path.name} must hold {name}", f"it holds {', '.join(self.names[:12])}")
         try:
-            with self._file.open(f"{name}.npy") as file:
+            with self._file.open(self._members[name]) as file:
                 return read_array(file, allow_pickle=False)
         except Exception as error:  # whatever damage does to a reader
             self.refuse(f"{name} must be a whole array of numbers", f"{type(error).__name__}: {error}")
@@ -53,10 +58,10 @@ class Archive:
         import numpy as np
 
         array = self.read(name)
-        fits = array.ndim == len(shape) and all(n == m if m is not None else n > 0 for n, m in zip(array.shape, shape))
-        if not fits:
-            wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
-            self.refuse(f"{name} must have the shape {wanted}", f"shape {array.shape}")
+        wanted = tuple(n if m is None else m for n, m in zip(array.shape, shape, strict=False))
+        if array.shape != wanted or len(wanted) != len(shape) or 0 in array.shape:
+            sizes = ", ".join("any" if n is None else str(n) for n in shape)
+            self.refuse(f"{name} must have the shape ({sizes}), and not be empty", f"shape {array.shape}")
         if array.dtype.kind not in ("iu" if kind == "i" else "iuf"):
             self.refuse(f"{name} must hold {KINDS[kind]}", f"{array.dtype}")
         if not np.isfinite(array).all():
@@ -72,7 +77,3 @@ class Archive:
     def refuse(self, must: str, got: str) -> NoReturn:
         """Raise ConfigError about this file."""
         raise ConfigError(must, got=f"{self.path}: {got}", key="path") from None
-
-    @property
-    def _names(self) -> dict[str, zipfile.ZipInfo]:
-        return {}

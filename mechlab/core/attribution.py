@@ -86,11 +86,19 @@ def _number(batch: Batch, sort: str) -> np.ndarray:
     return (values.flatten(1)[:, -1] if values.ndim > 1 else values).numpy()
 
 
+def of_own_class(influence: np.ndarray, batch: Batch, outputs: str) -> np.ndarray:
+    """Return the influences (X, N) on each explained example's own class where all classes (X, C, N) are explained,
+    else on the first scalar."""
+    if outputs == "all" and batch.targets.ndim == 1 and not batch.targets.is_floating_point():
+        return np.take_along_axis(influence, batch.targets.numpy()[:, None, None], 1)[:, 0]
+    return influence[:, 0]
+
+
 def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int) -> pd.DataFrame:
     """Return the training examples with the largest and smallest influence on each explained example.
 
     Args:
-        influence: (X, C, N); that on the sum over C counts.
+        influence: (X, N).
         top: examples of either kind.
 
     Returns:
@@ -101,9 +109,8 @@ def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int) -> pd.
 
     rows: list[dict[str, Any]] = []
     train = run.task.examples("train") if isinstance(run.task, FiniteTask) else None
-    together = influence.sum(1) if influence.shape[1] > 1 else influence[:, 0]
-    ids = batch.index.tolist() if len(together) == len(batch) else [-1] * len(together)
-    for row, values in enumerate(together):
+    ids = batch.index.tolist() if len(influence) == len(batch) else [-1] * len(influence)
+    for row, values in enumerate(influence):
         order = np.argsort(values, kind="stable")
         for kind, chosen in (("helpful", order[::-1]), ("harmful", order)):
             for rank, k in enumerate(chosen[:top]):

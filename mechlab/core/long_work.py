@@ -25,13 +25,13 @@ class Sweep(Protocol):
     def restore(self, state: Mapping[str, Tensor]) -> None: ...
 
 
-def carry_out(work: Sweep, name: str, kept: Path, keep_every: float = KEEP_EVERY) -> None:
+def carry_out(work: Sweep, name: str, kept: Path, keep_every: float | None = None) -> None:
     """Do all steps of the work, or those that are left of it.
 
     Args:
         name: what the work is called where its progress is shown.
         kept: file for the state, which is there while the work is not done. One that does not fit is written anew.
-        keep_every: seconds between copies of the state.
+        keep_every: seconds between copies of the state; KEEP_EVERY by default.
     """
     if kept.exists():
         try:
@@ -39,6 +39,7 @@ def carry_out(work: Sweep, name: str, kept: Path, keep_every: float = KEEP_EVERY
             print(f"{name}: goes on with the work in {kept}", flush=True)
         except MechlabError as error:
             print(f"{name}: begins anew, since {kept} does not fit: {error.must}", flush=True)
+    keep_every = KEEP_EVERY if keep_every is None else keep_every
     started = saved = time.monotonic()
     first, spoken = None, started
     for done, total in work:

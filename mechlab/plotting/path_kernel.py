@@ -15,14 +15,6 @@ if TYPE_CHECKING:
 COLUMNS = 1500  # training examples that a heat map shows apart from each other
 
 
-def of_own_class(influence: np.ndarray, labels: np.ndarray, outputs: str) -> np.ndarray:
-    """Return the influences (X, N) on each example's own class where all classes (X, C, N) are explained, else on the
-    first scalar."""
-    if outputs == "all" and influence.shape[1] > labels.max() >= 0 and (labels == labels.round()).all():
-        return np.take_along_axis(influence, labels.astype(int)[:, None, None], 1)[:, 0]
-    return influence[:, 0]
-
-
 def influence_map(influence: np.ndarray, train: np.ndarray, explained: np.ndarray, sort: str) -> Figure:
     """Draw the influences (X, N) of training examples on explained ones, both sorted by the numbers that go with them.
 
@@ -82,6 +74,7 @@ def lines_of_account(steps: pd.DataFrame, lines: dict[str, np.ndarray], movement
         over.plot(steps["step"], steps[f"{name}_mass"], linewidth=0.9, color=COLOURS[number], label=name)
     if (steps[["data_mass", "decay_mass"]].to_numpy() > 0).all():
         over.set_yscale("log")
+    over.tick_params(which="both", labelsize=TEXT - 1)
     over.set(xlabel="optimiser step", ylabel="mean absolute score")
     legend(over)
     title(over, "Data against decay")

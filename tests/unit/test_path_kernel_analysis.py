@@ -1,0 +1,139 @@
+"""The analyses of attribution on a recorded run: what they save, and that interrupted work goes on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from recorded_trainings import recipe_of
+from small_tasks import train
+
+from mechlab.analyses.metagradient import Metagradient
+from mechlab.analyses.path_kernel import PathKernel, components_of
+from mechlab.core import long_work
+from mechlab.core.analysis import Artifacts
+from mechlab.core.attribution import Question, of_own_class, scalars_function, top_examples
+from mechlab.core.errors import ConfigError
+from mechlab.core.long_work import carry_out
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    optimizer = lambda parameters: torch.optim.AdamW(parameters, lr=0.02, weight_decay=0.5)  # noqa: E731
+    return train(tmp_path_factory.mktemp("run"), recipe_of(optimizer, steps=8))
+
+
+class Counting:
+    """Work that is interrupted at a step, once."""
+
+    def __init__(self, breaks_at: int | None = None):
+        self.at, self.total, self.breaks_at = 0, 6, breaks_at
+        self.began_at = 0
+
+    def __iter__(self):
+        while self.at < self.total:
+            if self.at == self.breaks_at:
+                raise KeyboardInterrupt
+            self.at += 1
+            yield self.at, self.total
+
+    def state(self):
+        return {"at": torch.tensor(self.at)}
+
+    def restore(self, state):
+        if "at" not in state:
+            raise ConfigError("the kept state must belong to the same question")
+        self.at = self.began_at = int(state["at"])
+
+
+def test_interrupted_work_goes_on_and_leaves_nothing_behind(tmp_path, capsys):
+    kept = tmp_path / "work" / "counting.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(Counting(breaks_at=4), "counting", kept, keep_every=0)
+    again = Counting()
+    carry_out(again, "counting", kept, keep_every=0)
+    assert again.began_at == 4 and again.at == 6
+    assert not kept.parent.exists()
+    assert "counting: goes on" in capsys.readouterr().out
+
+
+def test_a_state_of_other_work_is_not_taken_up(tmp_path, capsys):
+    kept = tmp_path / "counting.safetensors"
+    long_work.save_tensors(kept, {"other": torch.zeros(1)})
+    work = Counting()
+    carry_out(work, "counting", kept)
+    assert work.began_at == 0 and "begins anew" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["path_kernel", "metagradient"])
+def test_an_interrupted_analysis_ends_with_the_same_bits(run, tmp_path, monkeypatch, name):
+    make = {
+        "path_kernel": lambda: PathKernel(examples=3, scores=True, bins=2),
+        "metagradient": lambda: Metagradient(examples=3),
+    }[name]
+    whole, resumed = Artifacts(tmp_path / "whole"), Artifacts(tmp_path / "resumed")
+    found = make().run(run, whole, np.random.default_rng(0))
+    monkeypatch.setattr(long_work, "KEEP_EVERY", 0.0)
+    save, saved = long_work.save_tensors, []
+
+    def interrupted(path, tensors):
+        save(path, tensors)
+        saved.append(path)
+        if len(saved) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(long_work, "save_tensors", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make().run(run, resumed, np.random.default_rng(0))
+    assert saved[0].exists()
+    assert make().run(run, resumed, np.random.default_rng(0)) == found
+    assert not saved[0].exists()
+    for path in whole.folder.iterdir():
+        assert path.read_bytes() == (resumed.folder / path.name).read_bytes(), path.name
+
+
+def test_the_finding_is_about_the_account(run, tmp_path):
+    out = Artifacts(tmp_path)
+    found = PathKernel(examples=(0, 2), outputs="all", by_component=True).run(run, out, np.random.default_rng(0))
+    assert found.claims["completeness"].holds and found.claims["updates"].holds
+    shares = [found.scalars[f"{line}_share"] for line in ("data", "decay", "clipping", "residual", "arithmetic")]
+    assert sum(shares) == pytest.approx(1)
+    account = out.arrays("account")
+    by_component = [value for name, value in account.items() if name.startswith("influence_by_group.")]
+    np.testing.assert_allclose(sum(by_component), account["influence"], rtol=1e-6, atol=1e-9)
+    examples = out.table("examples")
+    targets = run.evaluation("val").targets[[0, 2]]
+    best = examples[(examples["explained"] == 2) & (examples["kind"] == "helpful")].iloc[0]
+    assert best["train"] == account["influence"][1, targets[1]].argmax()
+
+
+def test_a_tolerance_that_is_not_met_makes_the_claim_fail(run, tmp_path):
+    crude = PathKernel(examples=3, tolerance=None, residual=1e-9).run(
+        run, Artifacts(tmp_path), np.random.default_rng(0)
+    )
+    assert not crude.claims["quadrature"].holds and crude.claims["completeness"].holds
+
+
+def test_examples_and_functions_that_do_not_exist_are_refused(run):
+    with pytest.raises(ConfigError, match="must be below"):
+        Question("val", (0, 999)).batch(run)
+    with pytest.raises(ConfigError, match="can be imported"):
+        scalars_function("mechlab.core.no_such_thing")
+    assert scalars_function("torch.sum") is torch.sum
+    assert scalars_function("target") == "target"
+
+
+def test_the_foremost_examples_are_the_largest_and_smallest(run):
+    batch = run.evaluation("val", 1)
+    influence = np.arange(9.0)[None] - 4
+    table = top_examples(run, batch, influence, 2)
+    assert table["train"].tolist() == [8, 7, 0, 1]
+    assert table["kind"].tolist() == ["helpful"] * 2 + ["harmful"] * 2
+    stacked = np.stack([influence + c for c in range(7)], 1)
+    assert of_own_class(stacked, batch, "all")[0, 0] == -4 + int(batch.targets[0])
+
+
+def test_components_are_modules_or_tensors():
+    names = ["a.weight", "a.bias", "scale"]
+    assert components_of(names, "module") == {"a": ["a.weight", "a.bias"], "scale": ["scale"]}
+    assert components_of(names, "tensor") == {name: [name] for name in names}
