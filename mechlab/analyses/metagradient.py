@@ -1,0 +1,125 @@
+"""How would the outputs change if a training example weighed more or less?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+
+from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.attribution import Question, labels_of, of_own_class, scalars_function, top_examples, work_key
+from mechlab.core.constraints import above, at_least
+from mechlab.core.long_work import carry_out
+from mechlab.core.task import FiniteTask
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mechlab.core.run import Run
+
+
+class Metagradient(Analysis):
+    """Differentiate outputs through the whole of training, in the weight of each training example (MAGIC, arXiv
+    2504.16430), and compare with TracIn (arXiv 2002.08484) and with gradients at the end of training.
+
+    Args:
+        split: of the explained examples.
+        examples: their number, from the first on, or their ids.
+        outputs: the explained scalars: all, target, margin, loss, or package.module.function; see PathKernel.
+        dtype: of the arithmetic; that of training if None.
+        memory_gb: that one block of work may take, in 10^9 bytes.
+        checkpoints: evenly spaced steps at which TracIn looks, besides the TracIn of every step.
+        sort: order of examples in the heat map, by label or by the sum of their tokens.
+        top: helpful and harmful examples to show.
+    """
+
+    needs = Needs(history="replay")
+
+    def __init__(
+        self,
+        split: Literal["train", "val", "test"] = "val",
+        examples: Annotated[int, at_least(1)] | tuple[Annotated[int, at_least(0)], ...] = 20,
+        outputs: str = "target",
+        dtype: Literal["float32", "float64"] | None = None,
+        memory_gb: Annotated[float, above(0)] = 1.0,
+        checkpoints: Annotated[int, at_least(1)] = 10,
+        sort: Literal["label", "sum"] = "label",
+        top: Annotated[int, at_least(1)] = 10,
+    ):
+        self.split, self.examples, self.outputs = split, examples, outputs
+        self.dtype, self.memory_gb, self.checkpoints = dtype, memory_gb, checkpoints
+        self.sort, self.top = sort, top
+
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Differentiate, going on where an earlier attempt was interrupted; save derivatives and baselines."""
+        from mechlab.kernels.explained import Explained
+        from mechlab.kernels.metagradient import MetagradientSweep
+        from mechlab.kernels.trajectory import Trajectory
+
+        question = Question(self.split, self.examples, self.dtype)
+        batch, limit = question.batch(run), int(self.memory_gb * 1e9)
+        trajectory = Trajectory.of_run(run, question.torch_dtype)
+        scalars = scalars_function(self.outputs)
+        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), scalars)
+        sweep = MetagradientSweep(trajectory, explained, limit)
+        carry_out(
+            sweep, "metagradient", run.folder / "work" / f"metagradient-{work_key(self, sweep.total)}.safetensors"
+        )
+        found = sweep.result()
+        baselines = self._baselines(run, trajectory, batch, scalars, limit)
+        out.save_arrays(
+            "derivatives", derivative=found.derivative, by_step=found.by_step, final=found.final, **baselines
+        )
+        train, numbers = labels_of(run, batch, trajectory.examples, self.sort)
+        own = of_own_class(found.derivative, batch, self.outputs)
+        out.save_arrays("own_class", derivative=own, train=train, explained=numbers, ids=batch.index)
+        out.save_table("examples", top_examples(run, batch, own, self.top))
+        return Finding(_agreements(found.derivative, baselines), _claims(found.derivative, found.by_step))
+
+    def _baselines(self, run: Run, trajectory, batch, scalars, limit: int) -> dict[str, np.ndarray]:
+        from mechlab.kernels.tracin import gradient_dot, tracin
+
+        found = {"tracin": tracin(trajectory, batch, scalars, memory=limit)}
+        if isinstance(run.task, FiniteTask):
+            spaced = np.linspace(0, trajectory.steps, self.checkpoints + 1)[1:].round().astype(int)
+            looks = sorted(set(spaced.tolist()))
+            found["tracin_checkpoints"] = tracin(trajectory, batch, scalars, checkpoints=looks, memory=limit)
+            found["gradient_dot"] = gradient_dot(trajectory, batch, scalars, memory=limit)
+        return found
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw the derivatives, and the foremost examples."""
+        from mechlab.plotting import path_kernel as draw
+
+        own = out.arrays("own_class")
+        return {
+            "derivative": draw.influence_map(own["derivative"], own["train"], own["explained"], self.sort),
+            "examples": draw.foremost_examples(out.table("examples")),
+        }
+
+
+def _agreements(derivative: np.ndarray, baselines: dict[str, np.ndarray]) -> dict[str, float]:
+    """Return the mean over the explained scalars of rank correlations with the baselines over training examples."""
+    from scipy.stats import spearmanr
+
+    rows = derivative.reshape(-1, derivative.shape[-1])
+    agreements = {}
+    for name, other in baselines.items():
+        pairs = zip(rows, other.reshape(rows.shape), strict=True)
+        found = [spearmanr(a, b).statistic if np.ptp(a) and np.ptp(b) else 0.0 for a, b in pairs]
+        agreements[f"{name}_correlation"] = float(np.mean(found))
+    return {"size": float(np.abs(derivative).sum(-1).mean()), **agreements}
+
+
+def _claims(derivative: np.ndarray, by_step: np.ndarray) -> dict[str, Claim]:
+    scale = max(np.abs(by_step).sum(0).max(), np.finfo(float).tiny)
+    error = float(np.abs(derivative.sum(-1) - by_step.sum(0)).max() / scale)
+    return {
+        "views": Claim(
+            "Derivatives by example and by step have the same sum, to 1e-9 of the sum of their sizes.",
+            value=error,
+            threshold=1e-9,
+            holds=error <= 1e-9,
+            kind="exact",
+        )
+    }

@@ -1,0 +1,202 @@
+"""Which training examples, parameters and steps made the outputs what they are?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+
+from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.attribution import Question, labels_of, of_own_class, scalars_function, top_examples, work_key
+from mechlab.core.constraints import above, at_least
+from mechlab.core.long_work import carry_out
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mechlab.core.run import Run
+    from mechlab.kernels.path_kernel import PathKernel as Account
+
+LINES = ("data", "decay", "clipping", "residual", "arithmetic")
+
+
+class PathKernel(Analysis):
+    """Account for the change of outputs over training: what each training example, each parameter and each step
+    contributed, and what weight decay, clipping, the quadrature and rounding did ("ExPLAIND", arXiv 2505.20076).
+
+    The account is exact and no prediction of what training without an example would give; for that ask `metagradient`.
+
+    Args:
+        split: of the explained examples.
+        examples: their number, from the first on, or their ids.
+        outputs: the explained scalars: all (log-probabilities of all classes), target (of the own class), margin (its
+            log-odds), loss (the mean over the examples), or package.module.function, from outputs to (X, C).
+        nodes, tolerance, most_nodes, secant: of the quadrature along each step.
+        dtype: of the arithmetic; that of training if None.
+        form: of the inner products.
+        memory_gb: that one block of work may take, in 10^9 bytes.
+        components: whether parameters are told apart by module or by tensor.
+        by_component: whether to tell the influence of each example through each of them.
+        bins: bins of steps to tell the influence of each example in; 0 for none.
+        view: whether an influence belongs to the step at which the gradient was taken, or at which the path was walked.
+        scores: whether to keep the score of every scalar parameter.
+        sort: order of examples in the heat map, by label or by the sum of their tokens.
+        top: helpful and harmful examples to show.
+        residual: largest share of the quadrature residual in the movement, for the claim `quadrature`.
+    """
+
+    needs = Needs(history="replay")
+
+    def __init__(
+        self,
+        split: Literal["train", "val", "test"] = "val",
+        examples: Annotated[int, at_least(1)] | tuple[Annotated[int, at_least(0)], ...] = 20,
+        outputs: str = "target",
+        nodes: Annotated[int, at_least(1)] = 1,
+        tolerance: Annotated[float, above(0)] | None = 1e-3,
+        most_nodes: Annotated[int, at_least(1)] = 64,
+        secant: bool = False,
+        dtype: Literal["float32", "float64"] | None = None,
+        form: Literal["auto", "jvp", "gemm", "ghost"] = "auto",
+        memory_gb: Annotated[float, above(0)] = 1.0,
+        components: Literal["module", "tensor"] = "module",
+        by_component: bool = False,
+        bins: Annotated[int, at_least(0)] = 0,
+        view: Literal["gradient", "path"] = "gradient",
+        scores: bool = False,
+        sort: Literal["label", "sum"] = "label",
+        top: Annotated[int, at_least(1)] = 10,
+        residual: Annotated[float, above(0)] = 0.01,
+    ):
+        self.split, self.examples, self.outputs = split, examples, outputs
+        self.nodes, self.tolerance, self.most_nodes, self.secant = nodes, tolerance, most_nodes, secant
+        self.dtype, self.form, self.memory_gb = dtype, form, memory_gb
+        self.components, self.by_component = components, by_component
+        self.bins, self.view, self.scores = bins, view, scores
+        self.sort, self.top, self.residual = sort, top, residual
+
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Make the account, going on where an earlier attempt was interrupted; save it whole."""
+        from mechlab.kernels.explained import Explained
+        from mechlab.kernels.path_kernel import Account, Sweep
+        from mechlab.kernels.quadrature import Quadrature
+        from mechlab.kernels.trajectory import Trajectory
+
+        question = Question(self.split, self.examples, self.dtype)
+        batch = question.batch(run)
+        trajectory = Trajectory.of_run(run, question.torch_dtype)
+        layout = trajectory.problem.layout
+        groups = components_of(layout.names, self.components)
+        edges = [trajectory.steps * i // self.bins for i in range(self.bins)]
+        quadrature = Quadrature("midpoint", self.nodes, self.tolerance, self.most_nodes, self.secant)
+        limit = int(self.memory_gb * 1e9)
+        told_apart = groups if self.by_component else None
+        account = Account(quadrature, self.form, limit, self.scores, told_apart, edges, self.view)
+        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), scalars_function(self.outputs))
+        sweep = Sweep(trajectory, explained, account)
+        carry_out(
+            sweep, "path_kernel", run.folder / "work" / f"path_kernel-{work_key(self, trajectory.steps)}.safetensors"
+        )
+        found = sweep.result()
+        self._save(run, out, found, batch, groups)
+        return Finding(_scalars(found), self._claims(found, trajectory.problem.dtype.itemsize))
+
+    def _claims(self, found: Account, itemsize: int) -> dict[str, Claim]:
+        values, least = _scalars(found), 1e-9 if itemsize == 8 else 1e-4
+        return {
+            "completeness": Claim(
+                f"All lines together, each from its own definition, are the change of the outputs to {least:g} of the "
+                "sum of their sizes.",
+                value=values["completeness_error"],
+                threshold=least,
+                holds=bool(values["completeness_error"] <= least),
+                kind="exact",
+            ),
+            "quadrature": Claim(
+                f"The quadrature residual is at most {self.residual:g} of the movement of the outputs.",
+                value=values["residual_of_movement"],
+                threshold=self.residual,
+                holds=bool(values["residual_of_movement"] <= self.residual),
+                kind="statistical",
+            ),
+            "updates": Claim(
+                "The recorded updates are those of the optimizer's equations, to 0.001 of the movement of the outputs.",
+                value=values["arithmetic_of_movement"],
+                threshold=1e-3,
+                holds=bool(values["arithmetic_of_movement"] <= 1e-3),
+                kind="exact",
+            ),
+        }
+
+    def _save(self, run: Run, out: Artifacts, found: Account, batch: Any, groups: dict[str, list[str]]) -> None:
+        import pandas as pd
+
+        lines = {name: getattr(found, name) for name in ("initial", "final", "influence", *LINES[1:])}
+        extra = {f"influence_by_group.{name}": value for name, value in found.influence_by_group.items()}
+        if found.influence_by_bin is not None:
+            extra["influence_by_bin"] = found.influence_by_bin
+        if found.scores is not None:
+            extra |= {"scores": found.scores, "decay_scores": found.decay_scores}
+        out.save_arrays("account", **lines, **extra, **{f"by_tensor.{k}": v for k, v in found.by_tensor.items()})
+        by_step = {f"by_step.{name}": value for name, value in found.by_step.items()}
+        out.save_arrays("steps", **by_step, data_by_step=found.data_by_step)
+        means = {name: np.abs(value).mean((1, 2)) for name, value in found.by_step.items()}
+        steps = {"step": np.arange(len(found.nodes)), "nodes": found.nodes, "evaluations": found.evaluations}
+        mass = {f"{name}_mass": found.mass[name].sum(1) for name in ("data", "decay")}
+        out.save_table("steps", pd.DataFrame({**steps, **means, **mass}))
+        names, places = found.layout.names, {name: i for i, name in enumerate(found.layout.names)}
+        by_group = {
+            f"{line}:{group}": found.mass[line][:, [places[name] for name in members]].sum(1)
+            for line in ("data", "decay")
+            for group, members in groups.items()
+        }
+        out.save_table("mass", pd.DataFrame(by_group))
+        sizes = [place.stop - place.start for place in found.layout.places.values()]
+        per_tensor = {line: np.abs(found.by_tensor[line]).mean((0, 1)) for line in ("data", "decay", "clipping")}
+        out.save_table("tensors", pd.DataFrame({"tensor": names, "size": sizes, **per_tensor}))
+        train, explained = labels_of(run, batch, found.influence.shape[-1], self.sort)
+        own = of_own_class(found.influence, batch, self.outputs)
+        out.save_arrays("own_class", influence=own, train=train, explained=explained, ids=batch.index)
+        out.save_table("examples", top_examples(run, batch, own, self.top))
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw the influences, the mass by component and step, data against decay, and the foremost examples."""
+        from mechlab.plotting import path_kernel as draw
+
+        account, own = out.arrays("account"), out.arrays("own_class")
+        lines = {"data": account["influence"].sum(-1), **{name: account[name] for name in LINES[1:]}}
+        return {
+            "influence": draw.influence_map(own["influence"], own["train"], own["explained"], self.sort),
+            "mass": draw.mass_over_steps(out.table("mass")),
+            "lines": draw.lines_of_account(out.table("steps"), lines, account["final"] - account["initial"]),
+            "examples": draw.foremost_examples(out.table("examples")),
+        }
+
+
+def components_of(names: list[str], kind: Literal["module", "tensor"]) -> dict[str, list[str]]:
+    """Return which tensors belong to each module, or each tensor by itself.
+
+    >>> components_of(["linear.weight", "linear.bias"], "module")
+    {'linear': ['linear.weight', 'linear.bias']}
+    """
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault((name.rpartition(".")[0] or name) if kind == "module" else name, []).append(name)
+    return found
+
+
+def _scalars(found: Account) -> dict[str, float]:
+    lines = {name: np.abs(getattr(found, name)).mean() for name in LINES}
+    total = max(sum(lines.values()), np.finfo(float).tiny)
+    movement = np.abs(found.final - found.initial).mean()
+    scale = max(movement, np.finfo(float).tiny)
+    return {
+        "movement": float(movement),
+        **{f"{name}_share": float(value / total) for name, value in lines.items()},
+        "residual_of_movement": float(lines["residual"] / scale) if movement else 0.0,
+        "arithmetic_of_movement": float(lines["arithmetic"] / scale) if movement else 0.0,
+        "completeness_error": float(np.abs(found.completeness).max() / total),
+        "nodes": float(found.nodes.mean()),
+        "evaluations": float(found.evaluations.mean()),
+        "steps": float(len(found.nodes)),
+    }

@@ -1,0 +1,153 @@
+"""The explained scalars: functions of a model's outputs on some inputs, and their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+from mechlab.core.errors import ConfigError
+from mechlab.core.step import example_losses
+from mechlab.core.task import Batch
+from mechlab.kernels.inner import works
+from mechlab.kernels.problem import Problem
+
+Outputs = str | Callable[[Tensor], Tensor]
+NAMES = ("all", "target", "margin", "loss")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """X x C scalars q of a model's outputs.
+
+    Args:
+        problem: the model.
+        batch: the inputs, with targets where the scalars need them.
+        outputs: "all": each input's log-probability of every class (raw outputs of a regression); "target": that of its
+            own class, which is minus its loss; "margin": its log-odds, log p - log(1 - p); "loss": the mean
+            loss of all inputs, one scalar. Or a function from outputs (B, ...) to (X, C) or (X,).
+
+    Attributes:
+        shape: (X, C).
+        apart: whether row x depends on input x only.
+        by_rows: whether torch can differentiate the rows apart from each other, which is faster.
+    """
+
+    problem: Problem
+    batch: Batch
+    outputs: Outputs
+
+    def __post_init__(self) -> None:
+        if isinstance(self.outputs, str) and self.outputs not in NAMES:
+            must = f"outputs must be one of {', '.join(NAMES)}, or a function"
+            raise ConfigError(must, got=self.outputs, key="outputs")
+        if self.outputs == "margin" and self.problem.spec.loss != "cross_entropy":
+            raise ConfigError("outputs=margin needs classes", got="a regression", key="outputs", fix="outputs=target")
+        with torch.no_grad():
+            parameters = dict(self.problem.model.named_parameters())
+            values = self._of(parameters, self.batch)
+            object.__setattr__(self, "shape", tuple(values.shape))
+            object.__setattr__(self, "apart", self._is_apart(parameters, values))
+        flat = self.problem.layout.join(parameters).detach()
+        one = self.rows(0, 1) if self.apart else self
+        object.__setattr__(self, "by_rows", self.apart and works(lambda: one._row_gradients(flat, 0)))
+
+    def rows(self, start: int, stop: int) -> Explained:
+        """Return the scalars of some of the inputs alone."""
+        part = object.__new__(Explained)
+        for field in fields(self):
+            object.__setattr__(part, field.name, getattr(self, field.name))
+        object.__setattr__(part, "batch", self.batch[start:stop])
+        object.__setattr__(part, "shape", (stop - start, self.shape[1]))
+        object.__setattr__(part, "apart", True)
+        object.__setattr__(part, "by_rows", getattr(self, "by_rows", True))
+        return part
+
+    def values(self, theta: Tensor) -> Tensor:
+        """Return the scalars (X, C) at parameters theta (P,)."""
+        with torch.no_grad():
+            return self._of(self.problem.layout.split(theta), self.batch)
+
+    def gradients(self, theta: Tensor, chunk: int = 0) -> Tensor:
+        """Return the scalars' gradients (X C, P) at parameters theta (P,).
+
+        Args:
+            chunk: inputs that are differentiated at once; 0 for all.
+        """
+        if self.by_rows:
+            return self._row_gradients(theta, chunk)
+        found = jacrev(lambda p: self._of(p, self.batch).flatten())(self.problem.layout.split(theta))
+        return self.problem.layout.join(found, 1)
+
+    def gradients_at(self, thetas: Tensor, rows: list[int], chunk: int = 0) -> Tensor:
+        """Return the gradients (R, C, P) of some rows' scalars, each at its own parameters thetas (R, P)."""
+        if not self.by_rows:
+            return self.gradients(thetas[0])[None]
+        return self._row_gradients(thetas, chunk, self.batch[rows]).unflatten(0, (len(rows), -1))
+
+    def values_at(self, thetas: Tensor, rows: list[int]) -> Tensor:
+        """Return some rows' scalars (R, C), each at its own parameters thetas (R, P)."""
+        batch = self.batch[rows]
+
+        def row(parameters: dict[str, Tensor], *example: Tensor | None) -> Tensor:
+            return self._of(parameters, self._one(*example))[0]
+
+        in_dims = (0, 0, 0, None if batch.mask is None else 0)
+        with torch.no_grad():
+            return vmap(row, in_dims)(self.problem.layout.split(thetas), batch.inputs, batch.targets, batch.mask)
+
+    def _row_gradients(self, theta: Tensor, chunk: int, batch: Batch | None = None) -> Tensor:
+        """Return the gradients (R C, P) of rows at parameters (P,), or at (R, P) of their own."""
+        batch = self.batch if batch is None else batch
+        layout = self.problem.layout
+
+        def row(parameters: dict[str, Tensor], *example: Tensor | None) -> dict[str, Tensor]:
+            return jacrev(lambda p: self._of(p, self._one(*example))[0])(parameters)
+
+        in_dims = (None if theta.ndim == 1 else 0, 0, 0, None if batch.mask is None else 0)
+        rows = vmap(row, in_dims, chunk_size=chunk or None)
+        found = rows(layout.split(theta), batch.inputs, batch.targets, batch.mask)
+        return layout.join(found, 2).flatten(0, 1)
+
+    def _one(self, inputs: Tensor, targets: Tensor, counted: Tensor | None) -> Batch:
+        return Batch(inputs[None], targets[None], None if counted is None else counted[None], self.batch.index[:1])
+
+    def _of(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
+        outputs = self.problem.outputs(parameters, batch)
+        if not isinstance(self.outputs, str):
+            values = self.outputs(outputs)
+            return values[:, None] if values.ndim == 1 else values
+        if self.outputs == "all":
+            return (outputs.log_softmax(-1) if self.problem.spec.loss == "cross_entropy" else outputs).flatten(1)
+        if self.outputs == "margin":
+            return _log_odds(outputs, batch)
+        losses = example_losses(outputs, batch, self.problem.spec)
+        return losses.mean()[None, None] if self.outputs == "loss" else -losses[:, None]
+
+    def _is_apart(self, parameters: dict[str, Tensor], values: Tensor) -> bool:
+        """Tell whether each row is a function of its input alone: asked alone, an input gives the same row."""
+        if isinstance(self.outputs, str):
+            return self.outputs != "loss"
+        if len(values) != len(self.batch):
+            return False
+        alone = [self._of(parameters, self.batch[row : row + 1]) for row in range(min(3, len(values)))]
+        if any(row.shape != (1, *values.shape[1:]) for row in alone):
+            return False
+        shuffled = torch.arange(len(values)).roll(1)  # a function may also know its rows by their places
+        if not torch.allclose(self._of(parameters, self.batch[shuffled]), values[shuffled], rtol=1e-4, atol=1e-6):
+            return False
+        return torch.allclose(torch.cat(alone), values[: len(alone)], rtol=1e-4, atol=1e-6)
+
+
+def _log_odds(outputs: Tensor, batch: Batch) -> Tensor:
+    """Return each example's mean log-odds (B, 1) of its own class, over the targets that count."""
+    own = torch.nn.functional.one_hot(batch.targets, outputs.shape[-1]).bool()
+    right = torch.where(own, outputs, torch.zeros_like(outputs)).sum(-1)
+    odds = right - outputs.masked_fill(own, float("-inf")).logsumexp(-1)
+    if odds.ndim == 1:
+        return odds[:, None]
+    weight = torch.ones_like(odds) if batch.mask is None else batch.mask.to(odds.dtype)
+    return ((odds * weight).sum(1) / weight.sum(1))[:, None]

@@ -1,0 +1,211 @@
+"""Per-example gradients of linear, embedding and convolution layers in factored form.
+
+The gradient of example k's loss in a linear layer's weight is sum_t delta_t a_t^T, with the layer's inputs a_t and the
+loss's derivatives delta_t in its outputs at position t; its inner product with a direction U is sum_t delta_t^T U a_t.
+An embedding gathers rows of U; a convolution is linear in the unfolded patches of its input.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mechlab.core.task import Batch
+from mechlab.kernels.problem import Problem
+
+POSITIONS_FROM = 30  # positions times directions from which writing a layer's per-example gradients pays
+
+
+@dataclass(frozen=True)
+class Captured:
+    """One backward pass over a batch.
+
+    Args:
+        layers: (layer's name, its inputs (B, T, ...), the derivatives of the losses in its outputs (B, T, out)).
+        gradient: (P,) the sum of the losses' gradients.
+        others: names of the parameters that no captured layer holds.
+    """
+
+    layers: list[tuple[str, Tensor, Tensor]]
+    gradient: Tensor
+    others: list[str]
+
+
+class Ghost:
+    """Inner products with per-example gradients through hooks on a model's layers.
+
+    Args:
+        problem: the model and its loss. Parameters outside of linear, embedding and convolution layers, or of layers
+            that were not called, are left to another form.
+    """
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+
+    @cached_property
+    def _layers(self) -> dict[str, nn.Module]:
+        """The layers that can be captured, by name; only those whose weights are no one else's."""
+        owners = defaultdict(list)
+        for name, module in self.problem.model.named_modules(remove_duplicate=False):
+            for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+                owners[id(parameter)].append((name, key))
+        shared = {name for places in owners.values() if len(places) > 1 for name, _ in places}
+        return {
+            name: module
+            for name, module in self.problem.model.named_modules()
+            if name not in shared and _fits(module) and f"{name}.weight" in self.problem.layout.shapes
+        }
+
+    def capture(self, theta: Tensor, batch: Batch) -> Captured:
+        """Run forward and backward once, and keep what enters and what returns to each layer."""
+        layout, calls = self.problem.layout, []
+        parameters = {name: value.detach().requires_grad_() for name, value in layout.split(theta).items()}
+        hooks = [
+            module.register_forward_hook(lambda _, given, out, name=name: calls.append((name, given[0].detach(), out)))
+            for name, module in self._layers.items()
+        ]
+        try:
+            losses = self.problem.losses(parameters, batch)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        usable = {name for name, _, _ in calls}
+        usable -= {name for name, given, out in calls if len(given) != len(batch) or len(out) != len(batch)}
+        calls = [call for call in calls if call[0] in usable]
+        outputs = [out for _, _, out in calls]
+        found = torch.autograd.grad(losses.sum(), [*outputs, *parameters.values()])
+        deltas, gradients = found[: len(outputs)], found[len(outputs) :]
+        layers = [
+            (name, *_positions(self._layers[name], given, delta))
+            for (name, given, _), delta in zip(calls, deltas, strict=True)
+        ]
+        held = {f"{name}.{key}" for name in usable for key in ("weight", "bias")}
+        gradient = layout.join(dict(zip(parameters, gradients, strict=True)))
+        return Captured(_merged(layers), gradient, [name for name in layout.names if name not in held])
+
+    def contract(self, captured: Captured, directions: Tensor, limit: int = 2**30) -> Tensor:
+        """Return the captured layers' share of the inner products (Q, B) with directions (Q, P)."""
+        places, shapes = self.problem.layout.places, self.problem.layout.shapes
+        total = 0.0
+        for name, given, delta in captured.layers:
+            weight = directions[:, places[f"{name}.weight"]].unflatten(1, shapes[f"{name}.weight"])
+            total = total + _weight_products(self._layers[name], given, delta, weight, limit)
+            if f"{name}.bias" in places:
+                total = total + directions[:, places[f"{name}.bias"]] @ delta.sum(1).T
+        return total
+
+    def agrees(self, theta: Tensor, batch: Batch) -> bool:
+        """Tell whether the factored gradients of these examples add up to the real one. They do not where a layer's
+        weight is also used outside of the layer."""
+        layout = self.problem.layout
+        captured = self.capture(theta, batch)
+        rng = torch.Generator().manual_seed(0)
+        directions = torch.randn(3, layout.size, generator=rng, dtype=torch.float64).to(theta)
+        for name in captured.others:
+            directions[:, layout.places[name]] = 0
+        expected = directions @ captured.gradient
+        found = self.contract(captured, directions).sum(1) if captured.layers else torch.zeros_like(expected)
+        scale = captured.gradient.norm() * layout.size**0.5
+        return bool(((found - expected).abs() <= 1e-4 * scale).all())
+
+    @property
+    def covered_size(self) -> int:
+        """Number of scalar parameters in layers that can be captured."""
+        sizes = {name: place.stop - place.start for name, place in self.problem.layout.places.items()}
+        return sum(sizes[name] for name in self._called_names if name in sizes)
+
+    def contraction_flops(self, directions: int) -> float:
+        """Return the arithmetic of `contract` for one example."""
+        total = 0.0
+        for name, positions in self._called.items():
+            size = self.problem.layout.shapes[f"{name}.weight"].numel()
+            if isinstance(self._layers[name], nn.Embedding):
+                size = self._layers[name].embedding_dim
+            total += min(2.0 * positions * directions * size, (2.0 * (positions + directions) + 60) * size)
+        return total
+
+    def forward_flops(self, theta: Tensor, example: Batch) -> float:
+        """Return the arithmetic of a forward pass over one example, matrix products and elements of activations."""
+        counter = FlopCounterMode(display=False)
+        with torch.no_grad(), counter:
+            self.problem.losses(self.problem.layout.split(theta), example)
+        self._called = {}
+        for name, given, _ in self.capture(theta, example).layers:
+            self._called[name] = given.shape[1]
+        return counter.get_total_flops() + 8.0 * self.activations(theta, example)
+
+    def activations(self, theta: Tensor, example: Batch) -> int:
+        """Return how many numbers one example's backward pass keeps."""
+        key = tuple(example.inputs.shape[1:])
+        kept = self.problem.__dict__.setdefault("_kept", {})
+        if key not in kept:
+            seen: dict[int, int] = {}
+            own = {value.data_ptr() for value in self.problem.layout.split(theta).values()}
+
+            def keep(value: Tensor) -> Tensor:
+                if value.data_ptr() not in own:
+                    seen[value.data_ptr()] = value.numel()
+                return value
+
+            parameters = {n: v.detach().requires_grad_() for n, v in self.problem.layout.split(theta).items()}
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+                self.problem.losses(parameters, example)
+            kept[key] = max(sum(seen.values()), 1)
+        return kept[key]
+
+    @property
+    def _called_names(self) -> list[str]:
+        return [f"{name}.{key}" for name in self._called for key in ("weight", "bias")]
+
+
+def _fits(module: nn.Module) -> bool:
+    if isinstance(module, nn.Conv2d):
+        return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    if isinstance(module, nn.Embedding):
+        return module.max_norm is None and not module.scale_grad_by_freq and module.padding_idx is None
+    return type(module) is nn.Linear
+
+
+def _positions(module: nn.Module, given: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a layer's inputs as (B, T, in), ids (B, T) for an embedding, and its derivatives as (B, T, out)."""
+    if isinstance(module, nn.Conv2d):
+        patches = F.unfold(given, module.kernel_size, module.dilation, module.padding, module.stride)
+        return patches.mT, delta.flatten(2).mT
+    if isinstance(module, nn.Embedding):
+        return given.reshape(len(given), -1), delta.reshape(len(delta), -1, delta.shape[-1])
+    shape = (len(given), -1)
+    return given.reshape(*shape, given.shape[-1]), delta.reshape(*shape, delta.shape[-1])
+
+
+def _merged(layers: list[tuple[str, Tensor, Tensor]]) -> list[tuple[str, Tensor, Tensor]]:
+    """Put several calls of one layer one after the other along the positions."""
+    calls = defaultdict(list)
+    for name, given, delta in layers:
+        calls[name].append((given, delta))
+    return [
+        (name, torch.cat([g for g, _ in found], 1), torch.cat([d for _, d in found], 1))
+        for name, found in calls.items()
+    ]
+
+
+def _weight_products(module: nn.Module, given: Tensor, delta: Tensor, weight: Tensor, limit: int) -> Tensor:
+    """Return sum_t delta_t^T U a_t for every direction U of `weight` (Q, *shape) and example: (Q, B)."""
+    if isinstance(module, nn.Embedding):
+        rows = max(1, int(limit // (given.numel() * delta.shape[-1] * delta.element_size() * 2)))
+        return torch.cat([(part[:, given] * delta).sum((-1, -2)) for part in weight.split(rows)])
+    weight = weight.flatten(2)  # (Q, out, in)
+    (Q, out, into), (B, T) = weight.shape, given.shape[:2]
+    if T > 1 and T * Q > POSITIONS_FROM + T + Q:
+        rows = max(1, int(limit // (out * into * delta.element_size() * 2)))
+        parts = zip(delta.split(rows), given.split(rows), strict=True)
+        flat = weight.flatten(1)
+        return torch.cat([flat @ (d.mT @ g).flatten(1).T for d, g in parts], 1)
+    rows = max(1, int(limit // (B * T * out * delta.element_size() * 2)))
+    moved = (F.linear(given, part.flatten(0, 1)).unflatten(-1, (-1, out)) for part in weight.split(rows))  # U a
+    return torch.cat([torch.einsum("bto,btqo->qb", delta, part) for part in moved])

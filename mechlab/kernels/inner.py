@@ -1,0 +1,153 @@
+"""Inner products of per-example gradients with directions, three ways, none of which keeps all gradients."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.func import grad, jvp, vmap
+
+from mechlab.core.task import Batch
+from mechlab.kernels.ghost import Ghost
+from mechlab.kernels.problem import Problem
+
+Form = Literal["jvp", "gemm", "ghost"]
+
+
+@dataclass(frozen=True)
+class InnerProducts:
+    """Computes <gradient of example k's loss, direction q> for all k of a batch and all q.
+
+    Args:
+        problem: the model and its loss.
+        form: "jvp": the vector of losses differentiated along each direction; "gemm": per-example gradients, a chunk at
+            a time, and one matrix product; "ghost": from layers' inputs and back-propagated errors; "auto": whichever
+            needs the least arithmetic.
+        limit: bytes that one block may take.
+    """
+
+    problem: Problem
+    form: Literal["auto", "jvp", "gemm", "ghost"] = "auto"
+    limit: int = 2**30
+
+    def choose(self, theta: Tensor, batch: Batch, directions: int) -> Form:
+        """Return the form that is used for this many directions: a function of sizes alone, so it is repeatable."""
+        if self.form != "auto":
+            return self.form
+        ghost = Ghost(self.problem)
+        forward = ghost.forward_flops(theta, batch[:1])
+        P, covered = self.problem.layout.size, ghost.covered_size
+        product = 2.0 * directions  # per parameter and example, a matrix product runs at full speed
+        write = 60.0  # a gradient that is written and read costs as much as this many operations
+        costs = {
+            "jvp": forward * (4 + 3 * directions),
+            "gemm": 4 * forward + P * (product + write),
+            "ghost": 4 * forward
+            + ghost.contraction_flops(directions)
+            + (P - covered) * (product + write)
+            + (0 if covered == P else 3 * forward),
+        }
+        if not works(lambda: example_gradients(self.problem, theta, batch[:2])):
+            del costs["gemm"]
+            if covered < P:  # what no layer holds would need it
+                del costs["ghost"]
+        if "ghost" in costs and not ghost.agrees(theta, batch[:2]):
+            del costs["ghost"]
+        return min(costs, key=costs.__getitem__)
+
+    def __call__(self, form: Form, theta: Tensor, batch: Batch, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the inner products (Q, B) with directions (Q, P), and the sum of the gradients (P,)."""
+        if form == "ghost":
+            return self._ghost(theta, batch, directions)
+        products = self._jvp(theta, batch, directions) if form == "jvp" else self._gemm(theta, batch, directions)
+        return products, self.sum_of_gradients(theta, batch)
+
+    def sum_of_gradients(self, theta: Tensor, batch: Batch) -> Tensor:
+        """Return the sum over the batch of the losses' gradients (P,)."""
+        return sum(self.problem.gradient(theta, part) for part in self.parts(theta, batch, 1))
+
+    def parts(self, theta: Tensor, batch: Batch, floats: int) -> list[Batch]:
+        """Cut a batch so that what its examples keep, this many numbers each beside activations, fits the limit."""
+        each = floats * theta.element_size() + self.kept_bytes(theta, batch)
+        rows = max(1, int(self.limit // each))
+        return [batch[start : start + rows] for start in range(0, len(batch), rows)]
+
+    def kept_bytes(self, theta: Tensor, batch: Batch) -> int:
+        """Return about how many bytes differentiating one example's loss takes."""
+        return 3 * Ghost(self.problem).activations(theta, batch[:1]) * theta.element_size()
+
+    def _jvp(self, theta: Tensor, batch: Batch, directions: Tensor, names: list[str] | None = None) -> Tensor:
+        load_forward_mode()
+        layout = self.problem.layout
+        parameters = layout.split(theta)
+        moved = {name: parameters[name] for name in names or layout.names}
+        at_once = max(1, self.limit // (len(batch) * self.kept_bytes(theta, batch)))
+        products = []
+        for part in [batch] if at_once > 1 else self.parts(theta, batch, 0):
+
+            def along(direction: Tensor, part: Batch = part) -> Tensor:
+                tangents = {name: value for name, value in layout.split(direction).items() if name in moved}
+                return jvp(lambda p: self.problem.losses(parameters | p, part), (moved,), (tangents,))[1]
+
+            products.append(vmap(along, chunk_size=at_once)(directions))
+        return torch.cat(products, 1)
+
+    def _gemm(self, theta: Tensor, batch: Batch, directions: Tensor, names: list[str] | None = None) -> Tensor:
+        names = names or self.problem.layout.names
+        places = [self.problem.layout.places[name] for name in names]
+        size = sum(place.stop - place.start for place in places)
+        chosen = (
+            directions
+            if len(names) == len(self.problem.layout.names)
+            else torch.cat([directions[:, place] for place in places], 1)
+        )
+        parts = self.parts(theta, batch, 2 * size)
+        return torch.cat([chosen @ example_gradients(self.problem, theta, part, names).T for part in parts], 1)
+
+    def _ghost(self, theta: Tensor, batch: Batch, directions: Tensor) -> tuple[Tensor, Tensor]:
+        ghost = Ghost(self.problem)
+        products, total = [], torch.zeros_like(theta)
+        for part in self.parts(theta, batch, 0):
+            captured = ghost.capture(theta, part)
+            total += captured.gradient
+            product = ghost.contract(captured, directions, self.limit)
+            if captured.others:
+                product += self._gemm(theta, part, directions, captured.others)
+            products.append(product)
+        return torch.cat(products, 1), total
+
+
+def example_gradients(problem: Problem, theta: Tensor, batch: Batch, names: list[str] | None = None) -> Tensor:
+    """Return each example's gradient (B, size) with respect to the named tensors (all by default), side by side."""
+    parameters = problem.layout.split(theta)
+    names = names or problem.layout.names
+    moved = {name: parameters[name] for name in names}
+
+    def one(inputs: Tensor, targets: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
+        example = Batch(inputs[None], targets[None], None if mask is None else mask[None], batch.index[:1])
+        return grad(lambda p: problem.losses(parameters | p, example)[0])(moved)
+
+    found = vmap(one, (0, 0, None if batch.mask is None else 0))(batch.inputs, batch.targets, batch.mask)
+    return torch.cat([found[name].reshape(len(batch), -1) for name in names], 1)
+
+
+def works(function: Callable[[], object]) -> bool:
+    """Tell whether torch can do what the function does; it cannot vectorise fused recurrent layers over examples."""
+    try:
+        function()
+    except RuntimeError:
+        return False
+    return True
+
+
+@functools.cache
+def load_forward_mode() -> None:
+    """Load torch's forward-mode rules, whose module compiles itself with a deprecated function and says so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import torch._decomp.decompositions_for_jvp  # noqa: F401

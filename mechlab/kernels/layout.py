@@ -1,0 +1,66 @@
+"""Named parameter tensors as one flat axis of P scalars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each parameter tensor lies on the flat axis.
+
+    Args:
+        shapes: the shape of each tensor, in order.
+    """
+
+    shapes: Mapping[str, torch.Size]
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors' names, in order."""
+        return list(self.shapes)
+
+    @cached_property
+    def places(self) -> dict[str, slice]:
+        """The stretch of the flat axis that each tensor takes."""
+        places, start = {}, 0
+        for name, shape in self.shapes.items():
+            places[name] = slice(start, start + math.prod(shape))
+            start = places[name].stop
+        return places
+
+    @cached_property
+    def size(self) -> int:
+        """P, the number of scalars."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def split(self, flat: Tensor) -> dict[str, Tensor]:
+        """Cut (..., P) into tensors (..., *shape), without a copy where that is possible."""
+        return {
+            name: flat[..., self.places[name]].unflatten(-1, shape) if shape else flat[..., self.places[name].start]
+            for name, shape in self.shapes.items()
+        }
+
+    def join(self, tensors: Mapping[str, Tensor], leading: int = 0) -> Tensor:
+        """Put tensors (..., *shape) with this number of leading axes one after the other: (..., P)."""
+        return torch.cat(
+            [
+                tensors[name].flatten(leading) if shape else tensors[name][..., None]
+                for name, shape in self.shapes.items()
+            ],
+            -1,
+        )
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Add (..., P) up within each tensor: (..., number of tensors)."""
+        return torch.stack([values[..., place].sum(-1) for place in self.places.values()], -1)
+
+    def products(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return the inner products of (..., P) with (P,) within each tensor: (..., number of tensors)."""
+        return torch.stack([left[..., place] @ right[place] for place in self.places.values()], -1)

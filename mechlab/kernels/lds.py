@@ -1,0 +1,138 @@
+"""Scores of training-data attribution against retraining: do predicted changes follow what really happens?
+
+A method's score of a training example says by how much it raised an explained output. The prediction for a set of
+removed examples is therefore minus the sum of their scores, and is compared with outputs of networks that were trained
+without them. Source: linear datamodeling score, Park et al. (TRAK), arXiv 2303.14186.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def random_removals(examples: int, fraction: float, subsets: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return M random sets (M, N) of removed training examples, each of a share of all, at least one and not all."""
+    size = min(max(1, round(fraction * examples)), examples - 1)
+    return _members(np.stack([rng.permutation(examples)[:size] for _ in range(subsets)]), examples)
+
+
+def single_removals(ids: Sequence[int] | np.ndarray, examples: int) -> NDArray[np.bool_]:
+    """Return sets (M, N) of one removed example each."""
+    return _members(np.asarray(ids)[:, None], examples)
+
+
+def helpful_removals(scores: np.ndarray, size: int) -> NDArray[np.bool_]:
+    """Return for each output the set (Q, N) of this many examples with the largest scores (Q, N)."""
+    return _members(np.argsort(-scores, axis=1, kind="stable")[:, :size], scores.shape[1])
+
+
+def predicted_changes(scores: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """Return the change (M, Q) of each output that scores (Q, N) predict for removed examples (M, N)."""
+    return -(removed.astype(float) @ scores.T)
+
+
+def rank_correlations(predicted: np.ndarray, actual: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
+    """Return Spearman's correlation over subsets of each output (Q,); 0 where one side is constant.
+
+    Args:
+        predicted, actual: (M, Q) of each subset and output.
+        times: (B, M) how often each subset is in each of B samples; the result is then (B, Q).
+    """
+    counts = np.ones((1, len(actual))) if times is None else np.asarray(times, float)
+    columns = zip(predicted.T, actual.T, strict=True)
+    found = np.stack([_correlation(_ranks(x, counts), _ranks(y, counts), counts) for x, y in columns], 1)
+    return found[0] if times is None else found
+
+
+def lds(predicted: np.ndarray, actual: np.ndarray, times: np.ndarray | None = None) -> float | np.ndarray:
+    """Return the linear datamodeling score: the mean over outputs of `rank_correlations`; (B,) of samples."""
+    found = rank_correlations(predicted, actual, times).mean(-1)
+    return float(found) if times is None else found
+
+
+def linear_correlations(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """Return Pearson's correlation over subsets of each output (Q,); 0 where one side is constant."""
+    weight = np.ones((1, len(actual)))
+    return np.array([_correlation(x[None], y[None], weight)[0] for x, y in zip(predicted.T, actual.T, strict=True)])
+
+
+def resampled(subsets: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each of M subsets is in each of B samples with replacement, (B, M) float64."""
+    return rng.multinomial(subsets, np.full(subsets, 1 / subsets), resamples).astype(float)
+
+
+def over_runs(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return bootstrap values (B,) of a mean over R runs, from those of each run (R, B), drawing runs as well."""
+    runs, resamples = values.shape
+    drawn = rng.integers(runs, size=(runs, resamples))
+    return np.take_along_axis(values, drawn, 0).mean(0)
+
+
+def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap values (B,)."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def removal_effects(after: np.ndarray, random: np.ndarray) -> np.ndarray:
+    """Return by how much each output fell below those after random removals of the same size, in their standard
+    deviations (Q,): large where the removed examples mattered more than others.
+
+    Args:
+        after: (Q,) each output without the examples that are held most helpful for it.
+        random: (M, Q) the outputs without random examples.
+    """
+    spread = random.std(0)
+    fall = random.mean(0) - after
+    return np.where(spread > 0, fall / np.where(spread > 0, spread, 1), 0.0)
+
+
+def wrong_labels(labels: np.ndarray, number: int, rng: np.random.Generator) -> tuple[np.ndarray, NDArray[np.bool_]]:
+    """Return labels (N,) of which this many were changed to another one that occurs, and which these are (N,)."""
+    kinds, own = np.unique(labels, return_inverse=True)
+    chosen = rng.permutation(len(labels))[:number]
+    changed = labels.copy()
+    changed[chosen] = kinds[(own[chosen] + rng.integers(1, len(kinds), number)) % len(kinds)]
+    return changed, _members(chosen[None], len(labels))[0]
+
+
+def area_under_curve(values: np.ndarray, positive: np.ndarray) -> float:
+    """Return the probability that a positive example has a larger value than another one, ties counting half.
+
+    Raises:
+        ValueError: there are no positive examples, or no others.
+    """
+    if positive.all() or not positive.any():
+        raise ValueError("there must be positive examples and others")
+    ranks = _ranks(values, np.ones((1, len(values))))[0] + 0.5
+    number = positive.sum()
+    return float((ranks[positive].sum() - number * (number + 1) / 2) / (number * (~positive).sum()))
+
+
+def _members(ids: np.ndarray, examples: int) -> NDArray[np.bool_]:
+    """Return sets (M, N) from the ids of their members (M, size)."""
+    found = np.zeros((len(ids), examples), bool)
+    np.put_along_axis(found, ids, True, axis=1)
+    return found
+
+
+def _ranks(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return average ranks less 1/2 (B, M) of values (M,) in samples that hold them so often (B, M)."""
+    _, group = np.unique(values, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    held = np.add.reduceat(times[:, order], starts, axis=1)
+    return (held.cumsum(1) - held / 2)[:, group]
+
+
+def _correlation(left: np.ndarray, right: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the weighted linear correlations (B,) of rows (B, M)."""
+    total = weight.sum(1, keepdims=True)
+    left = left - (weight * left).sum(1, keepdims=True) / total
+    right = right - (weight * right).sum(1, keepdims=True) / total
+    variances = (weight * left**2).sum(1) * (weight * right**2).sum(1)
+    covariance = (weight * left * right).sum(1)
+    return np.where(variances > 0, covariance / np.sqrt(np.where(variances > 0, variances, 1)), 0.0)

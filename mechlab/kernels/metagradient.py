@@ -1,0 +1,232 @@
+"""Metagradients: the derivative of a network's outputs in the weight of each training example.
+
+The weight w_k multiplies example k's loss wherever it is seen, and batches keep their denominators. Training is a
+function of the weights, and reverse-mode differentiation through its updates gives all N derivatives in one backward
+sweep, at the weights 1 of the recorded training. With the adjoints t of the parameters, a of the momentum and c of the
+second moment after a step, d = 1 / (sqrt(v / correction) + epsilon), r = rate / (1 - beta1^(s+1)), e the gradient that
+the optimizer saw and g the batch's mean gradient, one step of Adam is
+
+    a += -r d t,   c += -r b d'(v) t,   e' = (1 - beta1) a + 2 (1 - beta2) e c,   a <- beta1 a,   c <- beta2 c,
+
+and one of SGD, with nesterov's terms in brackets,
+
+    a += -rate [momentum] t,   e' = (1 - dampening) a [- rate t],   a <- momentum a.
+
+Then t <- (1 - rate decay) t for decoupled decay, t <- t + decay e' for coupled decay, g' is e' through clipping, and
+
+    t += H g',   derivative of k += <gradient of example k's loss, g'> / B   for every k in the batch,
+
+with the Hessian H of the batch's mean loss. Source: reverse-mode differentiation of training as in Maclaurin et al.,
+arXiv 1502.03492, and MAGIC, arXiv 2504.16430.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import grad, jvp, vmap
+
+from mechlab.core.errors import ConfigError
+from mechlab.core.task import Batch
+from mechlab.kernels.explained import Explained, Outputs
+from mechlab.kernels.inner import InnerProducts, load_forward_mode
+from mechlab.kernels.path_kernel import Progress, explained_batch, trajectory_of
+from mechlab.kernels.problem import Problem
+from mechlab.kernels.rules import SGD, Adam
+from mechlab.kernels.trajectory import Step, Trajectory
+
+if TYPE_CHECKING:
+    from mechlab.core.run import Run
+
+
+@dataclass(frozen=True)
+class Metagradient:
+    """Derivatives of X x C explained scalars in the weights of N training examples.
+
+    Args:
+        derivative: (X, C, N). Removing example k changes a scalar by minus its derivative, to first order.
+        by_step: (S, X, C) the sum over the batch of each step's share.
+        final: (X, C) the scalars at the end of training.
+    """
+
+    derivative: np.ndarray
+    by_step: np.ndarray
+    final: np.ndarray
+
+
+class MetagradientSweep:
+    """The backward sweep, a step at a time, that can be kept and taken up again; it yields (done, total)."""
+
+    def __init__(self, trajectory: Trajectory, explained: Explained, limit: int = 2**30):
+        self.trajectory, self.explained, self.limit = trajectory, explained, limit
+        self._inner = InnerProducts(trajectory.problem, limit=limit)
+        X, C = explained.shape
+        self.position = trajectory.steps - 1
+        theta = trajectory.state(trajectory.steps).theta
+        self._theta = explained.gradients(theta)  # (Q, P), adjoint of the parameters
+        self._momentum = torch.zeros_like(self._theta)
+        self._second = torch.zeros_like(self._theta) if trajectory.rule.second_moment else None
+        self._derivative = torch.zeros(X * C, trajectory.examples, dtype=torch.float64)
+        self._by_step = torch.zeros(trajectory.steps, X * C, dtype=torch.float64)
+        self._final = explained.values(theta).double().cpu()
+
+    @property
+    def done(self) -> int:
+        """Number of steps that are done."""
+        return self.total - 1 - self.position
+
+    @property
+    def total(self) -> int:
+        """Number of steps in all."""
+        return self.trajectory.steps
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        while self.position >= 0:
+            self._step(self.trajectory.step(self.position))
+            self.position -= 1
+            yield self.done, self.total
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that the work so far amounts to, by name."""
+        second = {} if self._second is None else {"second": self._second}
+        books = {"derivative": self._derivative, "by_step": self._by_step}
+        place = torch.tensor([self.position])
+        return {"place": place, "theta": self._theta, "momentum": self._momentum, **second, **books}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned, of a sweep with the same arguments.
+
+        Raises:
+            ConfigError: the state belongs to other arguments.
+        """
+        mine = self.state()
+        if {n: v.shape for n, v in mine.items()} != {n: v.shape for n, v in state.items()}:
+            raise ConfigError("the kept state must belong to the same question", fix="remove it and begin anew")
+        kept = {name: value.to(mine[name]).clone() for name, value in state.items()}
+        self.position = int(kept["place"])
+        self._theta, self._momentum, self._second = kept["theta"], kept["momentum"], kept.get("second")
+        self._derivative, self._by_step = kept["derivative"], kept["by_step"]
+        self.trajectory.forget()
+
+    def result(self) -> Metagradient:
+        """Return the derivatives; all steps must be done."""
+        X, C = self.explained.shape
+        by_step, derivative = self._by_step.view(-1, X, C), self._derivative.view(X, C, -1)
+        return Metagradient(derivative.numpy(), by_step.numpy(), self._final.numpy())
+
+    def _step(self, step: Step) -> None:
+        trajectory, theta, B = self.trajectory, step.before.theta, len(step.batch)
+        gradient = self._inner.sum_of_gradients(theta, step.batch) / B
+        factor, seen = trajectory.gradients(step, gradient)
+        of_seen = self._through_adam(step, seen) if isinstance(trajectory.rule, Adam) else self._through_sgd(step)
+        if getattr(trajectory.rule, "decoupled", False):
+            self._theta *= 1 - step.rate * step.decay
+        else:
+            self._theta += step.decay * of_seen
+        if factor < 1:
+            of_seen = _through_clipping(of_seen, gradient, factor, trajectory.clip)
+        products, curved = second_order(trajectory.problem, theta, step.batch, of_seen, self.limit)
+        self._theta += curved / B
+        products = (products / B).double().cpu()
+        self._derivative.index_add_(1, step.batch.index.cpu(), products)
+        self._by_step[step.index] = products.sum(1)
+
+    def _through_adam(self, step: Step, seen: Tensor) -> Tensor:
+        """Move the adjoints through the moments' update; return the adjoint (Q, P) of the gradient that was seen."""
+        rule: Adam = self.trajectory.rule
+        second = rule.second(step.before.second, seen)
+        recursion = rule.recursion(step.index, step.rate, step.decay, second)
+        momentum, _ = recursion.step(step.before.momentum, seen, step.before.theta)
+        size = step.rate / (1 - rule.beta1 ** (step.index + 1))
+        self._momentum -= recursion.weight * self._theta
+        self._second -= size * momentum * rule.slope(step.index, second) * self._theta
+        of_seen = recursion.gain * self._momentum + 2 * (1 - rule.beta2) * seen * self._second
+        self._momentum *= rule.beta1
+        self._second *= rule.beta2
+        return of_seen
+
+    def _through_sgd(self, step: Step) -> Tensor:
+        """Move the adjoint through the momentum's update; return the adjoint (Q, P) of the gradient that was seen."""
+        rule: SGD = self.trajectory.rule
+        recursion = rule.recursion(step.index, step.rate, step.decay)
+        of_change = -step.rate * self._theta
+        self._momentum += recursion.into * of_change
+        of_seen = recursion.gain * self._momentum + recursion.direct * of_change
+        self._momentum *= recursion.carry
+        return of_seen
+
+
+def metagradient(
+    run_or_history: Run | Trajectory,
+    inputs: Batch | Tensor,
+    outputs: Outputs = "target",
+    dtype: torch.dtype | None = None,
+    *,
+    targets: Tensor | None = None,
+    memory: int = 2**30,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Metagradient:
+    """Return the exact derivatives of explained scalars in the weight of each training example.
+
+    The arguments are those of `path_kernel`. The adjoints of all scalars are in memory at once: 3 X C P numbers.
+
+    Raises:
+        NotRecorded: a step is missing.
+        ConfigError: the model, optimizer or precision cannot be explained, or an argument is wrong.
+
+    Source: see the module.
+    """
+    trajectory = trajectory_of(run_or_history, dtype, device)
+    explained = Explained(trajectory.problem, explained_batch(trajectory, inputs, targets, outputs), outputs)
+    sweep = MetagradientSweep(trajectory, explained, memory)
+    for done, total in sweep:
+        if progress is not None:
+            progress(done, total)
+    return sweep.result()
+
+
+def second_order(
+    problem: Problem, theta: Tensor, batch: Batch, directions: Tensor, limit: int = 2**30
+) -> tuple[Tensor, Tensor]:
+    """Return the inner products (Q, B) of the examples' gradients with directions (Q, P), and the products (Q, P) of
+    the Hessian of the summed loss with the directions: the losses are differentiated forwards along a direction, and
+    the sum of what comes out backwards."""
+    load_forward_mode()
+    layout, parameters = problem.layout, problem.layout.split(theta)
+    inner = InnerProducts(problem, limit=limit // 4)
+    parts = inner.parts(theta, batch, 0)
+    at_once = max(1, limit // 4 // (len(parts[0]) * inner.kept_bytes(theta, batch)))
+
+    def one(direction: Tensor, part: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        tangents = layout.split(direction)
+
+        def along(moved: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            slopes = jvp(lambda p: problem.losses(p, part), (moved,), (tangents,))[1]
+            return slopes.sum(), slopes
+
+        return grad(along, has_aux=True)(parameters)
+
+    products, curved = [], torch.zeros_like(directions)
+    for part in parts:
+        if len(directions) == 1:
+            found, slopes = one(directions[0], part)
+            curved += layout.join(found)
+            products.append(slopes[None])
+        else:
+            found, slopes = vmap(lambda d, part=part: one(d, part), chunk_size=at_once)(directions)
+            curved += layout.join(found, 1)
+            products.append(slopes)
+    return torch.cat(products, 1), curved
+
+
+def _through_clipping(of_seen: Tensor, gradient: Tensor, factor: float, limit: float) -> Tensor:
+    """Return the adjoint (Q, P) of a gradient g, given that of g limit / (|g| + 1e-6)."""
+    norm = gradient.norm()
+    along = of_seen @ gradient
+    return factor * of_seen - (limit / ((norm + 1e-6).square() * norm)) * along[:, None] * gradient

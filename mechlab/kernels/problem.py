@@ -1,0 +1,115 @@
+"""A model and its loss as functions of the parameters."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mechlab.core.errors import ConfigError
+from mechlab.core.step import aligned_outputs, example_losses
+from mechlab.core.task import Batch, TaskSpec
+from mechlab.kernels.layout import Layout
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+class Problem:
+    """The per-example loss and the outputs of a model, as functions of its parameters.
+
+    Args:
+        model: its parameters give names and shapes; their values are replaced. Parameters that get no gradient on the
+            sample (declared and never used) and buffers are constants.
+        spec: of the task; it says what the loss is.
+        sample: a few training examples.
+        dtype: of all arithmetic, float32 or float64.
+        device: where the arithmetic happens.
+
+    Raises:
+        ConfigError: the model draws random numbers or keeps statistics while it trains, or the dtype is a half one.
+    """
+
+    def __init__(
+        self, model: nn.Module, spec: TaskSpec, sample: Batch, dtype: torch.dtype, device: str | torch.device = "cpu"
+    ):
+        check_precision(model, dtype)
+        check_deterministic(model, sample)
+        self.model = copy.deepcopy(model).to(device=device, dtype=dtype).train()
+        self.spec, self.dtype, self.device = spec, dtype, torch.device(device)
+        used = self._used(self.placed(sample))
+        parameters = dict(self.model.named_parameters())
+        self.layout = Layout({name: parameter.shape for name, parameter in parameters.items() if name in used})
+        self.model.requires_grad_(False)
+
+    def placed(self, batch: Batch) -> Batch:
+        """Return a batch on this problem's device, in its dtype."""
+        return batch.to(self.device, self.dtype)
+
+    def set_constants(self, state: dict[str, Tensor]) -> None:
+        """Take buffers and unused parameters from a recorded state."""
+        self.model.load_state_dict(state)
+
+    def outputs(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
+        """Return the model's outputs at the steps that have targets (B, ...)."""
+        return aligned_outputs(self._calls(parameters), batch, self.spec)
+
+    def losses(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
+        """Return each example's loss (B,)."""
+        return example_losses(self.outputs(parameters, batch), batch, self.spec)
+
+    def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
+        """Return the sum over the batch of the gradients of the losses (P,), at flat parameters theta (P,)."""
+        parameters = {name: value.detach().requires_grad_() for name, value in self.layout.split(theta).items()}
+        total = self.losses(parameters, batch).sum()
+        return self.layout.join(
+            dict(zip(parameters, torch.autograd.grad(total, list(parameters.values())), strict=True))
+        )
+
+    def _calls(self, parameters: dict[str, Tensor]) -> Any:
+        return lambda *inputs, **options: functional_call(self.model, parameters, inputs, options)
+
+    def _used(self, sample: Batch) -> set[str]:
+        """Return the names of the parameters that the loss depends on."""
+        parameters = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
+        loss = example_losses(aligned_outputs(self.model, sample, self.spec), sample, self.spec).sum()
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        return {name for name, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
+
+
+def check_precision(model: nn.Module, dtype: torch.dtype) -> None:
+    """Raise ConfigError for half precision, in the model or in what is asked for."""
+    found = next((value.dtype for value in model.parameters() if value.dtype in HALF), dtype)
+    if found not in (torch.float32, torch.float64):
+        fix = "train with trainer.precision=32 or 64 and explain with dtype float32 or float64"
+        raise ConfigError(
+            "attribution needs 32 or 64 bits", got=str(found).removeprefix("torch."), key="dtype", fix=fix
+        )
+
+
+def check_deterministic(model: nn.Module, sample: Batch) -> None:
+    """Raise ConfigError if training mode changes the model's outputs (dropout, batch statistics) or its buffers."""
+    model = copy.deepcopy(model)
+    dtype = next(model.parameters()).dtype
+    inputs = sample.to(next(model.parameters()).device, dtype).inputs
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    state = torch.get_rng_state()
+    with torch.no_grad():
+        training = [_outputs(model.train(), inputs) for _ in range(2)]
+        drawn = not torch.equal(state, torch.get_rng_state())
+        torch.set_rng_state(state)
+        changed = [name for name, value in model.named_buffers() if not torch.equal(value, before[name])]
+        evaluated = _outputs(model.eval(), inputs)
+    if drawn or changed or not all(torch.equal(found, evaluated) for found in training):
+        got = (
+            "dropout or other noise" if drawn else f"buffers that change: {changed}" if changed else "batch statistics"
+        )
+        must = "attribution needs a model whose outputs are the same in training and in evaluation"
+        raise ConfigError(must, got=got, key="model", fix="train without dropout and without batch normalisation")
+
+
+def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
+    result = model(inputs)
+    return getattr(result, "outputs", result)

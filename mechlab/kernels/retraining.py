@@ -1,0 +1,170 @@
+"""Training again with other weights of the examples: what attribution predicts, measured.
+
+The weight w_k multiplies example k's loss wherever it is seen, and batches keep their denominators, so that a weight of
+0 removes an example. Trainings that differ in their weights alone are the rows of one: parameters (M, P), one gradient
+for all of them by torch.func, and one elementwise update by the optimizer's equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+
+from mechlab.core.errors import ConfigError
+from mechlab.kernels.inner import works
+from mechlab.kernels.layout import Layout
+from mechlab.kernels.rules import Rule
+
+
+class Examples(Protocol):
+    """A batch: its number of examples, and their permanent ids (B,)."""
+
+    index: Tensor
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Training:
+    """S ordinary optimiser updates as functions of the step.
+
+    Args:
+        layout: names and places of the parameter tensors on the axis of P.
+        rule: of the updates.
+        losses: maps parameters by name and a batch to each example's loss (B,).
+        batch: returns the batch of a step.
+        rates: returns (learning rate, weight decay) in force during a step.
+        steps: S, the number of updates.
+        clip: largest norm of the whole gradient; None for no clipping.
+    """
+
+    layout: Layout
+    rule: Rule
+    losses: Callable[[Mapping[str, Tensor], Any], Tensor]
+    batch: Callable[[int], Examples]
+    rates: Callable[[int], tuple[float, float]]
+    steps: int
+    clip: float | None = None
+
+
+def retrain(training: Training, initial: Tensor, weights: Tensor) -> Iterator[Tensor]:
+    """Train M networks side by side and yield their parameters (M, P) after each update.
+
+    Args:
+        initial: (P,) the parameters before the first update, or (M, P).
+        weights: (M, N) of the training examples by id; 1 leaves an example as it is, 0 removes it.
+
+    The updates are those of torch.optim.SGD, Adam and AdamW, with a fresh optimizer; see `kernels.rules`.
+    """
+    layout, rule = training.layout, training.rule
+    theta = initial.expand(len(weights), -1).clone()
+    momentum = torch.zeros_like(theta)
+    second = torch.zeros_like(theta) if rule.second_moment is not None else None
+
+    def mean(parameters: Mapping[str, Tensor], batch: Examples, weight: Tensor) -> Tensor:
+        return (weight * training.losses(parameters, batch)).sum() / len(batch)
+
+    gradients_of = vmap(grad_and_value(mean), in_dims=(0, None, 0))
+    for step in range(training.steps):
+        batch, (rate, decay) = training.batch(step), training.rates(step)
+        mine = weights[:, batch.index.to(weights.device)].to(theta)
+        found, _ = gradients_of(layout.split(theta), batch, mine)
+        gradient = layout.join(found, 1)
+        if training.clip is not None:
+            norm = gradient.norm(dim=1, keepdim=True)
+            gradient *= (training.clip / (norm + 1e-6)).clamp(max=1.0)
+        if not getattr(rule, "decoupled", False) and decay:
+            gradient += decay * theta
+        if second is not None:
+            second = rule.second(second, gradient)
+        momentum, change = rule.recursion(step, rate, decay, second).step(momentum, gradient, theta)
+        theta = theta + change
+        yield theta
+
+
+def side_by_side(training: Training, initial: Tensor) -> bool:
+    """Tell whether torch can train networks of this kind side by side: it has a rule for each of their operations."""
+    once = Training(training.layout, training.rule, training.losses, training.batch, training.rates, 1, training.clip)
+    batch = training.batch(0)
+    weights = torch.ones(2, int(batch.index.max()) + 1)
+    return works(lambda: list(retrain(once, initial, weights)))
+
+
+class Retrainings:
+    """Many trainings with weights of their own and what is measured of each, a portion at a time.
+
+    Iterating over it does the work and yields (done, total), counted in trainings times steps. Finished portions are in
+    `state`, so the work can be kept and taken up again.
+
+    Args:
+        weights: (M, N) of the training examples by id, a row for each training.
+        portion: trainings that are in memory at once.
+        train: trains with weights (m, N), yielding after each of `steps` updates; what it yields last is measured.
+        measure: maps that to (m, ...) numbers.
+        steps: updates of one training.
+        shape: of what is measured of one training.
+    """
+
+    def __init__(
+        self,
+        weights: Tensor,
+        portion: int,
+        train: Callable[[Tensor], Iterator[Any]],
+        measure: Callable[[Any], Tensor],
+        steps: int,
+        shape: Sequence[int],
+    ):
+        self.weights, self.portion, self.train, self.measure, self.steps = weights, portion, train, measure, steps
+        self.finished = 0  # trainings
+        self.measured = torch.zeros(len(weights), *shape, dtype=torch.float64)
+
+    @property
+    def total(self) -> int:
+        """Updates to make in all."""
+        return len(self.weights) * self.steps
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        while self.finished < len(self.weights):
+            part = self.weights[self.finished : self.finished + self.portion]
+            for done, trained in enumerate(self.train(part), 1):
+                if done < self.steps:
+                    yield self.finished * self.steps + done * len(part), self.total
+                else:
+                    found = self.measure(trained).double().cpu()
+            self.measured[self.finished : self.finished + len(part)] = found
+            self.finished += len(part)
+            yield self.finished * self.steps, self.total
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the finished portions, and the weights that they belong to."""
+        return {"finished": torch.tensor([self.finished]), "weights": self.weights, "measured": self.measured}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned.
+
+        Raises:
+            ConfigError: the state belongs to other trainings.
+        """
+        mine = self.state()
+        same = {n: v.shape for n, v in mine.items()} == {n: v.shape for n, v in state.items()}
+        if not same or not torch.equal(state["weights"].to(self.weights), self.weights):
+            raise ConfigError("the kept state must belong to the same trainings", fix="remove it and begin anew")
+        self.finished, self.measured = int(state["finished"]), state["measured"].clone()
+
+
+def portion_size(networks: int, parameters: int, activations: float, itemsize: int, limit: int) -> int:
+    """Return how many networks can be trained at once in this many bytes.
+
+    Args:
+        networks: how many there are.
+        parameters: P of each.
+        activations: numbers that differentiating the loss of one batch keeps, for each.
+        itemsize: bytes of a number.
+    """
+    each = (8 * parameters + activations) * itemsize  # parameters, moments, gradient and what the update makes of them
+    return int(max(1, min(networks, limit // each)))

@@ -1,0 +1,94 @@
+"""First-order baselines of attribution: inner products of gradients along training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mechlab.core.task import Batch
+from mechlab.kernels.explained import Explained, Outputs
+from mechlab.kernels.inner import InnerProducts
+from mechlab.kernels.path_kernel import Progress, explained_batch, trajectory_of
+
+if TYPE_CHECKING:
+    from mechlab.core.run import Run
+    from mechlab.kernels.trajectory import Trajectory
+
+
+def tracin(
+    run_or_history: Run | Trajectory,
+    inputs: Batch | Tensor,
+    outputs: Outputs = "target",
+    dtype: torch.dtype | None = None,
+    *,
+    checkpoints: Sequence[int] | None = None,
+    data: Batch | None = None,
+    targets: Tensor | None = None,
+    memory: int = 2**30,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Return TracIn scores (X, C, N): by how much plain gradient descent on each example would have moved each scalar.
+
+    At every step, -rate / B <gradient of k's loss, gradient of q> is booked to the examples k of its batch. At
+    checkpoints, -rate / N times it to every training example.
+
+    Args:
+        checkpoints: steps at which to look; every step of the history by default.
+        data: training examples to look at with checkpoints; all by default.
+        (others): as of `path_kernel`.
+
+    Source: Pruthi et al., arXiv 2002.08484.
+    """
+    trajectory = trajectory_of(run_or_history, dtype, device)
+    explained = Explained(trajectory.problem, explained_batch(trajectory, inputs, targets, outputs), outputs)
+    scores = torch.zeros(*explained.shape, trajectory.examples, dtype=torch.float64)
+    steps = list(range(trajectory.steps))[::-1] if checkpoints is None else sorted(checkpoints, reverse=True)
+    for done, index in enumerate(steps):
+        if checkpoints is None:
+            step = trajectory.step(index)
+            theta, rate, batch = step.before.theta, step.rate, step.batch
+        else:
+            theta, batch = trajectory.state(index).theta, _all(trajectory, data)
+            rate = trajectory.record.rates(min(index, trajectory.steps - 1))[0]
+        scores.index_add_(
+            -1, batch.index.cpu(), -rate / len(batch) * _products(trajectory, explained, theta, batch, memory)
+        )
+        if progress is not None:
+            progress(done + 1, len(steps))
+    return scores.numpy()
+
+
+def gradient_dot(
+    run_or_history: Run | Trajectory,
+    inputs: Batch | Tensor,
+    outputs: Outputs = "target",
+    dtype: torch.dtype | None = None,
+    *,
+    data: Batch | None = None,
+    targets: Tensor | None = None,
+    memory: int = 2**30,
+    device: str = "cpu",
+) -> np.ndarray:
+    """Return minus the inner products (X, C, N) of gradients at the end of training, of scalars and training losses."""
+    trajectory = trajectory_of(run_or_history, dtype, device)
+    explained = Explained(trajectory.problem, explained_batch(trajectory, inputs, targets, outputs), outputs)
+    theta = trajectory.state(trajectory.steps).theta
+    return -_products(trajectory, explained, theta, _all(trajectory, data), memory).numpy()
+
+
+def _all(trajectory: Trajectory, data: Batch | None) -> Batch:
+    """Return all training examples, by default those of the trajectory's task."""
+    return trajectory.problem.placed(trajectory.data() if data is None else data)
+
+
+def _products(trajectory: Trajectory, explained: Explained, theta: Tensor, batch: Batch, memory: int) -> Tensor:
+    """Return the inner products (X, C, B) of the scalars' and the losses' gradients at parameters theta (P,)."""
+    inner = InnerProducts(trajectory.problem, limit=memory)
+    directions = explained.gradients(theta)
+    products, _ = inner(inner.choose(theta, batch, len(directions)), theta, batch, directions)
+    return products.double().cpu().unflatten(0, explained.shape)

@@ -1,0 +1,303 @@
+"""A recorded training, read one step at a time from the last to the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mechlab.core.errors import ConfigError, NotRecorded
+from mechlab.core.task import Batch, TaskSpec
+from mechlab.kernels.problem import Problem
+from mechlab.kernels.rules import Rule, clip_factor, rule_of
+
+if TYPE_CHECKING:
+    from mechlab.core.run import Run
+
+
+class Record(Protocol):
+    """What is read of a history: states 0..S-1, parameters S, batches and rates 0..S-1, as in core.history."""
+
+    def params(self, step: int) -> Mapping[str, Tensor]: ...
+    def optimizer(self, step: int) -> Mapping[str, Tensor]: ...
+    def batch_indices(self, step: int) -> Tensor: ...
+    def rates(self, step: int) -> tuple[float, float]: ...
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A history in plain lists.
+
+    Args:
+        parameters: S + 1 mappings from name to array: before each step, and at the end.
+        batches: S arrays of example ids.
+        learning_rates, weight_decays: S numbers each.
+        states: at least S mappings from `<state>/<name>` to array, the optimizer state before each step.
+    """
+
+    parameters: Sequence[Mapping[str, Tensor]]
+    batches: Sequence[Tensor]
+    learning_rates: Sequence[float]
+    weight_decays: Sequence[float]
+    states: Sequence[Mapping[str, Tensor]]
+
+    def params(self, step: int) -> Mapping[str, Tensor]:
+        """Return the parameters before optimiser step `step`."""
+        return {name: torch.as_tensor(value) for name, value in self.parameters[step].items()}
+
+    def optimizer(self, step: int) -> Mapping[str, Tensor]:
+        """Return the optimizer state before optimiser step `step`."""
+        return {name: torch.as_tensor(value) for name, value in self.states[step].items()}
+
+    def batch_indices(self, step: int) -> Tensor:
+        """Return the ids (B,) of the examples of optimiser step `step`."""
+        return torch.as_tensor(self.batches[step]).long()
+
+    def rates(self, step: int) -> tuple[float, float]:
+        """Return (learning rate, weight decay) in force during optimiser step `step`."""
+        return float(self.learning_rates[step]), float(self.weight_decays[step])
+
+
+@dataclass(frozen=True)
+class State:
+    """Parameters theta (P,) and optimizer state (P,) before a step: zero before the first, None at the end."""
+
+    theta: Tensor
+    momentum: Tensor | None
+    second: Tensor | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser update.
+
+    Args:
+        index: its number, from 0.
+        before: the state before it.
+        end: the parameters (P,) after it.
+        momentum, second: the recorded momentum and raw second moment (P,) after it; None after the last step.
+        batch: its examples; `batch.index` holds their permanent ids.
+        rate, decay: learning rate and weight decay in force.
+    """
+
+    index: int
+    before: State
+    end: Tensor
+    momentum: Tensor | None
+    second: Tensor | None
+    batch: Batch
+    rate: float
+    decay: float
+
+
+class Trajectory:
+    """A complete recorded training.
+
+    Args:
+        problem: the model and its loss.
+        rule: of the updates.
+        record: where the steps are read.
+        steps: S, the number of updates.
+        examples: N, the number of training examples.
+        batch: returns the examples of a step, with their ids.
+        clip: largest norm of the whole gradient; None for no clipping.
+        data: returns all training examples in the order of their ids; None where there is no end of them.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        rule: Rule,
+        record: Record,
+        steps: int,
+        examples: int,
+        batch: Callable[[int], Batch],
+        clip: float | None = None,
+        data: Callable[[], Batch] | None = None,
+    ):
+        self.problem, self.rule, self.record, self.clip = problem, rule, record, clip
+        self.steps, self.examples, self._batch, self._data = steps, examples, batch, data
+        self._last: tuple[int, State] | None = None
+        if steps < 1:
+            raise NotRecorded("a history needs at least one optimiser step", got=f"{steps} steps")
+        problem.set_constants(dict(record.params(0)))
+        self._check_constants()
+        self._check_fresh()
+
+    @classmethod
+    def of_run(cls, run: Run, dtype: torch.dtype | None = None, device: str = "cpu") -> Trajectory:
+        """Read a run's history, in the precision in which it was trained unless another one is asked for.
+
+        Raises:
+            NotRecorded: a step is missing.
+            ConfigError: the model, optimizer or precision cannot be explained.
+        """
+        recipe, history = run.recipe, run.history
+        recorded = history.steps
+        if not recorded or recorded != list(range(recorded[-1] + 1)) or len(recorded) < 2:
+            got = f"{len(recorded)} recorded steps" + (f" from {recorded[0]} to {recorded[-1]}" if recorded else "")
+            fix = "train again with history=replay or history=full"
+            raise NotRecorded("attribution needs every optimiser step", got=got, key=str(run.folder), fix=fix)
+        model, steps = recipe.model(), recorded[-1]
+        rule = rule_of(recipe.optimizer(model))
+        source = recipe.source()
+        sample = source.batch(0)[: min(4, len(source.batch(0)))]
+        problem = Problem(model, recipe.task.spec, sample, dtype or recipe.dtype, device)
+        examples = steps * source.plan.batch_size if source.plan.n is None else source.plan.n
+        data = None if source.plan.n is None else lambda: recipe.task.examples("train")
+        return cls(problem, rule, history, steps, examples, source.batch, recipe.clip, data)
+
+    @classmethod
+    def of_arrays(
+        cls,
+        model: nn.Module,
+        spec: TaskSpec,
+        data: Batch,
+        rule: Rule,
+        arrays: Arrays,
+        clip: float | None = None,
+        dtype: torch.dtype | None = None,
+        device: str = "cpu",
+    ) -> Trajectory:
+        """Read a history from plain lists.
+
+        Args:
+            model: the architecture.
+            spec: of the task.
+            data: all training examples in the order of their ids.
+        """
+        steps = len(arrays.batches)
+        lengths = (len(arrays.parameters) - 1, len(arrays.learning_rates), len(arrays.weight_decays))
+        if any(length != steps for length in lengths):
+            got = f"{steps} batches, {lengths[0] + 1} parameter sets, {lengths[1]} rates and {lengths[2]} decays"
+            raise NotRecorded("a history of S batches needs S + 1 parameter sets, S rates and S decays", got=got)
+        native = next(iter(arrays.params(0).values())).dtype
+        problem = Problem(model, spec, data[: min(4, len(data))], dtype or native, device)
+        examples = lambda step: data[arrays.batch_indices(step)]  # noqa: E731
+        return cls(problem, rule, arrays, steps, len(data), examples, clip, lambda: data)
+
+    def state(self, step: int) -> State:
+        """Return the state before optimiser step `step`; at the end of training the parameters alone are read."""
+        if self._last is not None and self._last[0] == step:
+            return self._last[1]
+        layout = self.problem.layout
+        theta = layout.join({name: self._placed(value) for name, value in self.record.params(step).items()})
+        momentum, second = None, None
+        if step < self.steps:
+            moments = self.record.optimizer(step)
+            momentum = self._moment(moments, self.rule.first_moment, theta)
+            if self.rule.second_moment is not None:
+                second = self._moment(moments, self.rule.second_moment, theta)
+        return State(theta, momentum, second)
+
+    def step(self, index: int) -> Step:
+        """Return optimiser update `index`; reading them from the last to the first reads each state once."""
+        after, before = self.state(index + 1), self.state(index)
+        self._last = (index, before)
+        batch = self._batch(index)
+        if not torch.equal(batch.index.cpu(), self.record.batch_indices(index).cpu()):
+            must = "the batches must be those that were recorded"
+            fix = "train again: the task, the batch size or the code has changed since"
+            raise NotRecorded(must, got=f"other examples at step {index}", fix=fix)
+        rate, decay = self.record.rates(index)
+        return Step(index, before, after.theta, after.momentum, after.second, self.problem.placed(batch), rate, decay)
+
+    def data(self) -> Batch:
+        """Return all training examples in the order of their ids."""
+        if self._data is None:
+            must, fix = "there must be a fixed set of training examples", "ask about every step instead"
+            raise ConfigError(must, got="data that is drawn without end", key="task", fix=fix)
+        return self._data()
+
+    def forget(self) -> None:
+        """Drop what was kept of the step that was read last."""
+        self._last = None
+
+    def gradients(self, step: Step, gradient: Tensor) -> tuple[float, Tensor]:
+        """Return the factor of clipping and the gradient (P,) that the optimizer saw, given the batch's mean one."""
+        factor = clip_factor(gradient, self.clip)
+        coupled = 0.0 if getattr(self.rule, "decoupled", False) else step.decay
+        return factor, factor * gradient + coupled * step.before.theta
+
+    def _placed(self, value: Tensor) -> Tensor:
+        return value.to(self.problem.device, self.problem.dtype)
+
+    def _moment(self, moments: Mapping[str, Tensor], key: str, theta: Tensor) -> Tensor:
+        layout = self.problem.layout
+        found = {name: moments.get(f"{key}/{name}") for name in layout.names}
+        if all(value is None for value in found.values()):
+            return torch.zeros_like(theta)
+        return layout.join({name: self._placed(value) for name, value in found.items()})
+
+    def _check_constants(self) -> None:
+        first, last = self.record.params(0), self.record.params(self.steps)
+        names = set(self.problem.layout.names)
+        for name, value in first.items():
+            if name not in names and not torch.equal(value, last[name]):
+                must, fix = "buffers and unused parameters must stay as they are", "train without batch normalisation"
+                raise ConfigError(must, got=f"{name} changes", key="model", fix=fix)
+        if lacking := names - set(first):
+            raise NotRecorded("the history must hold every parameter", got=f"no {', '.join(sorted(lacking))}")
+
+    def _check_fresh(self) -> None:
+        moments = self.record.optimizer(0)
+        if any(value.any() for name, value in moments.items() if not name.startswith("step/")):
+            must = "a history must begin with a fresh optimizer"
+            raise NotRecorded(must, got="optimizer state before step 0", fix="give the history from its first step on")
+        needed = [key for key in (self.rule.first_moment, self.rule.second_moment) if key is not None]
+        if self.steps == 1 or (self.rule.second_moment is None and not self.rule.momentum):
+            return
+        later = self.record.optimizer(1)
+        for name in (f"{key}/{name}" for key in needed for name in self.problem.layout.names):
+            if name not in later:
+                fix = "mechlab.kernels.recomputed_states computes the optimizer state from the gradients"
+                raise NotRecorded("the history must hold the optimizer state", got=f"no {name} at step 1", fix=fix)
+
+
+def recomputed_states(
+    model: nn.Module,
+    spec: TaskSpec,
+    data: Batch,
+    rule: Rule,
+    arrays: Arrays,
+    clip: float | None = None,
+    dtype: torch.dtype | None = None,
+    known: Callable[[int], Mapping[str, Tensor]] | None = None,
+) -> list[dict[str, Tensor]]:
+    """Compute the optimizer state before each step from the gradients at the recorded parameters.
+
+    Args:
+        arrays: a history whose `states` are ignored.
+        dtype: of the arithmetic; that of the parameters by default.
+        known: returns parts of the state before a step that are known (`exp_avg_sq/NAME`); they replace what is found.
+
+    Returns:
+        S mappings from `<state>/<name>` to tensors.
+    """
+    problem = Problem(model, spec, data[: min(4, len(data))], dtype or next(iter(arrays.params(0).values())).dtype)
+    problem.set_constants(dict(arrays.params(0)))
+    layout, states, state = problem.layout, [], {}
+    momentum = torch.zeros(layout.size, dtype=problem.dtype)
+    second = torch.zeros_like(momentum) if rule.second_moment else None
+    for index in range(len(arrays.batches)):
+        states.append(state)
+        theta = layout.join({name: value.to(problem.dtype) for name, value in arrays.params(index).items()})
+        batch = problem.placed(data[arrays.batch_indices(index)])
+        rate, decay = arrays.rates(index)
+        gradient = problem.gradient(theta, batch) / len(batch)
+        coupled = 0.0 if getattr(rule, "decoupled", False) else decay
+        gradient = clip_factor(gradient, clip) * gradient + coupled * theta
+        if second is not None:
+            second = rule.second(second, gradient)
+        momentum, _ = rule.recursion(index, rate, decay, second).step(momentum, gradient, theta)
+        state = {f"{rule.first_moment}/{name}": value.clone() for name, value in layout.split(momentum).items()}
+        if second is not None:
+            state |= {f"{rule.second_moment}/{name}": value.clone() for name, value in layout.split(second).items()}
+        if known is not None and index + 1 < len(arrays.batches):
+            state |= {name: torch.as_tensor(value) for name, value in known(index + 1).items() if name in state}
+            if second is not None:
+                second = layout.join({name: state[f"{rule.second_moment}/{name}"] for name in layout.names})
+    return states
