@@ -157,8 +157,10 @@ def _check(weights: RecordedStates, seconds: RecordedStates | None, shapes: Shap
     import torch
 
     trained = {name: shape for name, shape in shapes.items() if name != POSITIONS}
-    found, still, first = hashlib.sha256(), True, weights.at(0, shapes)
-    dtype = first["input_emb.weight"].dtype
+    first = weights.at(0, shapes)
+    dtype, positions = first["input_emb.weight"].dtype, first.get(POSITIONS)
+    found, still = hashlib.sha256(), True
+    del first
     if seconds is not None and seconds.last != weights.last:
         got = f"steps up to {seconds.last} here and up to {weights.last} in weights.npz"
         seconds.archive.refuse("the second moments must have the steps of the weights", got)
@@ -166,7 +168,7 @@ def _check(weights: RecordedStates, seconds: RecordedStates | None, shapes: Shap
         state = weights.at(step, shapes)
         if wrong := [name for name, value in state.items() if value.dtype != dtype]:
             weights.archive.refuse(f"all arrays must be {dtype} as the first", f"other ones at step {step}: {wrong[0]}")
-        still &= POSITIONS not in state or torch.equal(state[POSITIONS], first[POSITIONS])
+        still &= positions is None or torch.equal(state[POSITIONS], positions)
         moments = {} if seconds is None or step < seconds.first else seconds.at(step, trained, POSITIONS)
         for name, value in moments.items():
             if (value < 0).any() or (step == 0 and value.any()):

@@ -64,11 +64,14 @@ def resampled(subsets: int, resamples: int, rng: np.random.Generator) -> np.ndar
     return rng.multinomial(subsets, np.full(subsets, 1 / subsets), resamples).astype(float)
 
 
-def over_runs(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return bootstrap values (B,) of a mean over R runs, from those of each run (R, B), drawing runs as well."""
-    runs, resamples = values.shape
-    drawn = rng.integers(runs, size=(runs, resamples))
-    return np.take_along_axis(values, drawn, 0).mean(0)
+def over_runs(values: np.ndarray, drawn: np.ndarray | None = None) -> np.ndarray:
+    """Return bootstrap values (B,) of a mean over R runs, from those of each run (R, B).
+
+    Args:
+        drawn: (R, B) which runs each sample holds, where runs are resampled as well; the same ones for all methods make
+            differences of methods paired.
+    """
+    return (values if drawn is None else np.take_along_axis(values, drawn, 0)).mean(0)
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -8,6 +8,7 @@ for all of them by torch.func, and one elementwise update by the optimizer's equ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +20,9 @@ from mechlab.core.errors import ConfigError
 from mechlab.kernels.inner import works
 from mechlab.kernels.layout import Layout
 from mechlab.kernels.rules import Rule
+
+WORTHWHILE = 10**6  # numbers kept for one batch, beyond which trainings side by side are not faster
+MOST = 64  # trainings side by side, beyond which they are not faster
 
 
 class Examples(Protocol):
@@ -96,18 +100,21 @@ def side_by_side(training: Training, initial: Tensor) -> bool:
 
 
 class Retrainings:
-    """Many trainings with weights of their own and what is measured of each, a portion at a time.
+    """Many trainings with weights of their own and what is measured of each, a few portions at a time.
 
     Iterating over it does the work and yields (done, total), counted in trainings times steps. Finished portions are in
-    `state`, so the work can be kept and taken up again.
+    `state`, so the work can be kept and taken up again. What is measured depends on the portions' size to rounding, and
+    on the number of workers not at all.
 
     Args:
         weights: (M, N) of the training examples by id, a row for each training.
-        portion: trainings that are in memory at once.
+        portion: trainings that one worker has in memory at once.
         train: trains with weights (m, N), yielding after each of `steps` updates; what it yields last is measured.
+            Trainings at the same time must not share a module: torch.func.functional_call changes it while it runs.
         measure: maps that to (m, ...) numbers.
         steps: updates of one training.
         shape: of what is measured of one training.
+        workers: portions that are trained at the same time, each in a thread.
     """
 
     def __init__(
@@ -118,8 +125,10 @@ class Retrainings:
         measure: Callable[[Any], Tensor],
         steps: int,
         shape: Sequence[int],
+        workers: int = 1,
     ):
-        self.weights, self.portion, self.train, self.measure, self.steps = weights, portion, train, measure, steps
+        self.weights, self.portion, self.train, self.measure = weights, portion, train, measure
+        self.steps, self.workers = steps, workers
         self.finished = 0  # trainings
         self.measured = torch.zeros(len(weights), *shape, dtype=torch.float64)
 
@@ -129,16 +138,19 @@ class Retrainings:
         return len(self.weights) * self.steps
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        while self.finished < len(self.weights):
-            part = self.weights[self.finished : self.finished + self.portion]
-            for done, trained in enumerate(self.train(part), 1):
-                if done < self.steps:
-                    yield self.finished * self.steps + done * len(part), self.total
-                else:
-                    found = self.measure(trained).double().cpu()
-            self.measured[self.finished : self.finished + len(part)] = found
-            self.finished += len(part)
-            yield self.finished * self.steps, self.total
+        with ThreadPoolExecutor(self.workers) as threads:
+            at_once = threads.map if self.workers > 1 else map
+            while self.finished < len(self.weights):
+                stop = min(self.finished + self.portion * self.workers, len(self.weights))
+                parts = self.weights[self.finished : stop].split(self.portion)
+                trainings = [self.train(part) for part in parts]
+                for step in range(1, self.steps):
+                    list(at_once(next, trainings))
+                    yield self.finished * self.steps + step * (stop - self.finished), self.total
+                ends = [self.measure(trained) for trained in at_once(next, trainings)]
+                self.measured[self.finished : stop] = torch.cat(ends).double().cpu()
+                self.finished = stop
+                yield self.finished * self.steps, self.total
 
     def state(self) -> dict[str, Tensor]:
         """Return the finished portions, and the weights that they belong to."""
@@ -157,14 +169,20 @@ class Retrainings:
         self.finished, self.measured = int(state["finished"]), state["measured"].clone()
 
 
-def portion_size(networks: int, parameters: int, activations: float, itemsize: int, limit: int) -> int:
-    """Return how many networks can be trained at once in this many bytes.
+def portion_size(networks: int, parameters: int, kept: int, itemsize: int, limit: int) -> int:
+    """Return how many networks to train side by side; 1 says that they are faster one after another.
+
+    A network whose differentiation keeps many numbers keeps a processor busy by itself, and several of them leave its
+    caches: from about 10^6 numbers on (measured on CPUs), nothing is gained.
 
     Args:
         networks: how many there are.
         parameters: P of each.
-        activations: numbers that differentiating the loss of one batch keeps, for each.
+        kept: numbers that differentiating the loss of one batch keeps, for each.
         itemsize: bytes of a number.
+        limit: bytes that they may take.
     """
-    each = (8 * parameters + activations) * itemsize  # parameters, moments, gradient and what the update makes of them
-    return int(max(1, min(networks, limit // each)))
+    if kept > WORTHWHILE:
+        return 1
+    each = (8 * parameters + kept) * itemsize  # parameters, moments, gradient, and what the update makes of them
+    return int(max(1, min(networks, MOST, limit // each)))

@@ -129,7 +129,8 @@ class Trajectory:
 
     @classmethod
     def of_run(cls, run: Run, dtype: torch.dtype | None = None, device: str = "cpu") -> Trajectory:
-        """Read a run's history, in the precision in which it was trained unless another one is asked for.
+        """Read a run's history up to the moment at which the run is looked at, in the precision in which it was trained
+        unless another one is asked for.
 
         Raises:
             NotRecorded: a step is missing.
@@ -141,7 +142,10 @@ class Trajectory:
             got = f"{len(recorded)} recorded steps" + (f" from {recorded[0]} to {recorded[-1]}" if recorded else "")
             fix = "train again with history=replay or history=full"
             raise NotRecorded("attribution needs every optimiser step", got=got, key=str(run.folder), fix=fix)
-        model, steps = recipe.model(), recorded[-1]
+        if run.moment == "best":
+            fix = "ask at=last, or at=STEP"
+            raise ConfigError("attribution needs the step at which training ends", got="at=best", key="at", fix=fix)
+        model, steps = recipe.model(), recorded[-1] if run.moment == "last" else run.moment
         rule = rule_of(recipe.optimizer(model))
         source = recipe.source()
         sample = source.batch(0)[: min(4, len(source.batch(0)))]

@@ -21,9 +21,9 @@ DATA = "data.safetensors"
 class RecordedExpressions(FiniteTask):
     """Expressions of four tokens, such as x, "+", y, "=", with a class for each, out of a file in the run directory.
 
-    The file holds train_inputs (N, 4), train_targets (N,), test_inputs (M, 4), test_targets (M,), and batches (S, B), the
-    ids of the training examples of each optimiser step, -1 past the end of a smaller batch. Tokens and classes are the
-    numbers below p, p for "+" and p + 1 for "=". Validation and test are the same examples. Batches are int64.
+    The file holds train_inputs (N, 4) and train_targets (N,); test_inputs (M, 4) and test_targets (M,), which serve as
+    validation too; and batches (S, B), the ids of the examples of each optimiser step, -1 past the end of a smaller
+    batch. Tokens and classes are the numbers below p, p for "+" and p + 1 for "=".
 
     Args:
         p: the modulus.

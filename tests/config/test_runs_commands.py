@@ -396,7 +396,7 @@ def test_help_of_the_console_script_lists_its_commands(capsys, monkeypatch):
     assert all(f"\n  {name} " in outputs[0] for name in cli.COMMANDS)
 
 
-@pytest.mark.parametrize(("word", "hint"), [("rnus", "did you mean 'runs'?"), ("x", "choose one of: analyze, ")])
+@pytest.mark.parametrize(("word", "hint"), [("rnus", "did you mean 'runs'?"), ("x", "choose one of: adopt, analyze, ")])
 def test_an_unknown_command_gets_a_hint(capsys, monkeypatch, word, hint):
     monkeypatch.setattr(sys, "argv", ["mechlab", word])
     with pytest.raises(SystemExit) as ended:

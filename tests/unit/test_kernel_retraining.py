@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import numpy as np
@@ -122,8 +123,25 @@ def test_finished_portions_are_kept_and_skipped():
         Retrainings(weights + 1, 3, train, whole.measure, 2, (1,)).restore(first.state())
 
 
+def test_workers_change_nothing():
+    """Portions that are trained at the same time in threads end in the same bits."""
+    recipe = recipe_of(OPTIMIZERS["adamw"], steps=3)
+    trajectory = trajectory_of(recipe, recorded(recipe))
+    training, initial = training_of(recipe, trajectory), trajectory.state(0).theta
+    weights = torch.rand(5, trajectory.examples, generator=torch.Generator().manual_seed(0)).double()
+    found, train = [], lambda part: retrain(copy.deepcopy(training), initial, part)
+    for workers in (1, 3):
+        work = Retrainings(weights, 2, train, lambda theta: theta, 3, initial.shape, workers)
+        assert list(work)[-1] == (15, 15)
+        found.append(work.measured)
+    assert torch.equal(*found)
+    *_, slow = retrain(training, initial, weights)
+    torch.testing.assert_close(found[0], slow, rtol=0, atol=1e-12)
+
+
 def test_portions_fit_the_memory():
-    assert portion_size(100, parameters=1000, activations=2000, itemsize=8, limit=10**6) == 12
+    assert portion_size(100, parameters=1000, kept=2000, itemsize=8, limit=10**6) == 12
+    assert portion_size(100, parameters=1000, kept=2 * 10**6, itemsize=8, limit=10**12) == 1
     assert portion_size(5, 1000, 0, 8, 10**9) == 5 and portion_size(5, 10**9, 0, 8, 1) == 1
 
 

@@ -302,6 +302,17 @@ def test_a_recorded_run_of_sequences_is_explained(tmp_path, task, n):
     assert (np.abs(found.influence).max((0, 1))[seen] > 0).all()
 
 
+def test_a_run_at_an_earlier_moment_is_explained_up_to_there(tmp_path):
+    run = train(tmp_path, small_recipe(Ragged(), steps=6))
+    batch = run.evaluation("val", 2).cropped()
+    found = path_kernel(run.at(4), batch, "target", nodes=1, dtype=torch.float64)
+    whole = path_kernel(run, batch, "target", nodes=1, dtype=torch.float64)
+    assert len(found.nodes) == 4 and np.abs(found.completeness).max() < 1e-12
+    close(found.by_step["change"], whole.by_step["change"][:4])
+    with pytest.raises(ConfigError, match="at=best"):
+        path_kernel(run.at("best"), batch)
+
+
 def test_a_run_with_a_sparse_record_is_refused(tmp_path):
     run = train(tmp_path, small_recipe(Ragged(), steps=9), "sparse", 3)
     with pytest.raises(NotRecorded, match="every optimiser step"):

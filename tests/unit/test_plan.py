@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechlab.core.plan import BatchPlan
+from mechlab.core.plan import BatchPlan, RecordedPlan
 
 SIZES = st.integers(1, 40)
 SEEDS = st.integers(0, 2**31)
@@ -93,3 +93,9 @@ def test_overfit_sees_the_batch_of_step_0_for_ever(n):
 def test_endless_data_needs_a_batch_size():
     with pytest.raises(ValueError, match="batch size"):
         BatchPlan(None, None, seed=0)
+
+
+def test_recorded_batches_are_used_as_they_are():
+    plan = RecordedPlan(4, torch.tensor([[3, 1, 0, 2], [2, 3, -1, -1]], dtype=torch.int32))
+    assert [plan.indices(step).tolist() for step in range(3)] == [[3, 1, 0, 2], [2, 3], [3, 1, 0, 2]]
+    assert plan.indices(0).dtype == torch.int64 and not plan.whole and plan.steps_per_epoch == 1

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR
 
+from mechlab.core.errors import ConfigError
 from mechlab.core.schedule import Schedule
 
 BY_HAND = {
@@ -22,6 +23,7 @@ BY_HAND = {
     "triangular with an early peak": (Schedule("triangular", peak=0.2), 4, [1, 0.75, 0.5, 0.25]),
     "triangular with a late peak": (Schedule("triangular", peak=0.8), 4, [0.25, 0.5, 0.75, 1]),
     "falling from the start": (Schedule("triangular", peak=0.0), 3, [0.75, 0.5, 0.25]),
+    "table": (Schedule("table", factors=(0.5, 3, 0)), 5, [0.5, 3, 0, 0, 0]),
     "rising to the end": (Schedule("triangular", peak=1.0), 3, [0.25, 0.5, 0.75]),
     "a single step": (Schedule("cosine"), 1, [1]),
     "all warm-up": (Schedule("linear", warmup=3), 3, [1 / 3, 2 / 3, 1]),
@@ -78,3 +80,9 @@ def test_factors_rise_then_fall_within_0_and_1(kind, warmup, final, peak, steps)
         assert factors[-1] == pytest.approx(final, abs=1e-12)
     if kind == "triangular":
         assert all(factor > 0 for factor in factors)  # no update is wasted
+
+
+@pytest.mark.parametrize("arguments", [{"kind": "table"}, {"kind": "cosine", "factors": (1.0,)}])
+def test_factors_belong_to_a_table(arguments):
+    with pytest.raises(ConfigError, match="a table, and nothing else"):
+        Schedule(**arguments)

@@ -1,0 +1,120 @@
+"""Outputs of networks that are trained again with other weights of the examples."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mechlab.core.long_work import carry_out
+from mechlab.core.recipe import Recipe
+from mechlab.core.task import Batch
+
+if TYPE_CHECKING:
+    from mechlab.analyses.attributions import Kept
+    from mechlab.kernels.explained import Explained
+    from mechlab.kernels.retraining import Training
+    from mechlab.kernels.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Again:
+    """A recorded training, to be done again with weights of its examples.
+
+    Args:
+        recipe: what was trained.
+        trajectory: the record of it, in the precision in which it is done again.
+        explained: the outputs that are measured at the end.
+        limit: bytes that trainings side by side may take.
+        workers: trainings, or portions of them, at the same time; None for as many as there are processors in use.
+    """
+
+    recipe: Recipe
+    trajectory: Trajectory
+    explained: Explained
+    limit: int
+    workers: int | None = None
+
+    def outputs(self, removed: np.ndarray, kept: Kept) -> np.ndarray:
+        """Return the explained outputs (M, Q) at the end of training without the removed examples (M, N).
+
+        Small networks are trained side by side, others one after another by core/step.py. What is done is kept.
+        """
+        from mechlab.kernels.retraining import Retrainings
+
+        portion, X, C = self._portion(len(removed)), *self.explained.shape
+        workers = self.workers or len(os.sched_getaffinity(0))
+        train = self._side_by_side if portion > 1 else self._one
+        weights = 1.0 - torch.as_tensor(removed, dtype=torch.float64)
+        work = Retrainings(weights, portion, train, self._measured, self.trajectory.steps, (X * C,), workers)
+
+        def compute() -> dict[str, Tensor]:
+            carry_out(work, "validation, retraining", kept.file("retrained-part"))
+            return {"outputs": work.measured}
+
+        return kept("retrained", compute)["outputs"].numpy()
+
+    def recorded(self) -> np.ndarray:
+        """Return the explained outputs (Q,) at the end of the recorded training."""
+        return self.explained.values(self.trajectory.state(self.trajectory.steps).theta).flatten().double().numpy()
+
+    def _portion(self, networks: int) -> int:
+        """Return how many networks are trained side by side; 1 where they are trained one after another."""
+        from mechlab.kernels.inner import InnerProducts
+        from mechlab.kernels.retraining import portion_size, side_by_side
+
+        problem, theta, batch = self.trajectory.problem, self.trajectory.state(0).theta, self._batches()(0)
+        itemsize = theta.element_size()
+        kept = InnerProducts(problem).kept_bytes(theta, batch) * len(batch) // itemsize
+        portion = portion_size(networks, problem.layout.size, kept, itemsize, self.limit)
+        return portion if portion > 1 and side_by_side(self._training(), theta) else 1
+
+    def _training(self) -> Training:
+        from mechlab.kernels.retraining import Training
+
+        trajectory, rates = self.trajectory, self.trajectory.record.rates
+        problem = copy.deepcopy(
+            trajectory.problem
+        )  # each worker has a module of its own, which functional calls change
+        return Training(
+            problem.layout, trajectory.rule, problem.losses, self._batches(), rates, trajectory.steps, trajectory.clip
+        )
+
+    def _batches(self) -> Callable[[int], Batch]:
+        """Return the batch of a step; each worker has a source of its own."""
+        source = self.recipe.source()
+        return lambda step: self.trajectory.problem.placed(source.batch(step))
+
+    def _side_by_side(self, weights: Tensor) -> Iterator[Tensor]:
+        from mechlab.kernels.retraining import retrain
+
+        return retrain(self._training(), self.trajectory.state(0).theta, weights)
+
+    def _one(self, weights: Tensor) -> Iterator[Tensor | None]:
+        """Train one network by ordinary updates, with weights (1, N); yield its parameters (1, P) after the last."""
+        problem, steps = self.trajectory.problem, self.trajectory.steps
+        recipe, fresh = self._fresh
+        model, source = copy.deepcopy(fresh), recipe.source()
+        optimizer = recipe.optimizer(model)
+        for step in range(steps):
+            recipe.update(model, optimizer, source, step, weights[0].to(problem.dtype))
+            last = step + 1 == steps
+            yield problem.layout.join(dict(model.named_parameters())).detach()[None] if last else None
+
+    @cached_property
+    def _fresh(self) -> tuple[Recipe, nn.Module]:
+        """What was trained, in the precision in which it is done again, and the model before the first step."""
+        recipe = replace(self.recipe, dtype=self.trajectory.problem.dtype, initial=None)
+        model = recipe.model()
+        model.load_state_dict(self.trajectory.record.params(0))
+        return recipe, model
+
+    def _measured(self, thetas: Tensor) -> Tensor:
+        return torch.stack([self.explained.values(theta).flatten() for theta in thetas])

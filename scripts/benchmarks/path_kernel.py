@@ -1,0 +1,257 @@
+"""Path kernels of the transformer of `experiment=epk_grokking` against dense per-example gradients and momentum."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STEPS = 3  # updates from the initialisation on
+EXPLAINED = 4  # pairs of the validation set
+RATE, BETAS, EPSILON, DECAY = 1e-3, (0.9, 0.98), 1e-8, 4.0
+CHECKED, NODES_OF_TRUTH = 100, 32  # training pairs of the check in float64, and its nodes where the rule is judged
+LONG = (20, 200)  # steps of the two trainings whose memory is compared
+ROLES = {
+    "dense, all outputs, 4 nodes": "dense",
+    "mechlab, all outputs, 4 nodes": "all",
+    "mechlab, own class, 2 nodes": "target",
+}
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Explain the same steps by each method in turns, each in a process of its own; print seconds per step, the largest
+    memory, errors against float64, and ratios."""
+    with tempfile.TemporaryDirectory() as folder:
+        _child("record", folder)
+        _child("truth", folder)
+        turns = [{role: _child(role, folder) for role in ROLES.values()} for _ in range(min(arguments.repeats, 3))]
+        _report(turns, Path(folder))
+        print(f"memory with the number of steps (p = 13, all outputs of {EXPLAINED} pairs, greatest of the process)")
+        for steps in LONG:
+            print(f"  {steps:4} steps {_child(f'long {steps}', folder)['bytes'] / 2**20:8.1f} MiB", flush=True)
+
+
+def _child(role: str, folder: str) -> dict[str, float]:
+    """Run one role in a new process; return its wall and CPU seconds per step and its greatest memory in bytes."""
+    here = Path(__file__).resolve()
+    code = f"from benchmarks.path_kernel import child; child({role!r}, {folder!r})"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{here.parents[1]}:{here.parents[2]}", "OMP_NUM_THREADS": "1", "PATH": ""},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return dict(zip(("wall", "cpu", "bytes"), map(float, found.stdout.split()[-3:]), strict=True))
+
+
+def child(role: str, folder: str) -> None:
+    """Do what `role` says, save what was found, and print seconds and memory."""
+    import torch
+
+    torch.set_num_threads(1)
+    work, steps = _work(role, Path(folder))
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = work()
+    wall, cpu = (time.perf_counter() - wall) / steps, (time.process_time() - cpu) / steps
+    if found:
+        torch.save(found, Path(folder) / f"{role}.pt")
+    print(wall, cpu, _greatest_memory())
+
+
+def _work(role: str, folder: Path) -> tuple[Callable[[], dict[str, Any] | None], int]:
+    """Return what a role does, without what it reads, and over how many steps."""
+    import torch
+
+    if role == "record":
+        return lambda: _recorded(113, STEPS), 1
+    if role.startswith("long"):
+        steps = int(role.split()[1])
+        return lambda: _mechlab(_recorded(13, steps), "all", 1, torch.float32) and None, steps
+    history = torch.load(folder / "record.pt", weights_only=True)
+    if role == "truth":
+        return lambda: _truth(history), 1
+    if role == "dense":
+        return lambda: _dense(history, 4, torch.float32), STEPS
+    outputs, nodes = {"all": ("all", 4), "target": ("target", 2)}[role]
+    return lambda: _mechlab(history, outputs, nodes, torch.float32), STEPS
+
+
+def _greatest_memory() -> int:
+    """Return the most memory in bytes that this process had, without what it inherited from the one that started it."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _network(p: int) -> tuple[Any, Any]:
+    import torch
+
+    from mechlab.models.transformer1 import Transformer1
+    from mechlab.tasks.modular_addition import ModularAddition
+
+    task = ModularAddition(p, tokens="expression")
+    torch.manual_seed(43)
+    return task, Transformer1(task.spec)
+
+
+def _recorded(p: int, steps: int) -> dict[str, Any]:
+    """Train for some steps, on all pairs in a new order each, with AdamW; return what was there before each step."""
+    import torch
+
+    task, model = _network(p)
+    data = task.examples("train")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=BETAS, eps=EPSILON, weight_decay=DECAY)
+    rng = torch.Generator().manual_seed(0)
+    batches = [torch.randperm(len(data), generator=rng) for _ in range(steps)]
+    params, states = [_copied(model.state_dict())], [{}]
+    for ids in batches:
+        optimizer.zero_grad()
+        torch.nn.functional.nll_loss(model(data.inputs[ids]), data.targets[ids]).backward()
+        optimizer.step()
+        params.append(_copied(model.state_dict()))
+        named = {name: optimizer.state[value] for name, value in model.named_parameters() if value in optimizer.state}
+        states.append(
+            {f"{key}/{name}": s[key].clone() for name, s in named.items() for key in ("exp_avg", "exp_avg_sq")}
+        )
+    return {"p": p, "params": params, "states": states, "batches": batches}
+
+
+def _copied(tensors: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.detach().clone() for name, value in tensors.items()}
+
+
+def _mechlab(history: dict[str, Any], outputs: str, nodes: int, dtype: Any) -> dict[str, Any]:
+    """Explain the history by `mechlab.kernels.path_kernel`, without the scores of single parameters."""
+    from mechlab.kernels import Arrays, Trajectory, path_kernel
+    from mechlab.kernels.rules import Adam
+
+    task, model = _network(history["p"])
+    steps = len(history["batches"])
+    rates = [RATE] * steps, [DECAY] * steps
+    arrays = Arrays(history["params"], history["batches"], *rates, history["states"][:steps])
+    rule, data = Adam(*BETAS, EPSILON, decoupled=True), task.examples("train")
+    trajectory = Trajectory.of_arrays(model, task.spec, data, rule, arrays, dtype=dtype)
+    batch = task.examples("val")[:EXPLAINED]
+    found = path_kernel(trajectory, batch, outputs, nodes=nodes, dtype=dtype, scores=False)
+    return {"influence": found.influence, "decay": found.decay, "change": found.final - found.initial}
+
+
+def _dense(history: dict[str, Any], nodes: int, dtype: Any, only: Any = None, own: bool = False) -> dict[str, Any]:
+    """Explain the history forwards in time: every training example's gradient, momentum and normalised momentum in
+    memory, and the Jacobian of the explained outputs at every node, vectorised by torch.func.
+
+    Args:
+        only: ids of the training examples whose influence is wanted; all by default.
+        own: whether to explain the log-probability of the own class in place of all.
+    """
+    import torch
+    from torch.func import functional_call, grad, jacrev, vmap
+
+    task, model = _network(history["p"])
+    model = model.to(dtype)
+    train, explained = task.examples("train"), task.examples("val")[:EXPLAINED]
+    names = [name for name in history["params"][0] if name != "positional_encoding.pe"]
+    constants = {name: value.to(dtype) for name, value in history["params"][0].items() if name not in names}
+    params = [{name: p[name].to(dtype) for name in names} for p in history["params"]]
+    chosen = torch.arange(len(train)) if only is None else only
+
+    def loss(parameters: dict[str, Any], x: Any, y: Any) -> Any:
+        return -functional_call(model, {**parameters, **constants}, x[None])[0].gather(0, y[None])[0]
+
+    def outputs(parameters: dict[str, Any], x: Any, y: Any) -> Any:
+        found = functional_call(model, {**parameters, **constants}, x[None])[0]
+        return found.gather(0, y[None]) if own else found
+
+    gradients, jacobians = vmap(grad(loss), (None, 0, 0)), vmap(jacrev(outputs), (None, 0, 0))
+    values = vmap(outputs, (None, 0, 0))
+    beta1, beta2 = BETAS
+    momentum = {name: torch.zeros(len(chosen), *params[0][name].shape, dtype=dtype) for name in names}
+    influence: Any = 0
+    decayed: Any = 0
+    for s, ids in enumerate(history["batches"]):
+        ids = ids if only is None else only  # each training example is in each batch
+        raw = gradients(params[s], train.inputs[ids], train.targets[ids])
+        place = ids if only is None else torch.arange(len(only))
+        for name in names:
+            momentum[name].mul_(beta1).index_add_(0, place, raw[name], alpha=(1 - beta1) / len(train))
+        second = {name: history["states"][s + 1][f"exp_avg_sq/{name}"].to(dtype) for name in names}
+        size = RATE / (1 - beta1 ** (s + 1))
+        scale = {name: size / ((second[name] / (1 - beta2 ** (s + 1))).sqrt() + EPSILON) for name in names}
+        normalised = {name: momentum[name] * scale[name] for name in names}
+        average = {name: 0 for name in names}
+        for node in range(nodes):
+            share = (node + 0.5) / nodes
+            at = {name: torch.lerp(params[s][name], params[s + 1][name], share) for name in names}
+            found = jacobians(at, explained.inputs, explained.targets)  # (X, C, *shape)
+            average = {name: average[name] + found[name] / nodes for name in names}
+        influence = influence - sum(average[name].flatten(2) @ normalised[name].flatten(1).T for name in names)
+        decayed = decayed - RATE * DECAY * sum(average[n].flatten(2) @ params[s][n].flatten() for n in names)
+    ends = [values(params[s], explained.inputs, explained.targets) for s in (0, -1)]
+    found = {"influence": influence, "decay": decayed, "change": ends[1] - ends[0]}
+    return {name: value.detach().numpy() for name, value in found.items()}
+
+
+def _truth(history: dict[str, Any]) -> dict[str, Any]:
+    """Return influences of some training pairs in float64, by the dense method: of all outputs with 4 nodes, and of the
+    own class with 2, 4 and many."""
+    import torch
+
+    some = torch.arange(0, 4000, 4000 // CHECKED)
+    found = {"all": _dense(history, 4, torch.float64, some)["influence"], "ids": some.numpy()}
+    own = {f"own {n}": _dense(history, n, torch.float64, some, True)["influence"] for n in (2, 4, NODES_OF_TRUTH)}
+    return found | own
+
+
+def _report(turns: list[dict[str, dict[str, float]]], folder: Path) -> None:
+    """Print the table of seconds, memory and errors, and the ratios."""
+    import numpy as np
+    import torch
+
+    found = {role: torch.load(folder / f"{role}.pt", weights_only=False) for role in (*ROLES.values(), "truth")}
+    truth, own = found["truth"], _own_class()
+    best = truth[f"own {NODES_OF_TRUTH}"]
+    print(f"p = 113, 4000 training pairs, {EXPLAINED} explained, {STEPS} steps, one thread; medians of {len(turns)} turns")
+    print("  per step:                       wall s   CPU s   GiB    same rule  exact rule  incomplete")
+    for name, role in ROLES.items():
+        wall, cpu, size = (statistics.median(turn[role][key] for turn in turns) for key in ("wall", "cpu", "bytes"))
+        some = found[role]["influence"][..., truth["ids"]]
+        if role == "target":
+            rounding, rule = _error(some, truth["own 2"]), _error(some, best)
+        else:
+            mine = np.take_along_axis(some, own[:, None, None], 1)
+            rounding, rule = _error(some, truth["all"]), _error(mine, best)
+        lines = found[role]["influence"].sum(-1) + found[role]["decay"]
+        left = np.abs(found[role]["change"] - lines).max() / np.abs(found[role]["change"]).max()
+        print(f"  {name:30} {wall:7.2f} {cpu:7.2f} {size / 2**30:5.2f}   {rounding:9.1e} {rule:10.1e}  {left:9.1e}")
+    for name, role in list(ROLES.items())[1:]:
+        for kind in ("wall", "cpu"):
+            ratios = [turn["dense"][kind] / turn[role][kind] for turn in turns]
+            low, high = min(ratios), max(ratios)
+            told = f"median ratio {statistics.median(ratios):.1f} (min {low:.1f}, max {high:.1f}, n {len(ratios)})"
+            print(f"  {name}: {kind} {told}")
+        print(f"  {name}: memory {statistics.median(t[role]['bytes'] / t['dense']['bytes'] for t in turns):.2f} of dense's")
+
+
+def _own_class() -> Any:
+    return _network(113)[0].examples("val")[:EXPLAINED].targets.numpy()
+
+
+def _error(found: Any, expected: Any) -> float:
+    """Return the relative Frobenius error."""
+    import numpy as np
+
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+if __name__ == "__main__":
+    sys.exit("python scripts/bench.py path_kernel")

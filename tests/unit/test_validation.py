@@ -1,0 +1,167 @@
+"""The analysis `validation`: outputs against plain retraining, interrupted work, planted wrong labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from recorded_trainings import recipe_of, recorded
+from small_tasks import train
+from torch import nn
+
+from mechlab.analyses import retrained
+from mechlab.analyses.attributions import METHODS, Attributions
+from mechlab.analyses.validation import Validation
+from mechlab.analyses.validation_parts import Measured, over_runs
+from mechlab.core.analysis import Artifacts
+from mechlab.core.errors import ConfigError
+from mechlab.core.model import StaticModel
+from mechlab.core.task import Batch, FiniteTask, TaskSpec
+
+SMALL = {"examples": 2, "fractions": (0.2, 0.5), "subsets": 6, "leave_one_out": 3, "resamples": 20, "other_seeds": 1}
+
+
+def adamw(parameters):
+    return torch.optim.AdamW(parameters, lr=0.02, weight_decay=0.5)
+
+
+def ask(run, folder, **options):
+    folder.mkdir()
+    finding = Validation(**(SMALL | options)).run(run, Artifacts(folder), np.random.default_rng(0))
+    return finding, Measured.read(Artifacts(folder))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("run"), recipe_of(adamw, steps=6))
+
+
+@pytest.fixture(scope="module")
+def answer(run, tmp_path_factory):
+    return ask(run, tmp_path_factory.mktemp("answer") / "out")
+
+
+def test_outputs_are_those_of_plain_retraining(run, answer):
+    """For each kind of removal, a training by core/step.py without the examples gives the log-probabilities."""
+    _, measured = answer
+    batch = run.evaluation("val", 2)
+
+    def slow(removed: np.ndarray) -> np.ndarray:
+        arrays = recorded(run.recipe, weights=torch.tensor(1.0 - removed))
+        model = run.recipe.model()
+        model.load_state_dict(arrays.params(6))
+        return model(batch.inputs)[torch.arange(2), batch.targets].detach().numpy()
+
+    for removed, found in (
+        (measured.random_removed[1, 2], measured.random[1, 2]),
+        (measured.alone_removed[0], measured.alone[0]),
+        (np.zeros(measured.alone_removed.shape[1]), measured.recorded),
+    ):
+        np.testing.assert_allclose(slow(removed), found, atol=1e-10)
+    size = measured.random_removed[0, 0].sum()
+    most = np.argsort(-measured.scores["tracin"][1], kind="stable")[:size]
+    removed = np.isin(np.arange(measured.random_removed.shape[-1]), most)
+    assert slow(removed)[1] == pytest.approx(measured.helpful["tracin"][0, 1], abs=1e-10)
+
+
+def test_the_answer_holds_every_measure(answer):
+    finding, measured = answer
+    assert set(measured.scores) == set(METHODS)
+    for name in METHODS:
+        for scalar in (f"lds_{name}_20", f"lds_{name}_50", f"helpful_{name}", f"leave_one_out_{name}"):
+            assert np.isfinite(finding.scalars[scalar])
+        assert 0 <= finding.scalars[f"mislabelled_{name}"] <= 1 and abs(finding.scalars[f"stability_{name}"]) <= 1
+    assert finding.claims["replay"].holds and finding.claims["completeness"].holds
+    assert {"predicts", "margin"} < set(finding.claims)
+
+
+def test_one_after_another_is_side_by_side(run, answer, tmp_path, monkeypatch):
+    monkeypatch.setattr("mechlab.kernels.retraining.WORTHWHILE", 0)
+    _, alone = ask(run, tmp_path / "out", workers=2, mislabelled=0, other_seeds=0)
+    for name in ("random", "alone", "replayed"):
+        np.testing.assert_allclose(getattr(alone, name), getattr(answer[1], name), atol=1e-10)
+
+
+def test_interrupted_work_goes_on(run, answer, tmp_path, monkeypatch):
+    """Killed while training again and once more after it, it skips what is done and ends in the same answer."""
+    whole = retrained.Again.outputs
+
+    def breaks_after(self, removed, kept):
+        whole(self, removed, kept)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retrained.Again, "_measured", lambda self, thetas: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ask(run, tmp_path / "first")
+    with monkeypatch.context() as patch:
+        patch.setattr(retrained.Again, "outputs", breaks_after)
+        with pytest.raises(KeyboardInterrupt):
+            ask(run, tmp_path / "second")
+    kept = run.folder / "work"
+    assert len(list(kept.glob("validation-*/*"))) == len(METHODS) + 2  # a block of metagradients, and the outputs
+    with monkeypatch.context() as patch:
+        patch.setattr(Attributions, "_path_kernel", lambda *_: pytest.fail("done again"))
+        patch.setattr(retrained.Again, "_measured", lambda *_: pytest.fail("done again"))
+        with pytest.raises(pytest.fail.Exception):  # wrong labels and seeds are still to be done
+            ask(run, tmp_path / "third")
+    finding, measured = ask(run, tmp_path / "fourth")
+    assert not kept.exists()
+    assert finding.as_dict() == answer[0].as_dict()
+    np.testing.assert_array_equal(measured.random, answer[1].random)
+
+
+def test_over_runs_one_run_has_its_own_scores(run, answer, tmp_path, monkeypatch):
+    finding, measured = answer
+    out = Artifacts(tmp_path)
+    measured.save(out)
+    import pandas as pd
+
+    out.save_table("removed", pd.DataFrame({"removed": [0.2, 0.5]}))
+    monkeypatch.setattr(type(run), "artifacts", lambda self, name: out)
+    table = over_runs([run, run], 50, np.random.default_rng(0), draw_runs=True)
+    for row in table.to_dict("records"):
+        assert row["lds"] == pytest.approx(finding.scalars[f"lds_{row['method']}_{100 * row['removed']:g}"])
+        assert row["lds_low"] <= row["lds"] + 0.3 and row["runs"] == 2
+    assert (table.loc[table["method"] == "metagradient", ["behind", "behind_low", "behind_high"]] == 0).all(axis=None)
+
+
+class Clouds(FiniteTask):
+    """Two kinds of points far apart."""
+
+    spec = TaskSpec(inputs=2, outputs=2, kind="static", loss="cross_entropy", shape=(2,))
+
+    def examples(self, split):
+        rng = torch.Generator().manual_seed(["train", "val", "test"].index(split))
+        labels = torch.arange(40) % 2
+        return Batch(torch.randn(40, 2, generator=rng) + 4.0 * labels[:, None] - 2, labels, None, torch.arange(40))
+
+
+class Line(StaticModel):
+    """One linear layer."""
+
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.line = nn.Linear(2, 2)
+
+    def forward(self, inputs):
+        return self.line(inputs)
+
+
+def test_wrong_labels_among_easy_ones_influence_themselves_most(tmp_path):
+    sgd = lambda parameters: torch.optim.SGD(parameters, lr=0.3)  # noqa: E731
+    run = train(tmp_path / "run", recipe_of(sgd, steps=15, task=Clouds(), model=Line))
+    finding, measured = ask(run, tmp_path / "out", leave_one_out=0, remove_helpful=False)
+    assert measured.labels["wrong"].sum() == 4
+    for name in METHODS:
+        assert finding.scalars[f"mislabelled_{name}"] > 0.8, name
+    assert finding.scalars["mislabelled_gradient_dot"] > 0.95
+    assert not [name for name in finding.scalars if name.startswith(("leave_one_out", "helpful"))]
+    assert finding.scalars["lds_metagradient_20"] > 0.8
+
+
+def test_without_a_method_there_is_nothing_to_compare():
+    asked = Attributions("target", 1, None, 10, 2**30)
+    assert asked.methods(METHODS, endless=True) == ["path_kernel", "metagradient", "tracin"]
+    with pytest.raises(ConfigError, match="endless"):
+        asked.methods(("gradient_dot",), endless=True)
