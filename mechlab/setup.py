@@ -80,7 +80,9 @@ class Setup:
         kind = self._history_kind()
         self.run_id = identity or run_id(cfg, kind, initial_digest(config.init_from))
         self.folder = Path(config.paths.root) / config.name / f"{self.run_id}-s{config.seed}"
-        self.recorder = Recorder(self.folder / "history", kind, self.recipe, config.history.points, config.history.every)
+        self.recorder = Recorder(
+            self.folder / "history", kind, self.recipe, config.history.points, config.history.every
+        )
         size = check_size(self.recorder, config.history.limit_gb)
         guess = f"a constant guess has accuracy {self.recipe.task.chance():.3g}"
         self.announcement = guess if size is None else f"{size}; {guess}"

@@ -40,7 +40,8 @@ class Ambiguity(Analysis):
         curve: multiples to tell the scores for as well; empty to skip them.
         words: number of evaluation words.
         split: split that they are taken from.
-        by: what labels tell of a pushdown automaton: the control state, or also the "height" or "top" of its stack.
+        by: what labels tell: the "state"; the "transition", which is the state before the last letter, and the letter;
+            of a pushdown automaton also the "height" or "top" of its stack.
         n_init: starts of k-means.
         fit: what k-means sees: each distinct prefix as often as it occurs (as published), or once (then the many long
             prefixes weigh most).

@@ -97,7 +97,8 @@ def partitions(truth: Automaton | Pushdown, names: Sequence[str], given: Given |
         ValueError: what is given is no partition of the states.
     """
     mine = given_factors(given or {}, names)
-    every = found_factors(truth) if isinstance(truth, Automaton) else ()
+    by_state = isinstance(truth, Automaton) and own_states(truth)[1] == tuple(names)
+    every = found_factors(truth) if by_state else ()
     taken, known = {factor.name for factor in mine}, {factor.blocks.tobytes() for factor in mine}
     others = [factor for factor in every if factor.blocks.tobytes() not in known]
     renamed = [Factor(f"found_{f.name}", f.blocks) if f.name in taken else f for f in others]
@@ -161,11 +162,14 @@ def by_word_length(
 
 
 def _closed(truth: Automaton | Pushdown, factor: Factor) -> bool | None:
-    """Return whether a factor is closed under the transitions of an automaton; None for a pushdown automaton."""
+    """Return whether a factor is closed under the transitions of an automaton; None where it does not divide states, as
+    of a pushdown automaton."""
     if isinstance(truth, Pushdown):
         return None
+    number, names = own_states(truth)
+    if len(factor.blocks) != len(names):
+        return None
     try:
-        number, _ = own_states(truth)
         quotient(quotient(truth.transitions, number), factor.blocks)
     except ValueError:
         return False

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from mechlab.analyses.reached import By, reached
+from mechlab.analyses.reached import By, Part, reached
 from mechlab.clustering.bisimulation import successors
 from mechlab.clustering.dbscan import NOISE
 from mechlab.clustering.methods import METHODS, Clustering, Rows, Setting, cluster
@@ -39,7 +39,11 @@ class Clusterings(Analysis):
         methods: names, as in `mechlab.clustering.methods.METHODS`.
         words: number of evaluation words.
         split: split that they are taken from.
-        by: what labels tell of a pushdown automaton: the control state, or also the "height" or "top" of its stack.
+        by: what labels tell: the "state"; the "transition", which is the state before the last letter, and the letter;
+            of a pushdown automaton also the "height" or "top" of its stack.
+        part: what of the network's state is clustered: "all", the "hidden" states of all layers, the "cells" of an
+            LSTM, or the "last" layer's hidden state.
+        keep_traps: whether words count that end in a state which no letter leaves.
         setting: "fair" shows every method each distinct prefix once; "published" shows it all rows, and mean shift and
             OPTICS the first quarter of them.
         threshold: largest ambiguity for the claim of each method.
@@ -56,17 +60,20 @@ class Clusterings(Analysis):
         words: Annotated[int, at_least(1)] = 2000,
         split: Split = "val",
         by: By = "state",
+        part: Part = "all",
+        keep_traps: bool = True,
         setting: Setting = "fair",
         threshold: Annotated[float, between(0, 1)] = 0.05,
     ):
         self.methods, self.words, self.split, self.by = methods, words, split, by
+        self.part, self.keep_traps = part, keep_traps
         self.setting, self.threshold = setting, threshold
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Cluster and score; save the table of scores, and the rows and clusters of each method."""
         import pandas as pd
 
-        seen = reached(run, self.words, self.split, self.by)
+        seen = reached(run, self.words, self.split, self.by, self.part, self.keep_traps)
         prefixes, labels = seen.prefixes, seen.labels
         rows = Rows(seen.states.astype(np.float64), labels, prefixes.index, seen.machine_states, seen.factor)
 

@@ -48,7 +48,8 @@ class Pictures(Analysis):
         dimensions: 2, 3 or both.
         words: number of evaluation words.
         split: split that they are taken from.
-        by: what labels tell of a pushdown automaton: the control state, or also the "height" or "top" of its stack.
+        by: what labels tell: the "state"; the "transition", which is the state before the last letter, and the letter;
+            of a pushdown automaton also the "height" or "top" of its stack.
         multiple: clusters (k-means) per state of the ground truth.
         points: prefixes that t-SNE sees.
         trajectories: words whose ways are drawn, in letters (separated by spaces where letters have long names), or

@@ -13,6 +13,7 @@ from mechlab.automata.factors import own_states
 from mechlab.automata.prefixes import PADDING, Prefixes, distinct_prefixes
 from mechlab.automata.pushdown import Pushdown
 from mechlab.automata.trie import prefix_states
+from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from mechlab.core.run import Run
 
-By = Literal["state", "height", "top"]
+By = Literal["state", "transition", "height", "top"]
+Part = Literal["all", "hidden", "cells", "last"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,38 +47,75 @@ class Reached:
     factor: int
 
 
-def reached(run: Run, words: int, split: Split, by: By = "state") -> Reached:
+def reached(
+    run: Run, words: int, split: Split, by: By = "state", part: Part = "all", keep_traps: bool = True
+) -> Reached:
     """Let the run's model and its ground truth read the evaluation words, every distinct prefix once.
 
     Args:
         run: of a task whose inputs are one-hot letters and whose ground truth is an automaton or pushdown automaton.
         words: number of evaluation words.
         split: split that they are taken from.
-        by: what labels tell of a pushdown automaton; see `labelled`.
+        by: what labels tell; see `labelled`.
+        part: what of the network's state is kept; see `SequenceModel.columns`.
+        keep_traps: whether words count that end in a state which no letter leaves.
+
+    Raises:
+        ConfigError: the network's state has no such part, or no word is left.
     """
-    prefixes = distinct_prefixes(words_of(run.evaluation(split, words).inputs))
-    truth = run.task.ground_truth()
+    letters, truth, model = words_of(run.evaluation(split, words).inputs), run.task.ground_truth(), run.model()
+    if not keep_traps:
+        letters = letters[~_trapped(truth, letters)]
+        if not len(letters):
+            must, fix = "words must be left that end in no trap", "keep_traps=true"
+            raise ConfigError(must, got=f"{words} words of the {split} split", key="keep_traps", fix=fix)
+    prefixes = distinct_prefixes(letters)
     labels, names = labelled(truth, prefixes, by)
+    factor = {"state": 1, "transition": len(truth.alphabet), "height": 3, "top": len(truth.alphabet)}[by]
     if isinstance(truth, Automaton):
-        return Reached(prefixes, prefix_states(run.model(), prefixes), labels, names, len(names), 1)
-    n = len(truth.states)
-    factor = {"state": 1, "height": 3, "top": len(truth.alphabet)}[by]
-    return Reached(prefixes, prefix_states(run.model(), prefixes), labels, names, n, factor)
+        n, factor = len(own_states(truth)[1]), factor if by == "transition" else 1
+    else:
+        n = len(truth.states)
+    states = prefix_states(model, prefixes)[:, model.columns(part)]
+    return Reached(prefixes, states, labels, names, n, factor)
+
+
+def _trapped(truth: Automaton | Pushdown, words: np.ndarray) -> np.ndarray:
+    """Return which of the words (B, T), padded with -1, end in a state that no letter leaves (B,)."""
+    lengths, letters = (words >= 0).sum(1), np.maximum(words, 0)
+    if isinstance(truth, Automaton):
+        trap = (truth.transitions == np.arange(len(truth.states))[:, None]).all(1)
+        visited = truth.run(letters)
+    else:
+        trap = np.arange(len(truth.states)) == len(truth.states) - 1
+        visited = truth.run(letters).states
+    return trap[visited[np.arange(len(words)), lengths]]
 
 
 def labelled(truth: Automaton | Pushdown, prefixes: Prefixes, by: By = "state") -> tuple[np.ndarray, tuple[str, ...]]:
     """Return what the ground truth has reached after each prefix, labels (P,) int64, and the names of the labels.
 
     Args:
-        by: of a pushdown automaton, "state" tells the control states apart, "height" also whether the stack holds
-            nothing, one symbol or more, "top" also what is on top of the stack. A finite automaton has states only; of
-            a Mealy machine they are its own, not those that it was split into.
+        by: "state" tells states apart (of a Mealy machine its own, not those that it was split into; of a pushdown
+            automaton the control states), "transition" the state before the last letter, and that letter. Of a pushdown
+            automaton, "height" also tells whether the stack holds nothing, one symbol or more, and "top" what is on top
+            of it; a finite automaton has states only.
     """
+    if by == "transition":
+        own, names = labelled(truth, prefixes)
+        start = _start(truth)
+        before = np.where(prefixes.parent >= 0, own[prefixes.parent], start)
+        told = tuple(f"{name}, {letter}" for name in names for letter in truth.alphabet)
+        return before * len(truth.alphabet) + prefixes.letter, told
     if isinstance(truth, Automaton):
         number, names = own_states(truth)
         return number[prefixes.reached(truth)], names
     labels, names = truth.labels(truth.run(np.maximum(prefixes.words, 0)), by)
     return labels[prefixes.row, prefixes.length], tuple(names)
+
+
+def _start(truth: Automaton | Pushdown) -> int:
+    return int(own_states(truth)[0][truth.initial]) if isinstance(truth, Automaton) else 0
 
 
 def label_names(truth: Automaton | Pushdown, by: By = "state") -> tuple[str, ...]:

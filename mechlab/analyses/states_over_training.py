@@ -43,7 +43,8 @@ class StatesOverTraining(Analysis):
         frames: at most so many of the recorded steps, about evenly spaced in the logarithm of the step.
         words: number of evaluation words.
         split: split that they are taken from.
-        by: what labels tell of a pushdown automaton: the control state, or also the "height" or "top" of its stack.
+        by: what labels tell: the "state"; the "transition", which is the state before the last letter, and the letter;
+            of a pushdown automaton also the "height" or "top" of its stack.
         multiple: clusters (k-means) per state of the ground truth.
 
     Source: Muskardin et al., arXiv 2306.16854, and its published code, on a few epochs and without a common plane.

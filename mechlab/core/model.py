@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from mechlab.core.errors import ConfigError
 from mechlab.core.task import TaskSpec
 
 
@@ -86,6 +87,17 @@ class SequenceModel(nn.Module):
             outputs.append(output)
             states.append(state)
         return Trace(torch.stack(outputs[-(last or 0) :], 1), initial, (torch.stack(states, 1),))
+
+    def columns(self, part: str) -> slice:
+        """Return which columns of the flat state are a part of it: "all"; in networks of layers "hidden" (states of all
+        layers), "cells" (of an LSTM) or "last" (the hidden state of the last layer).
+
+        Raises:
+            ConfigError: the state has no such part.
+        """
+        if part != "all":
+            raise ConfigError(f"the state of {type(self).__name__} has one part", got=part, key="part", fix="part=all")
+        return slice(None)
 
     def jacobian(self, x: Tensor, state: Tensor) -> Tensor:
         """Return d next_state / d state (S, S) at one input x (inputs,) and state (S,)."""

@@ -62,6 +62,17 @@ class Recurrent(SequenceModel):
         """Return zeros (batch, S), S = H L (2 H L for an LSTM)."""
         return self.readout.weight.new_zeros(batch, self.states_per_layer * len(self.layers) * self.hidden)
 
+    def columns(self, part: str) -> slice:
+        """Return which columns of the flat state are a part of it; see SequenceModel."""
+        size = self.hidden * len(self.layers)
+        places = {"all": slice(None), "hidden": slice(0, size), "last": slice(size - self.hidden, size)}
+        if self.states_per_layer > 1:
+            places["cells"] = slice(size, None)
+        if part not in places:
+            fix = "part=" + " or ".join(places)
+            raise ConfigError(f"{type(self).__name__} has no such part", got=part, key="part", fix=fix)
+        return places[part]
+
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Read x (B, inputs) in state (B, S); return the output (B, outputs) and the next state (B, S)."""
         parts = list(state.split(self.hidden, -1))

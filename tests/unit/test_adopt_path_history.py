@@ -16,6 +16,7 @@ from mechlab.adopters.path_history import path_history
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.core.history import History
 from mechlab.core.task import Batch
+from mechlab.core.tensors import save_tensors
 from mechlab.kernels.path_kernel import path_kernel
 from mechlab.kernels.rules import rule_of
 from mechlab.kernels.trajectory import Arrays, Trajectory
@@ -464,3 +465,27 @@ def test_adopt_then_ask_by_commands(simple, tmp_path):
     assert (
         json.loads((tmp_path / run / "result.json").read_text())["findings"]["path_kernel"]["scalars"]["steps"] == STEPS
     )
+
+
+def test_an_interrupted_adoption_is_begun_anew(simple, tmp_path, monkeypatch):
+    folder = simple.write(tmp_path / "source")
+    with monkeypatch.context() as patched:
+        patched.setattr("mechlab.training.recorder.SHARD_BYTES", 20_000)
+        patched.setattr("mechlab.adoption.save_tensors", fails_on("weights.safetensors"))
+        with pytest.raises(OSError, match="full disk"):
+            adopt("path_history", folder, root=tmp_path / "runs")
+    (broken,) = (tmp_path / "runs").glob("*/*")
+    assert json.loads((broken / "status.json").read_text())["status"] == "failed"
+    run = adopt("path_history", folder, root=tmp_path / "runs")
+    assert run.folder == broken and run.status["status"] == "done" and run.history.steps == list(range(STEPS + 1))
+
+
+def fails_on(name):
+    """Return `save_tensors` as it is when the disk is full at this file."""
+
+    def save(path, *arguments):
+        if path.name == name:
+            raise OSError("full disk")
+        save_tensors(path, *arguments)
+
+    return save

@@ -21,7 +21,11 @@ from mechlab.automata.mealy import moore_of_mealy
 from mechlab.automata.random import random_automaton
 from mechlab.automata.tomita import tomita
 from mechlab.core.analysis import Artifacts
+from mechlab.core.errors import ConfigError
 from mechlab.models.gru import GRU
+from mechlab.models.lstm import LSTM
+from mechlab.tasks.automaton import AutomatonWords
+from mechlab.tasks.context_free import ContextFree
 
 Word = Sequence[str]
 PUSHDOWN = {  # state, letter, needed top (or None) -> action, next state; whatever else goes to err
@@ -194,3 +198,40 @@ def test_what_is_told_is_what_the_definitions_tell() -> None:
     words = np.array([[0, 0, 1, 0], [0, 1, 1, 1]])
     np.testing.assert_array_equal(classes_told(mealy_machine(), words), [[1, 0, 2, 2], [1, 2, 2, 2]])
     np.testing.assert_array_equal(classes_told(grammar("L1"), np.array([[0, 0, 1, 1, 1]])), [[0, 0, 0, 1, 0]])
+
+
+def observed(task, model=None, **options):
+    """What a network of three units, trained or not, and the task's ground truth reach."""
+    return reached(FakeRun(task, model or GRU(task.blueprint(), 3), None), 40, "val", **options)
+
+
+@pytest.mark.parametrize(("part", "columns"), [("hidden", slice(0, 6)), ("cells", slice(6, 12)), ("last", slice(3, 6))])
+def test_a_part_of_the_state_is_kept(part, columns):
+    """Of an LSTM of two layers with three units: hidden states of both, then cells of both."""
+    task = AutomatonWords("tomita5", words=200)
+    model = LSTM(task.blueprint(), 3, 2)
+    np.testing.assert_array_equal(observed(task, model, part=part).states, observed(task, model).states[:, columns])
+
+
+def test_a_part_that_there_is_not_is_refused():
+    with pytest.raises(ConfigError, match="no such part"):
+        observed(AutomatonWords("tomita5", words=200), part="cells")
+
+
+@pytest.mark.parametrize("task", [AutomatonWords("coffee", words=200), ContextFree("L7", words=200)])
+def test_labels_by_transition_tell_the_state_before_and_the_letter(task):
+    found, states = observed(task, by="transition"), observed(task)
+    first = found.names[found.labels[0]].rsplit(", ", 1)[0]
+    for label, parent, letter in zip(found.labels, found.prefixes.parent, found.prefixes.letter, strict=True):
+        before = first if parent < 0 else states.names[states.labels[parent]]
+        assert found.names[label] == f"{before}, {task.spec.vocabulary[letter]}"
+    assert found.factor == len(task.spec.vocabulary)
+
+
+def test_words_that_end_in_a_trap_are_left_out():
+    task = AutomatonWords("tomita3", words=200, sampler="balanced")
+    truth = task.ground_truth()
+    (trap,) = [name for name, row in zip(truth.states, truth.transitions.tolist(), strict=True) if len({*row}) == 1]
+    seen, kept = observed(task), observed(task, keep_traps=False)
+    assert trap in {seen.names[label] for label in seen.labels}
+    assert trap not in {kept.names[label] for label in kept.labels}
