@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -98,7 +99,8 @@ class Validation(Analysis):
         question = Question(self.split, self.examples, self.dtype)
         batch, limit, outputs = question.batch(run), int(self.memory_gb * 1e9), scalars_function(self.outputs)
         trajectory = Trajectory.of_run(run, question.torch_dtype)
-        kept = Kept(run.folder / "work" / f"validation-{work_key(self, trajectory.steps)}")
+        drawn = hashlib.sha256(repr(rng.bit_generator.state).encode()).hexdigest()[:8]  # other draws are other work
+        kept = Kept(run.folder / "work" / f"validation-{work_key(self, trajectory.steps)}-{drawn}")
         ask = Attributions(outputs, self.nodes, self.tolerance, self.checkpoints, limit)
         methods = ask.methods(self.compared, endless=not isinstance(run.task, FiniteTask))
         N = trajectory.examples

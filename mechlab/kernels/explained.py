@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -12,6 +12,7 @@ from torch.func import jacrev, vmap
 from mechlab.core.errors import ConfigError
 from mechlab.core.step import example_losses
 from mechlab.core.task import Batch
+from mechlab.kernels.ghost import Ghost
 from mechlab.kernels.inner import works
 from mechlab.kernels.problem import Problem
 
@@ -34,6 +35,7 @@ class Explained:
         shape: (X, C).
         apart: whether row x depends on input x only.
         by_rows: whether torch can differentiate the rows apart from each other, which is faster.
+        factored: whether the rows' gradients can be had in factored form, which is faster still.
     """
 
     problem: Problem
@@ -54,6 +56,9 @@ class Explained:
         flat = self.problem.layout.join(parameters).detach()
         one = self.rows(0, 1) if self.apart else self
         object.__setattr__(self, "by_rows", self.apart and works(lambda: one._row_gradients(flat, 0)))
+        two = self.batch[:2]
+        factored = self.by_rows and Ghost(self.problem).covers(flat, self._repeated(two), self._each_scalar)
+        object.__setattr__(self, "factored", factored)
 
     def rows(self, start: int, stop: int) -> Explained:
         """Return the scalars of some of the inputs alone."""
@@ -64,6 +69,7 @@ class Explained:
         object.__setattr__(part, "shape", (stop - start, self.shape[1]))
         object.__setattr__(part, "apart", True)
         object.__setattr__(part, "by_rows", getattr(self, "by_rows", True))
+        object.__setattr__(part, "factored", getattr(self, "factored", False))
         return part
 
     def values(self, theta: Tensor) -> Tensor:
@@ -77,10 +83,37 @@ class Explained:
         Args:
             chunk: inputs that are differentiated at once; 0 for all.
         """
+        if self.factored:
+            return self.mean_gradients([theta], chunk)
         if self.by_rows:
             return self._row_gradients(theta, chunk)
         found = jacrev(lambda p: self._of(p, self.batch).flatten())(self.problem.layout.split(theta))
         return self.problem.layout.join(found, 1)
+
+    def mean_gradients(self, thetas: Sequence[Tensor], chunk: int = 0, out: Tensor | None = None) -> Tensor:
+        """Return the mean (X C, P) of the scalars' gradients at several parameters (P,), in `out` if it is given."""
+        (X, C), n = self.shape, len(thetas)
+        out = thetas[0].new_empty(X * C, len(thetas[0])) if out is None else out
+        if not self.factored:
+            for i, theta in enumerate(thetas):
+                out = out.copy_(self.gradients(theta, chunk)) if i == 0 else out.add_(self.gradients(theta, chunk))
+            return out.div_(n) if n > 1 else out
+        ghost = Ghost(self.problem)
+        for start in range(0, X, chunk or X):
+            part = self._repeated(self.batch[start : start + (chunk or X)])
+            captured = [ghost.capture(theta, part, lambda p, b: self._each_scalar(p, b) / n, False) for theta in thetas]
+            ghost.gradients(captured, out[start * C : start * C + len(part)])
+        return out
+
+    def _repeated(self, batch: Batch) -> Batch:
+        """Return a batch with each of its inputs as often as it has scalars."""
+        return batch[torch.arange(len(batch)).repeat_interleave(self.shape[1])]
+
+    def _each_scalar(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
+        """Return one scalar for each input of a repeated batch: the first of the first input, its second, ..."""
+        values = self._of(parameters, batch)
+        columns = torch.arange(values.shape[1], device=values.device).repeat(len(values) // values.shape[1])
+        return values.gather(1, columns[:, None])[:, 0]
 
     def gradients_at(self, thetas: Tensor, rows: list[int], chunk: int = 0) -> Tensor:
         """Return the gradients (R, C, P) of some rows' scalars, each at its own parameters thetas (R, P)."""

@@ -8,6 +8,7 @@ An embedding gathers rows of U; a convolution is linear in the unfolded patches 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,10 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mechlab.core.stacked import Stacked
 from mechlab.core.task import Batch
+from mechlab.kernels.contraction import multiplies_out, outer_products, row_products, scattered_rows
 from mechlab.kernels.problem import Problem
 
-POSITIONS_FROM = 30  # positions times directions from which writing a layer's per-example gradients pays
+Scalars = Callable[[dict[str, Tensor], Batch], Tensor]
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,12 @@ class Captured:
 
     Args:
         layers: (layer's name, its inputs (B, T, ...), the derivatives of the losses in its outputs (B, T, out)).
-        gradient: (P,) the sum of the losses' gradients.
+        gradient: (P,) the sum of the losses' gradients, if it was asked for.
         others: names of the parameters that no captured layer holds.
     """
 
     layers: list[tuple[str, Tensor, Tensor]]
-    gradient: Tensor
+    gradient: Tensor | None
     others: list[str]
 
 
@@ -56,14 +59,23 @@ class Ghost:
             for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
                 owners[id(parameter)].append((name, key))
         shared = {name for places in owners.values() if len(places) > 1 for name, _ in places}
-        return {
-            name: module
-            for name, module in self.problem.model.named_modules()
-            if name not in shared and _fits(module) and f"{name}.weight" in self.problem.layout.shapes
-        }
+        names = {id(module): name for name, module in self.problem.model.named_modules()}
 
-    def capture(self, theta: Tensor, batch: Batch) -> Captured:
-        """Run forward and backward once, and keep what enters and what returns to each layer."""
+        def fits(name: str, module: nn.Module) -> bool:
+            if isinstance(module, Stacked):
+                return all(fits(names.get(id(part), ""), part) and part.bias is None for part in module.layers)
+            return name not in shared and _fits(module) and f"{name}.weight" in self.problem.layout.shapes
+
+        return {name: module for name, module in self.problem.model.named_modules() if fits(name, module)}
+
+    def capture(self, theta: Tensor, batch: Batch, function: Scalars | None = None, total: bool = True) -> Captured:
+        """Run forward and backward once, and keep what enters and what returns to each layer.
+
+        Args:
+            theta: (P,).
+            function: from parameters and a batch to one scalar of each example (B,); the losses by default.
+            total: whether the sum of the gradients is wanted.
+        """
         layout, calls = self.problem.layout, []
         parameters = {name: value.detach().requires_grad_() for name, value in layout.split(theta).items()}
         hooks = [
@@ -71,7 +83,7 @@ class Ghost:
             for name, module in self._layers.items()
         ]
         try:
-            losses = self.problem.losses(parameters, batch)
+            losses = (function or self.problem.losses)(parameters, batch)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -79,14 +91,14 @@ class Ghost:
         usable -= {name for name, given, out in calls if len(given) != len(batch) or len(out) != len(batch)}
         calls = [call for call in calls if call[0] in usable]
         outputs = [out for _, _, out in calls]
-        found = torch.autograd.grad(losses.sum(), [*outputs, *parameters.values()])
+        found = torch.autograd.grad(losses.sum(), [*outputs, *(parameters.values() if total else ())])
         deltas, gradients = found[: len(outputs)], found[len(outputs) :]
         layers = [
             (name, *_positions(self._layers[name], given, delta))
             for (name, given, _), delta in zip(calls, deltas, strict=True)
         ]
-        held = {f"{name}.{key}" for name in usable for key in ("weight", "bias")}
-        gradient = layout.join(dict(zip(parameters, gradients, strict=True)))
+        held = {key for name in usable for key in self._held(name)}
+        gradient = layout.join(dict(zip(parameters, gradients, strict=True))) if total else None
         return Captured(_merged(layers), gradient, [name for name in layout.names if name not in held])
 
     def contract(self, captured: Captured, directions: Tensor, limit: int = 2**30) -> Tensor:
@@ -94,17 +106,57 @@ class Ghost:
         places, shapes = self.problem.layout.places, self.problem.layout.shapes
         total = 0.0
         for name, given, delta in captured.layers:
-            weight = directions[:, places[f"{name}.weight"]].unflatten(1, shapes[f"{name}.weight"])
-            total = total + _weight_products(self._layers[name], given, delta, weight, limit)
+            module, weights = self._layers[name], self._weights(name)
+            weight = [directions[:, places[key]].unflatten(1, shapes[key]) for key in weights]
+            if isinstance(module, nn.Embedding):
+                total = total + row_products(given, delta, weight[0], limit)
+                continue
+            whole = torch.cat(weight, 1 + module.axis) if isinstance(module, Stacked) else weight[0].flatten(2)
+            total = total + outer_products(delta, given, whole, limit)
             if f"{name}.bias" in places:
                 total = total + directions[:, places[f"{name}.bias"]] @ delta.sum(1).T
         return total
 
-    def agrees(self, theta: Tensor, batch: Batch) -> bool:
+    def _weights(self, name: str) -> list[str]:
+        """Return the names of the weights of a layer: one, or those of stacked layers."""
+        module = self._layers[name]
+        if not isinstance(module, Stacked):
+            return [f"{name}.weight"]
+        names = {id(part): key for key, part in self.problem.model.named_modules()}
+        return [f"{names[id(part)]}.weight" for part in module.layers]
+
+    def _held(self, name: str) -> list[str]:
+        """Return the names of all parameters of a layer."""
+        return [key for key in (*self._weights(name), f"{name}.bias") if key in self.problem.layout.places]
+
+    def gradients(self, captured: Sequence[Captured], out: Tensor) -> None:
+        """Write the sum over captures of each example's gradient into out (B, P); no parameter may be left out."""
+        places, shapes = self.problem.layout.places, self.problem.layout.shapes
+        for calls in zip(*(each.layers for each in captured), strict=True):
+            name, module = calls[0][0], self._layers[calls[0][0]]
+            given, delta = (torch.cat([call[i] for call in calls], 1) for i in (1, 2))
+            weights, bias = self._weights(name), f"{name}.bias"
+            if isinstance(module, nn.Embedding):
+                out[:, places[weights[0]]] = scattered_rows(given, delta, shapes[weights[0]][0]).flatten(1)
+            elif isinstance(module, Stacked):
+                whole = (delta.mT @ given).split([shapes[key][module.axis] for key in weights], 1 + module.axis)
+                for key, part in zip(weights, whole, strict=True):
+                    out[:, places[key]] = part.flatten(1)
+            else:
+                place = out[:, places[weights[0]]].unflatten(1, (delta.shape[2], given.shape[2]))
+                torch.bmm(delta.mT, given, out=place)
+            if bias in places:
+                out[:, places[bias]] = delta.sum(1)
+
+    def covers(self, theta: Tensor, batch: Batch, function: Scalars) -> bool:
+        """Tell whether the gradients of a function have no other part than what layers hold."""
+        return not self.capture(theta, batch, function, False).others and self.agrees(theta, batch, function)
+
+    def agrees(self, theta: Tensor, batch: Batch, function: Scalars | None = None) -> bool:
         """Tell whether the factored gradients of these examples add up to the real one. They do not where a layer's
         weight is also used outside of the layer."""
         layout = self.problem.layout
-        captured = self.capture(theta, batch)
+        captured = self.capture(theta, batch, function)
         rng = torch.Generator().manual_seed(0)
         directions = torch.randn(3, layout.size, generator=rng, dtype=torch.float64).to(theta)
         for name in captured.others:
@@ -118,16 +170,19 @@ class Ghost:
     def covered_size(self) -> int:
         """Number of scalar parameters in layers that can be captured."""
         sizes = {name: place.stop - place.start for name, place in self.problem.layout.places.items()}
-        return sum(sizes[name] for name in self._called_names if name in sizes)
+        return sum(sizes[key] for key in {key for name in self._called for key in self._held(name)})
 
     def contraction_flops(self, directions: int) -> float:
         """Return the arithmetic of `contract` for one example."""
         total = 0.0
         for name, positions in self._called.items():
-            size = self.problem.layout.shapes[f"{name}.weight"].numel()
+            size = sum(self.problem.layout.shapes[key].numel() for key in self._weights(name))
             if isinstance(self._layers[name], nn.Embedding):
-                size = self._layers[name].embedding_dim
-            total += min(2.0 * positions * directions * size, (2.0 * (positions + directions) + 60) * size)
+                total += 2.0 * positions * directions * self._layers[name].embedding_dim
+            elif multiplies_out(positions, directions):
+                total += (2.0 * (positions + directions) + 60) * size
+            else:
+                total += 2.0 * positions * directions * size
         return total
 
     def forward_flops(self, theta: Tensor, example: Batch) -> float:
@@ -159,10 +214,6 @@ class Ghost:
             kept[key] = max(sum(seen.values()), 1)
         return kept[key]
 
-    @property
-    def _called_names(self) -> list[str]:
-        return [f"{name}.{key}" for name in self._called for key in ("weight", "bias")]
-
 
 def _fits(module: nn.Module) -> bool:
     if isinstance(module, nn.Conv2d):
@@ -192,20 +243,3 @@ def _merged(layers: list[tuple[str, Tensor, Tensor]]) -> list[tuple[str, Tensor,
         (name, torch.cat([g for g, _ in found], 1), torch.cat([d for _, d in found], 1))
         for name, found in calls.items()
     ]
-
-
-def _weight_products(module: nn.Module, given: Tensor, delta: Tensor, weight: Tensor, limit: int) -> Tensor:
-    """Return sum_t delta_t^T U a_t for every direction U of `weight` (Q, *shape) and example: (Q, B)."""
-    if isinstance(module, nn.Embedding):
-        rows = max(1, int(limit // (given.numel() * delta.shape[-1] * delta.element_size() * 2)))
-        return torch.cat([(part[:, given] * delta).sum((-1, -2)) for part in weight.split(rows)])
-    weight = weight.flatten(2)  # (Q, out, in)
-    (Q, out, into), (B, T) = weight.shape, given.shape[:2]
-    if T > 1 and T * Q > POSITIONS_FROM + T + Q:
-        rows = max(1, int(limit // (out * into * delta.element_size() * 2)))
-        parts = zip(delta.split(rows), given.split(rows), strict=True)
-        flat = weight.flatten(1)
-        return torch.cat([flat @ (d.mT @ g).flatten(1).T for d, g in parts], 1)
-    rows = max(1, int(limit // (B * T * out * delta.element_size() * 2)))
-    moved = (F.linear(given, part.flatten(0, 1)).unflatten(-1, (-1, out)) for part in weight.split(rows))  # U a
-    return torch.cat([torch.einsum("bto,btqo->qb", delta, part) for part in moved])

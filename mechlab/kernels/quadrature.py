@@ -53,7 +53,14 @@ class Average:
 
 
 def average(
-    explained: Explained, start: Tensor, end: Tensor, change: Tensor, how: Quadrature, chunk: int, kept: int
+    explained: Explained,
+    start: Tensor,
+    end: Tensor,
+    change: Tensor,
+    how: Quadrature,
+    chunk: int,
+    kept: int,
+    out: Tensor | None = None,
 ) -> Average:
     """Average the gradients from parameters start (P,) to end (P,).
 
@@ -61,11 +68,13 @@ def average(
         change: (Q,) by how much the scalars change from start to end.
         chunk: inputs that are differentiated at once.
         kept: gradients (Q, P) that may be kept in memory; those beyond are evaluated again when they are needed.
+        out: (Q, P) memory that the gradients may be written to.
     """
     step = end - start
     if how.tolerance is None:
-        gradients, nodes = _equal_parts(explained, start, step, how.nodes, chunk), float(how.nodes)
-        evaluations = nodes
+        nodes = evaluations = float(how.nodes)
+        shares = [(node + 0.5) / how.nodes for node in range(how.nodes)]
+        gradients = explained.mean_gradients([torch.add(start, step, alpha=share) for share in shares], chunk, out)
     else:
         line = _Line(explained, start, step, chunk, kept * (explained.shape[0] if explained.by_rows else 1))
         gradients = line.refined(change, how)
@@ -75,14 +84,6 @@ def average(
         gradients += residual[:, None] * (step / square)
         residual = change - gradients @ step
     return Average(gradients, residual, nodes, evaluations)
-
-
-def _equal_parts(explained: Explained, start: Tensor, step: Tensor, nodes: int, chunk: int) -> Tensor:
-    total = None
-    for node in range(nodes):
-        gradients = explained.gradients(torch.add(start, step, alpha=(node + 0.5) / nodes), chunk)
-        total = gradients if total is None else total.add_(gradients)
-    return total.div_(nodes) if nodes > 1 else total
 
 
 @dataclass

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mechlab.core.constraints import at_least
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import StaticModel
+from mechlab.core.stacked import Stacked
 from mechlab.core.task import TaskSpec
 
 
@@ -66,6 +67,8 @@ class Transformer1(StaticModel):
         for i in range(1, heads + 1):
             self.add_module(f"head{i}_encoder", nn.Linear(width, width // heads, bias=False))
             self.add_module(f"head{i}_decoder", nn.Linear(width // heads, width, bias=False))
+        self.encoders = Stacked([getattr(self, f"head{i}_encoder") for i in range(1, heads + 1)], 0)
+        self.decoders = Stacked([getattr(self, f"head{i}_decoder") for i in range(1, heads + 1)], 1)
         self.linear1 = nn.Linear(width, hidden)
         self.linear2 = nn.Linear(hidden, width)
         self.decoder = nn.Linear(width, spec.outputs, bias=False)
@@ -80,15 +83,10 @@ class Transformer1(StaticModel):
 
     def attended(self, embedded: Tensor) -> Tensor:
         """Map embeddings (B, T, d) to what the heads write at the last token (B, d)."""
-        encoders = torch.cat(self._matrices("encoder"))  # (d, d): all heads at once
-        z = (embedded @ encoders.mT).unflatten(-1, (self.heads, -1))  # (B, T, heads, w)
+        z = self.encoders(embedded).unflatten(-1, (self.heads, -1))  # (B, T, heads, w)
         scores = (z * z[:, -1:]).sum(-1) / math.sqrt(z.shape[-1])  # (B, T, heads), of the last token's query
         mixed = (scores.softmax(1)[..., None] * z).sum(1)  # (B, heads, w)
-        return mixed.flatten(1) @ torch.cat(self._matrices("decoder"), 1).mT
-
-    def _matrices(self, side: str) -> list[Tensor]:
-        # not get_parameter, which refuses the tensors that stand for parameters in torch.func.functional_call
-        return [getattr(self, f"head{i}_{side}").weight for i in range(1, self.heads + 1)]
+        return self.decoders(mixed.flatten(1))
 
 
 class _Positions(nn.Module):
