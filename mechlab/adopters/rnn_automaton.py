@@ -43,7 +43,7 @@ def rnn_automaton(
     """
     from mechlab.automata.definition import to_definition
 
-    machine = _machine(automaton)
+    machine, reversed_classes = _machine(automaton)
     definition = _in_order(to_definition(machine), alphabet)
     kind = CELLS[cell.removeprefix("rnn_")]
     tensors = without_prefix(read_tensors(path), "rnn.weight_ih_l0")
@@ -51,6 +51,9 @@ def rnn_automaton(
     _check_letters(tensors["rnn.weight_ih_l0"].shape[1], definition["alphabet"], path)
     check_outputs(len(tensors["fc.weight"]), _said(machine, target), path)
     weights, notes = renamed(tensors, layers, biases)
+    if reversed_classes and target == "class":
+        weights |= {name: value.flip(0) for name, value in weights.items() if name.startswith("readout.")}
+        notes = [*notes, "the outputs are put into the order reject, accept"]
     arguments, more = _words(machine)
     name = "context_free" if definition["kind"] == "pushdown" else "automaton"
     node = {**arguments, "definition": definition, "target": target, "words": WORDS, **(task or {})}
@@ -73,11 +76,12 @@ def rnn_automaton(
     )
 
 
-def _machine(path: str | Path) -> Any:
-    from mechlab.automata.definition import read_automaton
+def _machine(path: str | Path) -> tuple[Any, bool]:
+    """Return the automaton, and whether it is a pushdown automaton whose first class is the accepting one."""
+    from mechlab.automata.definition import accepts_first, read_automaton
 
     try:
-        return read_automaton(path)
+        return read_automaton(path), accepts_first(path)
     except (OSError, ValueError) as error:
         fix = "give a .dot file, or a .json file as mechlab/automata/definition.py describes it"
         raise ConfigError("automaton must be the file of an automaton", got=error, key="automaton", fix=fix) from None

@@ -108,9 +108,10 @@ class Attributions:
         return {"scores": torch.as_tensor(found.reshape(-1, trajectory.examples))}
 
     def _path_kernel(self, trajectory: Trajectory, batch: Batch, part: Path) -> dict[str, Tensor]:
+        from mechlab.kernels.account import Account
         from mechlab.kernels.explained import Explained
-        from mechlab.kernels.path_kernel import Account, Sweep
         from mechlab.kernels.quadrature import Quadrature
+        from mechlab.kernels.sweep import Sweep
 
         explained = Explained(trajectory.problem, trajectory.problem.placed(batch), self.outputs)
         quadrature = Quadrature("midpoint", self.nodes, self.tolerance)

@@ -13,7 +13,7 @@ from mechlab.clustering.methods import METHODS, Clustering, Rows, Setting, clust
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
-from mechlab.core.constraints import at_least, between
+from mechlab.core.constraints import Filled, at_least, between
 from mechlab.core.task import Split
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Clusterings(Analysis):
 
     def __init__(
         self,
-        methods: tuple[Name, ...] = tuple(METHODS),
+        methods: Annotated[tuple[Name, ...], Filled()] = tuple(METHODS),
         words: Annotated[int, at_least(1)] = 2000,
         split: Split = "val",
         by: By = "state",

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from mechlab.analyses.reached import drawn_words
 from mechlab.automata.bounds import lower_bound
-from mechlab.automata.conformance import Sampler, Scores, by_length, conformance, draw_words, outputs_of
+from mechlab.automata.conformance import Sampler, Scores, by_length, conformance, outputs_of
 from mechlab.automata.network import Network
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import at_least, between
@@ -53,7 +54,7 @@ class Conformance(Analysis):
         import pandas as pd
 
         truth = run.task.ground_truth()
-        words, lengths = draw_words(truth, *sorted(self.lengths), self.words, rng, self.sampler)
+        words, lengths = drawn_words(truth, self.lengths, self.words, rng, self.sampler)
         told, right = Network(run.model()).outputs(words, lengths), outputs_of(truth, words)
         found = conformance(told, right, lengths)
         rows = [{"length": length, **scores._asdict()} for length, scores in by_length(told, right, lengths)]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from mechlab.analyses.extracted import Extracted, Machine, named, save_counterexample, save_machine
-from mechlab.analyses.reached import words_of
+from mechlab.analyses.reached import drawn_words, words_of
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.cluster_automaton import see
-from mechlab.automata.conformance import conformance, draw_words, empty_class, outputs_of
+from mechlab.automata.conformance import conformance, empty_class, outputs_of
 from mechlab.automata.definition import from_definition
 from mechlab.automata.disagreement import Disagreement
 from mechlab.automata.equivalence import equivalent, minimise
@@ -107,7 +107,7 @@ class Extraction(Analysis):
                     "method=vpl needs a task of words that a visibly pushdown automaton accepts",
                     got=f"task={task_name}: {error}",
                     key=f"{key}.method",
-                    fix=f"{key}.method=clusters, lstar or kv, or task=context_free with another grammar than L6",
+                    fix=f"{key}.method=clusters, lstar or kv, or task=context_free with any grammar but L6",
                 ) from None
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
@@ -144,7 +144,7 @@ class Extraction(Analysis):
 
     def _words(self, truth: Automaton | Pushdown, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         sampler = "uniform" if isinstance(truth, Automaton) else "balanced"
-        return draw_words(truth, *sorted(self.lengths), n, rng, sampler)
+        return drawn_words(truth, self.lengths, n, rng, sampler)
 
     def _extract(self, run: Run, model: Any, truth: Automaton | Pushdown, rng: np.random.Generator) -> Extracted:
         network, names = Network(model, empty_class(truth)), (truth.alphabet, truth.classes)
@@ -165,7 +165,7 @@ class Extraction(Analysis):
             rounds = [line._asdict() for line in refined.rounds]
             return Extracted(named(refined.automaton), refined.agreed, rounds, scalars, network)
         if self.method == "vpl":
-            pool = draw_words(truth, 1, max(self.lengths), self.tests, rng, "balanced")
+            pool = drawn_words(truth, (1, max(self.lengths)), self.tests, rng, "balanced")
             budget = self.tests, self.rounds, self.queries, self.tolerance
             learned = learn_visibly(network, truth, pool, rng, *budget)
         else:

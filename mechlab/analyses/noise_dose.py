@@ -14,7 +14,7 @@ from mechlab.automata.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans
 from mechlab.clustering.scores import ambiguity
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import Filled, at_least
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ class NoiseDose(Analysis):
 
     def __init__(
         self,
-        doses: tuple[Annotated[float, at_least(0)], ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+        doses: Annotated[tuple[Annotated[float, at_least(0)], ...], Filled()] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
         repeats: Annotated[int, at_least(1)] = 5,
         words: Annotated[int, at_least(1)] = 1000,
         lengths: tuple[Annotated[int, at_least(1)], Annotated[int, at_least(1)]] = (16, 30),

@@ -19,7 +19,7 @@ from mechlab.clustering.projections import (
 )
 from mechlab.clustering.scores import ambiguity
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
-from mechlab.core.constraints import above, at_least, between
+from mechlab.core.constraints import Filled, above, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split, Task
 
@@ -64,8 +64,8 @@ class Pictures(Analysis):
 
     def __init__(
         self,
-        reduce: tuple[Method, ...] = ("pca", "lda", "tsne"),
-        dimensions: tuple[Literal[2, 3], ...] = (2, 3),
+        reduce: Annotated[tuple[Method, ...], Filled()] = ("pca", "lda", "tsne"),
+        dimensions: Annotated[tuple[Literal[2, 3], ...], Filled()] = (2, 3),
         words: Annotated[int, at_least(1)] = 2000,
         split: Split = "val",
         by: By = "state",

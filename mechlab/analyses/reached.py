@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from mechlab.automata.automaton import Automaton
+from mechlab.automata.conformance import Sampler, draw_words
 from mechlab.automata.factors import own_states
 from mechlab.automata.prefixes import PADDING, Prefixes, distinct_prefixes
 from mechlab.automata.pushdown import Pushdown
 from mechlab.automata.trie import prefix_states
+from mechlab.automata.words import Sample
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split
 
@@ -126,6 +128,21 @@ def label_names(truth: Automaton | Pushdown, by: By = "state") -> tuple[str, ...
 def classes_told(truth: Automaton | Pushdown, words: np.ndarray) -> np.ndarray:
     """Return the class (B, T) int64 that the ground truth tells after each letter of words (B, T)."""
     return truth.outputs[truth.run(words)[:, 1:]] if isinstance(truth, Automaton) else truth.outputs(words)
+
+
+def drawn_words(
+    truth: Automaton | Pushdown, lengths: tuple[int, int], n: int, rng: np.random.Generator, sampler: Sampler
+) -> Sample:
+    """Draw words to test a network with; see `mechlab.automata.conformance.draw_words`.
+
+    Raises:
+        ConfigError: balanced words are asked for, and no word of these lengths is accepted.
+    """
+    try:
+        return draw_words(truth, min(lengths), max(lengths), n, rng, sampler)
+    except ValueError as error:
+        fix = "set lengths at which words of the language exist"
+        raise ConfigError(str(error).partition(".")[0], got=list(lengths), key="lengths", fix=fix) from None
 
 
 def words_of(inputs: Tensor) -> np.ndarray:

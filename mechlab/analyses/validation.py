@@ -15,7 +15,7 @@ from mechlab.analyses.retrained import Again
 from mechlab.analyses.validation_parts import Judgement, Measured, by_method, by_share
 from mechlab.core.analysis import Analysis, Artifacts, Finding, Needs
 from mechlab.core.attribution import Question, scalars_function, work_key
-from mechlab.core.constraints import Interval, above, at_least, between
+from mechlab.core.constraints import Filled, Interval, above, at_least, between
 from mechlab.core.task import Batch, FiniteTask
 
 if TYPE_CHECKING:
@@ -65,8 +65,14 @@ class Validation(Analysis):
         split: Literal["train", "val", "test"] = "val",
         examples: Annotated[int, at_least(1)] | tuple[Annotated[int, at_least(0)], ...] = 8,
         outputs: str = "target",
-        compared: tuple[Method, ...] = ("path_kernel", "metagradient", "tracin", "tracin_checkpoints", "gradient_dot"),
-        fractions: tuple[Share, ...] = (0.05, 0.1, 0.3, 0.5),
+        compared: Annotated[tuple[Method, ...], Filled()] = (
+            "path_kernel",
+            "metagradient",
+            "tracin",
+            "tracin_checkpoints",
+            "gradient_dot",
+        ),
+        fractions: Annotated[tuple[Share, ...], Filled()] = (0.05, 0.1, 0.3, 0.5),
         subsets: Annotated[int, at_least(2)] = 200,
         leave_one_out: Annotated[int, at_least(0)] = 60,
         remove_helpful: bool = True,

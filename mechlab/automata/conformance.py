@@ -65,7 +65,8 @@ def draw_words(
     accepted = Accepted(truth)
     lengths = [length for length in range(shortest, longest + 1) if accepted.count(length)]
     if not lengths:
-        raise ValueError(f"some word of {shortest} to {longest} letters must be accepted. Got a language without any.")
+        must = f"balanced words need an accepted word of {shortest} to {longest} letters"
+        raise ValueError(f"{must}. Got a language without any of these lengths.")
     blocks = []
     for length, share in zip(lengths, np.diff(np.linspace(0, n, len(lengths) + 1).astype(int)), strict=True):
         words, _ = balanced_words(truth, accepted, [length], share, rng, _all, _all, near=True)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import cached_property
+from numbers import Real
+from types import SimpleNamespace
+from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.certificate import lead
@@ -21,7 +27,8 @@ class Construction:
 
     Each layer computes h' = f(weight_ih x + bias_ih + weight_hh h + bias_hh), named as in torch with the layer at the
     end; the output is `readout @ h` of the last layer. A network of two layers copies the state of layer 1 into layer 0
-    after each step.
+    after each step. It runs in single precision: `network(x)` reads whole words, `network.step(x, state)` a letter, and
+    `trie_states(network, words)` every prefix. To train it, or to disturb it: `model=constructed`.
 
     Args:
         kind: "tanh1", "tanh2" or "relu2".
@@ -48,6 +55,52 @@ class Construction:
     saturation: float
     margin: float = -np.inf
 
+    @property
+    def spec(self) -> SimpleNamespace:
+        """The numbers of `inputs` (letters) and `outputs` (classes)."""
+        return SimpleNamespace(inputs=self.layers[0]["weight_ih"].shape[1], outputs=len(self.readout))
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Return the state (batch, S) before the first letter: that of each layer, S = N or 2 N."""
+        return torch.as_tensor(self.initial, dtype=torch.float32).repeat(batch, len(self.layers))
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Read one-hot letters x (B, m) in a state (B, S); return the output (B, k) and the next state (B, S)."""
+        nonlinearity = torch.relu if self.kind == "relu2" else torch.tanh
+        layers, readout = self._tensors
+        for layer, h in zip(layers, state.chunk(len(layers), -1), strict=True):
+            from_input = functional.linear(x, layer["weight_ih"], layer["bias_ih"])
+            x = nonlinearity(from_input + functional.linear(h, layer["weight_hh"], layer["bias_hh"]))
+        return functional.linear(x, readout), x.repeat(1, len(layers))
+
+    def __call__(self, x: Tensor) -> Reading:
+        """Read words of one-hot letters x (B, T, m)."""
+        state = self.initial_state(len(x))
+        outputs, states = [], [state]
+        for t in range(x.shape[1]):
+            output, state = self.step(x[:, t].to(torch.float32), state)
+            outputs.append(output)
+            states.append(state)
+        shape = len(x), 0, self.spec.outputs
+        return Reading(torch.stack(outputs, 1) if outputs else torch.empty(shape), torch.stack(states, 1))
+
+    @cached_property
+    def _tensors(self) -> tuple[list[dict[str, Tensor]], Tensor]:
+        layers = [{k: torch.as_tensor(v, dtype=torch.float32) for k, v in layer.items()} for layer in self.layers]
+        return layers, torch.as_tensor(self.readout, dtype=torch.float32)
+
+
+class Reading(NamedTuple):
+    """What a network did on words.
+
+    Args:
+        outputs: (B, T, k) after each letter.
+        states: (B, T+1, S), the initial one first.
+    """
+
+    outputs: Tensor
+    states: Tensor
+
 
 def construct(automaton: Automaton, kind: Kind = "tanh1", saturation: float | None = None) -> Construction:
     """Return a network that gives the automaton's output after every letter.
@@ -72,11 +125,11 @@ def construct(automaton: Automaton, kind: Kind = "tanh1", saturation: float | No
     """
     if kind not in _BUILDERS:
         raise ValueError(f"kind must be one of {', '.join(_BUILDERS)}. Got {kind!r} instead.")
-    if saturation is not None and not saturation > 0:
+    if saturation is not None and not (isinstance(saturation, Real) and saturation > 0):
         raise ValueError(f"saturation must be above 0. Got {saturation!r} instead.")
     for size in _candidates(kind) if saturation is None else [saturation]:
         network = _BUILDERS[kind](automaton, float(size))
-        network = Construction(**{**vars(network), "margin": lead(network)})
+        network = replace(network, margin=lead(network))
         if saturation is not None or network.margin > 0:
             return network
     raise ValueError(f"a {kind} network must be right for some saturation up to {MOST:g}. None is proved to be.")
@@ -87,6 +140,8 @@ def _candidates(kind: Kind) -> Iterator[float]:
 
 
 def _tanh1(automaton: Automaton, s: float) -> Construction:
+    if automaton.transitions.shape == (1, 1):
+        automaton = _padded(automaton, 2)  # of two units, the codes are opposites too
     n, m = automaton.transitions.shape
     moves = np.vstack([np.full(m, automaton.initial), automaton.transitions]) + 1  # state 0 is a dummy before q0
     size = m * (n + 1)
@@ -113,7 +168,22 @@ def _tanh1(automaton: Automaton, s: float) -> Construction:
     )
 
 
+def _padded(automaton: Automaton, n: int) -> Automaton:
+    """Return the automaton with copies of its first state that no word leads to, n states in all."""
+    more = n - len(automaton.states)
+    return Automaton(
+        alphabet=automaton.alphabet,
+        classes=automaton.classes,
+        states=[str(i) for i in range(n)],
+        initial=automaton.initial,
+        transitions=[*automaton.transitions, *automaton.transitions[:1].repeat(more, 0)],
+        outputs=[*automaton.outputs, *automaton.outputs[:1].repeat(more)],
+    )
+
+
 def _tanh2(automaton: Automaton, s: float) -> Construction:
+    if len(automaton.states) < 3 and len(set(automaton.outputs)) == 1:
+        automaton = _padded(automaton, 3)  # opposite codes have no common image but 0
     on_here, off_here, on_there, off_there = np.tanh([0.5, -1.5, -0.5, -2.5])
     parts = (off_there, off_here - off_there, on_there - off_there, on_here - off_here - on_there + off_there)
     codes = _signs(np.arange(len(automaton.states)), len(automaton.states))

@@ -5,15 +5,16 @@
 
 States, letters and classes are told by name or index. transitions[q][a], state_output[q] (moore) and
 transition_output[q][a] (mealy) are lists in index order, or mappings by name. accepting (dfa, pushdown) lists states,
-or holds true or false for each. Of a pushdown automaton, transitions[q][a] is a list of {target, action, guard}:
-actions are none (the default), push, push2, pop and pop2; the guard is what must be on top of the stack, letters or "$"
-for its bottom, null for anything. The state err is added to it, and may be a target.
+or holds true or false (1 or 0) for each. Of a pushdown automaton, transitions[q][a] is a list of
+{target, action, guard}: actions are none (the default), push, push2, pop and pop2; the guard is what must be on top of
+the stack, letters or "$" for its bottom, null for anything. The state err is added to it, and may be a target.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,27 @@ def read_automaton(path: str | Path) -> Automaton | Pushdown:
         raise ValueError(f"{path}: {error}") from error
 
 
+def accepts_first(path: str | Path) -> bool:
+    """Return whether a file defines a pushdown automaton whose first class is the accepting one; it is the second one
+    of a `Pushdown`, whatever the file says.
+
+    Raises:
+        OSError, ValueError: as `read_automaton`, which tells more.
+    """
+    if Path(path).suffix != ".json":
+        return False
+    definition = json.loads(Path(path).read_text(encoding="utf-8"))
+    classes = definition.get("classes")
+    return definition["kind"] == "pushdown" and bool(classes) and _accept("pushdown", Names.of("classes", classes)) == 0
+
+
 def from_definition(definition: Mapping[str, Any]) -> Automaton | Pushdown:
     """Return the automaton that plain data defines; see the head of this file.
 
     A Mealy machine becomes a Moore machine that keeps the Mealy machine's states as parts (see `moore_of_mealy`). The
     classes of a DFA are reject and accept by default; of two others, the second one is for accepting states, unless the
-    first is called accept or true. The initial state of a pushdown automaton becomes its first.
+    first is called accept or true. Of a pushdown automaton
+    the initial state becomes the first, and reject the first class.
 
     Raises:
         ValueError: something is missing, unknown, of a wrong shape, or the automaton not deterministic and complete.
@@ -72,10 +88,7 @@ def from_definition(definition: Mapping[str, Any]) -> Automaton | Pushdown:
     initial = states.index(definition["initial"], "initial")
     rows = _table(definition, "transitions", states, alphabet, may_lack=kind == "pushdown")
     if kind == "pushdown":
-        if _accept(kind, classes) == 0:
-            raise ValueError(
-                f"the classes of a pushdown must be reject, accept. Got {', '.join(classes.texts)} instead."
-            )
+        _accept(kind, classes)
         accepting, says = _accepting(definition["accepting"], states), definition.get("says", "class")
         return pushdown_of(alphabet, states, initial, rows, accepting, says)
     transitions = _indices(rows, states, "transitions", states, alphabet)
@@ -129,8 +142,9 @@ def _kind(definition: Mapping[str, Any]) -> str:
     needed, known = (*_NEEDED, *_ALSO[kind][0]), (*_NEEDED, *_ALSO[kind][0], *_ALSO[kind][1])
     if missing := [key for key in needed if key not in definition]:
         raise ValueError(f"a {kind} must have {', '.join(needed)}. Got no {', '.join(missing)}.")
-    if unknown := [str(key) for key in definition if key not in known]:
-        raise ValueError(f"a {kind} has {', '.join(known)} and nothing else. Got also {', '.join(unknown)}.")
+    for key in map(str, definition):  # what else a file tells of the automaton does no harm, a slip might
+        if key not in known and (meant := get_close_matches(key, known, 1)):
+            raise ValueError(f"a {kind} has {', '.join(known)}. Got {key!r}; did you mean {meant[0]!r}?")
     return kind
 
 
@@ -159,6 +173,11 @@ def _accepting(given: Any, states: Names) -> list[bool]:
         return found
     if not is_list(given):
         raise ValueError(f"accepting must be a list of states. Got {given!r} instead.")
+    repeated = any(one in given[:i] for i, one in enumerate(given))
+    if repeated and len(given) == len(states) and set(given) <= {0, 1}:
+        return [bool(one) for one in given]
+    if repeated:
+        raise ValueError(f"accepting must list each state once, or true or false for each. Got {given!r} instead.")
     accepts = {states.index(one, "accepting") for one in given}
     return [i in accepts for i in range(len(states))]
 

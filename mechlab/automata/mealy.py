@@ -22,8 +22,7 @@ def moore_of_mealy(
 
     A state is split by the output on the way into it: "s" becomes "s/x" and "s/y", both parts of "s". A Mealy machine
     says nothing on the empty word, where the Moore machine says the first class; equivalent Mealy machines thus become
-    equivalent. States come in the order in which a breadth-first search meets them, and those that no word leads to are
-    left out.
+    equivalent. States come in the order of the Mealy machine's, and those that no word leads to are left out.
 
     Args:
         alphabet, classes, states, initial: as in `Automaton`, of the Mealy machine.
@@ -35,22 +34,24 @@ def moore_of_mealy(
     (('s/x', 's/y'), ('s', 's'))
     """
     transitions, outputs = np.asarray(transitions).tolist(), np.asarray(outputs).tolist()
-    number = {(initial, 0): 0}
-    queue, rows = deque(number), []
+    start = (initial, 0)
+    found, queue = {start}, deque([start])
     while queue:
         state, _ = queue.popleft()
-        reached = list(zip(transitions[state], outputs[state], strict=True))
-        for pair in reached:
-            if pair not in number:
-                number[pair] = len(number)
+        for pair in zip(transitions[state], outputs[state], strict=True):
+            if pair not in found:
+                found.add(pair)
                 queue.append(pair)
-        rows.append([number[pair] for pair in reached])
+    split = sorted(found)
+    number = {pair: i for i, pair in enumerate(split)}
     return Automaton(
         alphabet=alphabet,
         classes=classes,
-        states=[f"{states[state]}/{classes[output]}" for state, output in number],
-        initial=0,
-        transitions=rows,
-        outputs=[output for _, output in number],
-        parts=[states[state] for state, _ in number],
+        states=[f"{states[state]}/{classes[output]}" for state, output in split],
+        initial=number[start],
+        transitions=[
+            [number[pair] for pair in zip(transitions[state], outputs[state], strict=True)] for state, _ in split
+        ],
+        outputs=[output for _, output in split],
+        parts=[states[state] for state, _ in split],
     )

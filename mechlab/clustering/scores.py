@@ -58,9 +58,15 @@ def contingency(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | 
     Returns:
         (C, n_v), with a line for each cluster that occurs and a column for each label that occurs, in sorted order.
 
+    Raises:
+        ValueError: there are no rows, or not as many labels or weights as clusters.
+
     >>> contingency([0, 0, 3], [1, 2, 2], [1, 2, 5]).tolist()
     [[1.0, 2.0], [0.0, 5.0]]
     """
+    sizes = [np.shape(values) for values in (clusters, labels, weights) if values is not None]
+    if len(set(sizes)) > 1 or len(sizes[0]) != 1 or sizes[0][0] == 0:
+        raise ValueError(f"clusters, labels and weights must be one for each row, (P,). Got shapes {sizes} instead.")
     rows, row = np.unique(clusters, return_inverse=True)
     columns, column = np.unique(labels, return_inverse=True)
     cells = np.bincount(row * len(columns) + column, weights, minlength=len(rows) * len(columns))

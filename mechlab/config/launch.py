@@ -79,13 +79,20 @@ def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:
-    """Return the configuration as plain data with interpolations resolved, or raise ConfigError."""
+    """Return the configuration as plain data with interpolations resolved, or raise ConfigError.
+
+    What an experiment sets of analyses and callbacks that are not chosen is left out.
+    """
     try:
-        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         must = "every value must be given and every interpolation must resolve"
         raise ConfigError(must, got=str(error).splitlines()[0], key=key, fix=f"{key}=VALUE") from None
+    for group in {"analysis", "callbacks"} & values.keys():
+        nodes = values[group] or {}
+        values[group] = {k: node for k, node in nodes.items() if not isinstance(node, dict) or "_target_" in node}
+    return values
 
 
 def note_folder(folder: Path) -> bool:

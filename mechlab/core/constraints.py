@@ -52,6 +52,14 @@ class Interval:
         return values
 
 
+@dataclass(frozen=True)
+class Filled:
+    """Marks a list that must not be empty."""
+
+    def __str__(self) -> str:
+        return "that is not empty"
+
+
 def at_least(low: float) -> Interval:
     """Return the interval [low, inf)."""
     return Interval(low=low)
@@ -78,7 +86,9 @@ def describe(hint: Any) -> str:
     """
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return " ".join([describe(args[0]), *(str(extra) for extra in args[1:] if isinstance(extra, Interval))])
+        return " ".join(
+            [describe(args[0]), *(str(extra) for extra in args[1:] if isinstance(extra, Interval | Filled))]
+        )
     if origin is Literal:
         return "one of " + ", ".join(map(str, args))
     if origin in (Union, types.UnionType):
@@ -104,6 +114,8 @@ def check(value: Any, hint: Any) -> Any:
         value = check(value, args[0])
         for extra in args[1:]:
             if isinstance(extra, Interval) and value is not None and value not in extra:
+                raise ConstraintError(describe(hint), value)
+            if isinstance(extra, Filled) and not value:
                 raise ConstraintError(describe(hint), value)
         return value
     if origin is Literal:
@@ -162,8 +174,8 @@ def invalid_values(hint: Any) -> list[Any]:
     """Return a few values that the hint must refuse; tests generate their bad input from these."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        intervals = [extra for extra in args[1:] if isinstance(extra, Interval)]
-        return [value for interval in intervals for value in interval.outside()] + invalid_values(args[0])
+        outside = [value for extra in args[1:] if isinstance(extra, Interval) for value in extra.outside()]
+        return outside + [[] for extra in args[1:] if isinstance(extra, Filled)] + invalid_values(args[0])
     if origin is Literal:
         return ["no such choice"]
     if origin in (Union, types.UnionType):

@@ -397,3 +397,12 @@ def test_command_lines_are_read_as_they_are_written():
 def test_every_format_says_what_it_wants():
     for name, reader in formats().items():
         assert reader.__name__ == name and "Args:" in reader.__doc__
+
+
+def test_the_outputs_of_a_pushdown_automaton_whose_first_class_accepts_change_places(files):
+    network = net("gru", "pushdown", 1)
+    right = adopt(**files(network, PUSHDOWN, ".npz"), cell="gru").model()
+    turned = {**PUSHDOWN, "classes": ["accept", "reject"]}
+    other = adopt(**files(network, turned, ".npz"), cell="gru").model()
+    x = torch.eye(len(PUSHDOWN["alphabet"]))[None]
+    torch.testing.assert_close(other(x).outputs, right(x).outputs.flip(-1))

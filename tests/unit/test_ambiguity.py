@@ -307,3 +307,9 @@ def test_weighted_points_cluster_as_their_copies() -> None:
     of_copies = copies[np.concatenate([[0], np.cumsum(counts)[:-1]])]
     assert cost(weighted) == pytest.approx(cost(of_copies), rel=1e-9)
     assert cost(kmeans(points, 3, np.random.default_rng(3))) >= cost(weighted) - 1e-12
+
+
+@pytest.mark.parametrize("rows", [([0, 1], [0]), ([0, 1, 2], [0, 1]), ([], []), ([0, 1], [0, 1], [1])])
+def test_rows_without_partners_are_refused(rows):
+    with pytest.raises(ValueError, match="one for each row"):
+        ambiguity(*rows)

@@ -111,7 +111,7 @@ def test_balanced_words_of_context_free_languages_are_half_accepted(name: str) -
     assert 380 <= len(words) <= 430 and set(lengths) <= {6, 8, 10, 12}
     for length in set(lengths):
         assert last[lengths == length].mean() == pytest.approx(0.5, abs=0.03)
-    with pytest.raises(ValueError, match="must be accepted"):
+    with pytest.raises(ValueError, match="need an accepted word"):
         draw_words(machine, 5, 5, 10, np.random.default_rng(0), "balanced")
 
 

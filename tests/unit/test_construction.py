@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mechlab.automata import construct
+from mechlab.automata import construct, trie_states
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.tomita import tomita
 from mechlab.config.recipe import check_fit
@@ -168,9 +168,10 @@ def test_refuses_what_it_cannot_construct(options: dict) -> None:
         construct(tomita(3), **options)
 
 
-def test_refuses_a_network_that_no_saturation_makes_right() -> None:
+def test_refuses_a_network_that_no_saturation_makes_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mechlab.automata.construction.MOST", 2.0)
     with pytest.raises(ValueError, match="None is proved"):
-        construct(Automaton(["a"], ["x", "y"], ["s"], 0, [[0]], [1]), "tanh1")
+        construct(tomita(3), "tanh1")
 
 
 def test_only_a_task_with_an_automaton_is_accepted() -> None:
@@ -184,3 +185,27 @@ def test_classes_that_are_not_the_automatons_are_refused() -> None:
     spec = TaskSpec(inputs=2, outputs=5, kind="sequence", loss="cross_entropy", length=9, truth=tomita(3))
     with pytest.raises(ConfigError, match="tells its classes"):
         Constructed(spec)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["tomita3", "moore2"])
+def test_a_construction_runs_like_the_model_that_is_made_of_it(name, kind):
+    """Word by word, letter by letter, and over the prefixes of many words."""
+    automaton = MACHINES[name]
+    network, model = construct(automaton, kind), build(automaton, kind)
+    words = np.random.default_rng(0).integers(len(automaton.alphabet), size=(50, 20))
+    x = torch.eye(len(automaton.alphabet))[torch.as_tensor(words)]
+    read, trace = network(x), model(x)
+    torch.testing.assert_close(read.outputs, trace.outputs)
+    torch.testing.assert_close(read.states, trace.states)
+    assert (read.outputs.argmax(-1).numpy() == automaton.outputs[automaton.run(words)[:, 1:]]).all()
+    found = trie_states(network, words.tolist())
+    np.testing.assert_allclose(found.states[found.index], read.states[:, 1:].flatten(0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("letters", ["a", "ab", "abc"])
+def test_an_automaton_of_one_state_can_be_constructed(letters, kind):
+    network = construct(Automaton(letters, ["x", "y"], ["q"], 0, [[0] * len(letters)], [1]), kind)
+    assert network.margin > 0
+    assert (network(torch.eye(len(letters))[None]).outputs.argmax(-1) == 1).all()
