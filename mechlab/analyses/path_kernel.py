@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.run import Run
-    from mechlab.kernels.path_kernel import PathKernel as Account
+    from mechlab.kernels.account import PathKernel as Account
 
 LINES = ("data", "decay", "clipping", "residual", "arithmetic")
 
@@ -77,9 +78,10 @@ class PathKernel(Analysis):
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Make the account, going on where an earlier attempt was interrupted; save it whole."""
+        from mechlab.kernels.account import Account
         from mechlab.kernels.explained import Explained
-        from mechlab.kernels.path_kernel import Account, Sweep
         from mechlab.kernels.quadrature import Quadrature
+        from mechlab.kernels.sweep import Sweep
         from mechlab.kernels.trajectory import Trajectory
 
         question = Question(self.split, self.examples, self.dtype)
@@ -91,8 +93,11 @@ class PathKernel(Analysis):
         quadrature = Quadrature("midpoint", self.nodes, self.tolerance, self.most_nodes, self.secant)
         limit = int(self.memory_gb * 1e9)
         told_apart = groups if self.by_component else None
-        account = Account(quadrature, self.form, limit, self.scores, told_apart, edges, self.view)
         explained = Explained(trajectory.problem, trajectory.problem.placed(batch), scalars_function(self.outputs))
+        size = trajectory.steps * math.prod(explained.shape) * len(layout.names) * 8
+        account = Account(
+            quadrature, self.form, limit, self.scores, told_apart, edges, self.view, steps_by_tensor=size < limit / 4
+        )
         sweep = Sweep(trajectory, explained, account)
         carry_out(
             sweep, "path_kernel", run.folder / "work" / f"path_kernel-{work_key(self, trajectory.steps)}.safetensors"
@@ -139,7 +144,8 @@ class PathKernel(Analysis):
             extra |= {"scores": found.scores, "decay_scores": found.decay_scores}
         out.save_arrays("account", **lines, **extra, **{f"by_tensor.{k}": v for k, v in found.by_tensor.items()})
         by_step = {f"by_step.{name}": value for name, value in found.by_step.items()}
-        out.save_arrays("steps", **by_step, data_by_step=found.data_by_step)
+        by_tensor = {} if found.data_by_step is None else {"data_by_step": found.data_by_step}
+        out.save_arrays("steps", **by_step, **by_tensor)
         means = {name: np.abs(value).mean((1, 2)) for name, value in found.by_step.items()}
         steps = {"step": np.arange(len(found.nodes)), "nodes": found.nodes, "evaluations": found.evaluations}
         mass = {f"{name}_mass": found.mass[name].sum(1) for name in ("data", "decay")}

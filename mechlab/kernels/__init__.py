@@ -1,7 +1,8 @@
 """Attribution of a trained network's outputs to its training examples, parameters and steps."""
 
+from mechlab.kernels.account import PathKernel
 from mechlab.kernels.metagradient import Metagradient, metagradient
-from mechlab.kernels.path_kernel import PathKernel, path_kernel
+from mechlab.kernels.path_kernel import path_kernel
 from mechlab.kernels.tracin import gradient_dot, tracin
 from mechlab.kernels.trajectory import Arrays, Trajectory, recomputed_states
 

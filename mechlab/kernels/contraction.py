@@ -28,9 +28,7 @@ def outer_products(delta: Tensor, given: Tensor, weight: Tensor, limit: int = 2*
     """
     Q, T = len(weight), delta.shape[1]
     if not multiplies_out(T, Q):
-        long, short, matrix = (
-            (delta, given, weight) if delta.shape[2] >= given.shape[2] else (given, delta, weight.mT)
-        )
+        long, short, matrix = (delta, given, weight) if delta.shape[2] >= given.shape[2] else (given, delta, weight.mT)
         return _one_after_the_other(long, short, matrix, limit)
     if T == 1:
         shares = [float((factor != 0).float().mean()) for factor in (delta, given)]
@@ -55,7 +53,7 @@ def row_products(ids: Tensor, delta: Tensor, weight: Tensor, limit: int = 2**30)
         weight: (Q, V, d) the directions.
         limit: bytes that a block may take.
     """
-    B, T, d = delta.shape
+    B, T = ids.shape
     distinct, counts = ids.flatten().sort()[0].unique_consecutive(return_counts=True)
     if 8 * len(distinct) > B * T:
         rows = max(1, int(limit // (delta.numel() * delta.element_size() * 2)))
@@ -77,7 +75,8 @@ def scattered_rows(ids: Tensor, delta: Tensor, size: int) -> Tensor:
 
 def _one_after_the_other(long: Tensor, short: Tensor, weight: Tensor, limit: int) -> Tensor:
     """Contract the directions (Q, long, short) with the longer factor first."""
-    (B, T, m), Q = long.shape, len(weight)
+    _, T, m = long.shape
+    Q = len(weight)
     matrix = weight.permute(1, 0, 2).reshape(m, -1)
     rows = max(1, int(min(limit, BLOCK) // (T * Q * short.shape[2] * long.element_size())))
     found = []

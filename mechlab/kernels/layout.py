@@ -62,5 +62,5 @@ class Layout:
         return torch.stack([values[..., place].sum(-1) for place in self.places.values()], -1)
 
     def products(self, left: Tensor, right: Tensor) -> Tensor:
-        """Return the inner products of (..., P) with (P,) within each tensor: (..., number of tensors)."""
-        return torch.stack([left[..., place] @ right[place] for place in self.places.values()], -1)
+        """Return the inner products of (..., P) with columns (P, K) within each tensor: (..., number of tensors, K)."""
+        return torch.stack([left[..., place] @ right[place] for place in self.places.values()], -2)

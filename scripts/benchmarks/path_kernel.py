@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
         _report(turns, Path(folder))
         print(f"memory with the number of steps (p = 13, all outputs of {EXPLAINED} pairs, greatest of the process)")
         for steps in LONG:
+            _child(f"record {steps}", folder)
             print(f"  {steps:4} steps {_child(f'long {steps}', folder)['bytes'] / 2**20:8.1f} MiB", flush=True)
 
 
@@ -58,6 +59,9 @@ def child(role: str, folder: str) -> None:
 
     torch.set_num_threads(1)
     work, steps = _work(role, Path(folder))
+    if role in ROLES.values():  # what is loaded on first use is not counted
+        small = {"dense": lambda: _dense(_recorded(13, 1), 1, torch.float32)}
+        small.get(role, lambda: _mechlab(_recorded(13, 1), "target", 1, torch.float32))()
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
     wall, cpu = (time.perf_counter() - wall) / steps, (time.process_time() - cpu) / steps
@@ -72,9 +76,10 @@ def _work(role: str, folder: Path) -> tuple[Callable[[], dict[str, Any] | None],
 
     if role == "record":
         return lambda: _recorded(113, STEPS), 1
-    if role.startswith("long"):
-        steps = int(role.split()[1])
-        return lambda: _mechlab(_recorded(13, steps), "all", 1, torch.float32) and None, steps
+    if role.startswith("record "):
+        return lambda: _written(_recorded(13, int(role.split()[1])), folder), 1
+    if role.startswith("long "):
+        return lambda: _mechlab(_read(folder), "all", 1, torch.float32) and None, int(role.split()[1])
     history = torch.load(folder / "record.pt", weights_only=True)
     if role == "truth":
         return lambda: _truth(history), 1
@@ -124,6 +129,42 @@ def _recorded(p: int, steps: int) -> dict[str, Any]:
             {f"{key}/{name}": s[key].clone() for name, s in named.items() for key in ("exp_avg", "exp_avg_sq")}
         )
     return {"p": p, "params": params, "states": states, "batches": batches}
+
+
+def _written(history: dict[str, Any], folder: Path) -> None:
+    """Write a history to disk, a file for each step."""
+    import torch
+
+    torch.save({"p": history["p"], "batches": history["batches"]}, folder / "long.pt")
+    for key in ("params", "states"):
+        for step, tensors in enumerate(history[key]):
+            torch.save(tensors, folder / f"{key}{step}.pt")
+
+
+class _OnDisk(Sequence):
+    """Tensors by step, read when they are asked for."""
+
+    def __init__(self, folder: Path, key: str, length: int):
+        self.folder, self.key, self.length = folder, key, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, step: Any) -> Any:
+        import torch
+
+        if isinstance(step, slice):
+            return _OnDisk(self.folder, self.key, len(range(*step.indices(self.length))))
+        return torch.load(self.folder / f"{self.key}{step}.pt", weights_only=True)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Return a history on disk, of which nothing but the batches is in memory."""
+    import torch
+
+    history = torch.load(folder / "long.pt", weights_only=True)
+    steps = len(history["batches"])
+    return history | {key: _OnDisk(folder, key, steps + 1) for key in ("params", "states")}
 
 
 def _copied(tensors: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +229,7 @@ def _dense(history: dict[str, Any], nodes: int, dtype: Any, only: Any = None, ow
         size = RATE / (1 - beta1 ** (s + 1))
         scale = {name: size / ((second[name] / (1 - beta2 ** (s + 1))).sqrt() + EPSILON) for name in names}
         normalised = {name: momentum[name] * scale[name] for name in names}
-        average = {name: 0 for name in names}
+        average: dict[str, Any] = dict.fromkeys(names, 0)
         for node in range(nodes):
             share = (node + 0.5) / nodes
             at = {name: torch.lerp(params[s][name], params[s + 1][name], share) for name in names}
@@ -220,7 +261,8 @@ def _report(turns: list[dict[str, dict[str, float]]], folder: Path) -> None:
     found = {role: torch.load(folder / f"{role}.pt", weights_only=False) for role in (*ROLES.values(), "truth")}
     truth, own = found["truth"], _own_class()
     best = truth[f"own {NODES_OF_TRUTH}"]
-    print(f"p = 113, 4000 training pairs, {EXPLAINED} explained, {STEPS} steps, one thread; medians of {len(turns)} turns")
+    sizes = f"p = 113, 4000 training pairs, {EXPLAINED} explained, {STEPS} steps"
+    print(f"{sizes}, one thread; medians of {len(turns)} turns")
     print("  per step:                       wall s   CPU s   GiB    same rule  exact rule  incomplete")
     for name, role in ROLES.items():
         wall, cpu, size = (statistics.median(turn[role][key] for turn in turns) for key in ("wall", "cpu", "bytes"))
@@ -239,7 +281,8 @@ def _report(turns: list[dict[str, dict[str, float]]], folder: Path) -> None:
             low, high = min(ratios), max(ratios)
             told = f"median ratio {statistics.median(ratios):.1f} (min {low:.1f}, max {high:.1f}, n {len(ratios)})"
             print(f"  {name}: {kind} {told}")
-        print(f"  {name}: memory {statistics.median(t[role]['bytes'] / t['dense']['bytes'] for t in turns):.2f} of dense's")
+        share = statistics.median(turn[role]["bytes"] / turn["dense"]["bytes"] for turn in turns)
+        print(f"  {name}: {share:.2f} of the dense one's memory")
 
 
 def _own_class() -> Any:

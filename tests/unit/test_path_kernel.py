@@ -14,10 +14,11 @@ from torch import nn
 
 from mechlab.core.errors import ConfigError, NotRecorded
 from mechlab.kernels import Arrays, path_kernel, recomputed_states
+from mechlab.kernels.account import Account
 from mechlab.kernels.explained import Explained
-from mechlab.kernels.path_kernel import Account, Sweep
 from mechlab.kernels.quadrature import Quadrature
 from mechlab.kernels.rules import rule_of
+from mechlab.kernels.sweep import Sweep
 from mechlab.kernels.trajectory import Trajectory
 from mechlab.tasks.modular_addition import ModularAddition
 

@@ -1,0 +1,53 @@
+"""The empty books of an account, and the groups of parameters that it tells apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mechlab.core.errors import ConfigError
+from mechlab.kernels.account import LINES, Account
+from mechlab.kernels.layout import Layout
+from mechlab.kernels.trajectory import Trajectory
+
+
+def empty_books(trajectory: Trajectory, X: int, C: int, account: Account) -> dict[str, Tensor]:
+    """Return the empty books, in 64 bits on the CPU."""
+    S, N, layout = trajectory.steps, trajectory.examples, trajectory.problem.layout
+    T = len(layout.names)
+    shapes = {
+        "initial": (X, C),
+        "final": (X, C),
+        "influence": (max(1, len(account.bins)), X, C, N),
+        "data": (S if account.steps_by_tensor else 1, X, C, T),
+        "nodes": (S,),
+        "evaluations": (S,),
+        **{f"step/{name}": (S, X, C) for name in (*LINES, "path", "change")},
+        **{f"tensor/{name}": (X, C, T) for name in ("decay", "clipping")},
+        **{f"mass/{name}": (S, T) for name in ("data", "decay")},
+    }
+    if account.groups:
+        shapes["groups"] = (len(account.groups), X, C, N)
+    if account.scores:
+        shapes |= {f"scores/{name}": (X * C, layout.size) for name in ("data", "decay")}
+    return {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
+
+
+def masks_of(
+    groups: Mapping[str, Sequence[str] | Tensor], layout: Layout, device: torch.device, dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """Return each group of parameters as a mask (P,)."""
+    masks = {}
+    for group, members in groups.items():
+        if isinstance(members, Tensor):
+            masks[group] = members.to(device, dtype)
+            continue
+        masks[group] = torch.zeros(layout.size, device=device, dtype=dtype)
+        for name in members:
+            if name not in layout.places:
+                got, fix = f"{name} in group {group}", f"choose among {', '.join(layout.names)}"
+                raise ConfigError("groups are made of the model's trained tensors", got=got, key="groups", fix=fix)
+            masks[group][layout.places[name]] = 1
+    return masks

@@ -1,0 +1,269 @@
+"""The backward sweep over a recorded training that makes the account; the equations are in `path_kernel`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mechlab.core.errors import ConfigError
+from mechlab.kernels.account import LINES, Account, PathKernel
+from mechlab.kernels.books import empty_books, masks_of
+from mechlab.kernels.explained import Explained
+from mechlab.kernels.inner import InnerProducts
+from mechlab.kernels.quadrature import Average, average
+from mechlab.kernels.rules import Recursion
+from mechlab.kernels.trajectory import Step, Trajectory
+
+
+class Sweep:
+    """The backward sweep over a trajectory, a step at a time, that can be kept and taken up again.
+
+    Iterating over it does the work and yields (done, total) after every step. Inputs are taken in blocks that fit the
+    limit of memory, each of which goes over the whole trajectory.
+    """
+
+    def __init__(self, trajectory: Trajectory, explained: Explained, account: Account):
+        self.trajectory, self.explained, self.account = trajectory, explained, account
+        problem = trajectory.problem
+        self.layout, self.inner = problem.layout, InnerProducts(problem, account.form, account.limit // 2)
+        X, C = explained.shape
+        self.blocks = _blocks(explained, account, self.layout.size, problem.dtype.itemsize)
+        self.block, self.position = 0, trajectory.steps - 1
+        self._sums = empty_books(trajectory, X, C, account)
+        self._masks = masks_of(account.groups or {}, self.layout, problem.device, problem.dtype)
+        self._form: str | None = None
+        self._memory: Tensor | None = None
+        self._begin()
+
+    @property
+    def done(self) -> int:
+        """Number of steps that are done, of all blocks."""
+        return self.block * self.trajectory.steps + self.trajectory.steps - 1 - self.position
+
+    @property
+    def total(self) -> int:
+        """Number of steps to do, of all blocks."""
+        return len(self.blocks) * self.trajectory.steps
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        while self.block < len(self.blocks):
+            self._step(self.trajectory.step(self.position))
+            self.position -= 1
+            if self.position < 0:
+                self._end()
+            yield self.done, self.total
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that the work so far amounts to, by name."""
+        place = torch.tensor([self.block, self.position, len(self.blocks)])
+        return {"place": place, "adjoint": self._adjoint, "values": self._values, **self._sums}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned, of a sweep with the same arguments.
+
+        Raises:
+            ConfigError: the state belongs to other arguments.
+        """
+        expected = {name: value.shape for name, value in self._sums.items()}
+        place = state.get("place", torch.zeros(3)).tolist()
+        if {n: v.shape for n, v in state.items() if n in expected} != expected or place[2] != len(self.blocks):
+            raise ConfigError("the kept state must belong to the same question", fix="remove it and begin anew")
+        self.block, self.position = map(int, place[:2])
+        self._sums = {name: state[name].clone() for name in expected}
+        self.trajectory.forget()
+        if self.block < len(self.blocks):
+            self._begin(self.position)
+            self._adjoint = state["adjoint"].to(self._adjoint).clone()
+            self._values = state["values"].to(self._values).clone()
+
+    def result(self) -> PathKernel:
+        """Return the account; all steps must be done."""
+        sums = {name: value.numpy() for name, value in self._sums.items()}
+        by_step = {name: sums[f"step/{name}"] for name in (*LINES, "path", "change")}
+        total = {name: by_step[name].sum(0) for name in LINES}
+        X, C = self.explained.shape
+        bins = sums["influence"]
+        groups = sums.get("groups", ())
+        shaped = {n: sums[n].reshape(X, C, -1) if n in sums else None for n in ("scores/data", "scores/decay")}
+        return PathKernel(
+            initial=sums["initial"],
+            final=sums["final"],
+            influence=bins.sum(0),
+            decay=total["decay"],
+            clipping=total["clipping"],
+            residual=total["quadrature"],
+            arithmetic=total["arithmetic"],
+            by_step=by_step,
+            by_tensor={"data": sums["data"].sum(0), **{n: sums[f"tensor/{n}"] for n in ("decay", "clipping")}},
+            data_by_step=sums["data"] if self.account.steps_by_tensor else None,
+            mass={name: sums[f"mass/{name}"] / (X * C) for name in ("data", "decay")},
+            scores=shaped["scores/data"],
+            decay_scores=shaped["scores/decay"],
+            influence_by_group=dict(zip(self._masks, groups, strict=True)),
+            influence_by_bin=bins if len(self.account.bins) else None,
+            nodes=sums["nodes"] / len(self.blocks),
+            evaluations=sums["evaluations"] / len(self.blocks),
+            layout=self.layout,
+        )
+
+    def _begin(self, position: int | None = None) -> None:
+        """Get ready for a block of inputs, at its last step or in the middle."""
+        start, stop = self.blocks[self.block]
+        C = self.explained.shape[1]
+        self._part = self.explained.rows(start, stop) if self.explained.apart else self.explained
+        self._rows = slice(start, stop)
+        bins = len(self.account.bins) if self.account.view == "path" and self.account.bins else 1
+        theta = self.trajectory.state((self.trajectory.steps - 1 if position is None else position) + 1).theta
+        self._adjoint = theta.new_zeros(bins, (stop - start) * C, self.layout.size)
+        self._values = self._part.values(theta)
+        if position is None:
+            self._sums["final"][self._rows] = self._values
+
+    def _end(self) -> None:
+        self._sums["initial"][self._rows] = self._values
+        self.block, self.position = self.block + 1, self.trajectory.steps - 1
+        self.trajectory.forget()
+        if self.block < len(self.blocks):
+            self._begin()
+
+    def _step(self, step: Step) -> None:
+        rule, theta = self.trajectory.rule, step.before.theta
+        second = step.second
+        if rule.second_moment is not None and second is None:
+            gradient = self.inner.sum_of_gradients(theta, step.batch) / len(step.batch)
+            second = rule.second(step.before.second, self.trajectory.gradients(step, gradient)[1])
+        recursion = rule.recursion(step.index, step.rate, step.decay, second)
+        values = self._part.values(theta)
+        change = (self._values - values).flatten()
+        chunk = _rows_at_once(self._part, self.account.limit, self.layout.size, theta.element_size())
+        kept = self.account.limit // 4 // (len(change) * len(theta) * theta.element_size())
+        found = average(
+            self._part, theta, step.end, change, self.account.quadrature, chunk, kept, self._gradients_memory()
+        )
+        carry = rule.recursion(1, 0.0, 0.0, second).carry  # of the following step
+        own = self._bin(step.index) if len(self._adjoint) > 1 else 0
+        self._adjoint *= carry
+        if isinstance(weight := recursion.weight * recursion.into, Tensor):
+            self._adjoint[own].addcmul_(found.gradients, weight)
+        else:
+            self._adjoint[own].add_(found.gradients, alpha=weight)
+        U, gain = self._adjoint, recursion.gain  # (bins, Q, P); the direction of the products is gain * U
+        if recursion.direct:
+            U, gain = gain * U, 1.0
+            U[own] += recursion.direct * recursion.weight * found.gradients
+        total = self._add_influence(step, U, gain)
+        self._values = values
+        whole = U.sum(0) if len(U) > 1 else U[0]
+        self._add_lines(step, recursion, found, whole, gain, total / len(step.batch), change)
+
+    def _gradients_memory(self) -> Tensor:
+        """Return memory for the averaged gradients (Q, P) of a step, the same for every step."""
+        if self._memory is None or self._memory.shape != self._adjoint.shape[1:]:
+            self._memory = torch.empty_like(self._adjoint[0])
+        return self._memory
+
+    def _add_influence(self, step: Step, U: Tensor, gain: float) -> Tensor:
+        """Book gain times the inner products to the examples; return the sum of their gradients (P,)."""
+        theta, X = step.before.theta, self._part.shape[0]
+        directions = U.flatten(0, 1)
+        if self._masks:
+            whole = U.sum(0)
+            directions = torch.cat([directions, *(whole * mask for mask in self._masks.values())])
+        if self._form is None:
+            self._form = self.inner.choose(theta, step.batch, len(directions))
+        products, total = self.inner(self._form, theta, step.batch, directions)
+        products = (products.double() * (-gain / len(step.batch))).cpu().unflatten(0, (-1, X, self._part.shape[1]))
+        ids = step.batch.index.cpu()
+        bins = len(U)
+        if bins == 1:
+            mine = self._bin(step.index) if len(self.account.bins) else 0
+            self._sums["influence"][mine, self._rows].index_add_(-1, ids, products[0])
+        else:
+            self._sums["influence"][:, self._rows].index_add_(-1, ids, products[:bins])
+        if self._masks:
+            self._sums["groups"][:, self._rows].index_add_(-1, ids, products[bins:])
+        return total
+
+    def _add_lines(
+        self,
+        step: Step,
+        recursion: Recursion,
+        found: Average,
+        U: Tensor,
+        gain: float,
+        gradient: Tensor,
+        change: Tensor,
+    ) -> None:
+        """Book everything but the influences, each line from its definition."""
+        layout, theta, s = self.layout, step.before.theta, step.index
+        J, move = found.gradients, step.end - step.before.theta
+        factor, seen = self.trajectory.gradients(step, gradient)
+        momentum, predicted = recursion.step(step.before.momentum, seen, theta)
+        of_gradients = [move - predicted, predicted + recursion.decoupled * theta, recursion.decoupled * theta]
+        of_directions = [gradient, recursion.coupled * theta] if recursion.coupled else [gradient]
+        rounding = 0.0
+        if step.momentum is not None:
+            lost = step.momentum - momentum
+            rounding = self._adjoint.sum(0) @ lost if len(self._adjoint) > 1 else self._adjoint[0] @ lost
+            of_gradients[0] = of_gradients[0] + recursion.into * recursion.weight * lost
+        with_J = layout.products(J, torch.stack(of_gradients, 1))  # (Q, T, 3)
+        with_U = layout.products(U, torch.stack(of_directions, 1)) * gain  # (Q, T, 1 or 2)
+        with_gradient = with_U[..., 0]
+        decay = -with_J[..., 2] - (with_U[..., 1] if recursion.coupled else 0.0)
+        lines = {
+            "data": -with_gradient.sum(-1),
+            "decay": decay.sum(-1),
+            "clipping": (1 - factor) * with_gradient.sum(-1),
+            "quadrature": found.residual,
+            "arithmetic": with_J[..., 0].sum(-1) - rounding,
+            "path": with_J[..., 1].sum(-1),
+            "change": change,
+        }
+        for name, line in lines.items():
+            self._sums[f"step/{name}"][s, self._rows] += self._shaped(line)
+        self._sums["data"][s if self.account.steps_by_tensor else 0, self._rows] += self._shaped(-with_gradient)
+        self._sums["tensor/decay"][self._rows] += self._shaped(decay)
+        self._sums["tensor/clipping"][self._rows] += self._shaped((1 - factor) * with_gradient)
+        sizes = torch.linalg.vector_norm(J, 1, 0)  # (P,) sums of absolute values, without a copy of J
+        of_data = (move + recursion.decoupled * theta).abs()
+        of_decay = sizes * recursion.decoupled
+        if recursion.coupled:
+            of_decay = torch.linalg.vector_norm(U, 1, 0) * (gain * recursion.coupled)
+        self._sums["mass/data"][s] += layout.sums(sizes * of_data).double().cpu()
+        self._sums["mass/decay"][s] += layout.sums(of_decay * theta.abs()).double().cpu()
+        self._sums["nodes"][s] += found.nodes
+        self._sums["evaluations"][s] += found.evaluations
+        if self.account.scores:
+            C = self._part.shape[1]
+            rows = slice(self._rows.start * C, self._rows.stop * C)
+            self._sums["scores/data"][rows] -= (U * (gain * gradient)).cpu()
+            if recursion.coupled or recursion.decoupled:
+                share = recursion.coupled * gain * U + recursion.decoupled * J
+                self._sums["scores/decay"][rows] -= (share * theta).cpu()
+
+    def _shaped(self, values: Tensor) -> Tensor:
+        return values.double().cpu().unflatten(0, self._part.shape)
+
+    def _bin(self, step: int) -> int:
+        return int(np.searchsorted(np.asarray(self.account.bins), step, side="right")) - 1
+
+
+def _blocks(explained: Explained, account: Account, P: int, itemsize: int) -> list[tuple[int, int]]:
+    """Cut the inputs into blocks whose adjoints and averaged gradients fit half of the limit."""
+    X, C = explained.shape
+    if not explained.apart:
+        return [(0, X)]
+    vectors = 3 + 2 * len(account.bins if account.view == "path" else ()) + 2 * len(account.groups or {})
+    rows = max(1, account.limit // 2 // (vectors * C * P * itemsize))
+    number = -(-X // rows)
+    edges = [round(X * i / number) for i in range(number + 1)]
+    return list(itertools.pairwise(edges))
+
+
+def _rows_at_once(explained: Explained, limit: int, P: int, itemsize: int) -> int:
+    """Return how many inputs can be differentiated at once within a quarter of the limit."""
+    return max(1, limit // 4 // (2 * explained.shape[1] * P * itemsize))
