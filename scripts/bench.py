@@ -4,6 +4,7 @@ python scripts/bench.py train
 python scripts/bench.py cli
 python scripts/bench.py sweep
 python scripts/bench.py automata
+python scripts/bench.py path_kernel
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Metagradient(Analysis):
         train, numbers = labels_of(run, batch, trajectory.examples, self.sort)
         own = of_own_class(found.derivative, batch, self.outputs)
         out.save_arrays("own_class", derivative=own, train=train, explained=numbers, ids=batch.index)
-        out.save_table("examples", top_examples(run, batch, own, self.top))
+        out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
         return Finding(_agreements(found.derivative, baselines), _claims(found.derivative, found.by_step))
 
     def _baselines(self, run: Run, trajectory, batch, scalars, limit: int) -> dict[str, np.ndarray]:

@@ -163,7 +163,7 @@ class PathKernel(Analysis):
         train, explained = labels_of(run, batch, found.influence.shape[-1], self.sort)
         own = of_own_class(found.influence, batch, self.outputs)
         out.save_arrays("own_class", influence=own, train=train, explained=explained, ids=batch.index)
-        out.save_table("examples", top_examples(run, batch, own, self.top))
+        out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the influences, the mass by component and step, data against decay, and the foremost examples."""

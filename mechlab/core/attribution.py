@@ -94,12 +94,13 @@ def of_own_class(influence: np.ndarray, batch: Batch, outputs: str) -> np.ndarra
     return influence[:, 0]
 
 
-def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int) -> pd.DataFrame:
+def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int, less_is_better: bool = False) -> pd.DataFrame:
     """Return the training examples with the largest and smallest influence on each explained example.
 
     Args:
         influence: (X, N).
         top: examples of either kind.
+        less_is_better: whether to lower the scalar is to help, as it is with a loss.
 
     Returns:
         Columns explained, kind (helpful or harmful), rank, train, influence, and label and input of the training
@@ -112,7 +113,8 @@ def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int) -> pd.
     ids = batch.index.tolist() if len(influence) == len(batch) else [-1] * len(influence)
     for row, values in enumerate(influence):
         order = np.argsort(values, kind="stable")
-        for kind, chosen in (("helpful", order[::-1]), ("harmful", order)):
+        kinds = ("harmful", "helpful") if less_is_better else ("helpful", "harmful")
+        for kind, chosen in zip(kinds, (order[::-1], order), strict=True):
             for rank, k in enumerate(chosen[:top]):
                 found = {"explained": ids[row], "kind": kind, "rank": rank + 1, "train": k, "influence": values[k]}
                 if train is not None:

@@ -91,7 +91,8 @@ class Ghost:
         usable -= {name for name, given, out in calls if len(given) != len(batch) or len(out) != len(batch)}
         calls = [call for call in calls if call[0] in usable]
         outputs = [out for _, _, out in calls]
-        found = torch.autograd.grad(losses.sum(), [*outputs, *(parameters.values() if total else ())])
+        wanted = [*outputs, *(parameters.values() if total else ())]
+        found = torch.autograd.grad(losses.sum(), wanted) if wanted else ()
         deltas, gradients = found[: len(outputs)], found[len(outputs) :]
         layers = [
             (name, *_positions(self._layers[name], given, delta))

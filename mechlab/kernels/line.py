@@ -94,11 +94,13 @@ class Line:
         values.append(values[0] + change)
         for i in range(nodes):
             self._add([(r, edges[i], edges[i + 1], (values[i][r], values[i + 1][r])) for r in range(rows)])
-        while needy := [r for r in range(rows) if self._needs(r, tolerance, most)]:
-            for row in needy:
-                self.parts[row].sort(key=lambda part: part.start)
+        work: set[int] = set(range(rows))
+        while work:
+            needy = [row for row in sorted(work) if self._residual(row) > tolerance]
             moved = self._move(needy)
-            self._cut([row for row in needy if row not in moved])
+            cut = [row for row in needy if row not in moved and len(self.parts[row]) + 2 <= most]
+            self._cut(cut)
+            work = moved.union(cut)
         return self.total.flatten(0, 1)
 
     @property
@@ -111,9 +113,9 @@ class Line:
         """Mean number of gradients evaluated for a row."""
         return self.count / len(self.parts)
 
-    def _needs(self, row: int, tolerance: float, most: int) -> bool:
-        parts = self.parts[row]
-        return len(parts) + 2 <= most and bool(sum(part.residual for part in parts).abs().max() > tolerance)
+    def _residual(self, row: int) -> float:
+        """Return the largest residual of a scalar of a row over the whole line."""
+        return float(sum(part.residual for part in self.parts[row]).abs().max())
 
     def _worst(self, row: int) -> int:
         parts = self.parts[row]
@@ -122,6 +124,8 @@ class Line:
     def _move(self, rows: list[int]) -> set[int]:
         """Move a boundary of the worst part of each of these rows to where a kink seems to be; return the rows in which
         that was worth while."""
+        for row in rows:
+            self.parts[row].sort(key=lambda part: part.start)
         found = {row: edge for row in rows if (edge := self._kink(row)) is not None}
         values = self._values(list(found), [edge for _, edge in found.values()]) if found else []
         better: dict[int, tuple[int, Part, Part]] = {}
@@ -165,11 +169,13 @@ class Line:
 
     def _cut(self, rows: list[int]) -> None:
         """Cut the worst part of each of these rows into three."""
+        if not rows:
+            return
         cut = [self.parts[row].pop(self._worst(row)) for row in rows]
         self._recall(list(zip(rows, cut, strict=True)))
         first = [part.start + (part.node - part.start) * 2 / 3 for part in cut]
         second = [part.stop - (part.stop - part.node) * 2 / 3 for part in cut]
-        at_first, at_second = (self._values(rows, edges) if rows else [] for edges in (first, second))
+        at_first, at_second = (self._values(rows, edges) for edges in (first, second))
         stretches = []
         for row, part, a, b, f, g in zip(rows, cut, first, second, at_first, at_second, strict=True):
             self.total[row].sub_(part.gradients, alpha=part.length - (b - a))

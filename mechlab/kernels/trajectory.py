@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from mechlab.core.errors import ConfigError, NotRecorded
+from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers
 from mechlab.core.task import Batch, TaskSpec
 from mechlab.kernels.problem import Problem
 from mechlab.kernels.rules import Rule, clip_factor, rule_of
 
 if TYPE_CHECKING:
     from mechlab.core.run import Run
+
+UPDATE_DIFFERS = 0.1  # share of an update by which it may differ from that of the equations
 
 
 class Record(Protocol):
@@ -122,7 +124,10 @@ class Trajectory:
         self.steps, self.examples, self._batch, self._data = steps, examples, batch, data
         self._last: tuple[int, State] | None = None
         if steps < 1:
-            raise NotRecorded("a history needs at least one optimiser step", got=f"{steps} steps")
+            fix = "train for a step or more, with history=replay or full"
+            raise NotRecorded(
+                "a history needs at least one optimiser step", got=f"{steps} steps", key="trainer.max_steps", fix=fix
+            )
         problem.set_constants(dict(record.params(0)))
         self._check_constants()
         self._check_fresh()
@@ -134,6 +139,7 @@ class Trajectory:
 
         Raises:
             NotRecorded: a step is missing.
+            ReplayDiffers: the recorded updates are not those of the model and the optimizer as they are now.
             ConfigError: the model, optimizer or precision cannot be explained.
         """
         recipe, history = run.recipe, run.history
@@ -152,7 +158,10 @@ class Trajectory:
         problem = Problem(model, recipe.task.spec, sample, dtype or recipe.dtype, device)
         examples = steps * source.plan.batch_size if source.plan.n is None else source.plan.n
         data = None if source.plan.n is None else lambda: recipe.task.examples("train")
-        return cls(problem, rule, history, steps, examples, source.batch, recipe.clip, data)
+        found = cls(problem, rule, history, steps, examples, source.batch, recipe.clip, data)
+        if history.digest(0) is None:  # what is computed again is checked by its hash
+            found.check_updates()
+        return found
 
     @classmethod
     def of_arrays(
@@ -177,7 +186,8 @@ class Trajectory:
         lengths = (len(arrays.parameters) - 1, len(arrays.learning_rates), len(arrays.weight_decays))
         if any(length != steps for length in lengths):
             got = f"{steps} batches, {lengths[0] + 1} parameter sets, {lengths[1]} rates and {lengths[2]} decays"
-            raise NotRecorded("a history of S batches needs S + 1 parameter sets, S rates and S decays", got=got)
+            must = "a history of S batches needs S + 1 parameter sets, S rates and S decays"
+            raise NotRecorded(must, got=got, key="arrays", fix="give the parameters before every step and at the end")
         native = next(iter(arrays.params(0).values())).dtype
         problem = Problem(model, spec, data[: min(4, len(data))], dtype or native, device)
         examples = lambda step: data[arrays.batch_indices(step)]  # noqa: E731
@@ -205,7 +215,7 @@ class Trajectory:
         if not torch.equal(batch.index.cpu(), self.record.batch_indices(index).cpu()):
             must = "the batches must be those that were recorded"
             fix = "train again: the task, the batch size or the code has changed since"
-            raise NotRecorded(must, got=f"other examples at step {index}", fix=fix)
+            raise NotRecorded(must, got=f"other examples at step {index}", key="history", fix=fix)
         rate, decay = self.record.rates(index)
         return Step(index, before, after.theta, after.momentum, after.second, self.problem.placed(batch), rate, decay)
 
@@ -226,6 +236,25 @@ class Trajectory:
         coupled = 0.0 if getattr(self.rule, "decoupled", False) else step.decay
         return factor, factor * gradient + coupled * step.before.theta
 
+    def check_updates(self) -> None:
+        """Raise ReplayDiffers if the first or last recorded update is another one than the equations give, by more than
+        what rounding can do to gradients close to zero."""
+        for index in dict.fromkeys((0, self.steps - 1)):
+            step = self.step(index)
+            gradient = self.problem.gradient(step.before.theta, step.batch) / len(step.batch)
+            _, seen = self.gradients(step, gradient)
+            second = self.rule.second(step.before.second, seen) if self.rule.second_moment else None
+            recursion = self.rule.recursion(index, step.rate, step.decay, second)
+            _, predicted = recursion.step(step.before.momentum, seen, step.before.theta)
+            move = step.end - step.before.theta
+            size, difference = float(move.norm()), float((predicted - move).norm())
+            if difference > UPDATE_DIFFERS * max(size, float(predicted.norm())):
+                must = "the recorded updates must be those of the model, the task and the optimizer as they are now"
+                got = f"step {index} moved the parameters by {size:.3g}, which differs by {difference:.3g}"
+                fix = "look at the run with the code that trained it (provenance), or train it again"
+                raise ReplayDiffers(must, got=got, key="history", fix=fix)
+        self.forget()
+
     def _placed(self, value: Tensor) -> Tensor:
         return value.to(self.problem.device, self.problem.dtype)
 
@@ -244,13 +273,15 @@ class Trajectory:
                 must, fix = "buffers and unused parameters must stay as they are", "train without batch normalisation"
                 raise ConfigError(must, got=f"{name} changes", key="model", fix=fix)
         if lacking := names - set(first):
-            raise NotRecorded("the history must hold every parameter", got=f"no {', '.join(sorted(lacking))}")
+            got, fix = f"no {', '.join(sorted(lacking))}", "give every tensor of the model by its name"
+            raise NotRecorded("the history must hold every parameter", got=got, key="history", fix=fix)
 
     def _check_fresh(self) -> None:
         moments = self.record.optimizer(0)
         if any(value.any() for name, value in moments.items() if not name.startswith("step/")):
             must = "a history must begin with a fresh optimizer"
-            raise NotRecorded(must, got="optimizer state before step 0", fix="give the history from its first step on")
+            fix = "give the history from its first step on"
+            raise NotRecorded(must, got="optimizer state before step 0", key="history", fix=fix)
         needed = [key for key in (self.rule.first_moment, self.rule.second_moment) if key is not None]
         if self.steps == 1 or (self.rule.second_moment is None and not self.rule.momentum):
             return
@@ -258,7 +289,8 @@ class Trajectory:
         for name in (f"{key}/{name}" for key in needed for name in self.problem.layout.names):
             if name not in later:
                 fix = "mechlab.kernels.recomputed_states computes the optimizer state from the gradients"
-                raise NotRecorded("the history must hold the optimizer state", got=f"no {name} at step 1", fix=fix)
+                must, got = "the history must hold the optimizer state", f"no {name} at step 1"
+                raise NotRecorded(must, got=got, key="history", fix=fix)
 
 
 def recomputed_states(

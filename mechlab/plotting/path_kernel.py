@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
-from mechlab.plotting.style import COLOURS, INK, TEXT, legend, look, new_figure, title
+from mechlab.plotting.style import COLOURS, INK, TEXT, legend, new_figure, title
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LINES = ("-", "--", ":", "-.")  # for components beyond the number of colours
 COLUMNS = 1500  # training examples that a heat map shows apart from each other
 
 
@@ -23,7 +26,7 @@ def influence_map(influence: np.ndarray, train: np.ndarray, explained: np.ndarra
         explained: (X,) that of each explained example; of no effect where one scalar covers them all.
         sort: what the numbers are.
     """
-    values = influence[:, np.argsort(train, kind="stable")]
+    values, examples = influence[:, np.argsort(train, kind="stable")], influence.shape[1]
     if len(values) == len(explained):
         values = values[np.argsort(explained, kind="stable")]
     if values.shape[1] > COLUMNS:
@@ -31,9 +34,15 @@ def influence_map(influence: np.ndarray, train: np.ndarray, explained: np.ndarra
         values = np.add.reduceat(values, edges, axis=1)
     figure, (axis,) = new_figure(width=6.4, height=3.2)
     reach = np.quantile(np.abs(values), 0.99) or 1.0
-    image = axis.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto", interpolation="nearest")
+    place = (-0.5, examples - 0.5, len(values) - 0.5, -0.5)
+    options = {"aspect": "auto", "interpolation": "nearest", "extent": place}
+    image = axis.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach, **options)
     name = {"label": "label", "sum": "sum of tokens"}.get(sort, sort)
     axis.set(xlabel=f"training example, by {name}", ylabel=f"explained example, by {name}")
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_locator(MaxNLocator(integer=True))
+    if len(values) == 1:
+        axis.set(yticks=[], ylabel="all explained")
     bar = figure.colorbar(image, ax=axis, shrink=0.9)
     bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
     title(axis, "Influence of training examples")
@@ -52,12 +61,14 @@ def mass_over_steps(mass: pd.DataFrame) -> Figure:
         width = max(1, len(mass) // 200)  # neighbouring steps are averaged
         for number, column in enumerate(columns):
             values = mass[column].rolling(width, min_periods=1, center=True).mean()
-            axis.plot(values, linewidth=0.9, color=look(number)["color"], label=column.partition(":")[2])
+            turn, colour = divmod(number, len(COLOURS))
+            kind = {"linestyle": LINES[turn % len(LINES)], "color": COLOURS[colour]}
+            axis.plot(values, linewidth=0.9, label=column.partition(":")[2], **kind)
         if mass[columns].to_numpy().max(initial=0) > 0:
             axis.set_yscale("log")
         axis.set(xlabel="optimiser step", ylabel="mean absolute score")
         title(axis, f"Mass of {line} by component")
-    legend(axes[0], ncols=2 if mass.shape[1] > 12 else 1)
+    legend(axes[-1], loc="upper left", bbox_to_anchor=(1.02, 1.02))
     return figure
 
 
@@ -99,11 +110,14 @@ def foremost_examples(examples: pd.DataFrame, shown: int = 4) -> Figure:
     figure, axes = new_figure(panels=len(chosen), width=2.6, height=3.4)
     for axis, example in zip(axes, chosen, strict=True):
         mine = examples[examples["explained"] == example].drop_duplicates("train").sort_values("influence")
-        colours = [COLOURS[0] if value > 0 else COLOURS[3] for value in mine["influence"]]
+        colours = [COLOURS[0] if kind == "helpful" else COLOURS[3] for kind in mine["kind"]]
         axis.barh(range(len(mine)), mine["influence"], color=colours)
         texts = [_name(row) for row in mine.to_dict("records")]
         axis.set_yticks(range(len(mine)), texts, fontsize=TEXT - 3)
         axis.set(xlabel="influence")
+        if axis is axes[0]:
+            kinds = {"helpful": COLOURS[0], "harmful": COLOURS[3]}
+            legend(axis, handles=[Patch(color=colour, label=kind) for kind, colour in kinds.items()], loc="lower right")
         title(axis, "All explained" if example < 0 else f"Example {example}")
     return figure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -45,7 +46,7 @@ def _child(role: str, folder: str) -> dict[str, float]:
     code = f"from benchmarks.path_kernel import child; child({role!r}, {folder!r})"
     found = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": f"{here.parents[1]}:{here.parents[2]}", "OMP_NUM_THREADS": "1", "PATH": ""},
+        env=os.environ | {"PYTHONPATH": f"{here.parents[1]}:{here.parents[2]}", "OMP_NUM_THREADS": "1"},
         check=True,
         capture_output=True,
         text=True,
@@ -66,8 +67,19 @@ def child(role: str, folder: str) -> None:
     found = work()
     wall, cpu = (time.perf_counter() - wall) / steps, (time.process_time() - cpu) / steps
     if found:
-        torch.save(found, Path(folder) / f"{role}.pt")
+        _save(found, Path(folder) / role)
     print(wall, cpu, _greatest_memory())
+
+
+def _save(found: dict[str, Any], path: Path) -> None:
+    """Save a recorded training, or arrays."""
+    import numpy as np
+    import torch
+
+    if "params" in found:
+        torch.save(found, path.with_suffix(".pt"))
+    else:
+        np.savez(path.with_suffix(".npz"), **found)
 
 
 def _work(role: str, folder: Path) -> tuple[Callable[[], dict[str, Any] | None], int]:
@@ -256,9 +268,8 @@ def _truth(history: dict[str, Any]) -> dict[str, Any]:
 def _report(turns: list[dict[str, dict[str, float]]], folder: Path) -> None:
     """Print the table of seconds, memory and errors, and the ratios."""
     import numpy as np
-    import torch
 
-    found = {role: torch.load(folder / f"{role}.pt", weights_only=False) for role in (*ROLES.values(), "truth")}
+    found = {role: dict(np.load(folder / f"{role}.npz")) for role in (*ROLES.values(), "truth")}
     truth, own = found["truth"], _own_class()
     best = truth[f"own {NODES_OF_TRUTH}"]
     sizes = f"p = 113, 4000 training pairs, {EXPLAINED} explained, {STEPS} steps"

@@ -103,3 +103,20 @@ def test_the_form_follows_from_the_sizes():
     assert InnerProducts(problem).choose(theta, batch, 10**5) == "jvp"
     problem, theta, batch = problem_of(*CASES["transformer"])
     assert InnerProducts(problem).choose(theta, batch, 10**5) in ("gemm", "ghost")
+
+
+@pytest.mark.parametrize("name", ["embeddings", "transformer", "convolutions", "regression"])
+def test_factors_multiplied_out_are_the_gradients_of_each_example(name):
+    problem, theta, batch = problem_of(*CASES[name])
+    ghost, out = Ghost(problem), torch.full((len(batch), problem.layout.size), torch.nan, dtype=torch.float64)
+    assert ghost.covers(theta, batch, problem.losses)
+    captured = [ghost.capture(at, batch, total=False) for at in (theta, 1.1 * theta)]
+    ghost.gradients(captured, out)
+    for k in range(len(batch)):
+        alone = sum(problem.gradient(at, batch[k : k + 1]) for at in (theta, 1.1 * theta))
+        torch.testing.assert_close(out[k], alone, rtol=1e-10, atol=1e-13)
+
+
+def test_what_no_layer_holds_is_not_covered():
+    problem, theta, batch = problem_of(*CASES["called twice"])
+    assert not Ghost(problem).covers(theta, batch, problem.losses)

@@ -14,6 +14,7 @@ from mechlab.core.model import StaticModel
 from mechlab.core.schedule import Schedule
 from mechlab.core.task import Batch, TaskSpec
 from mechlab.kernels.explained import Explained
+from mechlab.kernels.inner import load_forward_mode
 from mechlab.kernels.line import Line
 from mechlab.kernels.problem import Problem
 from mechlab.kernels.quadrature import Quadrature, average
@@ -39,16 +40,12 @@ def rectified(inputs):
 
 
 def test_a_kink_is_met_without_another_gradient():
-    """From bias -1 to 1, inputs -.4, 0 and 5 have kinks at shares .7, .5 and nowhere."""
+    """From bias -1 to 1, inputs -.4, 0 and 5 have kinks at shares .7 and .5, and none."""
     explained = rectified([-0.4, 0.0, 5.0])
     start, step = torch.tensor([-1.0], dtype=torch.float64), torch.tensor([2.0], dtype=torch.float64)
     change = (explained.values(start + step) - explained.values(start)).flatten()
     line = Line(explained, start, step, chunk=8, kept=8)
-    gradients = line.refined(change, nodes=2, tolerance=1e-12, most=2)
-    assert [len(parts) for parts in line.parts] == [2, 2, 2]  # no room for a cut
-    assert (gradients[1:, 0] == torch.tensor([0.5, 1.0])).all() and gradients[0, 0] != 0.3
-    line = Line(explained, start, step, chunk=8, kept=8)
-    gradients = line.refined(change, nodes=2, tolerance=1e-12, most=4)
+    gradients = line.refined(change, nodes=2, tolerance=1e-12, most=9)
     torch.testing.assert_close(gradients[:, 0], torch.tensor([0.3, 0.5, 1.0], dtype=torch.float64), rtol=0, atol=1e-12)
     assert [len(parts) for parts in line.parts] == [2, 2, 2] and line.evaluations == 2
     assert line.parts[0][0].stop == pytest.approx(0.7)
@@ -67,14 +64,14 @@ def test_forgotten_gradients_change_nothing_but_the_work():
 
 
 def test_under_six_nodes_reach_the_error_of_a_hundred():
-    """On 60 steps of AdamW with all pairs (p = 13, the network of epk_quick): the sum of the residuals over the steps, at
-    worst and on average over all outputs, against that of 100 equal parts."""
+    """On 60 steps of AdamW with all pairs (p = 13, the network of epk_quick): the sum of the residuals over the steps,
+    at worst and on average over all outputs, against that of 100 equal parts."""
     optimizer = partial(torch.optim.AdamW, lr=1e-3, betas=(0.9, 0.98), weight_decay=4.0)
     network = partial(Transformer1, width=32, hidden=64)
     recipe = recipe_of(optimizer, steps=60, p=13, model=network, schedule=Schedule("constant"))
     batches = shuffled(len(recipe.task.examples("train")), 60)
     trajectory = trajectory_of(recipe, recorded(recipe, batches))
-    problem, batch = trajectory.problem, recipe.task.examples("val").to("cpu", torch.float64)[:5]
+    problem, batch = trajectory.problem, recipe.task.examples("val").to("cpu", torch.float64)[:3]
     explained = Explained(problem, batch, "all")
     shares = (torch.arange(100, dtype=torch.float64) + 0.5) / 100
 
@@ -82,6 +79,7 @@ def test_under_six_nodes_reach_the_error_of_a_hundred():
         values = lambda at: problem.outputs(problem.layout.split(at), batch).log_softmax(-1)  # noqa: E731
         return jvp(values, (theta,), (step,))[1]
 
+    load_forward_mode()
     few, hundred, nodes = 0.0, 0.0, []
     for index in reversed(range(60)):
         step = trajectory.step(index)

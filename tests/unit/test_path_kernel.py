@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,8 @@ from reference_path_kernel import reference
 from small_tasks import Echo, Ragged, small_recipe, train
 from torch import nn
 
-from mechlab.core.errors import ConfigError, NotRecorded
+from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers
+from mechlab.core.run import Run
 from mechlab.kernels import Arrays, path_kernel, recomputed_states
 from mechlab.kernels.account import Account
 from mechlab.kernels.explained import Explained
@@ -20,6 +22,7 @@ from mechlab.kernels.quadrature import Quadrature
 from mechlab.kernels.rules import rule_of
 from mechlab.kernels.sweep import Sweep
 from mechlab.kernels.trajectory import Trajectory
+from mechlab.models.transformer1 import Transformer1
 from mechlab.tasks.modular_addition import ModularAddition
 
 ADAMW = partial(torch.optim.AdamW, lr=0.02, betas=(0.9, 0.98), weight_decay=0.5)
@@ -245,8 +248,9 @@ def test_models_that_cannot_be_explained_are_refused(name):
     make, message = REFUSED_MODELS[name]
     recipe = recipe_of(ADAMW, steps=2)
     arrays = recorded(recipe)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         Trajectory.of_arrays(make(recipe.task.spec), recipe.task.spec, recipe.task.examples("train"), None, arrays)
+    assert_tells_all(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -258,8 +262,9 @@ def test_models_that_cannot_be_explained_are_refused(name):
     ],
 )
 def test_optimizers_that_are_not_known_are_refused(optimizer, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         rule_of(optimizer([nn.Parameter(torch.zeros(1))]))
+    assert_tells_all(caught.value)
     groups = [{"params": [nn.Parameter(torch.zeros(1))]} for _ in range(2)]
     with pytest.raises(ConfigError, match="2 parameter groups"):
         rule_of(torch.optim.SGD(groups, lr=0.1))
@@ -314,7 +319,66 @@ def test_a_run_at_an_earlier_moment_is_explained_up_to_there(tmp_path):
         path_kernel(run.at("best"), batch)
 
 
-def test_a_run_with_a_sparse_record_is_refused(tmp_path):
-    run = train(tmp_path, small_recipe(Ragged(), steps=9), "sparse", 3)
-    with pytest.raises(NotRecorded, match="every optimiser step"):
+@pytest.mark.parametrize("kind", ["sparse", "none"])
+def test_a_run_without_every_step_is_refused(tmp_path, kind):
+    run = train(tmp_path, small_recipe(Ragged(), steps=9), kind, 3)
+    with pytest.raises(NotRecorded, match="every optimiser step") as caught:
         path_kernel(run, run.evaluation("val", 2))
+    assert_tells_all(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["full", "replay"])
+@pytest.mark.parametrize("change", ["code", "learning rate"])
+def test_a_run_that_this_code_would_not_train_is_refused(tmp_path, monkeypatch, kind, change):
+    """Replayed steps by their hash, recorded ones by their updates."""
+    optimizer = partial(torch.optim.AdamW, lr=0.02)
+    train(tmp_path, recipe_of(optimizer, steps=8), kind, 3)
+    if change == "code":
+        forward = Transformer1.attended
+        monkeypatch.setattr(Transformer1, "attended", lambda model, x: 2 * forward(model, x))
+    else:
+        optimizer = partial(torch.optim.AdamW, lr=0.01)
+    run = Run(tmp_path, lambda: recipe_of(optimizer, steps=8))
+    if kind == "full" and change == "learning rate":  # the rates are those of the record
+        assert np.abs(path_kernel(run, run.evaluation("val", 2), "target", nodes=1).completeness).max() < 1e-9
+        return
+    with pytest.raises(ReplayDiffers) as caught:
+        path_kernel(run, run.evaluation("val", 2), "target", nodes=1)
+    assert_tells_all(caught.value)
+
+
+def assert_tells_all(error):
+    """What must hold, what was given, where it came from and how to mend it."""
+    text = str(error)
+    assert error.must and all(word in text for word in ("given:", "key:", "fix:"))
+
+
+def test_memory_does_not_grow_with_the_steps(case):
+    """Of a history that is read from elsewhere, no more than the states around a step are alive at any time."""
+    recipe, arrays = case("adamw, batches")
+    alive, most = weakref.WeakSet(), 0
+
+    class Reading:
+        def __init__(self, states):
+            self.states = states
+
+        def __len__(self):
+            return len(self.states)
+
+        def __getitem__(self, step):
+            if isinstance(step, slice):
+                return Reading(self.states[step])
+            nonlocal most
+            found = {name: value.clone() for name, value in self.states[step].items()}
+            alive.update(found.values())
+            most = max(most, len(alive))
+            return found
+
+    parts = {name: getattr(arrays, name) for name in arrays.__dataclass_fields__}
+    parts |= {name: Reading(parts[name]) for name in ("parameters", "states")}
+    trajectory = trajectory_of(recipe, Arrays(**parts))
+    most = 0
+    sweep = Sweep(trajectory, Explained(trajectory.problem, explained(recipe), "target"), Account(scores=False))
+    for _ in sweep:
+        pass
+    assert most <= 3 * len(arrays.parameters[0])  # parameters and two moments of one step

@@ -129,6 +129,8 @@ def test_the_foremost_examples_are_the_largest_and_smallest(run):
     table = top_examples(run, batch, influence, 2)
     assert table["train"].tolist() == [8, 7, 0, 1]
     assert table["kind"].tolist() == ["helpful"] * 2 + ["harmful"] * 2
+    loss = top_examples(run, batch, influence, 2, less_is_better=True)  # what raises a loss harms
+    assert loss["kind"].tolist() == ["harmful"] * 2 + ["helpful"] * 2
     stacked = np.stack([influence + c for c in range(7)], 1)
     assert of_own_class(stacked, batch, "all")[0, 0] == -4 + int(batch.targets[0])
 
