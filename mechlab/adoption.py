@@ -24,6 +24,7 @@ from mechlab.config.identity import identity
 from mechlab.config.provenance import Origin, code_state, write_provenance
 from mechlab.config.recipe import load_run, make_recipe
 from mechlab.config.schema import TrainConfig, defaults, typed
+from mechlab.core import answers
 from mechlab.core.claim import Claim, Held, read_status
 from mechlab.core.errors import ConfigError
 from mechlab.core.files import write_json, write_text
@@ -159,10 +160,7 @@ class Adoption:
         columns = list(dict.fromkeys(name for row in rows for name in row))
         lines = [",".join(repr(row[name]) if name in row else "" for name in columns) for row in rows]
         write_text(self.folder / "metrics.csv", "\n".join([",".join(columns), *lines, ""]))
-        findings = {
-            name: {"scalars": found["scalars"], "claims": found["claims"]}
-            for name, found in Run(self.folder, lambda: self.recipe).findings.items()
-        }
+        findings = {name: answers.summary(finding) for name, finding in answers.read_findings(self.folder).items()}
         result = {"run": str(self.folder), "status": "done", "seed": SEED, "metrics": {**metrics, "steps": self._steps}}
         write_json(self.folder / "result.json", {**result, "findings": findings})
 

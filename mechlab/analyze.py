@@ -6,6 +6,7 @@ python -m mechlab.analyze run=runs/repeat_copy-rnn/* analysis=spectrum at=all
 from __future__ import annotations
 
 import glob
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def job(cfg: DictConfig) -> None:
         analyses, at = asked[run.folder]
         with Claim(run.folder):
             for name, (prepared, analysis) in analyses.items():
-                answer(run, name, prepared, analysis, at, config.seed)
+                answer(run, name, prepared, analysis, at, config.seed, config.allow_targets)
         print(f"next:\n  show   python -m mechlab.runs show {run.folder}")
         print(f"run: {run.folder}", flush=True)
 
@@ -82,25 +83,38 @@ def moments(run: Run, at: str | int | list[int]) -> list[str | int]:
     return steps
 
 
-def answer(run: Run, name: str, prepared: Prepared, analysis: Analysis, at: list[str | int], seed: int | None) -> None:
+def answer(
+    run: Run,
+    name: str,
+    prepared: Prepared,
+    analysis: Analysis,
+    at: list[str | int],
+    seed: int | None,
+    allow: Sequence[str] = (),
+) -> None:
     """Ask one analysis at each moment; several moments also give a table and a figure over training."""
     from mechlab import console
-    from mechlab.core.ask import MOMENTS, ask
+    from mechlab.config.configured import configured_parameters
+    from mechlab.core import answers
+    from mechlab.core.ask import ask
 
-    folder = run.folder / "analyses" / name
+    identity, configured = prepared.identity(), configured_parameters(run.folder, name, prepared, allow)
+    other_seed = None if seed == run.seed else seed
+    folder = answers.place(run.folder, name, identity, configured, other_seed)
+    differs = answers.differences(identity, configured, other_seed)
     findings: dict[str | int, Finding] = {}
     for i, moment in enumerate(at):
-        place = folder if moment == "last" else folder / MOMENTS / str(moment)
-        findings[moment] = ask(name, analysis, run.at(moment), prepared.identity(), place, seed)
+        place = folder if moment == "last" else folder / answers.MOMENTS / str(moment)
+        findings[moment] = ask(name, analysis, run.at(moment), identity, place, other_seed, differs)
         if len(at) > 1:
             shown = "  ".join(f"{key} {console.number(value)}" for key, value in findings[moment].scalars.items())
-            print(f"{name} at step {moment} ({i + 1}/{len(at)}): {shown}", flush=True)
+            print(f"{folder.name} at step {moment} ({i + 1}/{len(at)}): {shown}", flush=True)
     if len(at) == 1:
-        console.print_findings({name: findings[at[0]].as_dict()})
+        console.print_findings({folder.name: {**findings[at[0]].as_dict(), "differs": differs}})
     else:
-        _over_training(folder / MOMENTS, findings)
+        _over_training(folder / answers.MOMENTS, findings)
     if "last" in findings:
-        _update_result(run.folder, name, findings["last"].as_dict())
+        _update_result(run.folder, folder)
 
 
 def _over_training(folder: Path, findings: dict[Any, Finding]) -> None:
@@ -116,14 +130,16 @@ def _over_training(folder: Path, findings: dict[Any, Finding]) -> None:
     print(f"saved {folder / 'over_training.csv'}, .svg and .png")
 
 
-def _update_result(folder: Path, name: str, finding: dict[str, Any]) -> None:
+def _update_result(run: Path, answer: Path) -> None:
     """Copy an answer about the end of training into result.json."""
+    from mechlab.core import answers
     from mechlab.core.files import read_json, write_json
 
-    path = folder / "result.json"
+    path = run / "result.json"
     if path.exists():
         result = read_json(path)
-        result["findings"] = {**result.get("findings", {}), name: finding}
+        finding = answers.summary(answers.read_finding(answer))
+        result["findings"] = {**result.get("findings", {}), answer.name: finding}
         write_json(path, result)
 
 

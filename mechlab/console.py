@@ -22,7 +22,9 @@ def print_metrics(metrics: Mapping[str, float]) -> None:
 def print_findings(findings: Mapping[str, Any]) -> None:
     """Print the findings of a run as result.json holds them."""
     for name, finding in findings.items():
-        print(f"{name}: " + "  ".join(f"{key} {number(value)}" for key, value in finding["scalars"].items()))
+        differs = ", ".join(f"{key}={value}" for key, value in finding.get("differs", {}).items())
+        shown = f"{name} ({differs})" if differs else name
+        print(f"{shown}: " + "  ".join(f"{key} {number(value)}" for key, value in finding["scalars"].items()))
         for claim in finding["claims"].values():
             verdict = "holds" if claim["holds"] else "FAILS"
             null = "" if claim["null"] is None else f"; null {number(claim['null'])}"

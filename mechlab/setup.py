@@ -12,14 +12,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from mechlab.config.build import Prepared, prepare, without_files
+from mechlab.config.configured import configured_parameters
 from mechlab.config.identity import run_id
 from mechlab.config.provenance import Origin, code_state, write_provenance
 from mechlab.config.recipe import initial_digest, make_recipe, stored_config
 from mechlab.config.schema import Expected, TrainConfig, typed
+from mechlab.core import answers
 from mechlab.core.analysis import Analysis
 from mechlab.core.ask import answered, ask
 from mechlab.core.device import set_up_device
-from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 from mechlab.core.files import read_json, write_json
 from mechlab.core.history import LEVELS
 from mechlab.core.recipe import Recipe
@@ -111,10 +113,14 @@ class Setup:
         """Ask the analyses whose answers the run does not hold yet."""
         run = Run(self.folder, lambda: self.recipe)
         for name, (prepared, analysis) in self.analyses.items():
-            identity = prepared.identity()
-            if not answered(name, analysis, run, identity):
-                print(f"asking {name}", flush=True)
-                ask(name, analysis, run, identity, self.folder / "analyses" / name)
+            identity, configured = prepared.identity(), self._configured(name)
+            folder = answers.place(self.folder, name, identity, configured, None)
+            if not answered(folder, analysis, identity):
+                print(f"asking {folder.name}", flush=True)
+                ask(name, analysis, run, identity, folder, differs=answers.differences(identity, configured, None))
+
+    def _configured(self, name: str) -> dict[str, Any]:
+        return configured_parameters(self.folder, name, self.analyses[name][0], self.config.allow_targets)
 
     def finish(self, fitted: Fitted) -> None:
         """Write result.json, and what TensorBoard shows of the finished run."""
@@ -122,12 +128,12 @@ class Setup:
 
         write_json(self.folder / "result.json", {"metrics": {**fitted.metrics, "steps": fitted.steps}})
         findings = self.write_result()["findings"]
-        for name, (_, analysis) in self.analyses.items():
+        for name, (prepared, analysis) in self.analyses.items():
             callback = self.callbacks.get(name)
             asked = hasattr(callback, "asks_at_end") and callback.asks_at_end(fitted.steps)
             if not asked:  # a callback of the same name has logged the end of training already
-                out = Artifacts(self.folder / "analyses" / name)
-                fitted.log(name, findings[name]["scalars"], analysis.figures(out))
+                folder = answers.place(self.folder, name, prepared.identity(), self._configured(name), None)
+                fitted.log(folder.name, findings[folder.name]["scalars"], analysis.figures(Artifacts(folder)))
         fitted.log_hyperparameters({"name": self.config.name, "seed": self.config.seed, **self._hyperparameters()})
 
     def _hyperparameters(self) -> dict[str, Any]:
@@ -143,10 +149,11 @@ class Setup:
         """Bring result.json up to date with the answers that the run holds, and return its content."""
         path = self.folder / "result.json"
         metrics = read_json(path)["metrics"]
-        findings = {
-            name: {"scalars": found["scalars"], "claims": found["claims"]}
-            for name, found in Run(self.folder, lambda: self.recipe).findings.items()
-        }
+        damaged: list[MechlabError] = []
+        read = answers.read_findings(self.folder, damaged)
+        for error in damaged:
+            print(f"warning: left out of the result: {error.must}: {error.key}")
+        findings = {name: answers.summary(finding) for name, finding in read.items()}
         result = {
             "run": str(self.folder),
             "status": "done",

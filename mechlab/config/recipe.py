@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from mechlab.config.build import Prepared, in_folder, prepare
 from mechlab.config.schema import TrainConfig, typed
+from mechlab.core.claim import complete
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
@@ -168,6 +169,7 @@ def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence
     """
     folder = Path(folder)
     stored_config(folder)
+    complete(folder)
 
     @functools.lru_cache(maxsize=1)
     def recipe() -> Recipe:

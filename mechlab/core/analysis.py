@@ -120,10 +120,15 @@ class Artifacts:
         return pd.read_csv(self.folder / f"{name}.csv")
 
     def save_figure(self, name: str, figure: Figure) -> None:
-        """Save a figure as .svg and .png."""
-        for suffix in ("svg", "png"):
-            with atomic(self.folder / f"{name}.{suffix}") as path:
-                figure.savefig(path, format=suffix, dpi=150, bbox_inches="tight")
+        """Save a figure as .svg and .png; the same figure gives the same bytes."""
+        import matplotlib
+
+        for suffix, metadata in (("svg", {"Date": None}), ("png", {})):
+            with (
+                atomic(self.folder / f"{name}.{suffix}") as path,
+                matplotlib.rc_context({"svg.hashsalt": name}),  # else element names are random
+            ):
+                figure.savefig(path, format=suffix, dpi=150, bbox_inches="tight", metadata=metadata)
 
     def save_bytes(self, name: str, content: bytes) -> None:
         """Save a file as it is; its name has an ending, such as that of an animation (.gif)."""

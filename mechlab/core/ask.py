@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mechlab.core import answers
 from mechlab.core.analysis import Analysis, Artifacts, Finding
 from mechlab.core.errors import MechlabError, NotRecorded
 from mechlab.core.files import read_json, write_json
@@ -14,13 +15,19 @@ from mechlab.core.history import LEVELS
 from mechlab.core.run import Run
 from mechlab.core.seeding import Streams
 
-MOMENTS = "moments"  # answers about other moments of training lie in this folder, below the answer about its end
-
 
 def ask(
-    name: str, analysis: Analysis, run: Run, identity: dict[str, Any], folder: Path, seed: int | None = None
+    name: str,
+    analysis: Analysis,
+    run: Run,
+    identity: dict[str, Any],
+    folder: Path,
+    seed: int | None = None,
+    differs: Mapping[str, Any] | None = None,
 ) -> Finding:
     """Run an analysis, save its artifacts and figures into `folder`, and its finding as finding.json there.
+
+    The answer is made in a folder of its own; then it takes the place of an earlier one, see `core.answers.replace`.
 
     Args:
         name: the analysis's name; with the seed it determines the analysis's randomness.
@@ -28,44 +35,38 @@ def ask(
         identity: the analysis's target and parameters, kept beside the answer.
         folder: where the answer goes; an earlier answer there is replaced, those in its folder `moments` are kept.
         seed: root seed of the analysis's randomness; the run's by default.
+        differs: what distinguishes this answer from the one with the configured parameters; kept beside the answer.
 
     Raises:
         NotRecorded: the run did not record what the analysis needs.
     """
     check_recorded(name, analysis, run)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".tmp") as aside:
-        finding = _answer(name, analysis, run, identity, Path(aside), seed)
-        for path in folder.iterdir():
-            if path.name not in (MOMENTS, Path(aside).name):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for path in Path(aside).iterdir():
-            path.rename(folder / path.name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp") as aside:
+        new = Path(aside) / "answer"
+        new.mkdir()
+        out = Artifacts(new)
+        finding = analysis.run(run, out, Streams(run.seed if seed is None else seed).numpy("analysis", name))
+        for figure_name, figure in analysis.figures(out).items():
+            out.save_figure(figure_name, figure)
+        for animation_name, content in analysis.animations(out).items():
+            out.save_bytes(f"{animation_name}.gif", content)
+        about = {"analysis": name, "version": analysis.version, "parameters": identity, "at": run.moment, "seed": seed}
+        about |= {"differs": dict(differs or {}), "files": answers.digests(new)}
+        write_json(new / answers.FINDING, {**about, **finding.as_dict()})
+        answers.replace(folder, new)
     return finding
 
 
-def _answer(
-    name: str, analysis: Analysis, run: Run, identity: dict[str, Any], folder: Path, seed: int | None
-) -> Finding:
-    out = Artifacts(folder)
-    finding = analysis.run(run, out, Streams(run.seed if seed is None else seed).numpy("analysis", name))
-    for figure_name, figure in analysis.figures(out).items():
-        out.save_figure(figure_name, figure)
-    for animation_name, content in analysis.animations(out).items():
-        out.save_bytes(f"{animation_name}.gif", content)
-    about = {"analysis": name, "version": analysis.version, "parameters": identity, "at": run.moment, "seed": seed}
-    write_json(folder / "finding.json", {**about, **finding.as_dict()})
-    return finding
-
-
-def answered(name: str, analysis: Analysis, run: Run, identity: dict[str, Any]) -> bool:
-    """Tell whether the run holds this analysis's answer, by the same version and with the same parameters."""
-    path = run.folder / "analyses" / name / "finding.json"
-    if not path.exists():
+def answered(folder: Path, analysis: Analysis, identity: dict[str, Any]) -> bool:
+    """True if the folder holds the whole answer about the end of training, by the same version of the analysis and with
+    the same parameters."""
+    if not (folder / answers.FINDING).exists():
         return False
     try:
-        found = read_json(path)
-    except MechlabError:
+        found = answers.read_finding(folder)
+    except MechlabError as error:
+        print(f"warning: {error.must}, so the question is asked again: {error.key}")
         return False
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in identity.items()}
     return (found.get("version"), found.get("parameters"), found.get("at")) == (analysis.version, plain, "last")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import fcntl
 import os
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from mechlab.core import answers
 from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import read_json, write_json
 
@@ -21,7 +23,8 @@ class Held(MechlabError):
 
 
 class Claim:
-    """Exclusive hold of a run directory, given back when the block ends or the process dies.
+    """Exclusive hold of a run directory, given back when the block ends or the process dies. The replacement of an
+    answer that a killed process began is ended first.
 
     Args:
         folder: the run directory; made if need be.
@@ -49,6 +52,7 @@ class Claim:
         file.write(f"{socket.gethostname()}:{os.getpid()}")
         file.flush()
         self._file = file
+        answers.complete(self.folder)
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -116,3 +120,11 @@ def is_held(folder: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def complete(folder: Path) -> None:
+    """End the replacements of answers that a killed process began, unless another process is working on the run or the
+    folder cannot be written: those are left as they are."""
+    if not answers.is_complete(folder):
+        with contextlib.suppress(Held, RunError, OSError), Claim(folder):
+            pass

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from torch import Tensor, nn
 
-from mechlab.core import probe
+from mechlab.core import answers, probe
 from mechlab.core.analysis import Artifacts
 from mechlab.core.errors import RunError
 from mechlab.core.files import read_json
@@ -100,8 +100,9 @@ class Run:
 
     @property
     def findings(self) -> dict[str, Any]:
-        """Findings by analysis, as recorded."""
-        return {path.parent.name: read_json(path) for path in sorted(self.folder.glob("analyses/*/finding.json"))}
+        """Recorded findings about the end of training: by analysis, and by `<analysis>@<hash>` for answers with other
+        parameters or another seed than the configured ones."""
+        return answers.read_findings(self.folder)
 
     @cached_property
     def history(self) -> History:
@@ -109,8 +110,8 @@ class Run:
         return History(self.folder / "history", lambda: self.recipe)
 
     def artifacts(self, analysis: str) -> Artifacts:
-        """Return what an analysis saved."""
-        return Artifacts(self.folder / "analyses" / analysis)
+        """Return what an analysis saved, given its name or the key of another answer in `findings`."""
+        return Artifacts(self.folder / answers.FOLDER / analysis)
 
     def model(self) -> nn.Module:
         """Return the model at this run's moment, on the CPU and in evaluation mode."""

@@ -1,0 +1,44 @@
+"""The parameters with which a run's question is asked unless others are given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mechlab.config.build import Prepared, prepare
+from mechlab.config.launch import config_dir, user_folders
+from mechlab.config.recipe import stored_config
+from mechlab.core.analysis import Analysis
+from mechlab.core.errors import ConfigError
+
+
+def configured_parameters(run: Path, name: str, given: Prepared, allow: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the identity of an analysis as the run's own configuration has it, else as its yaml has it; that of the
+    given analysis where neither can be read.
+
+    Args:
+        run: the run directory.
+        name: the analysis.
+        given: the analysis that is about to be asked.
+        allow: packages beyond mechlab that targets may come from.
+    """
+    node = (stored_config(run).get("analysis") or {}).get(name) or _default(name)
+    if not isinstance(node, dict) or "_target_" not in node:
+        return given.identity()
+    try:
+        return prepare(node, f"analysis.{name}", Analysis, allow).identity()
+    except ConfigError:  # recorded with parameters that there are no longer
+        return given.identity()
+
+
+def _default(name: str) -> Any:
+    for folder in (config_dir(), *user_folders(sys.argv)):
+        path = folder / "analysis" / f"{name}.yaml"
+        if path.is_file():
+            node = OmegaConf.to_container(OmegaConf.load(path))
+            return {key: value for key, value in node.items() if key != "defaults"}
+    return None
