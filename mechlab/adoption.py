@@ -26,6 +26,7 @@ from mechlab.config.recipe import load_run, make_recipe
 from mechlab.config.schema import TrainConfig, defaults, typed
 from mechlab.core import answers
 from mechlab.core.claim import Claim, Held, read_status
+from mechlab.core.digests import write_digests
 from mechlab.core.errors import ConfigError
 from mechlab.core.files import write_json, write_text
 from mechlab.core.model import SequenceModel, StaticModel
@@ -136,7 +137,9 @@ class Adoption:
         except BaseException as error:
             claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
             raise
-        claim.status("done", step=self._steps, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        write_digests(self.folder, self._steps, seconds)
+        claim.status("done", step=self._steps, seconds=seconds)
 
     @property
     def _steps(self) -> int:

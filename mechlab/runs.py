@@ -160,7 +160,18 @@ def verify_runs(arguments: argparse.Namespace) -> int:
 
 
 def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
+    """Print whether a run's files are as they were written, and whether training again gives what is recorded; return
+    whether anything differs."""
     import torch
+
+    from mechlab.core.digests import damages
+
+    if damaged := list(damages(folder)):
+        for error in damaged:
+            print(f"NOT verified: {error.must}: {error.key} ({error.got})")
+        print(f"  fix:   {damaged[0].fix}\nrun: {folder}")
+        return True
+    print("verified: every file is as it was written")
 
     from mechlab.config.recipe import load_run
     from mechlab.core.device import set_up_device
@@ -205,6 +216,7 @@ def collect_garbage(arguments: argparse.Namespace) -> int:
 
 def _garbage(folder: Path, failed: bool) -> Iterator[Path]:
     from mechlab.core.claim import read_status
+    from mechlab.core.digests import WEIGHTS
     from mechlab.core.files import TEMPORARY
 
     status = read_status(folder)["status"]
@@ -213,9 +225,19 @@ def _garbage(folder: Path, failed: bool) -> Iterator[Path]:
         return
     left = list(folder.rglob(f".*{TEMPORARY}"))
     yield from (path for path in left if path.parent not in left)  # what is inside a temporary folder goes with it
-    if status == "done":
+    if status == "done" and _is_whole(folder, WEIGHTS):  # else the last checkpoint holds the only final weights
         resumable = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous", "damaged"))
         yield from (path for path in resumable if path.exists())
+
+
+def _is_whole(folder: Path, name: str) -> bool:
+    from mechlab.core.digests import check_file
+
+    try:
+        check_file(folder, name)
+    except MechlabError:
+        return False
+    return (folder / name).is_file()
 
 
 def _result(folder: Path) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from mechlab.config.schema import Expected, TrainConfig, typed
 from mechlab.core import answers
 from mechlab.core.analysis import Analysis
 from mechlab.core.ask import answered, ask
+from mechlab.core.claim import read_status
 from mechlab.core.device import set_up_device
+from mechlab.core.digests import METRICS, check_file, read_digests, write_digests
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 from mechlab.core.files import read_json, write_json
 from mechlab.core.history import LEVELS
@@ -122,12 +124,18 @@ class Setup:
     def _configured(self, name: str) -> dict[str, Any]:
         return configured_parameters(self.folder, name, self.analyses[name][0], self.config.allow_targets)
 
+    def restore(self) -> None:
+        """Restore what is missing or damaged in the record of the finished run, as far as the rest of it allows."""
+        from mechlab.training.mend import restore
+
+        device = "cuda" if self.config.trainer.accelerator == "gpu" else "cpu"
+        restore(Run(self.folder, lambda: self.recipe), self.recorder, device, self.config.trainer.threads)
+
     def finish(self, fitted: Fitted) -> None:
-        """Write result.json, and what TensorBoard shows of the finished run."""
+        """Write result.json, what TensorBoard shows of the finished run, and the digests of its files."""
         from mechlab.core.analysis import Artifacts
 
-        write_json(self.folder / "result.json", {"metrics": {**fitted.metrics, "steps": fitted.steps}})
-        findings = self.write_result()["findings"]
+        findings = self.write_result({**fitted.metrics, "steps": fitted.steps})["findings"]
         for name, (prepared, analysis) in self.analyses.items():
             callback = self.callbacks.get(name)
             asked = hasattr(callback, "asks_at_end") and callback.asks_at_end(fitted.steps)
@@ -135,6 +143,7 @@ class Setup:
                 folder = answers.place(self.folder, name, prepared.identity(), self._configured(name), None)
                 fitted.log(folder.name, findings[folder.name]["scalars"], analysis.figures(Artifacts(folder)))
         fitted.log_hyperparameters({"name": self.config.name, "seed": self.config.seed, **self._hyperparameters()})
+        write_digests(self.folder, fitted.steps, fitted.seconds)
 
     def _hyperparameters(self) -> dict[str, Any]:
         sections = {name: self.values[name] for name in ("task", "model", "optimizer", "trainer")}
@@ -145,10 +154,15 @@ class Setup:
             if key != "_target_"
         }
 
-    def write_result(self) -> dict[str, Any]:
-        """Bring result.json up to date with the answers that the run holds, and return its content."""
+    def write_result(self, metrics: dict[str, float] | None = None) -> dict[str, Any]:
+        """Bring result.json up to date with the answers that the run holds, and return its content.
+
+        Args:
+            metrics: the final metrics; by default those of the result that is there, or else of metrics.csv.
+        """
         path = self.folder / "result.json"
-        metrics = read_json(path)["metrics"]
+        if metrics is None:
+            metrics = self._recorded_metrics()
         damaged: list[MechlabError] = []
         read = answers.read_findings(self.folder, damaged)
         for error in damaged:
@@ -163,9 +177,27 @@ class Setup:
         }
         if self.expected:
             result["expected"] = compare(self.expected, metrics, findings)
-        if not path.exists() or read_json(path) != result:
+        if self._readable_result() != result:
             write_json(path, result)
         return result
+
+    def _recorded_metrics(self) -> dict[str, float]:
+        """Return the final metrics as result.json holds them; if it is missing or damaged, as metrics.csv does."""
+        from mechlab.training.metrics_csv import final_metrics
+
+        if (result := self._readable_result()) is not None:
+            return result["metrics"]
+        print("warning: result.json is missing or damaged; it is written again from metrics.csv")
+        check_file(self.folder, METRICS)
+        recorded = read_digests(self.folder) or {"steps": read_status(self.folder).get("step")}
+        return {**final_metrics(self.folder / METRICS), "steps": recorded["steps"]}
+
+    def _readable_result(self) -> dict[str, Any] | None:
+        try:
+            result = read_json(self.folder / "result.json")
+        except MechlabError:
+            return None
+        return result if isinstance(result, dict) and isinstance(result.get("metrics"), dict) else None
 
     def _callbacks(self) -> dict[str, Callback]:
         if not self.config.callbacks:

@@ -56,8 +56,9 @@ def train(setup: Any) -> dict[str, Any] | None:
 
     try:
         with Claim(setup.folder) as claim:
-            if _is_done(setup.folder):
+            if _is_done(setup.folder, claim):
                 print(f"the run is done already, so it is not trained again: {setup.folder}")
+                setup.restore()
                 for name in setup.new_callbacks():
                     print(f"not run: callback {name}, which was not there; ask with at=all for its recorded steps")
             else:
@@ -74,18 +75,17 @@ def train(setup: Any) -> dict[str, Any] | None:
         return None
 
 
-def _is_done(folder: Path) -> bool:
-    """Tell whether a run is finished and its result can be read; a damaged result is made again."""
+def _is_done(folder: Path, claim: Any) -> bool:
+    """True if the run is finished; a status that does not say so, although the rest is written, is written again."""
     from mechlab.core.claim import read_status
-    from mechlab.core.files import read_json
+    from mechlab.core.digests import read_digests
 
-    if read_status(folder)["status"] != "done":
+    if read_status(folder)["status"] == "done":
+        return True
+    if (ended := read_digests(folder)) is None:
         return False
-    try:
-        return "metrics" in read_json(folder / "result.json")
-    except MechlabError as error:
-        print(f"warning: {error.must}: {error.key}; it is made again")
-        return False
+    claim.status("done", step=ended["steps"], seconds=ended["seconds"])
+    return True
 
 
 def _fit(setup: Any, claim: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mechlab.core.files import read_json, write_json, write_text
+from mechlab.core.files import file_digest, read_json, write_json, write_text
 
 PACKAGES = (
     "mechlab",
@@ -28,6 +28,7 @@ PACKAGES = (
     "scikit-learn",
     "safetensors",
 )
+DIGESTED = ("config.yaml", "overrides.json", "code.patch")  # files whose digests environment.json holds
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,12 @@ def write_provenance(folder: Path, config: dict[str, Any], origin: Origin, resum
         write_text(target / f"resumed-{len(parts)}.patch", origin.patch)
         write_json(later, parts)
         return
+    (target / "environment.json").unlink(missing_ok=True)  # it holds the digests of the others
     write_text(target / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
     write_json(target / "overrides.json", origin.overrides)
     write_text(target / "code.patch", origin.patch)
-    write_json(target / "environment.json", _environment(origin))
+    files = {path.name: file_digest(path) for path in sorted(target.iterdir()) if path.name in DIGESTED}
+    write_json(target / "environment.json", {**_environment(origin), "files": files})
 
 
 def package_versions() -> dict[str, str | None]:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from mechlab.config.build import Prepared, in_folder, prepare
 from mechlab.config.schema import TrainConfig, typed
 from mechlab.core.claim import complete
+from mechlab.core.digests import check_file
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
@@ -150,6 +151,7 @@ def stored_config(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         must = "a run directory holds provenance/config.yaml"
         raise RunError(must, got=f"none in {folder}", fix="python -m mechlab.runs ls lists the runs")
+    check_file(Path(folder), "provenance/config.yaml")
     try:
         return OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:

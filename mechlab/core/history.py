@@ -21,6 +21,8 @@ from mechlab.core.tensors import load_metadata, load_tensors, open_tensors, save
 
 LEVELS = ("none", "sparse", "replay", "full")
 VERSION = 1
+ABOUT = "history.json"
+SHARDS = "*-*.safetensors"
 TRACE = "trace"  # the folder of the hashes and rates of every step, with history=replay
 
 
@@ -58,7 +60,7 @@ class History:
         self._make_recipe = make_recipe
         self._places = _places(self.folder)
         self._segment: dict[int, State] = {}  # the states between two stored ones
-        path = self.folder / "history.json"
+        path = self.folder / ABOUT
         self.about: dict[str, Any] = read_json(path) if path.exists() else {}
         if self.about.get("version", VERSION) != VERSION:
             must, got = f"the record must be of version {VERSION}", f"version {self.about['version']}"
@@ -143,9 +145,9 @@ class History:
     def _trace(self) -> dict[int, tuple[int, float, float]]:
         """The hash of the parameters, the learning rate and the weight decay by step."""
         found: dict[int, tuple[int, float, float]] = {}
-        for path in sorted((self.folder / TRACE).glob("*-*.safetensors")):
+        for path in sorted((self.folder / TRACE).glob(SHARDS)):
             tensors = load_tensors(path)
-            rows = zip(load_metadata(path), tensors["digest"].tolist(), tensors["rates"].tolist(), strict=True)
+            rows = zip(_steps(path), tensors["digest"].tolist(), tensors["rates"].tolist(), strict=True)
             found |= {step: (digest, *rates) for step, digest, rates in rows}
         return found
 
@@ -171,9 +173,23 @@ def _places(folder: Path) -> dict[int, tuple[Path, int]]:
     """Return the file and row of each stored record by step."""
     return {
         step: (path, row)
-        for path in sorted(folder.glob("*-*.safetensors"))
-        for row, step in enumerate(load_metadata(path))
+        for path in sorted(folder.glob(SHARDS))
+        for row, step in enumerate(_steps(path))
     }
+
+
+def _steps(path: Path) -> list[int]:
+    """Return the steps whose records a shard holds, in the order of its rows."""
+    steps = load_metadata(path)
+    if not isinstance(steps, list):
+        fix = "restore the file, or repeat the command that trained the run"
+        raise RunError("a shard of the history must name its steps", got=repr(steps), key=str(path), fix=fix)
+    return steps
+
+
+def recorded_steps(folder: Path) -> set[int]:
+    """Return the steps of which a folder of shards holds a record."""
+    return set(_places(folder))
 
 
 def _ranges(steps: list[int]) -> str:
@@ -189,11 +205,11 @@ def write_shard(folder: Path, steps: list[int], tensors: dict[str, Tensor]) -> N
 
 def cut(folder: Path, step: int) -> None:
     """Remove all records of optimiser step `step` and later, so that training can go on from there."""
-    for path in sorted(folder.glob("*-*.safetensors")):
+    for path in sorted(folder.glob(SHARDS)):
         first, last = map(int, path.stem.split("-"))
         if last < step:
             continue
         if first < step:
-            kept = [recorded for recorded in load_metadata(path) if recorded < step]
+            kept = [recorded for recorded in _steps(path) if recorded < step]
             write_shard(folder, kept, {name: tensor[: len(kept)] for name, tensor in load_tensors(path).items()})
         path.unlink()

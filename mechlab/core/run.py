@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from mechlab.core import answers, probe
 from mechlab.core.analysis import Artifacts
-from mechlab.core.errors import RunError
+from mechlab.core.digests import check_file, read_digests
+from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import read_json
 from mechlab.core.history import History
 from mechlab.core.recipe import Recipe
@@ -91,6 +92,7 @@ class Run:
         """Every logged metric against the optimiser step."""
         import pandas as pd
 
+        check_file(self.folder, "metrics.csv")
         return pd.read_csv(self.folder / "metrics.csv")
 
     @property
@@ -145,12 +147,38 @@ class Run:
         checkpoints = self.folder / "checkpoints"
         if isinstance(self.moment, int):
             return self.history.params(self.moment)
-        if self.moment == "last" and (checkpoints / "weights.safetensors").exists():
-            return load_tensors(checkpoints / "weights.safetensors")
+        if self.moment == "last":
+            try:
+                return load_tensors(checkpoints / "weights.safetensors")
+            except RunError as error:
+                if (weights := self.recorded_end()) is not None:
+                    print(f"warning: {error.must}: {error.key}; the weights are read from the record of training")
+                    return weights
+                if (checkpoints / "weights.safetensors").exists():
+                    raise
         path = checkpoints / f"{self.moment}.ckpt"
         if not path.exists():
             fix = "let the run finish (repeat its command), or ask for a recorded step"
             raise RunError("the run must have this checkpoint", got=f"no {path.name}", key=str(self.folder), fix=fix)
-        prefix = "model."
-        state = load_checkpoint(path)["state_dict"]
-        return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        return _of_model(load_checkpoint(path)["state_dict"])
+
+    def recorded_end(self) -> dict[str, Tensor] | None:
+        """Return the final weights of a finished run as its history holds them, else its last checkpoint; None if
+        training has not ended or neither can be read."""
+        ended = read_digests(self.folder) or self.status
+        step = ended.get("steps", ended.get("step") if ended.get("status") == "done" else None)
+        try:
+            if step is not None and step in self.history.stored:
+                return self.history.params(step)
+        except MechlabError:
+            pass
+        try:
+            content = load_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        except MechlabError:
+            return None
+        return _of_model(content["state_dict"]) if step == content["global_step"] else None
+
+
+def _of_model(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = "model."
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

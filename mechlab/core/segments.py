@@ -55,7 +55,7 @@ class Segments:
             set_up_device("gpu" if trained["device"] == "cuda" else "cpu")
         except ConfigError as error:
             self._refuse("a replay needs the device of the training", str(error.got))
-        with _training_mode(trained["threads"], trained["device"]):
+        with training_mode(trained["threads"], trained["device"]):
             self.model = recipe.model().to(trained["device"])
             self.optimizer = recipe.optimizer(self.model)
             self.source = recipe.source(trained["device"])
@@ -71,7 +71,7 @@ class Segments:
             ReplayDiffers: the states are not those of the training, bit for bit.
         """
         found: dict[int, State] = {}
-        with _training_mode(self.trained["threads"], self.trained["device"]):
+        with training_mode(self.trained["threads"], self.trained["device"]):
             put_state(self.model, self.optimizer, _part(first, "params/"), _part(first, "optimizer/"))
             if digest(self.model.state_dict()) != self.digest_at(start):
                 self._differs(start, "stored parameters")
@@ -116,7 +116,7 @@ class Segments:
 
 
 @contextlib.contextmanager
-def _training_mode(threads: int, device: str) -> Iterator[None]:
+def training_mode(threads: int, device: str) -> Iterator[None]:
     """Have gradients, as many threads as in training, and the global generators put back after."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

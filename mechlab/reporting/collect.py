@@ -7,8 +7,9 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from mechlab.core.digests import check_file
 from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import read_json
 from mechlab.reporting.record import DONE, Claim, Expected, Problem, Record
@@ -45,7 +46,7 @@ def read_curves(
         For each column (steps, values), where it has a finite value.
     """
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    with _told(record, file_name), open(record.folder / file_name, encoding="utf-8", newline="") as file:
+    with _told(record, file_name), _checked(record.folder, file_name) as file:
         rows = csv.reader(file)
         header = next(rows, [])
         if "step" not in header:
@@ -58,6 +59,11 @@ def read_curves(
                     steps.append(int(row[at]))
                     values.append(value)
     return curves
+
+
+def _checked(folder: Path, name: str) -> TextIO:
+    check_file(folder, name)
+    return open(folder / name, encoding="utf-8", newline="")
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import torch
 from mechlab.core.errors import RunError
 from mechlab.core.files import atomic
 from mechlab.core.tensors import load_checkpoint
+from mechlab.training.metrics_csv import MetricsCSV
 from mechlab.training.module import TrainingModule
 from mechlab.training.signals import Preempted
+from mechlab.training.tensorboard import RunTensorBoard
 
 MONITOR = "val/loss"
 MINUTE = 60.0  # seconds
@@ -40,11 +42,13 @@ class Checkpoints(pl.Callback):
         self._best_weights: dict[str, Any] | None = (
             None  # not yet on disk: a write per epoch would cost small networks most
         )
+        self._logged: dict[str, Any] = {}
         self._saved = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run must know: the lowest validation loss, and whether training is over."""
-        return {"best": self.best, "ended": self.ended}
+        """Return what a resumed run must know: the lowest validation loss, whether training is over, and what had been
+        logged."""
+        return {"best": self.best, "ended": self.ended, "logged": self._logged}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what an interrupted run knew."""
@@ -81,7 +85,13 @@ class Checkpoints(pl.Callback):
         """Write best.ckpt if there is a better one, then last.ckpt, after flushing all records; the last.ckpt from
         before stays as previous.ckpt."""
         for logger in trainer.loggers:
-            logger.save()
+            if isinstance(logger, RunTensorBoard):
+                logger.sync()
+                self._logged["figures"] = logger.figures
+            elif isinstance(logger, MetricsCSV):
+                self._logged["metrics"] = logger.sync()
+            else:
+                logger.save()
         module.recorder.flush()
         if self._best_weights is not None:
             with atomic(self.folder / "best.ckpt") as path:
@@ -107,11 +117,13 @@ class Checkpoints(pl.Callback):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint to go on from: its file, its optimiser step, and whether training had ended there."""
+    """A checkpoint to go on from: its file, its optimiser step, whether training had ended there, and what had been
+    logged: `metrics`, as `MetricsCSV.sync` returned it, and the number of `figures` in TensorBoard."""
 
     path: Path
     step: int
     ended: bool
+    logged: dict[str, Any] = field(default_factory=dict)
 
 
 def resume_point(folder: Path) -> ResumePoint | None:
@@ -138,11 +150,12 @@ def resume_point(folder: Path) -> ResumePoint | None:
             print(f"warning: last.ckpt is damaged, now called damaged.ckpt; going on from {name} at step {point.step}")
         return point
     if broken:
-        fix = f"restore one of them, or delete {folder} to train from the start"
+        fix = "restore one of them, or train the run anew with rerun=true"
         raise RunError("one of the checkpoints must be readable", got="; ".join(broken), key=str(folder), fix=fix)
     return None
 
 
 def _read(path: Path) -> ResumePoint:
     content = load_checkpoint(path)
-    return ResumePoint(path, int(content["global_step"]), content["callbacks"]["Checkpoints"]["ended"])
+    state = content["callbacks"]["Checkpoints"]
+    return ResumePoint(path, int(content["global_step"]), state["ended"], state.get("logged", {}))

@@ -23,7 +23,7 @@ from mechlab.core.tensors import save_tensors
 from mechlab.training.callbacks import AnalysisCallback, StopWhenLearned
 from mechlab.training.checkpoints import Checkpoints, resume_point
 from mechlab.training.data import RunData
-from mechlab.training.metrics_csv import MetricsCSV
+from mechlab.training.mend import mend_history, open_logs
 from mechlab.training.module import TrainingModule, evaluate
 from mechlab.training.progress import ShowProgress
 from mechlab.training.recorder import Recorder
@@ -104,9 +104,11 @@ def fit(
     device = "cuda" if settings.accelerator == "gpu" else "cpu"
     found = resume_point(folder / "checkpoints")
     step = found.step if found else 0
+    if found:
+        mend_history(recorder, step, found.ended, device, torch.get_num_threads())
     watch, source = SignalWatch(), recipe.source(device)
     module = TrainingModule(recipe, source, recorder, watch, settings.log_every)
-    table, tensorboard = MetricsCSV(folder / "metrics.csv", step), RunTensorBoard(folder, step)
+    table, tensorboard = open_logs(folder, found)
     seconds = 0.0
     if found and found.ended:
         content = torch.load(found.path, map_location="cpu", weights_only=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.files import write_json
-from mechlab.core.history import TRACE, VERSION, cut, log_spaced, write_shard
+from mechlab.core.history import ABOUT, SHARDS, TRACE, VERSION, cut, log_spaced, recorded_steps, write_shard
 from mechlab.core.recipe import Recipe
 from mechlab.core.segments import conditions
 from mechlab.core.state import digest, optimizer_tensors
@@ -65,30 +65,40 @@ class Recorder:
         """
         if self.kind == "none":
             return
+        if step == 0 or not (self.folder / ABOUT).exists():  # what a run began with counts
+            self.describe(device)
+        cut(self.folder, step)
+        cut(self.folder / TRACE, step)
+
+    def describe(self, device: str) -> None:
+        """Write history.json: the kind of record, and what the bits of an update depend on."""
         about = {"kind": self.kind, "version": VERSION}
         if self.kind == "replay":
             about |= {"every": self.every, **conditions(self.recipe, device)}
-        if step == 0 or not (self.folder / "history.json").exists():  # what a run began with counts
-            write_json(self.folder / "history.json", about)
-        cut(self.folder, step)
-        cut(self.folder / TRACE, step)
+        write_json(self.folder / ABOUT, about)
 
     def record(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, whole: bool = False) -> None:
         """Record the state before optimiser step `step`; of most steps of a replay record only a hash, unless the
         `whole` state is asked for."""
-        params = model.state_dict()
-        rates = torch.tensor(self.recipe.rates(optimizer, step), dtype=torch.float64)
         if self.kind == "replay":
-            self._trace.add(step, {"digest": torch.tensor(digest(params)), "rates": rates})
-            if step % self.every and not whole:
-                return
+            self.record_hash(step, model, optimizer)
+        if whole or self._stores(step):
+            self.record_state(step, model, optimizer)
+
+    def record_hash(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Record a hash of the parameters before optimiser step `step`, and its rates."""
+        rates = self._rates(step, optimizer)
+        self._trace.add(step, {"digest": torch.tensor(digest(model.state_dict())), "rates": rates})
+
+    def record_state(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Record the whole state before optimiser step `step`."""
         indices = self._plan.indices(step).to(self._ids)
         padded = torch.full((self._batch_size,), -1, dtype=self._ids)
         padded[: len(indices)] = indices
         moments = optimizer_tensors(model, optimizer)
-        state = {f"params/{name}": value for name, value in params.items()}
+        state = {f"params/{name}": value for name, value in model.state_dict().items()}
         state |= {f"optimizer/{name}": value for name, value in moments.items()}
-        self._states.add(step, {**state, "indices": padded, "rates": rates})
+        self._states.add(step, {**state, "indices": padded, "rates": self._rates(step, optimizer)})
 
     def finish(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Record the end of training, after `step` optimiser steps."""
@@ -100,6 +110,27 @@ class Recorder:
         """Write what has been recorded since the last shards."""
         self._states.flush()
         self._trace.flush()
+
+    def shards(self) -> list[Path]:
+        """Return the files of the record."""
+        return [path for folder in (self.folder, self.folder / TRACE) for path in sorted(folder.glob(SHARDS))]
+
+    def missing(self, stop: int, ended: bool) -> tuple[list[int], list[int]]:
+        """Return the steps below `stop`, and at it where training `ended`, whose state is missing, and those whose hash
+        is."""
+        if self.kind == "none":
+            return [], []
+        stored, hashed = recorded_steps(self.folder), recorded_steps(self.folder / TRACE)
+        states = [step for step in range(stop) if self._stores(step)] + [stop] * ended
+        hashes = list(range(stop + ended)) if self.kind == "replay" else []
+        return [step for step in states if step not in stored], [step for step in hashes if step not in hashed]
+
+    def _stores(self, step: int) -> bool:
+        """True if the whole state before a step is recorded, whether or not training ends there."""
+        return step % self.every == 0 if self.kind == "replay" else self.wants(step)
+
+    def _rates(self, step: int, optimizer: torch.optim.Optimizer) -> Tensor:
+        return torch.tensor(self.recipe.rates(optimizer, step), dtype=torch.float64)
 
     def _state_bytes(self) -> int:
         return _record_bytes(self.recipe) + self._ids.itemsize * self._batch_size

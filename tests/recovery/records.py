@@ -15,6 +15,7 @@ from torch import Tensor
 from warm_process import command
 
 from mechlab.config.recipe import load_run
+from mechlab.core.files import read_json
 from mechlab.core.history import History
 from mechlab.core.tensors import load_tensors
 
@@ -94,6 +95,7 @@ def record(folder: Path) -> dict[str, Any]:
         "events": events(run),
         "curves": curves(run),
         "result": json.loads((run / "result.json").read_text()),
+        "findings": {path.parent.name: read_json(path) for path in sorted(run.glob("analyses/*/finding.json"))},
         "litter": sorted(str(path) for path in run.rglob(".*") if path.name != ".lock"),
     }
 
@@ -150,6 +152,12 @@ def check_record(found: dict[str, Any]) -> None:
     assert steps == sorted(logged | epochs)
     assert {int(row["step"]) for row in rows if row["train/loss"]} == logged
     assert {int(row["step"]) for row in rows if row["val/loss"]} == epochs
+    check_places(found)
+
+
+def check_places(found: dict[str, Any]) -> None:
+    """Assert that every number is once in TensorBoard, and there as in metrics.csv."""
+    rows = list(csv.DictReader(found["metrics"].splitlines()))
     places = [(step, tag) for step, tag, _ in found["events"]]
     assert len(places) == len(set(places)), f"events twice: {[place for place in places if places.count(place) > 1]}"
     for tag, curve in found["curves"].items():

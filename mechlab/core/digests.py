@@ -1,0 +1,122 @@
+"""Digests of the files of a run that carry results: recorded at the end of training, compared when a file is read.
+
+JSON and safetensors files hold their own digest (`core.files.write_json`, `core.tensors.save_tensors`), and a finding
+those of the files of its answer. The others, and which must be there at all, are listed: in provenance/environment.json
+the rest of the provenance, in digests.json everything that training leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mechlab.core import answers
+from mechlab.core.errors import MechlabError, RunError
+from mechlab.core.files import file_digest, read_json, write_json
+
+DIGESTS = "digests.json"
+METRICS, WEIGHTS = "metrics.csv", "checkpoints/weights.safetensors"
+OF_TRAINING = (METRICS, WEIGHTS, "checkpoints/best.ckpt", "history/**/*", "tb/**/*")
+ENVIRONMENT = "provenance/environment.json"
+AGAIN = "repeat the command that trained the run: it restores what the record allows; or train it anew with rerun=true"
+
+
+def write_digests(run: Path, steps: int, seconds: float) -> None:
+    """Write digests.json, whose presence says that training has ended.
+
+    Args:
+        run: the run directory.
+        steps: optimiser steps done.
+        seconds: how long the last process trained.
+    """
+    write_json(run / DIGESTS, {"steps": steps, "seconds": seconds, "files": _present(run)})
+
+
+def update_digests(run: Path, names: Collection[str]) -> None:
+    """Record the digests of files that have been written again; those of all others stay as they were.
+
+    Args:
+        run: the run directory.
+        names: of the files, as they are recorded; a folder of them may have been divided into files differently.
+    """
+    recorded = read_digests(run)
+    if recorded is None or not names:
+        return
+    folders = tuple(f"{name.partition('/')[0]}/" for name in names if name.startswith(("history/", "tb/")))
+    renewed = {name: digest for name, digest in _present(run).items() if name in names or name.startswith(folders)}
+    kept = {name: digest for name, digest in recorded["files"].items() if name not in names}
+    write_json(run / DIGESTS, {**recorded, "files": kept | renewed})
+
+
+def changed_files(run: Path, files: Mapping[str, str]) -> list[str]:
+    """Return the names of the files that are missing, or not as their digests say."""
+    return [name for name, digest in files.items() if not (run / name).is_file() or file_digest(run / name) != digest]
+
+
+def read_digests(run: Path) -> dict[str, Any] | None:
+    """Return what `write_digests` wrote: steps, seconds and files; None if it is not there, or damaged."""
+    try:
+        found = read_json(run / DIGESTS)
+    except MechlabError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else None
+
+
+def check_file(run: Path, name: str) -> None:
+    """Compare one file of a run with its recorded digest, where there is one.
+
+    Raises:
+        RunError: the file is not as it was written.
+    """
+    digest = _recorded(run).get(name)
+    if digest is not None and (run / name).is_file() and file_digest(run / name) != digest:
+        raise _changed(run / name)
+
+
+def damages(run: Path) -> Iterator[RunError]:
+    """Yield an error for every file of a run that is missing, or not as it was written."""
+    from mechlab.core.tensors import load_checkpoint, open_tensors  # torch takes over a second to import
+
+    for path in [*sorted(run.glob("*.json")), *sorted(run.glob("provenance/*.json")), *run.glob("history/*.json")]:
+        yield from _errors(read_json, path)
+    for name, digest in _recorded(run).items():
+        path = run / name
+        if not path.is_file():
+            yield RunError("every file of the record must be there", got="no such file", key=str(path), fix=AGAIN)
+        elif file_digest(path) != digest:
+            yield _changed(path)
+    if not (run / DIGESTS).exists():  # training has not ended: what can be told of a file from itself
+        for path in sorted(run.glob("history/**/*.safetensors")):
+            yield from _errors(open_tensors, path)
+    for path in sorted(run.glob("checkpoints/*.ckpt")):
+        yield from _errors(load_checkpoint, path)
+    for pattern in ("*", f"*/{answers.MOMENTS}/*"):
+        for path in sorted(run.glob(f"{answers.FOLDER}/{pattern}/{answers.FINDING}")):
+            yield from _errors(answers.read_finding, path.parent)
+
+
+def _present(run: Path) -> dict[str, str]:
+    paths = (path for pattern in OF_TRAINING for path in sorted(run.glob(pattern)))
+    return {str(path.relative_to(run)): file_digest(path) for path in paths if path.is_file()}
+
+
+def _recorded(run: Path) -> dict[str, str]:
+    """Return the recorded digests by path in the run directory."""
+    found = dict((read_digests(run) or {}).get("files", {}))
+    try:
+        files = read_json(run / ENVIRONMENT).get("files", {})
+    except (MechlabError, AttributeError):
+        files = {}
+    return found | {f"provenance/{name}": digest for name, digest in files.items()}
+
+
+def _changed(path: Path) -> RunError:
+    return RunError("every file of the record must be as it was written", got="other content", key=str(path), fix=AGAIN)
+
+
+def _errors(read: Any, path: Path) -> Iterator[RunError]:
+    try:
+        read(path)
+    except RunError as error:
+        yield error
