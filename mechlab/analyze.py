@@ -118,11 +118,12 @@ def _over_training(folder: Path, findings: dict[Any, Finding]) -> None:
 
 def _update_result(folder: Path, name: str, finding: dict[str, Any]) -> None:
     """Copy an answer about the end of training into result.json."""
-    from mechlab.core.files import read_json, write_json
+    from mechlab.core.files import write_json
+    from mechlab.core.result import read_result
 
     path = folder / "result.json"
     if path.exists():
-        result = read_json(path)
+        result = read_result(folder)
         result["findings"] = {**result.get("findings", {}), name: finding}
         write_json(path, result)
 

@@ -20,9 +20,10 @@ from mechlab.core.analysis import Analysis
 from mechlab.core.ask import answered, ask
 from mechlab.core.device import set_up_device
 from mechlab.core.errors import ConfigError, did_you_mean
-from mechlab.core.files import read_json, write_json
+from mechlab.core.files import write_json
 from mechlab.core.history import LEVELS
 from mechlab.core.recipe import Recipe
+from mechlab.core.result import read_result
 from mechlab.core.run import Run
 from mechlab.core.task import SPLITS
 from mechlab.training.recorder import Recorder, check_size
@@ -105,7 +106,7 @@ class Setup:
 
     def new_callbacks(self) -> list[str]:
         """Return the callbacks that a finished run did not have."""
-        return [name for name in self.callbacks if name not in stored_config(self.folder).get("callbacks", {})]
+        return [name for name in self.callbacks if name not in (stored_config(self.folder).get("callbacks") or {})]
 
     def answer_missing(self) -> None:
         """Ask the analyses whose answers the run does not hold yet."""
@@ -142,7 +143,7 @@ class Setup:
     def write_result(self) -> dict[str, Any]:
         """Bring result.json up to date with the answers that the run holds, and return its content."""
         path = self.folder / "result.json"
-        metrics = read_json(path)["metrics"]
+        metrics = read_result(self.folder)["metrics"]
         findings = {
             name: {"scalars": found["scalars"], "claims": found["claims"]}
             for name, found in Run(self.folder, lambda: self.recipe).findings.items()
@@ -156,7 +157,7 @@ class Setup:
         }
         if self.expected:
             result["expected"] = compare(self.expected, metrics, findings)
-        if not path.exists() or read_json(path) != result:
+        if read_result(self.folder) != result:
             write_json(path, result)
         return result
 

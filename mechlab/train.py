@@ -77,15 +77,16 @@ def train(setup: Any) -> dict[str, Any] | None:
 def _is_done(folder: Path) -> bool:
     """Tell whether a run is finished and its result can be read; a damaged result is made again."""
     from mechlab.core.claim import read_status
-    from mechlab.core.files import read_json
+    from mechlab.core.result import read_result
 
     if read_status(folder)["status"] != "done":
         return False
     try:
-        return "metrics" in read_json(folder / "result.json")
+        read_result(folder)
     except MechlabError as error:
-        print(f"warning: {error.must}: {error.key}; it is made again")
+        print(f"warning: {error.brief}; it is made again")
         return False
+    return True
 
 
 def _fit(setup: Any, claim: Any) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from mechlab.core.analysis import Analysis, Artifacts, Finding
 from mechlab.core.errors import MechlabError, NotRecorded
-from mechlab.core.files import read_json, write_json
-from mechlab.core.history import LEVELS
+from mechlab.core.files import write_json
+from mechlab.core.history import LEVELS, read_about
+from mechlab.core.result import read_finding
 from mechlab.core.run import Run
 from mechlab.core.seeding import Streams
 
@@ -64,7 +65,7 @@ def answered(name: str, analysis: Analysis, run: Run, identity: dict[str, Any]) 
     if not path.exists():
         return False
     try:
-        found = read_json(path)
+        found = read_finding(path)
     except MechlabError:
         return False
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in identity.items()}
@@ -73,8 +74,7 @@ def answered(name: str, analysis: Analysis, run: Run, identity: dict[str, Any]) 
 
 def check_recorded(name: str, analysis: Analysis, run: Run) -> None:
     """Raise NotRecorded, naming the override that records it, if the history holds less than the analysis needs."""
-    path = run.folder / "history" / "history.json"
-    recorded = read_json(path)["kind"] if path.exists() else "none"
+    recorded = read_about(run.folder / "history")["kind"]
     if LEVELS.index(recorded) < LEVELS.index(analysis.needs.history):
         raise NotRecorded(
             f"analysis={name} needs history={analysis.needs.history}",

@@ -8,15 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from torch import Tensor, nn
 
 from mechlab.core import probe
 from mechlab.core.analysis import Artifacts
 from mechlab.core.errors import RunError
-from mechlab.core.files import read_json
+from mechlab.core.files import read_mapping, read_yaml
 from mechlab.core.history import History
 from mechlab.core.recipe import Recipe
+from mechlab.core.result import read_finding, read_result
 from mechlab.core.task import Batch, Split, Task, TaskSpec
 from mechlab.core.tensors import load_checkpoint, load_tensors
 
@@ -79,12 +79,12 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration, as plain data."""
-        return yaml.safe_load((self.folder / "provenance" / "config.yaml").read_text(encoding="utf-8"))
+        return read_yaml(self.folder / "provenance" / "config.yaml")
 
     @property
     def status(self) -> dict[str, Any]:
         """The content of status.json."""
-        return read_json(self.folder / "status.json")
+        return read_mapping(self.folder / "status.json")
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -96,12 +96,12 @@ class Run:
     @property
     def results(self) -> dict[str, Any]:
         """The content of result.json: final metrics and findings."""
-        return read_json(self.folder / "result.json")
+        return read_result(self.folder)
 
     @property
     def findings(self) -> dict[str, Any]:
         """Findings by analysis, as recorded."""
-        return {path.parent.name: read_json(path) for path in sorted(self.folder.glob("analyses/*/finding.json"))}
+        return {path.parent.name: read_finding(path) for path in sorted(self.folder.glob("analyses/*/finding.json"))}
 
     @cached_property
     def history(self) -> History:

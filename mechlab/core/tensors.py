@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mechlab.core.errors import RunError
-from mechlab.core.files import atomic
+from mechlab.core.files import atomic, parse_json
 
 METADATA_KEY = "mechlab"  # a single key: the order of several differs between processes, and the bytes with it
 
@@ -36,7 +36,7 @@ def load_tensors(path: str | Path, names: list[str] | None = None) -> dict[str, 
 def load_metadata(path: str | Path) -> Any:
     """Read the metadata that `save_tensors` wrote."""
     with open_tensors(path) as file:
-        return json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
+        return parse_json((file.metadata() or {}).get(METADATA_KEY, "null").encode(), path)
 
 
 def open_tensors(path: str | Path) -> Any:
