@@ -133,11 +133,12 @@ def _over_training(folder: Path, findings: dict[Any, Finding]) -> None:
 def _update_result(run: Path, answer: Path) -> None:
     """Copy an answer about the end of training into result.json."""
     from mechlab.core import answers
-    from mechlab.core.files import read_json, write_json
+    from mechlab.core.files import write_json
+    from mechlab.core.result import read_result
 
     path = run / "result.json"
     if path.exists():
-        result = read_json(path)
+        result = read_result(run)
         finding = answers.summary(answers.read_finding(answer))
         result["findings"] = {**result.get("findings", {}), answer.name: finding}
         write_json(path, result)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mechlab.core.printable import printable
 
 
 def number(value: float | None) -> str:
@@ -16,7 +19,7 @@ def number(value: float | None) -> str:
 
 def print_metrics(metrics: Mapping[str, float]) -> None:
     """Print metrics on one line."""
-    print("  ".join(f"{name} {number(value)}" for name, value in sorted(metrics.items())))
+    print(printable("  ".join(f"{name} {number(value)}" for name, value in sorted(metrics.items()))))
 
 
 def print_findings(findings: Mapping[str, Any]) -> None:
@@ -24,11 +27,12 @@ def print_findings(findings: Mapping[str, Any]) -> None:
     for name, finding in findings.items():
         differs = ", ".join(f"{key}={value}" for key, value in finding.get("differs", {}).items())
         shown = f"{name} ({differs})" if differs else name
-        print(f"{shown}: " + "  ".join(f"{key} {number(value)}" for key, value in finding["scalars"].items()))
+        scalars = "  ".join(f"{key} {number(value)}" for key, value in finding["scalars"].items())
+        print(printable(f"{shown}: {scalars}"))
         for claim in finding["claims"].values():
             verdict = "holds" if claim["holds"] else "FAILS"
             null = "" if claim["null"] is None else f"; null {number(claim['null'])}"
-            print(f"  {verdict}: {claim['statement']} (measured {number(claim['value'])}{null})")
+            print(printable(f"  {verdict}: {claim['statement']} (measured {number(claim['value'])}{null})"))
 
 
 def print_expected(expected: Mapping[str, Any]) -> None:
@@ -36,17 +40,34 @@ def print_expected(expected: Mapping[str, Any]) -> None:
     for name, found in expected.items():
         verdict = {True: "as expected", False: "NOT as expected", None: "not measured"}[found["within"]]
         corrected = "" if found["corrected"] is None else f", corrected {number(found['corrected'])}"
-        print(
-            f"{verdict}: {name} {number(found['measured'])} (published {number(found['published'])}{corrected},"
-            f" tolerance {number(found['tolerance'])}; {found['source']})"
-        )
+        numbers = f"published {number(found['published'])}{corrected}, tolerance {number(found['tolerance'])}"
+        print(printable(f"{verdict}: {name} {number(found['measured'])} ({numbers}; {found['source']})"))
 
 
 def print_next(folder: Path, root: Path, allow_targets: Sequence[str] = ()) -> None:
-    """Print what to type next."""
-    trusted = f' "allow_targets=[{",".join(allow_targets)}]"' if allow_targets else ""
+    """Print what to type next, quoted: pasting a line runs what it shows and nothing else."""
+    trusted = f" {quoted('allow_targets=[', ','.join(allow_targets), ']')}" if allow_targets else ""
     print("next:")
-    print(f"  look   tensorboard --logdir {root}")
-    print(f"  ask    python -m mechlab.analyze run={folder} analysis=NAME at=all{trusted}")
-    print(f"  show   python -m mechlab.runs show {folder}")
-    print(f'  report python -m mechlab.report runs="{root}/*/*"')
+    print(f"  look   tensorboard --logdir {quoted(root)}")
+    print(f"  ask    python -m mechlab.analyze {quoted('run=', folder)} analysis=NAME at=all{trusted}")
+    print(f"  show   python -m mechlab.runs show {quoted(folder)}")
+    print(f"  report python -m mechlab.report {all_runs(root)}")
+
+
+def quoted(*parts: object) -> str:
+    """Return one word of a command line, quoted for a shell if need be."""
+    return shlex.quote(printable("".join(map(str, parts))))
+
+
+def command(text: str) -> str:
+    """Return a command line from a record as one command: whatever else a shell would make of it is quoted."""
+    try:
+        return printable(shlex.join(shlex.split(text)))
+    except ValueError:  # a quotation without an end
+        return quoted(text)
+
+
+def all_runs(root: Path) -> str:
+    """Return the argument of `mechlab.report` that names every run of a folder."""
+    plain = quoted(root) == str(root)
+    return f'runs="{root}/*/*"' if plain else quoted("runs=", root, "/*/*")

@@ -6,14 +6,14 @@ python -m mechlab.runs ls
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mechlab import console
-from mechlab.core.errors import ConfigError, MechlabError
+from mechlab.core.errors import ConfigError, MechlabError, RunError
+from mechlab.core.printable import printable
 
 
 def main() -> None:
@@ -68,60 +68,87 @@ def run_folders(root: str | Path) -> list[Path]:
         raise ConfigError(
             "the folder that holds the runs must exist", got=str(root), fix="python -m mechlab.train makes it"
         )
-    return sorted(path.parent for path in Path(root).glob("*/*/status.json"))
+    from mechlab.core.claim import has_status
+
+    return sorted(folder for folder in Path(root).glob("*/*") if has_status(folder))
 
 
 def list_runs(arguments: argparse.Namespace) -> int:
-    """Print one line per run: status, steps, test accuracy, claims that hold, directory."""
-    from mechlab.core.claim import is_held, read_status
-
+    """Print one line per run: status, steps, test accuracy, claims that hold, directory; and why a run failed or
+    cannot be read."""
     folders = run_folders(arguments.root)
     print(f"{'status':10} {'steps':>7} {'test/accuracy':>13} {'claims':>7}  run")
     for folder in folders:
-        status, result = read_status(folder), _result(folder)
-        metrics = result.get("metrics", {})
-        claims = [claim["holds"] for found in result.get("findings", {}).values() for claim in found["claims"].values()]
-        held = f"{sum(claims)}/{len(claims)}" if claims else "-"
-        steps = metrics.get("steps", status.get("step"))
-        shown = (console.number(steps), console.number(metrics.get("test/accuracy")))
-        word = "killed" if status["status"] == "running" and not is_held(folder) else status["status"]
-        print(f"{word:10} {shown[0]:>7} {shown[1]:>13} {held:>7}  {folder}")
-        if status["status"] == "failed":
-            print(f"{'':41}{str(status.get('reason', '')).splitlines()[0]}")
+        status, steps, accuracy, held, reason = _line(folder)
+        print(f"{status:10} {steps:>7} {accuracy:>13} {held:>7}  {printable(folder)}")
+        if reason:
+            print(f"{'':41}{printable(reason)}")
     print(f"{len(folders)} runs\nnext:\n  show   python -m mechlab.runs show RUN")
     return 0
 
 
+def _line(folder: Path) -> tuple[str, str, str, str, str]:
+    """Return status, steps, test accuracy, claims that hold, and the reason if the run failed or is damaged."""
+    from mechlab.core.claim import DAMAGED, is_held, read_status
+    from mechlab.core.files import refuse_links
+
+    try:
+        refuse_links(folder)
+        status, result = read_status(folder), _result(folder)
+    except RunError as error:
+        return DAMAGED, "-", "-", "-", error.brief
+    metrics = result.get("metrics", {})
+    claims = [claim["holds"] for found in result.get("findings", {}).values() for claim in found["claims"].values()]
+    held = f"{sum(claims)}/{len(claims)}" if claims else "-"
+    word = "killed" if status["status"] == "running" and not is_held(folder) else status["status"]
+    reason = (status["reason"].splitlines() or [""])[0] if word in ("failed", DAMAGED) else ""
+    steps = metrics.get("steps", status.get("step"))
+    return word, console.number(steps), console.number(metrics.get("test/accuracy")), held, reason
+
+
 def show_runs(arguments: argparse.Namespace) -> int:
-    """Print what each run is, where it stands and what was found."""
-    for folder in arguments.runs:
-        _show(Path(folder))
-    return 0
+    """Print what each run is, where it stands and what was found; the exit status is 0 if all can be read."""
+    return _each(arguments.runs, _show)
+
+
+def _each(folders: Sequence[str], look: Callable[[Path], bool | None]) -> int:
+    """Look at one run after the other, whatever becomes of the first; return 1 if any cannot be read or fails."""
+    failed = False
+    for folder in folders:
+        try:
+            failed |= bool(look(Path(folder)))
+        except MechlabError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
 
 
 def _show(folder: Path) -> None:
-    from mechlab.core.claim import read_status
-    from mechlab.core.files import read_json
+    from mechlab.core.claim import DAMAGED, read_status
+    from mechlab.core.files import read_mapping, refuse_links
 
+    refuse_links(folder)
     config = _config(folder)
     status, result = read_status(folder), _result(folder)
-    environment = read_json(folder / "provenance" / "environment.json")
-    print(f"{status['status']} since {status.get('updated')}, started {status.get('started')} on {status.get('host')}")
-    if status["status"] == "failed":
-        print(f"reason: {status.get('reason')}")
-    print(f"command: {environment['command']}")
-    print(f"code: {environment['commit'] or 'not under version control'}")
+    environment = read_mapping(folder / "provenance" / "environment.json")
+    times = f"since {status.get('updated')}, started {status.get('started')} on {status.get('host')}"
+    print(printable(f"{status['status']} {times}"))
+    if status["status"] in ("failed", DAMAGED):
+        print(f"reason: {printable(status['reason'], lines=True)}")
+    print(f"command: {console.command(str(environment.get('command') or 'not recorded'))}")
+    print(f"code: {printable(environment.get('commit') or 'not under version control')}")
     for section in ("task", "model", "optimizer", "trainer"):
-        values = {name: value for name, value in config[section].items() if value is not None}
-        print(f"{section}: " + "  ".join(f"{name}={_short(value)}" for name, value in values.items()))
-    history = _history_summary(folder)
-    print(f"history: {history}")
+        values = {name: value for name, value in _section(config, section).items() if value is not None}
+        print(printable(f"{section}: " + "  ".join(f"{name}={_short(value)}" for name, value in values.items())))
+    print(f"history: {_history_summary(folder)}")
     if result:
         console.print_metrics(result["metrics"])
         console.print_findings(result.get("findings", {}))
         console.print_expected(result.get("expected", {}))
-    console.print_next(folder, folder.parent.parent, config["allow_targets"])
-    print(f"run: {folder}")
+    if config.get("allow_targets"):
+        print(f"names classes beyond mechlab, of {printable(_short(config['allow_targets']))}")
+    console.print_next(folder, folder.parent.parent)
+    print(f"run: {printable(folder)}")
 
 
 def diff_runs(arguments: argparse.Namespace) -> int:
@@ -135,12 +162,12 @@ def diff_runs(arguments: argparse.Namespace) -> int:
     different = [key for key in keys if ours.get(key) != theirs.get(key)]
     print("configuration:" + ("" if different else " alike"))
     for key in different:
-        print(f"  {key}: {ours.get(key, 'absent')} | {theirs.get(key, 'absent')}")
+        print(printable(f"  {key}: {ours.get(key, 'absent')} | {theirs.get(key, 'absent')}"))
     metrics = [_result(folder).get("metrics", {}) for folder in (first, second)]
     unequal = [name for name in sorted({*metrics[0], *metrics[1]}) if metrics[0].get(name) != metrics[1].get(name)]
     print("metrics:" + ("" if unequal else " alike"))
     for name in unequal:
-        print(f"  {name}: {console.number(metrics[0].get(name))} | {console.number(metrics[1].get(name))}")
+        print(printable(f"  {name}: {console.number(metrics[0].get(name))} | {console.number(metrics[1].get(name))}"))
     step, common = first_parting(
         *(load_run(folder, allow_targets=arguments.allow_targets) for folder in (first, second))
     )
@@ -155,8 +182,7 @@ def diff_runs(arguments: argparse.Namespace) -> int:
 
 def verify_runs(arguments: argparse.Namespace) -> int:
     """Train each run again from a recorded step and compare bits; the exit status is 0 if all agree."""
-    parted = [_parted(Path(folder), arguments) for folder in arguments.runs]  # all of them, whatever the first says
-    return int(any(parted))
+    return _each(arguments.runs, lambda folder: _parted(folder, arguments))
 
 
 def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
@@ -168,19 +194,19 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
 
     if damaged := list(damages(folder)):
         for error in damaged:
-            print(f"NOT verified: {error.must}: {error.key} ({error.got})")
-        print(f"  fix:   {damaged[0].fix}\nrun: {folder}")
+            print(printable(f"NOT verified: {error.must}: {error.key} ({error.got})"))
+        print(printable(f"  fix:   {damaged[0].fix}\nrun: {folder}"))
         return True
     print("verified: every file is as it was written")
 
-    from mechlab.config.recipe import load_run
+    from mechlab.config.recipe import load_run, recorded_config
     from mechlab.core.device import set_up_device
     from mechlab.core.replay import HASH, verify
 
-    trainer = _config(folder)["trainer"]
-    set_up_device(trainer["accelerator"])
-    torch.set_num_threads(trainer["threads"])
-    device = "cuda" if trainer["accelerator"] == "gpu" else "cpu"
+    trainer = recorded_config(folder).trainer
+    set_up_device(trainer.accelerator)
+    torch.set_num_threads(trainer.threads)
+    device = "cuda" if trainer.accelerator == "gpu" else "cpu"
     run = load_run(folder, allow_targets=arguments.allow_targets)
     verdict = verify(run, arguments.start, arguments.steps, device)
     compared = f"{len(verdict.compared)} recorded step(s) from {verdict.start} to {verdict.compared[-1]}"
@@ -189,14 +215,15 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
     else:
         how = "differs" if verdict.tensor == HASH else f"differs by up to {verdict.difference:.3g}"
         where = f"{verdict.tensor} {how} at step {verdict.parted}"
-        print(f"NOT verified: {where}; compared {compared}")
-    print(f"run: {folder}")
+        print(printable(f"NOT verified: {where}; compared {compared}"))
+    print(f"run: {printable(folder)}")
     return verdict.parted is not None
 
 
 def collect_garbage(arguments: argparse.Namespace) -> int:
     """Remove left-over temporary files, resume checkpoints of finished runs, and on request failed runs."""
-    from mechlab.core.claim import Claim, Held
+    from mechlab.core.claim import Claim
+    from mechlab.core.files import remove
 
     total = 0
     for folder in run_folders(arguments.root):
@@ -205,11 +232,13 @@ def collect_garbage(arguments: argparse.Namespace) -> int:
                 for path in _garbage(folder, arguments.failed):
                     size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
                     total += size
-                    print(f"{'removed' if arguments.yes else 'would remove'} {path} ({size / 1e6:.1f} MB)")
+                    verb = "removed" if arguments.yes else "would remove"
+                    print(f"{verb} {printable(path)} ({size / 1e6:.1f} MB)")
                     if arguments.yes:
-                        shutil.rmtree(path) if path.is_dir() else path.unlink()
-        except Held as held:
-            print(f"left alone: {folder}: {held}")
+                        remove(path)
+        except (MechlabError, OSError) as error:
+            reason = error.brief if isinstance(error, MechlabError) else str(error)
+            print(printable(f"left alone: {folder}: {reason}"))
     print(f"{total / 1e6:.1f} MB" + ("" if arguments.yes else " in all; add --yes to remove"))
     return 0
 
@@ -221,6 +250,8 @@ def _garbage(folder: Path, failed: bool) -> Iterator[Path]:
 
     status = read_status(folder)["status"]
     if status == "failed" and failed:
+        if folder.is_symlink():
+            raise RunError("a run that is reached through a link is not removed", fix="remove the link")
         yield folder
         return
     left = list(folder.rglob(f".*{TEMPORARY}"))
@@ -241,16 +272,20 @@ def _is_whole(folder: Path, name: str) -> bool:
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    from mechlab.core.files import read_json
+    from mechlab.core.result import read_result
 
-    path = folder / "result.json"
-    return read_json(path) if path.exists() else {}
+    return read_result(folder) if (folder / "result.json").exists() else {}
 
 
 def _config(folder: Path) -> dict[str, Any]:
     from mechlab.config.recipe import stored_config
 
     return stored_config(folder)
+
+
+def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
+    value = config.get(name)
+    return value if isinstance(value, dict) else {"": value}
 
 
 def _short(value: Any) -> str:
@@ -275,7 +310,7 @@ def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(item, dict):
             yield from _flat(item, f"{prefix}{name}.")
         else:
-            yield prefix + name, item
+            yield f"{prefix}{name}", item
 
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ from mechlab.core.claim import read_status
 from mechlab.core.device import set_up_device
 from mechlab.core.digests import METRICS, check_file, read_digests, write_digests
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
-from mechlab.core.files import read_json, write_json
+from mechlab.core.files import write_json
 from mechlab.core.history import LEVELS
 from mechlab.core.recipe import Recipe
+from mechlab.core.result import read_result
 from mechlab.core.run import Run
 from mechlab.core.task import SPLITS
 from mechlab.training.recorder import Recorder, check_size
@@ -109,7 +110,7 @@ class Setup:
 
     def new_callbacks(self) -> list[str]:
         """Return the callbacks that a finished run did not have."""
-        return [name for name in self.callbacks if name not in stored_config(self.folder).get("callbacks", {})]
+        return [name for name in self.callbacks if name not in (stored_config(self.folder).get("callbacks") or {})]
 
     def answer_missing(self) -> None:
         """Ask the analyses whose answers the run does not hold yet."""
@@ -194,10 +195,9 @@ class Setup:
 
     def _readable_result(self) -> dict[str, Any] | None:
         try:
-            result = read_json(self.folder / "result.json")
+            return read_result(self.folder)
         except MechlabError:
             return None
-        return result if isinstance(result, dict) and isinstance(result.get("metrics"), dict) else None
 
     def _callbacks(self) -> dict[str, Callback]:
         if not self.config.callbacks:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mechlab.core.errors import ConfigError, MechlabError
+from mechlab.core.printable import printable
 
 if TYPE_CHECKING:
     from mechlab.sweeps.manifest import Job, Sweep
@@ -243,9 +244,10 @@ def _check_packages(sweep: Sweep) -> None:
 
 def _print_standings(sweep: Sweep, found: list[Standing]) -> None:
     for standing in found:
-        print(f"{standing.state:10} {sweep.root / standing.job.run}  {' '.join(standing.job.overrides)}")
+        line = f"{standing.state:10} {sweep.root / standing.job.run}  {' '.join(standing.job.overrides)}"
+        print(printable(line))
         if standing.reason:
-            print(f"{'':10} {standing.reason}")
+            print(f"{'':10} {printable(standing.reason)}")
 
 
 def _queue(sweep: Sweep) -> str:

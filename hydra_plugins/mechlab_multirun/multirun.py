@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from mechlab import pool
 from mechlab.config.launch import user_folders
 from mechlab.core.errors import ConfigError
 from mechlab.core.files import write_text
+from mechlab.core.result import read_result
 
 
 class JobFailed(Exception):
@@ -78,10 +78,8 @@ class LocalGpus(Launcher):
         result.status, result.return_value = JobStatus.COMPLETED, None
         folder = lines[-1].removeprefix("run: ")
         write_text(Path(self.config.hydra.sweep.dir) / f"{number}.run", f"{folder}\n")
-        path = Path(folder) / "result.json"
-        if path.is_file():
-            metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
-            result.return_value = metrics.get(self.config.objective)
+        if (Path(folder) / "result.json").is_file():
+            result.return_value = read_result(Path(folder))["metrics"].get(self.config.objective)
         return result
 
 
@@ -110,7 +108,7 @@ class TellingSweeper(BasicSweeper):
     def _tell(self, returned: Sequence[JobReturn]) -> None:
         for number, result in enumerate(returned):
             failed = result.status != JobStatus.COMPLETED
-            reason = f"  {str(result._return_value).splitlines()[0]}" if failed else ""
+            reason = f"  {(str(result._return_value).splitlines() or [''])[0]}" if failed else ""
             print(f"{'failed' if failed else 'done':7} #{number} {' '.join(result.overrides)}{reason}")
         if returned:
             good = sum(result.status == JobStatus.COMPLETED for result in returned)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.errors import ConfigError, RunError, did_you_mean
+from mechlab.core.files import read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,9 +107,9 @@ def read_info(path: Path) -> Info:
     if not path.is_file():
         raise ConfigError(f"the folder must hold {path.name}", got=f"none in {path.parent}", key="path")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        _refuse("the file must be JSON", str(error), path)
+        values = read_json(path.resolve())
+    except RunError as error:
+        _refuse(error.must, str(error.got), path)
     if not isinstance(values, dict):
         _refuse("the file must hold a JSON object", type(values).__name__, path)
     for name in ("p", "optimizer", "hyper"):

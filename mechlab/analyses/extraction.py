@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -27,6 +26,7 @@ from mechlab.clustering.kmeans import kmeans
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.errors import ConfigError
+from mechlab.core.files import read_mapping
 from mechlab.core.task import Split, Task
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class Extraction(Analysis):
         path = out.folder / "automaton.json"
         if not path.exists():
             return {}
-        found = from_definition(json.loads(path.read_text(encoding="utf-8")))
+        found = from_definition(read_mapping(path))
         says = [found.classes[output] for output in found.outputs]
         accepting = [word == "accept" for word in says] if found.classes == ("reject", "accept") else None
         shape = found.states, says, found.alphabet, found.transitions, found.initial

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,7 @@ def _parameters(target: Any, context: int) -> dict[str, inspect.Parameter]:
 def _find(name: Any, key: str, allow: Sequence[str]) -> Any:
     prefixes = (*ALLOWED, *(f"{package}." for package in allow))
     if not isinstance(name, str) or not name.startswith(prefixes):
-        package = str(name).split(".")[0]
+        package = shlex.quote(str(name).split(".")[0])
         raise ConfigError(
             "a target must come from " + ", ".join(prefix.rstrip(".") for prefix in prefixes),
             got=name,

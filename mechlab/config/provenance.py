@@ -59,7 +59,8 @@ def write_provenance(folder: Path, config: dict[str, Any], origin: Origin, resum
     target = folder / "provenance"
     later = target / "resumed.json"
     if resumed and (target / "environment.json").exists():
-        parts = [*(read_json(later) if later.exists() else []), _environment(origin)]
+        before = read_json(later) if later.exists() else []
+        parts = [*(before if isinstance(before, list) else []), _environment(origin)]
         write_text(target / f"resumed-{len(parts)}.patch", origin.patch)
         write_json(later, parts)
         return

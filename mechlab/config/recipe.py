@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from mechlab.config.build import Prepared, in_folder, prepare
 from mechlab.config.schema import TrainConfig, typed
 from mechlab.core.claim import complete
 from mechlab.core.digests import check_file
 from mechlab.core.errors import ConfigError, RunError
+from mechlab.core.files import read_yaml, refuse_links
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
 from mechlab.core.run import Run
@@ -152,10 +151,27 @@ def stored_config(folder: str | Path) -> dict[str, Any]:
         must = "a run directory holds provenance/config.yaml"
         raise RunError(must, got=f"none in {folder}", fix="python -m mechlab.runs ls lists the runs")
     check_file(Path(folder), "provenance/config.yaml")
+    must = "a run's configuration must be valid YAML"
     try:
-        return OmegaConf.to_container(OmegaConf.load(path))
-    except Exception as error:
-        raise RunError("a run's configuration must be valid YAML", got=str(error), key=str(path), fix=RESTORE) from None
+        values = read_yaml(path)
+    except RunError as error:
+        raise RunError(must, got=error.got, key=str(path), fix=RESTORE) from None
+    if not isinstance(values, dict):
+        raise RunError(must, got="no mapping of keys", key=str(path), fix=RESTORE)
+    return values
+
+
+def recorded_config(folder: Path) -> TrainConfig:
+    """Return the configuration of a recorded run with every value checked, or raise RunError."""
+    values = stored_config(folder) | {"init_from": None}  # the moments that can be asked for are all recorded
+    try:
+        config = typed(TrainConfig, values)
+        if missing := [name for name in ("task", "model", "optimizer") if not values.get(name)]:
+            raise ConfigError(f"{', '.join(missing)} must be there")
+    except ConfigError as error:
+        must, path = "a run's configuration must be whole", folder / "provenance" / "config.yaml"
+        raise RunError(must, got=error.must, key=str(path), fix=RESTORE) from None
+    return config
 
 
 def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence[str] = ()) -> Run:
@@ -167,22 +183,16 @@ def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence
         allow_targets: packages beyond mechlab whose classes the record may name. The record's own list is not trusted.
 
     Raises:
-        RunError: there is no run there, or its record is damaged.
+        RunError: there is no run there, its record is damaged, or something in it is a link.
     """
     folder = Path(folder)
+    refuse_links(folder)
     stored_config(folder)
     complete(folder)
 
     @functools.lru_cache(maxsize=1)
     def recipe() -> Recipe:
-        values = stored_config(folder) | {"init_from": None}  # the moments that can be asked for are all recorded
-        try:
-            config = typed(TrainConfig, values)
-            if missing := [name for name in ("task", "model", "optimizer") if not values.get(name)]:
-                raise ConfigError(f"{', '.join(missing)} must be there")
-        except ConfigError as error:
-            must, path = "a run's configuration must be whole", folder / "provenance" / "config.yaml"
-            raise RunError(must, got=error.must, key=str(path), fix=RESTORE) from None
+        config = recorded_config(folder)
         config.task = in_folder(config.task, "task", folder, allow_targets)
         return make_recipe(config, allow_targets)
 

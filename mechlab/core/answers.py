@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mechlab.core import result
 from mechlab.core.errors import MechlabError, RunError
-from mechlab.core.files import file_digest, read_json
+from mechlab.core.files import file_digest
 
 FOLDER = "analyses"
 FINDING = "finding.json"
@@ -104,9 +105,7 @@ def read_finding(folder: Path) -> dict[str, Any]:
     Raises:
         RunError: it is missing or damaged, or one of the files that belong to it is.
     """
-    finding = read_json(folder / FINDING)
-    if not isinstance(finding, dict):
-        raise RunError("a finding must be a mapping", got=type(finding).__name__, key=str(folder / FINDING))
+    finding = result.read_finding(folder / FINDING)
     for name, digest in finding.get("files", {}).items():
         path = folder / name
         if not path.is_file():

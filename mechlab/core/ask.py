@@ -10,8 +10,8 @@ from typing import Any
 from mechlab.core import answers
 from mechlab.core.analysis import Analysis, Artifacts, Finding
 from mechlab.core.errors import MechlabError, NotRecorded
-from mechlab.core.files import read_json, write_json
-from mechlab.core.history import ABOUT, LEVELS
+from mechlab.core.files import write_json
+from mechlab.core.history import LEVELS, read_about
 from mechlab.core.run import Run
 from mechlab.core.seeding import Streams
 
@@ -74,8 +74,7 @@ def answered(folder: Path, analysis: Analysis, identity: dict[str, Any]) -> bool
 
 def check_recorded(name: str, analysis: Analysis, run: Run) -> None:
     """Raise NotRecorded, naming the override that records it, if the history holds less than the analysis needs."""
-    path = run.folder / "history" / ABOUT
-    recorded = read_json(path)["kind"] if path.exists() else "none"
+    recorded = read_about(run.folder / "history")["kind"]
     if LEVELS.index(recorded) < LEVELS.index(analysis.needs.history):
         raise NotRecorded(
             f"analysis={name} needs history={analysis.needs.history}",

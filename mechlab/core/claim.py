@@ -9,13 +9,18 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
 
 from mechlab.core import answers
 from mechlab.core.errors import MechlabError, RunError
-from mechlab.core.files import read_json, write_json
+from mechlab.core.files import open_regular, read_mapping, refuse_links, write_json
+from mechlab.core.result import NUMBER, TEXT_OR_NULL, fits
 
 Status = Literal["pending", "running", "preempted", "failed", "done"]
+STATUS = "status.json"
+DAMAGED = "damaged"  # read from a status.json that cannot be read; never written
+TEXTS = ("reason", "traceback", "host", "started", "updated")
+NUMBERS = ("step", "seconds", "pid")
 
 
 class Held(MechlabError):
@@ -31,6 +36,7 @@ class Claim:
 
     Raises:
         Held: another process holds it; the message is `run is held by HOST:PID`.
+        RunError: it cannot be written, or something below it is a link.
     """
 
     def __init__(self, folder: Path):
@@ -40,13 +46,19 @@ class Claim:
     def __enter__(self) -> Claim:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = open(self.folder / ".lock", "a+", encoding="utf-8")
+            lock, flags = self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_APPEND
+            file = open_regular(lock, "a+", flags, encoding="utf-8")
         except OSError as error:
             fix = "choose another folder with paths.root=DIR"
             raise RunError("the folder for runs must be writable", got=str(error), key="paths.root", fix=fix) from None
         if not _lock(file):
             with file:
                 raise Held(f"run is held by {_holder(file)}")
+        try:
+            refuse_links(self.folder)
+        except RunError:
+            file.close()
+            raise
         file.seek(0)
         file.truncate()
         file.write(f"{socket.gethostname()}:{os.getpid()}")
@@ -91,34 +103,62 @@ def write_status(folder: Path, status: Status, **details: Any) -> None:
     before = read_status(folder)
     values = {
         "status": status,
-        "started": before.get("started", now),
+        "started": before.get("started") or now,
         "updated": now,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
         **details,
     }
-    write_json(folder / "status.json", values)
+    write_json(folder / STATUS, values)
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """Read status.json; a missing or damaged one reads as pending, since a claim can always be made anew."""
+    """Return the content of status.json, its times, texts and numbers of the right types.
+
+    Without the file the run is pending. Where it cannot be read, or is not what a process writes, the status is
+    "damaged", with the `reason`; a claim can be made anew all the same.
+    """
     try:
-        found = read_json(folder / "status.json")
-    except MechlabError:
-        found = None
-    return found if isinstance(found, dict) and "status" in found else {"status": "pending"}
+        if not has_status(folder):
+            return {"status": "pending"}
+        found = read_mapping(folder / STATUS)
+    except MechlabError as error:
+        return {"status": DAMAGED, "reason": error.brief}
+    if found.get("status") not in get_args(Status):
+        return _damaged(folder, "status must be one of " + ", ".join(get_args(Status)))
+    for name, kind in (*dict.fromkeys(TEXTS, TEXT_OR_NULL).items(), *dict.fromkeys(NUMBERS, NUMBER).items()):
+        if not fits(found.get(name), kind):
+            return _damaged(folder, f"{name} must be {kind}")
+    if found["status"] == "failed":
+        found["reason"] = found.get("reason") or "not recorded"
+    return found
+
+
+def _damaged(folder: Path, must: str) -> dict[str, Any]:
+    return {"status": DAMAGED, "reason": RunError(must, key=str(folder / STATUS)).brief}
+
+
+def has_status(folder: Path) -> bool:
+    """Tell whether there is a status.json of any kind, which makes a folder a run directory."""
+    try:
+        os.lstat(folder / STATUS)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # it cannot be looked at, which reading it will tell
+        return True
+    return True
 
 
 def is_held(folder: Path) -> bool:
     """Tell whether a process, on whatever machine, is working on the run directory at this moment."""
     try:
-        with open(folder / ".lock", encoding="utf-8") as file:
+        with open_regular(folder / ".lock") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
     except BlockingIOError:
         return True
+    except (OSError, RunError):  # none, or none that a process could hold
+        return False
     return False
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from mechlab.core.printable import printable
+
+LONGEST = 200  # letters of an error in one line
+
 
 class MechlabError(Exception):
     """An error with a complete message for the user; commands print it without a traceback.
@@ -25,7 +29,14 @@ class MechlabError(Exception):
             lines.append(f"  key:   {key}")
         if fix is not None:
             lines.append(f"  fix:   {fix}")
-        super().__init__("\n".join(lines))
+        super().__init__(printable("\n".join(lines), lines=True))
+
+    @property
+    def brief(self) -> str:
+        """The key, the rule and what was given, in one line of a limited length."""
+        parts = (self.key, self.must, self.got)
+        line = printable(" ".join(": ".join(str(part) for part in parts if part is not None).split()))
+        return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
 
 
 class ConfigError(MechlabError):

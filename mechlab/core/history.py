@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mechlab.core.errors import NotRecorded, RunError
-from mechlab.core.files import read_json
+from mechlab.core.files import read_mapping
 from mechlab.core.recipe import Recipe
 from mechlab.core.segments import Segments, State
 from mechlab.core.state import put_state
@@ -22,6 +22,7 @@ from mechlab.core.tensors import load_metadata, load_tensors, open_tensors, save
 LEVELS = ("none", "sparse", "replay", "full")
 VERSION = 1
 ABOUT = "history.json"
+RESTORE = "restore the file, or repeat the command that trained the run"
 SHARDS = "*-*.safetensors"
 TRACE = "trace"  # the folder of the hashes and rates of every step, with history=replay
 
@@ -60,11 +61,7 @@ class History:
         self._make_recipe = make_recipe
         self._places = _places(self.folder)
         self._segment: dict[int, State] = {}  # the states between two stored ones
-        path = self.folder / ABOUT
-        self.about: dict[str, Any] = read_json(path) if path.exists() else {}
-        if self.about.get("version", VERSION) != VERSION:
-            must, got = f"the record must be of version {VERSION}", f"version {self.about['version']}"
-            raise RunError(must, got=got, key=str(path), fix="read it with the mechlab that wrote it, or train again")
+        self.about = read_about(self.folder)
 
     @property
     def stored(self) -> list[int]:
@@ -147,7 +144,7 @@ class History:
         found: dict[int, tuple[int, float, float]] = {}
         for path in sorted((self.folder / TRACE).glob(SHARDS)):
             tensors = load_tensors(path)
-            rows = zip(_steps(path), tensors["digest"].tolist(), tensors["rates"].tolist(), strict=True)
+            rows = zip(_recorded(path), tensors["digest"].tolist(), tensors["rates"].tolist(), strict=True)
             found |= {step: (digest, *rates) for step, digest, rates in rows}
         return found
 
@@ -169,21 +166,42 @@ class History:
         )
 
 
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return the content of history.json: what the record in this folder holds; `{"kind": "none"}` without the file.
+
+    Raises:
+        RunError: it is damaged, or of a format that is not known.
+    """
+    path = folder / ABOUT
+    if not path.exists():
+        return {"kind": LEVELS[0]}
+    about = read_mapping(path)
+    if about.get("version", VERSION) != VERSION:
+        must, got = f"the record must be of version {VERSION}", f"version {about['version']}"
+        raise RunError(must, got=got, key=str(path), fix="read it with the mechlab that wrote it, or train again")
+    kind = about.get("kind")
+    if kind not in LEVELS:
+        must = f"the kind of the record must be one of {', '.join(LEVELS)}"
+        raise RunError(must, got=kind, key=str(path), fix=RESTORE)
+    threads, device = about.get("threads"), about.get("device")
+    if kind == "replay" and not (isinstance(threads, int) and threads > 0 and device in ("cpu", "cuda")):
+        must = "a record of kind replay must have the threads and the device of the training"
+        raise RunError(must, got=f"{threads}, {device}", key=str(path), fix=RESTORE)
+    return about
+
+
 def _places(folder: Path) -> dict[int, tuple[Path, int]]:
     """Return the file and row of each stored record by step."""
     return {
-        step: (path, row)
-        for path in sorted(folder.glob(SHARDS))
-        for row, step in enumerate(_steps(path))
+        step: (path, row) for path in sorted(folder.glob(SHARDS)) for row, step in enumerate(_recorded(path))
     }
 
 
-def _steps(path: Path) -> list[int]:
-    """Return the steps whose records a shard holds, in the order of its rows."""
+def _recorded(path: Path) -> list[int]:
+    """Return the steps that a shard holds, in the order of its rows."""
     steps = load_metadata(path)
-    if not isinstance(steps, list):
-        fix = "restore the file, or repeat the command that trained the run"
-        raise RunError("a shard of the history must name its steps", got=repr(steps), key=str(path), fix=fix)
+    if not isinstance(steps, list) or not all(isinstance(step, int) for step in steps):
+        raise RunError("a shard must hold its steps", got=str(steps)[:40], key=str(path), fix=RESTORE)
     return steps
 
 
@@ -210,6 +228,6 @@ def cut(folder: Path, step: int) -> None:
         if last < step:
             continue
         if first < step:
-            kept = [recorded for recorded in _steps(path) if recorded < step]
+            kept = [recorded for recorded in _recorded(path) if recorded < step]
             write_shard(folder, kept, {name: tensor[: len(kept)] for name, tensor in load_tensors(path).items()})
         path.unlink()

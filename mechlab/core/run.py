@@ -8,16 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from torch import Tensor, nn
 
 from mechlab.core import answers, probe
 from mechlab.core.analysis import Artifacts
 from mechlab.core.digests import check_file, read_digests
 from mechlab.core.errors import MechlabError, RunError
-from mechlab.core.files import read_json
+from mechlab.core.files import read_mapping, read_yaml
 from mechlab.core.history import History
 from mechlab.core.recipe import Recipe
+from mechlab.core.result import read_result
 from mechlab.core.task import Batch, Split, Task, TaskSpec
 from mechlab.core.tensors import load_checkpoint, load_tensors
 
@@ -80,12 +80,12 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration, as plain data."""
-        return yaml.safe_load((self.folder / "provenance" / "config.yaml").read_text(encoding="utf-8"))
+        return read_yaml(self.folder / "provenance" / "config.yaml")
 
     @property
     def status(self) -> dict[str, Any]:
         """The content of status.json."""
-        return read_json(self.folder / "status.json")
+        return read_mapping(self.folder / "status.json")
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -98,7 +98,7 @@ class Run:
     @property
     def results(self) -> dict[str, Any]:
         """The content of result.json: final metrics and findings."""
-        return read_json(self.folder / "result.json")
+        return read_result(self.folder)
 
     @property
     def findings(self) -> dict[str, Any]:

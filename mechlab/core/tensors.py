@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mechlab.core.errors import RunError
-from mechlab.core.files import atomic
+from mechlab.core.files import atomic, parse_json
 
 METADATA_KEY = "mechlab"  # a single key: the order of several differs between processes, and the bytes with it
 
@@ -79,10 +79,7 @@ def _opened(path: str | Path) -> Any:
 def _metadata(path: str | Path, file: Any) -> tuple[Any, str | None]:
     """Return what `save_tensors` was given and the file's digest; None in files from before there was one."""
     texts = file.metadata() or {}
-    try:
-        value = json.loads(texts.get(METADATA_KEY, "null"))
-    except ValueError as error:
-        raise _damaged(path, str(error)) from None
+    value = parse_json(texts.get(METADATA_KEY, "null").encode(), path)
     keys = value.keys() & {"content", "sha256"} if isinstance(value, dict) else set()
     if len(keys) == 2:
         return value["content"], str(value["sha256"])

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from mechlab.core.claim import DAMAGED, read_status
 from mechlab.core.digests import check_file
 from mechlab.core.errors import MechlabError, RunError
-from mechlab.core.files import read_json
+from mechlab.core.files import open_regular, read_json, read_yaml, refuse_links
+from mechlab.core.result import read_result
 from mechlab.reporting.record import DONE, Claim, Expected, Problem, Record
 
 DAMAGE = (MechlabError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error)
@@ -19,15 +21,20 @@ DAMAGE = (MechlabError, OSError, ValueError, KeyError, TypeError, AttributeError
 
 def read_run(folder: Path) -> Record:
     """Read what the report shows of a run; nothing in it is imported or executed."""
-    record = Record(folder)
-    with _told(record, "status.json"):
-        record.status = _mapping(read_json(folder / "status.json"))
+    record = Record(folder, {"status": DAMAGED})
+    with _told(record, "."):
+        refuse_links(folder)
+        record.status = read_status(folder)
+    if record.problems:
+        return record
+    if record.state == DAMAGED:
+        record.damaged("status.json", record.status["reason"])
     _read_provenance(record)
     if (folder / "result.json").exists() or record.state == DONE:
         with _told(record, "result.json"):
-            _read_result(record, _mapping(read_json(folder / "result.json")))
+            _read_result(record, read_result(folder))
     if record.state == "failed":
-        reason = _last_line(record.status.get("traceback")) or _last_line(record.status.get("reason")) or "not told"
+        reason = _last_line(record.status.get("traceback")) or _last_line(record.status["reason"])
         record.problems.append(Problem(str(folder), "failed", "status.json", reason))
     return record
 
@@ -63,7 +70,7 @@ def read_curves(
 
 def _checked(folder: Path, name: str) -> TextIO:
     check_file(folder, name)
-    return open(folder / name, encoding="utf-8", newline="")
+    return open_regular(folder / name, encoding="utf-8", newline="")
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -87,7 +94,7 @@ class _told:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> bool:
         if not isinstance(error, DAMAGE):
             return False
-        reason = f"{error.must}: {error.got}" if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+        reason = error.brief if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
         self.record.damaged(self.file, reason)
         return True
 
@@ -97,7 +104,7 @@ def _read_provenance(record: Record) -> None:
     if not provenance.is_dir() and record.state == "pending":
         return
     with _told(record, "provenance/config.yaml"):
-        record.config = dict(flat(_mapping(_read_yaml(provenance / "config.yaml"))))
+        record.config = dict(flat(_mapping(read_yaml(provenance / "config.yaml"))))
     with _told(record, "provenance/overrides.json"):
         words = read_json(provenance / "overrides.json")
         if not isinstance(words, list | None):
@@ -111,34 +118,15 @@ def _read_provenance(record: Record) -> None:
 
 
 def _read_result(record: Record, result: dict[str, Any]) -> None:
-    record.numbers = _numbers(_mapping(result["metrics"]))
-    for analysis, finding in _mapping(result.get("findings", {})).items():
-        for name, value in _numbers(_mapping(finding["scalars"])).items():
+    record.numbers = _numbers(result["metrics"])
+    for analysis, finding in result.get("findings", {}).items():
+        for name, value in _numbers(finding["scalars"]).items():
             record.numbers[f"{analysis}/{name}"] = value
-        for slug, claim in _mapping(finding["claims"]).items():
-            record.claims[analysis, slug] = Claim(
-                statement=str(claim["statement"]),
-                kind=str(claim["kind"]),
-                value=_number(claim["value"]),
-                threshold=_number(claim["threshold"]),
-                null=_number(claim.get("null")),
-                holds=claim["holds"] is True,
-            )
-    for metric, row in _mapping(result.get("expected") or {}).items():
-        keys = ("published", "corrected", "tolerance", "measured", "deviation")
-        values = {key: _number(row.get(key)) for key in keys}
-        within = None if row.get("within") is None else row["within"] is True
-        record.expected[metric] = Expected(**values, source=str(row.get("source") or ""), within=within)
-
-
-def _read_yaml(path: Path) -> Any:
-    import yaml
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            return yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise ValueError(f"it must hold valid YAML: {' '.join(str(error).split())}") from None
+        for slug, claim in finding["claims"].items():
+            record.claims[analysis, slug] = Claim(**{name: claim[name] for name in Claim._fields})
+    for metric, row in result.get("expected", {}).items():
+        values = {name: row[name] for name in Expected._fields}
+        record.expected[metric] = Expected(**{**values, "source": row["source"] or ""})
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -147,18 +135,8 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value
 
 
-def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    found = {name: _number(value) for name, value in values.items()}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _number(value: Any) -> float | None:
-    """Return a finite number, or None for what JSON has in place of one that is not finite."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"it must hold a number where it has {json.dumps(value, default=str)[:60]}")
-    return float(value)
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def _last_line(text: Any) -> str:

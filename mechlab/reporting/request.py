@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mechlab.core.claim import has_status
 from mechlab.core.errors import ConfigError, did_you_mean
 
 KEYS = ("runs", "by", "out", "accuracy_from", "model", "separable")
 ASK = 'python -m mechlab.report runs="runs/*/*"'
 FIX = "accuracy_from=0.8"
-STATUS = "status.json"
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,10 @@ def find_runs(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         folders = [Path(path) for path in glob.glob(os.path.expanduser(pattern), recursive=True)]
         for folder in folders:
-            if (folder / STATUS).is_file():
+            if has_status(folder):
                 found.add(folder)
-            elif folder.is_dir():
-                inside = [*folder.glob(f"*/{STATUS}"), *folder.glob(f"*/*/{STATUS}")]
-                found |= {path.parent for path in inside}
+            else:
+                found |= {inside for inside in (*folder.glob("*"), *folder.glob("*/*")) if has_status(inside)}
     if not found:
         must = "runs must name at least one run directory: one that holds status.json"
         raise ConfigError(must, got=_joined(patterns), key="runs", fix=_near(patterns))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlab.core.errors import ConfigError, RunError, did_you_mean
-from mechlab.core.files import write_text
+from mechlab.core.files import read_json_lines, write_text
 
 FOLDER = "_sweeps"
 
@@ -117,12 +117,12 @@ def load(name: str | Path, root: Path) -> Sweep:
         fix = did_you_mean(str(name), known) if known else "python -m mechlab.sweep plan OVERRIDES makes one"
         raise ConfigError("a sweep must be named by its id or its manifest", got=name, key="sweep", fix=fix)
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = read_json_lines(path.resolve())
         jobs = [Job(**{key: line[key] for key in Job.__dataclass_fields__}) for line in lines]
         return Sweep(path.parent, jobs, lines[0]["commit"], lines[0]["packages"])
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (RunError, ValueError, KeyError, IndexError, TypeError) as error:
         must, fix = "a manifest must hold one JSON object per line", "delete the sweep's folder and plan it again"
-        raise RunError(must, got=repr(error), key=str(path), fix=fix) from None
+        raise RunError(must, got=getattr(error, "brief", repr(error)), key=str(path), fix=fix) from None
 
 
 def is_sweep(words: Sequence[str], root: Path) -> bool:

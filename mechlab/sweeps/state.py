@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from mechlab.core.claim import is_held, read_status
+from mechlab.core.claim import DAMAGED, is_held, read_status
 from mechlab.sweeps.manifest import Job, Sweep
 
 State = Literal["new", "done", "running", "preempted", "failed"]
@@ -15,7 +15,8 @@ UNFINISHED: tuple[State, ...] = ("new", "preempted", "failed")
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one job stands, and the last line of its traceback if it failed."""
+    """Where one job stands, and why it failed if it did: the first line of the reason. A run whose status is damaged
+    counts as failed."""
 
     job: Job
     state: State
@@ -38,9 +39,9 @@ def _standing(sweep: Sweep, job: Job) -> Standing:
     state = status["status"]
     if is_held(folder):
         return Standing(job, "running")
-    if state == "failed":
-        lines = (status.get("traceback") or status.get("reason") or "").strip().splitlines()
-        return Standing(job, "failed", str(status.get("reason") or (lines[-1] if lines else "")).splitlines()[0])
+    if state in ("failed", DAMAGED):
+        reason = (status["reason"].splitlines() or [""])[0]
+        return Standing(job, "failed", reason if state == "failed" else f"damaged: {reason}")
     return Standing(job, {"running": "preempted", "pending": "new"}.get(state, state))
 
 

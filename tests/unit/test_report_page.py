@@ -244,7 +244,7 @@ MAPPINGS = CONTENTS[3:5]
     ("file", "whole"),
     [
         ("result.json", []),
-        ("status.json", MAPPINGS),
+        ("status.json", []),
         ("provenance/overrides.json", ["[]", "null"]),  # null: another program than train made the run
         ("provenance/environment.json", MAPPINGS),
     ],
