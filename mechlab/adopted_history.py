@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mechlab.adopters.adopted import Training
 from mechlab.core.files import write_json
 from mechlab.core.history import VERSION, cut
+from mechlab.core.precision import in_precision
 from mechlab.core.recipe import Recipe
 from mechlab.core.state import optimizer_tensors
 from mechlab.core.step import update
@@ -146,4 +147,4 @@ def _put_known(found: Replayed, model: nn.Module, optimizer: Any, known: Mapping
 
 
 def _norm(tensors: Mapping[str, Tensor]) -> float:
-    return math.sqrt(sum(float(value.double().square().sum()) for value in tensors.values()))
+    return math.sqrt(sum(float(in_precision(value, torch.float64).abs().square().sum()) for value in tensors.values()))

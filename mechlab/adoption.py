@@ -29,6 +29,7 @@ from mechlab.core.claim import Claim, Held, read_status
 from mechlab.core.digests import write_digests
 from mechlab.core.errors import ConfigError
 from mechlab.core.files import write_json, write_text
+from mechlab.core.finite import check_loss
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
 from mechlab.core.run import Run
@@ -176,6 +177,7 @@ class Adoption:
                 outputs = aligned_outputs(model, batch, spec)
                 scores = {"loss": example_losses(outputs, batch, spec), **self.recipe.task.score(outputs, batch)}
             metrics |= {f"{split}/{name}": float(value.mean()) for name, value in scores.items()}
+            check_loss(metrics[f"{split}/loss"], split, self._steps, model, lambda batch=batch: batch)
         return metrics
 
     def _record(self, replayed: Replayed | None) -> dict[str, Any]:

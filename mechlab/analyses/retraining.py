@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import torch
 
 from mechlab.analyses.reached import labelled, words_of
 from mechlab.automata.conformance import conformance, draw_words, outputs_of
@@ -16,6 +17,7 @@ from mechlab.clustering.projections import fit_projection
 from mechlab.clustering.scores import ambiguity
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
+from mechlab.core.precision import in_precision
 from mechlab.core.task import Split
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ class Retraining(Analysis):
 def _distances(networks: dict[str, nn.Module]) -> dict[str, float]:
     """Return the Euclidean distances between the networks' parameters, and the norm of the clean one's."""
     clean, noisy, retrained = (
-        np.concatenate([parameter.detach().cpu().double().numpy().ravel() for parameter in model.parameters()])
+        np.concatenate([in_precision(p.detach().cpu(), torch.float64).numpy().ravel() for p in model.parameters()])
         for model in networks.values()
     )
     pairs = {

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import torch
 
 from mechlab.binding.spectrum import Comparison, chance_angle_errors, compare
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least
+from mechlab.core.precision import in_precision
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,4 +120,4 @@ def spectrum_at_origin(model: SequenceModel) -> np.ndarray:
     """Return the eigenvalues (S,) complex of d next state / d state at state 0 and input 0."""
     state = model.initial_state(1)[0].detach() * 0
     jacobian = model.jacobian(state.new_zeros(model.spec.inputs), state)
-    return np.linalg.eigvals(jacobian.detach().cpu().double().numpy()).astype(complex)
+    return np.linalg.eigvals(in_precision(jacobian.detach().cpu(), torch.float64).numpy()).astype(complex)

@@ -50,11 +50,19 @@ def prefix_states(model: Any, prefixes: Prefixes) -> np.ndarray:
 
 @torch.no_grad()
 def prefix_trace(model: Any, prefixes: Prefixes) -> tuple[np.ndarray, np.ndarray]:
-    """Return the model's flat state (P, F) and its output (P, outputs) after each prefix; see `trie_states`."""
+    """Return the model's flat state (P, F) and its output (P, outputs) after each prefix; see `trie_states`.
+
+    Raises:
+        ValueError: the state is complex, or a letter is none of the model's.
+    """
     letters, inputs = prefixes.letter, model.spec.inputs
     if len(letters) and letters.max() >= inputs:
         raise ValueError(f"letters must be below {inputs}, the model's number of inputs. Got {letters.max()} instead.")
     start = model.initial_state(1)  # (1, F)
+    if start.is_complex():
+        raise ValueError(
+            f"the model's state must be real, such as torch.view_as_real of it. Got {start.dtype} instead."
+        )
     one_hot = torch.eye(inputs, dtype=start.dtype, device=start.device)
     states = start.new_empty(len(prefixes), start.shape[1])
     outputs = start.new_empty(len(prefixes), model.spec.outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -42,7 +43,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Claim:
-    """A falsifiable statement with its score.
+    """A falsifiable statement with its score. A claim whose value is NaN does not hold.
 
     Args:
         statement: one sentence, with the threshold in it.
@@ -59,6 +60,10 @@ class Claim:
     holds: bool
     kind: Literal["exact", "statistical"]
     null: float | None = None
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.value):
+            object.__setattr__(self, "holds", False)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class ReplayDiffers(RunError):
 
 
 class NotFinite(MechlabError):
-    """The training loss stopped being finite."""
+    """A loss or a parameter is not finite."""
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from mechlab.core.files import read_mapping
 from mechlab.core.recipe import Recipe
 from mechlab.core.segments import Segments, State
 from mechlab.core.state import put_state
-from mechlab.core.tensors import load_metadata, load_tensors, open_tensors, save_tensors
+from mechlab.core.tensors import load_metadata, load_tensors, named, open_tensors, save_tensors
 
 LEVELS = ("none", "sparse", "replay", "full")
 VERSION = 1
@@ -154,7 +154,8 @@ class History:
         path, row = self._places[step]
         with open_tensors(path) as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a mapping)
-            return {name.removeprefix(prefix): file.get_slice(name)[row] for name in names}
+            found = dict(named(name, file.get_slice(name)[row]) for name in names)
+        return {name.removeprefix(prefix): value for name, value in found.items()}
 
     def _refuse(self, step: int) -> NoReturn:
         recorded = self.steps

@@ -60,7 +60,8 @@ class SequenceModel(nn.Module):
     """A recurrent system with a flat state (B, S).
 
     A subclass implements `initial_state` and `step`; `forward` then works, and may be overridden by something faster
-    that agrees with repeated `step` and takes the same arguments. `ground_truth` is as in a StaticModel.
+    that agrees with repeated `step` and takes the same arguments. `ground_truth` is as in a StaticModel. Analyses of
+    states need real ones: complex numbers go into the state as `torch.view_as_real` has them.
     """
 
     kind = "sequence"

@@ -14,6 +14,7 @@ from mechlab.core.data import Source
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import outputs_of
 from mechlab.core.plan import BatchPlan, RecordedPlan
+from mechlab.core.precision import set_precision
 from mechlab.core.schedule import Schedule
 from mechlab.core.seeding import Streams, seed_of
 from mechlab.core.step import update
@@ -63,7 +64,7 @@ class Recipe:
     def model(self) -> nn.Module:
         """Return the model as it is before the first step, on the CPU."""
         with self.streams.globally("init"):
-            model = self.make_model(self.task.blueprint()).to(self.dtype)
+            model = set_precision(self.make_model(self.task.blueprint()), self.dtype)
         if self.initial is not None:
             try:
                 model.load_state_dict(self.initial)
@@ -73,8 +74,14 @@ class Recipe:
         return model
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Return a fresh optimizer for the model's parameters."""
-        return self.make_optimizer(model.parameters())
+        """Return a fresh optimizer for the model's parameters, without torch's fused kernel if any of them is complex:
+        it takes real ones only."""
+        optimizer = self.make_optimizer(model.parameters())
+        if any(parameter.is_complex() for parameter in model.parameters()):
+            for group in optimizer.param_groups:
+                if "fused" in group:
+                    group["fused"] = False
+        return optimizer
 
     def plan(self) -> BatchPlan:
         """Return which examples each step sees."""

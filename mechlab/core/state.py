@@ -39,5 +39,5 @@ def digest(params: Mapping[str, Tensor]) -> int:
     found = hashlib.sha256()
     for name, value in sorted(params.items()):
         found.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-        found.update(value.detach().cpu().contiguous().numpy())
+        found.update(value.detach().cpu().resolve_conj().resolve_neg().contiguous().numpy())
     return int.from_bytes(found.digest()[:8], "big", signed=True)

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from mechlab.core.precision import in_precision
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -69,12 +71,13 @@ class Batch:
         return Batch(*(None if value is None else value[rows] for value in self._values()))
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> Batch:
-        """Move to a device; floating tensors also to `dtype`."""
+        """Move to a device; floating tensors also to `dtype`, complex ones to its complex counterpart."""
 
         def move(value: Tensor | None) -> Tensor | None:
             if value is None:
                 return None
-            return value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+            value = value.to(device)
+            return value if dtype is None else in_precision(value, dtype)
 
         return Batch(*map(move, self._values()))
 

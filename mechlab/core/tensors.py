@@ -19,15 +19,18 @@ from mechlab.core.errors import RunError
 from mechlab.core.files import atomic, parse_json
 
 METADATA_KEY = "mechlab"  # a single key: the order of several differs between processes, and the bytes with it
-
-
+COMPLEX = ":complex"  # follows the name of a complex tensor: the format has no name for double precision
 _NO_DIGEST = "0" * 64  # stands in the file while its digest is computed
 _verified: set[tuple[str, int, int, int]] = set()  # files whose digest this process has compared
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Any = None) -> None:
-    """Write named tensors atomically; `metadata` is anything that JSON can hold."""
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    """Write named tensors atomically; `metadata` is anything that JSON can hold. Complex tensors are stored as real
+    ones (..., 2), with `:complex` after their name, and read as they were."""
+    plain = {}
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().clone()
+        plain |= {f"{name}{COMPLEX}": torch.view_as_real(value)} if value.is_complex() else {name: value}
     about = json.dumps({"content": metadata, "sha256": _NO_DIGEST}, sort_keys=True)
     content = memoryview(safetensors.torch.save(plain, {METADATA_KEY: about}))
     start = 8 + int.from_bytes(content[:8], "little")
@@ -41,7 +44,18 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Any 
 def load_tensors(path: str | Path, names: list[str] | None = None) -> dict[str, Tensor]:
     """Read tensors by name (all of them by default), or raise RunError when the file is missing or damaged."""
     with open_tensors(path) as file:
-        return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
+        found = dict(named(key, file.get_tensor(key)) for key in file.keys() if names is None or _name(key) in names)  # noqa: SIM118
+    return found if names is None else {name: found[name] for name in names}
+
+
+def named(key: str, stored: Tensor) -> tuple[str, Tensor]:
+    """Return the name and the value of a tensor, or of some of its rows, given its key in the file and what is stored
+    there."""
+    return _name(key), stored if key == _name(key) else torch.view_as_complex(stored)
+
+
+def _name(key: str) -> str:
+    return key.removesuffix(COMPLEX)
 
 
 def load_metadata(path: str | Path) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.precision import set_precision
 from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Batch, TaskSpec
 from mechlab.kernels.layout import Layout
@@ -29,7 +30,8 @@ class Problem:
         device: where the arithmetic happens.
 
     Raises:
-        ConfigError: the model draws random numbers or keeps statistics while it trains, or the dtype is a half one.
+        ConfigError: the model draws random numbers or keeps statistics while it trains, it has complex parameters, or
+            the dtype is a half one.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class Problem:
     ):
         check_precision(model, dtype)
         check_deterministic(model, sample)
-        self.model = copy.deepcopy(model).to(device=device, dtype=dtype).train()
+        self.model = set_precision(copy.deepcopy(model).to(device), dtype).train()
         self.spec, self.dtype, self.device = spec, dtype, torch.device(device)
         used = self._used(self.placed(sample))
         parameters = dict(self.model.named_parameters())
@@ -80,7 +82,10 @@ class Problem:
 
 
 def check_precision(model: nn.Module, dtype: torch.dtype) -> None:
-    """Raise ConfigError for half precision, in the model or in what is asked for."""
+    """Raise ConfigError for half precision, in the model or in what is asked for, and for complex parameters."""
+    if (name := next((name for name, value in model.named_parameters() if value.is_complex()), None)) is not None:
+        fix = "let the model hold torch.view_as_real of it, real numbers with an axis of 2"
+        raise ConfigError("attribution needs real parameters", got=f"{name} is complex", key="model", fix=fix)
     found = next((value.dtype for value in model.parameters() if value.dtype in HALF), dtype)
     if found not in (torch.float32, torch.float64):
         fix = "train with trainer.precision=32 or 64 and explain with dtype float32 or float64"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ class Checkpoints(pl.Callback):
         if module.global_step == module.resumed_at:
             return
         value = trainer.callback_metrics.get(MONITOR)
-        if value is not None and (self.best is None or value < self.best):
+        if value is not None and math.isfinite(value) and not (self.best is not None and value >= self.best):
             self.best = float(value)
             weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
             self._best_weights = {"state_dict": weights, "global_step": module.global_step, MONITOR: self.best}

@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from mechlab.core.files import remove_temporaries
+from mechlab.core.finite import check_parameters
 from mechlab.core.recipe import Recipe
 from mechlab.core.tensors import save_tensors
 from mechlab.training.callbacks import AnalysisCallback, StopWhenLearned
@@ -63,10 +64,11 @@ class Fitted:
     tensorboard: RunTensorBoard
     loggers: tuple[Logger, ...]
 
-    def log(self, analysis: str, scalars: Mapping[str, float], figures: Mapping[str, Figure]) -> None:
-        """Log the answer of an analysis at the end of training."""
+    def log(self, analysis: str, scalars: Mapping[str, float | None], figures: Mapping[str, Figure]) -> None:
+        """Log the answer of an analysis at the end of training; scalars that are None were not finite."""
+        numbers = {f"{analysis}/{name}": value for name, value in scalars.items() if value is not None}
         for logger in self.loggers:
-            logger.log_metrics({f"{analysis}/{name}": value for name, value in scalars.items()}, self.steps)
+            logger.log_metrics(numbers, self.steps)
             logger.save()
         for name, figure in figures.items():
             self.tensorboard.log_figure(analysis, name, figure, self.steps)
@@ -97,7 +99,7 @@ def fit(
 
     Raises:
         Preempted: a signal asked to stop; a checkpoint was written.
-        NotFinite: the loss was not finite.
+        NotFinite: a loss was not finite, or the parameters at the end.
     """
     _quieten()
     remove_temporaries(folder)
@@ -130,8 +132,11 @@ def fit(
         trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
         step, seconds = trainer.global_step, time.monotonic() - started
     module.to(device)
-    save_tensors(folder / "checkpoints" / "weights.safetensors", module.model.state_dict(), {"step": step})
+    check_parameters(module.model, step)
     metrics = table.latest("train/") | evaluate(module, "val") | evaluate(module, "test")
+    for split in ("val", "test"):
+        module.check_loss(metrics, split, step)
+    save_tensors(folder / "checkpoints" / "weights.safetensors", module.model.state_dict(), {"step": step})
     fitted = Fitted(metrics, step, seconds, tensorboard, (tensorboard, table, *loggers))
     final = {name: value for name, value in metrics.items() if name.startswith("test/")}
     for logger in fitted.loggers:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mechlab.core.data import Source
 from mechlab.core.errors import NotFinite
+from mechlab.core.finite import SLOWER, check_loss
 from mechlab.core.recipe import Recipe
 from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Batch, Split
@@ -82,8 +83,13 @@ class TrainingModule(pl.LightningModule):
         """Log the metrics of the validation split."""
         found = metrics(self, "val", self._outputs)
         self._outputs = []
+        self.check_loss(found, "val", self.global_step)
         self.log_dict(found, logger=False)
         self.write(found)
+
+    def check_loss(self, found: dict[str, float], split: Split, step: int) -> None:
+        """Raise NotFinite unless the loss among the metrics of a split is finite."""
+        check_loss(found[f"{split}/loss"], split, step, self.model, lambda: self.source.evaluation(split))
 
     def _check_finite(self, losses: Tensor, start: int) -> None:
         finite = torch.isfinite(losses)
@@ -91,7 +97,7 @@ class TrainingModule(pl.LightningModule):
             step = start + int((~finite).nonzero()[0])
             raise NotFinite(
                 f"the training loss must be finite; it was {losses[step - start].item()} at optimiser step {step}",
-                fix="lower optimizer.lr, or set trainer.gradient_clip=1.0",
+                fix=SLOWER,
             )
 
 

@@ -348,7 +348,7 @@ def test_activations_and_patches_of_a_run(lab):
     swapped = run.patch(inputs, {"state@3": lambda state: state.flip(0)})
     assert not torch.allclose(swapped[:, 3:], found["outputs"][:, 3:])
     torch.testing.assert_close(swapped[:, :3], found["outputs"][:, :3])
-    assert torch.equal(run.patch(inputs, {"readout": 0.0}), torch.zeros(3, 6, 2))
+    assert torch.equal(run.patch(inputs, {"readout": torch.zeros(3, 6, 2)}), torch.zeros(3, 6, 2))
     with pytest.raises(MechlabError, match="did you mean 'readout'"):
         run.patch(inputs, {"redout": 0.0})
 
