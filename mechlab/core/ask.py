@@ -10,7 +10,7 @@ from typing import Any
 from mechlab.core import answers
 from mechlab.core.analysis import Analysis, Artifacts, Finding
 from mechlab.core.errors import MechlabError, NotRecorded
-from mechlab.core.files import write_json
+from mechlab.core.files import remove_temporaries, write_json
 from mechlab.core.history import LEVELS, read_about
 from mechlab.core.run import Run
 from mechlab.core.seeding import Streams
@@ -42,6 +42,7 @@ def ask(
     """
     check_recorded(name, analysis, run)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp") as aside:
         new = Path(aside) / "answer"
         new.mkdir()

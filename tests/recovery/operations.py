@@ -36,10 +36,10 @@ class KilledAt:
             if event not in CHANGES and not (event == "open" and _writes(arguments)):
                 return
             path = arguments[0]
-            if not isinstance(path, str | os.PathLike) or not _absolute(path, arguments).startswith(folder):
+            if not isinstance(path, str | os.PathLike) or not _absolute(path, event, arguments).startswith(folder):
                 return
             count += 1
-            os.write(log, f"{event} {os.path.relpath(_absolute(path, arguments), folder)}\n".encode())
+            os.write(log, f"{event} {os.path.relpath(_absolute(path, event, arguments), folder)}\n".encode())
             if count == self.nth:
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -51,9 +51,9 @@ def _writes(arguments: tuple[Any, ...]) -> bool:
     return any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool((flags or 0) & WRITES)
 
 
-def _absolute(path: Any, arguments: tuple[Any, ...]) -> str:
+def _absolute(path: Any, event: str, arguments: tuple[Any, ...]) -> str:
     """Return where a path leads; shutil.rmtree names files relative to a folder that it has opened."""
-    folders = [value for value in arguments[1:] if isinstance(value, int) and value > 2]
-    if not os.path.isabs(path) and os.sep not in os.fspath(path) and folders:
-        return os.path.join(os.readlink(f"/proc/self/fd/{folders[-1]}"), path)
+    folder = arguments[-1] if event in ("os.remove", "os.rmdir", "os.mkdir") else -1
+    if isinstance(folder, int) and folder >= 0:
+        return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path)
     return os.path.abspath(path)
