@@ -13,6 +13,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
 from warm_process import command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,7 @@ def quickly(line: str, folder: Path) -> str:
     return done.out
 
 
+@pytest.mark.ci
 def test_the_five_minutes_work_in_order_in_an_empty_folder(tmp_path: Path):
     for line in lines("bash"):
         if line.startswith("tensorboard"):
@@ -86,6 +88,7 @@ def serve(command: str, folder: Path) -> str:
     raise AssertionError("TensorBoard must show the run")
 
 
+@pytest.mark.ci
 def test_the_scaffold_commands_work_in_a_checkout(tmp_path: Path):
     checkout = tmp_path / "mechlab"
     for part in ("mechlab", "conf", "scripts", "tests/contracts"):

@@ -152,6 +152,7 @@ def test_neither_torch_nor_hydra_is_imported(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
+@pytest.mark.ci
 def test_many_runs_are_reported_soon(tmp_path: Path) -> None:
     """500 runs in 30 s and 1 GB of memory; listed in 2 s."""
     write_runs(tmp_path / "runs", runs=500)

@@ -70,6 +70,7 @@ def test_the_files_go_where_the_options_say(lab):
     assert found == packages | {f"mylab/{path}.py" for path in WRITTEN["code"]} | set(WRITTEN["yaml"])
 
 
+@pytest.mark.ci
 def test_the_contracts_hold_at_once(lab):
     """Pointed at the user's folder, the contract tests test its members, only these, and pass."""
     done = run("-m", "pytest", CONTRACTS, "--contracts-dir", "conf", "-rA", "-p", "no:cacheprovider", cwd=lab.folder)
@@ -81,6 +82,7 @@ def test_the_contracts_hold_at_once(lab):
     assert ("test_the_same_run_gives_the_same_finding", "gain") in passed
 
 
+@pytest.mark.ci
 def test_the_contracts_find_what_is_wrong(lab, tmp_path):
     """Each planted mistake in a copy of the user's package makes the contract that it breaks fail."""
     shutil.copytree(lab.folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "__pycache__"))

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from warm_process import command
 
+pytestmark = pytest.mark.ci
+
 
 def result(folder: Path, *overrides: str) -> dict:
     done = command("train", *overrides, folder=folder)

@@ -1,5 +1,5 @@
-"""A file of a run that is damaged or gone is restored, refused in one sentence, or named in a warning; never taken for what
-was written. Every kind of file and of damage in continuous integration, some of them by default."""
+"""A file of a run that is damaged or gone is restored, refused in one sentence, or named in a warning; never taken for
+what was written. Every kind of file and of damage in continuous integration, some of them by default."""
 
 from __future__ import annotations
 
@@ -37,9 +37,12 @@ DONE = {  # files of a finished run, of which the first that fits is damaged
     "table": "analyses/spectrum/*.csv",
     "figure": "analyses/spectrum/*.png",
 }
+IN_BOTH = ("status", "metrics", "configuration", "environment", "best", "last", "history", "first shard", "events")
 INTERRUPTED = {
-    name: DONE[name] for name in ("status", "metrics", "configuration", "environment", "best", "last", "history", "events")
-} | {"previous": "checkpoints/previous.ckpt", "first shard": "history/00000001-*.safetensors", "shard": "history/*31*"}
+    **{name: DONE[name] for name in IN_BOTH},
+    "previous": "checkpoints/previous.ckpt",
+    "shard": "history/*31*",
+}
 
 
 def flip(path: Path) -> None:

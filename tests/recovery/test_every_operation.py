@@ -1,5 +1,5 @@
-"""A process that is killed before any single operation on the files of a run loses nothing: the same command ends in the
-same record. Every operation in continuous integration, some of them by default."""
+"""A process that is killed before any single operation on the files of a run loses nothing: the same command ends in
+the same record. Every operation in continuous integration, some of them by default."""
 
 from __future__ import annotations
 
