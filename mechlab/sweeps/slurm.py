@@ -83,23 +83,38 @@ def queue(sweep: Sweep) -> list[tuple[str, list[Job]]] | None:
     return [(state.lower(), sweep.chunk(int(element), int(size))) for element, state, size in ours]
 
 
-def ends(array: int) -> dict[int, str]:
-    """Return how elements of an array ended, as far as SLURM remembers: state and exit code, e.g. `FAILED 1:0`.
+def is_queued(job: str) -> bool:
+    """Return whether a job, or an element like `77_0`, waits or runs; True where SLURM does not answer."""
+    listed = _ask("squeue", "--noheader", "--array", "--format=%T", f"--jobs={job}")
+    if listed is None:
+        return True
+    forgotten = "Invalid job id" in listed.stderr
+    return not forgotten if listed.returncode else bool(listed.stdout.strip())
 
-    Without accounting, SLURM forgets a job some minutes after its end (MinJobAge).
+
+def ends(job: int) -> dict[int | None, str]:
+    """Return how a job ended, as far as SLURM remembers: state and exit code by element, e.g. `FAILED 1:0`.
+
+    The key of a job that is no array is None. Without accounting, SLURM forgets a job some minutes after its end
+    (MinJobAge).
     """
-    shown = _ask("scontrol", "--oneliner", "show", "job", str(array))
+    found: dict[int | None, str] = {}
     options = ("--noheader", "--parsable2", "--allocations", "--format=JobID,State,ExitCode")
-    counted = _ask("sacct", *options, f"--jobs={array}")
-    pattern = rf"ArrayJobId={array} ArrayTaskId=(\S+) .*?JobState=(\S+) .*?ExitCode=(\S+)"
-    found = re.findall(rf"^{array}_(\S+?)\|([^|]+)\|(.+)$", counted.stdout, re.MULTILINE) if counted else []
-    found += re.findall(pattern, shown.stdout) if shown else []
-    return {element: f"{state} {code}" for which, state, code in found for element in _elements(which)}
+    counted = _ask("sacct", *options, f"--jobs={job}")
+    for line in counted.stdout.splitlines() if counted else ():
+        which, _, end = line.partition("|")
+        found |= dict.fromkeys(_elements(which.partition("_")[2]), end.replace("|", " "))
+    shown = _ask("scontrol", "--oneliner", "show", "job", str(job))
+    for line in shown.stdout.splitlines() if shown else ():
+        said = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if {"JobState", "ExitCode"} <= said.keys():
+            found |= dict.fromkeys(_elements(said.get("ArrayTaskId", "")), f"{said['JobState']} {said['ExitCode']}")
+    return found
 
 
-def _elements(which: str) -> list[int]:
-    """Return the elements that SLURM names like `3`, `[0-2,5%4]` or `0-2`."""
-    numbers: list[int] = []
+def _elements(which: str) -> list[int | None]:
+    """Return the elements that SLURM names like `3`, `[0-2,5%4]` or `0-2`; [None] for a job that is no array."""
+    numbers: list[int | None] = [] if which else [None]
     for first, last in re.findall(r"(\d+)(?:-(\d+))?(?=[,\]]|$)", which.partition("%")[0]):
         numbers += range(int(first), int(last or first) + 1)
     return numbers

@@ -82,7 +82,11 @@ def _standing(sweep: Sweep, job: Job) -> Standing:
 
 
 def _after(
-    standing: Standing, attempt: Attempt, log: Path, waiting: set[int] | None, ends: Callable[[int], dict[int, str]]
+    standing: Standing,
+    attempt: Attempt,
+    log: Path,
+    waiting: set[int] | None,
+    ends: Callable[[int], dict[int | None, str]],
 ) -> Standing:
     """Return where a job stands after the last attempt at it, with the reason and the log if it failed or died.
 

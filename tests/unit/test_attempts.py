@@ -147,5 +147,5 @@ def test_a_log_that_is_not_there_or_no_file_holds_no_reason(tmp_path):
 
 
 def test_elements_are_named_as_slurm_does():
-    named = {"3": [3], "0-2": [0, 1, 2], "[1,4-5%2]": [1, 4, 5], "0-1%1": [0, 1], "N/A": []}
+    named = {"3": [3], "0-2": [0, 1, 2], "[1,4-5%2]": [1, 4, 5], "0-1%1": [0, 1], "N/A": [], "": [None]}
     assert {which: slurm._elements(which) for which in named} == named
