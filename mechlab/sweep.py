@@ -16,7 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mechlab.core.errors import ConfigError, MechlabError, RunError
+from mechlab.core.errors import ConfigError, MechlabError
+from mechlab.core.files import LINES_BYTES, read_bytes
+from mechlab.core.printable import printable
 
 if TYPE_CHECKING:
     from mechlab.sweeps.manifest import Job, Sweep
@@ -240,12 +242,7 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
 
 def _patch(sweep: Sweep) -> str:
     """Return the uncommitted changes of the code that the sweep was planned with."""
-    path = sweep.folder / "code.patch"
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        must, fix = "the sweep's record of uncommitted changes must be readable", "plan the sweep again"
-        raise RunError(must, got=str(error), key=str(path), fix=fix) from None
+    return read_bytes(sweep.folder / "code.patch", LINES_BYTES).decode(errors="replace")
 
 
 @contextlib.contextmanager
@@ -313,16 +310,12 @@ def _check_packages(sweep: Sweep) -> None:
 
 def _print_standings(sweep: Sweep, found: list[Standing]) -> None:
     for standing in found:
-        print(f"{standing.state:10} {sweep.root / standing.job.run}  {_printable(' '.join(standing.job.overrides))}")
+        line = f"{standing.state:10} {sweep.root / standing.job.run}  {' '.join(standing.job.overrides)}"
+        print(printable(line))
         if standing.reason:
-            print(f"{'':10} {_printable(standing.reason)}")
+            print(f"{'':10} {printable(standing.reason)}")
         if standing.log is not None:
             print(f"{'':10} log: {standing.log}")
-
-
-def _printable(text: str) -> str:
-    """Return a text from a file with its control characters escaped, so that a terminal shows them only."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _queue(sweep: Sweep) -> str:
@@ -332,7 +325,7 @@ def _queue(sweep: Sweep) -> str:
     try:
         states = [state for state, _ in slurm.queue(sweep) or []]
     except ConfigError as error:
-        return f"; SLURM's queue cannot be read: {_printable(str(error.got))}"
+        return f"; SLURM's queue cannot be read: {printable(error.got)}"
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     return f"; elements in SLURM's queue: {counts}" if counts else ""
 

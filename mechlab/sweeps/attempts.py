@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mechlab.core.errors import RunError
+from mechlab.core.files import LINES_BYTES, open_regular, read_bytes
 from mechlab.sweeps.manifest import Sweep
 
 FILE = "attempts.jsonl"
@@ -54,12 +56,9 @@ def note_attempts(sweep: Sweep, attempts: Iterable[Attempt]) -> None:
 def last_attempts(sweep: Sweep) -> dict[int, Attempt]:
     """Return the last attempt at each job, by the job's index; lines that cannot be read count as not written."""
     found: dict[int, Attempt] = {}
-    path = sweep.folder / FILE
-    if not path.is_file():
-        return found
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        lines = read_bytes(sweep.folder / FILE, LINES_BYTES).decode(errors="replace").splitlines()
+    except RunError:
         return found
     for line in lines:
         if re.fullmatch(r"\[[1-9]\d{0,8}, \d{1,9}, (null|\d{1,18}), (null|\d{1,3})\]", line):
@@ -73,14 +72,12 @@ def last_words(log: Path) -> str:
 
     Tracebacks, and errors of mechlab and SLURM, have their message in such a line.
     """
-    if not log.is_file():
-        return ""
     try:
-        with open(log, "rb") as file:
+        with open_regular(log, "rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - END))
             lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
+    except (OSError, RunError):
         return ""
     telling = [line for line in lines if line.strip() and not line[0].isspace() and not re.fullmatch(NOISE, line)]
     return telling[-1].strip() if telling else ""

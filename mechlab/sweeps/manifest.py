@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from mechlab.core.errors import ConfigError, RunError, did_you_mean
-from mechlab.core.files import write_text
+from mechlab.core.files import LINES_BYTES, parse_json, read_bytes, write_text
 from mechlab.sweeps import code as frozen_code
 
 FOLDER = "_sweeps"
 ID = r"[0-9a-f]{10}"
-LARGEST = 1 << 30  # bytes of a manifest that is read
 
 
 @dataclass(frozen=True)
@@ -188,12 +187,9 @@ def _read(path: Path) -> Sweep:
     if not re.fullmatch(ID, folder.name) or folder.parent.name != FOLDER:
         raise _refused(path, f"a manifest outside of a folder {FOLDER}/<id>")
     try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise _refused(path, f"{size} bytes, more than {LARGEST}")
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _refused(path, str(error)) from None
+        lines = read_bytes(path, LINES_BYTES).removesuffix(b"\n").split(b"\n")
+    except RunError as error:
+        raise _refused(path, error.brief) from None
     entries = [_entry(path, number, line) for number, line in enumerate(lines, start=1)]
     jobs = [Job(**{key: entry[key] for key in Job.__dataclass_fields__}) for entry in entries]
     seen: set[str] = set()
@@ -217,12 +213,12 @@ def _read(path: Path) -> Sweep:
     return sweep
 
 
-def _entry(path: Path, number: int, line: str) -> dict[str, Any]:
+def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
     """Parse one line of a manifest and check the kind of each value that is used."""
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise _refused(path, f"line {number}: {error}") from None
+        entry = parse_json(line, path)
+    except RunError as error:
+        raise _refused(path, f"line {number}: {error.got}") from None
     if not isinstance(entry, dict):
         raise _refused(path, f"line {number}: {_short(entry)}")
     for key, (kind, fits) in KINDS.items():

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from mechlab.core.claim import is_held, read_status
+from mechlab.core.claim import DAMAGED, is_held, read_status
 from mechlab.core.errors import ConfigError, MechlabError
 from mechlab.sweeps import slurm
 from mechlab.sweeps.attempts import Attempt, last_attempts, last_words
@@ -71,14 +71,11 @@ def _standing(sweep: Sweep, job: Job) -> Standing:
         if is_held(folder):
             return Standing(job, "running")
     except (MechlabError, OSError) as error:
-        return Standing(job, "failed", str(error).splitlines()[0])
-    state = {"running": "preempted", "pending": "new"}.get(str(state), state)
-    if state == "failed":
-        lines = str(status.get("reason") or status.get("traceback") or "").strip().splitlines()
-        return Standing(job, "failed", (lines[0] if status.get("reason") else lines[-1]) if lines else "")
-    if state not in get_args(State):
-        return Standing(job, "failed", f"the status must be one of {', '.join(get_args(State))}")
-    return Standing(job, state)
+        return Standing(job, "failed", getattr(error, "brief", str(error)))
+    if state in ("failed", DAMAGED):
+        reason = (status["reason"].splitlines() or [""])[0]
+        return Standing(job, "failed", reason if state == "failed" else f"damaged: {reason}")
+    return Standing(job, {"running": "preempted", "pending": "new"}.get(state, state))
 
 
 def _after(

@@ -174,7 +174,7 @@ def test_jobs_that_die_before_training_are_listed_with_reason_and_log_and_retrie
     ask("scancel", f"{again}_2")
     wait_until(lambda: len(cluster.queue()) == 2, 30, cluster.logs)
     assert here.standings(sweep) == ["new", "new", "failed"]
-    assert "never started (SLURM: CANCELLED " in here.mechlab("sweep", "status", sweep)
+    assert "never started (SLURM: not in the queue any more)" in here.mechlab("sweep", "status", sweep)
 
     here.settings(low)
     third = here.mechlab("sweep", "submit", sweep, "--retry", "failed")

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import mechlab.sweep as program
 from mechlab.core.claim import Claim
 from mechlab.sweeps import slurm
 from mechlab.sweeps.attempts import Attempt, last_attempts, last_words, note_attempts
@@ -113,7 +114,7 @@ def test_a_run_that_cannot_be_read_has_a_line_of_its_own(sweep, tmp_path):
     folders[3].symlink_to(tmp_path)
     found = standings(sweep)
     assert [one.state for one in found] == ["failed"] * 4
-    assert "status must be one of" in found[0].reason and "must lie below" in found[3].reason
+    assert found[0].reason.startswith("damaged: ") and "must lie below" in found[3].reason
 
 
 @pytest.mark.parametrize(
@@ -149,3 +150,14 @@ def test_a_log_that_is_not_there_or_no_file_holds_no_reason(tmp_path):
 def test_elements_are_named_as_slurm_does():
     named = {"3": [3], "0-2": [0, 1, 2], "[1,4-5%2]": [1, 4, 5], "0-1%1": [0, 1], "N/A": [], "": [None]}
     assert {which: slurm._elements(which) for which in named} == named
+
+
+def test_an_interrupted_command_ends_without_a_traceback(monkeypatch, capsys):
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "status", interrupted)
+    monkeypatch.setattr("sys.argv", ["mechlab.sweep", "status", "0123456789"])
+    with pytest.raises(SystemExit) as caught:
+        program.main()
+    assert caught.value.code == 130 and capsys.readouterr().err == "interrupted\n"
