@@ -8,9 +8,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,13 @@ def run_all(
     running: set[subprocess.Popen] = set()
     stopping, lock = threading.Event(), threading.RLock()  # a second signal may interrupt the handler of the first
 
-    def start(command: Sequence[str], variables: Mapping[str, str]) -> subprocess.Popen | Outcome:
+    def start(command: Sequence[str], variables: Mapping[str, str], output: IO[str]) -> subprocess.Popen | Outcome:
         try:
             process = subprocess.Popen(
                 command,
                 env=variables,
-                stdout=subprocess.PIPE,
+                stdout=output,  # a file and no pipe: what is running does not break when this process is killed
                 stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
                 start_new_session=True,  # a Ctrl-C comes to us alone, and we tell them
             )
         except OSError as error:
@@ -96,12 +96,12 @@ def run_all(
         running.add(process)
         return process
 
-    def wait(process: subprocess.Popen) -> Outcome:
-        output = process.communicate()[0]
+    def wait(process: subprocess.Popen, output: IO[str]) -> Outcome:
+        status = process.wait()
         with lock:
             running.discard(process)
-        status = process.returncode
-        return Outcome(status if status >= 0 else 128 - status, output)
+        output.seek(0)
+        return Outcome(status if status >= 0 else 128 - status, output.read())
 
     def work(slot: Slot) -> None:
         while not stopping.is_set():
@@ -109,11 +109,12 @@ def run_all(
                 number = waiting.get_nowait()
             except queue.Empty:
                 return
-            with lock:
-                if stopping.is_set():
-                    return
-                process = start(commands[number], {**environment, **slot.environment})
-            outcome = process if isinstance(process, Outcome) else wait(process)
+            with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+                with lock:
+                    if stopping.is_set():
+                        return
+                    process = start(commands[number], {**environment, **slot.environment}, output)
+                outcome = process if isinstance(process, Outcome) else wait(process, output)
             with lock:
                 outcomes[number] = outcome
                 if on_end is not None:
@@ -126,7 +127,10 @@ def run_all(
                 process.send_signal(signal.SIGTERM)
 
     in_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)} if in_main else {}
+    asked = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # a terminal was closed; nohup ignores that
+        asked.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in asked} if in_main else {}
     workers = [threading.Thread(target=work, args=(slot,), name=slot.name) for slot in slots]
     try:
         for worker in workers:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mechlab.core.errors import ConfigError, MechlabError
+from mechlab.core.files import LINES_BYTES, read_bytes
 from mechlab.core.printable import printable
 
 if TYPE_CHECKING:
@@ -33,6 +35,12 @@ def main() -> None:
     except MechlabError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=function)
-        what = "overrides as after `mechlab.train -m`" if name == "plan" else "a sweep's id or manifest, or overrides"
+        what = "overrides as after `mechlab.train -m`"
+        if name != "plan":
+            what = f"a sweep's id or manifest, then allow_targets=[...] if its jobs need it; or {what}"
         sub.add_argument("words", nargs="+", metavar="OVERRIDE" if name == "plan" else "SWEEP", help=what)
         sub.add_argument("--root", type=Path, default=None, help="the folder that holds the runs (default: runs)")
         sub.add_argument(
@@ -72,12 +82,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def plan(arguments: argparse.Namespace) -> int:
     """Freeze a sweep and print how many of its jobs are new, done or failed before."""
-    sweep = _sweep(arguments, frozen=False)
+    sweep, allowed = _sweep(arguments, frozen=False)
     from mechlab.sweeps.state import standings, summary
 
+    words = f'{sweep.id} "allow_targets=[{",".join(allowed)}]"' if allowed else sweep.id
     print(summary(standings(sweep)))
-    print(f"next:\n  run     python -m mechlab.sweep run {sweep.id}")
-    print(f"  submit  python -m mechlab.sweep submit {sweep.id}")
+    print(f"next:\n  run     python -m mechlab.sweep run {words}")
+    print(f"  submit  python -m mechlab.sweep submit {words}")
     print(f"sweep: {sweep.folder}")
     return 0
 
@@ -85,9 +96,12 @@ def plan(arguments: argparse.Namespace) -> int:
 def submit(arguments: argparse.Namespace) -> int:
     """Submit the jobs that are not done as a SLURM array."""
     from mechlab.sweeps import slurm
+    from mechlab.sweeps.code import check_copy
 
-    sweep = _sweep(arguments)
-    number = slurm.submit(sweep, _unfinished(sweep, arguments.retry), arguments.chunk, arguments.parallel)
+    sweep, allowed = _sweep(arguments)
+    check_allowed(sweep, allowed)
+    check_copy(sweep.folder, sweep.code)
+    number = slurm.submit(sweep, _unfinished(sweep, arguments.retry), arguments.chunk, arguments.parallel, allowed)
     print("nothing to submit" if number is None else f"submitted as SLURM job {number}")
     print(f"next:\n  watch   python -m mechlab.sweep status {sweep.id}")
     print(f"sweep: {sweep.folder}")
@@ -96,21 +110,22 @@ def submit(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the jobs that are not done: one chunk in this process, or all in a pool of processes."""
-    sweep = _sweep(arguments)
+    sweep, allowed = _sweep(arguments)
+    check_allowed(sweep, allowed)
     if arguments.index is not None:
         last = (len(sweep.jobs) - 1) // arguments.chunk
         if not 0 <= arguments.index <= last:
             must = f"--index must be a chunk of the sweep, from 0 to {last}"
             raise ConfigError(must, got=arguments.index, key="--index")
         return _run_chunk(sweep, sweep.chunk(arguments.index, arguments.chunk))
-    return _run_pool(sweep, arguments)
+    return _run_pool(sweep, arguments, allowed)
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Print where every job stands, with the reason of each that failed."""
     from mechlab.sweeps.state import standings, summary
 
-    sweep = _sweep(arguments)
+    sweep, _ = _sweep(arguments)
     found = standings(sweep)
     _print_standings(sweep, found)
     print(summary(found) + _queue(sweep))
@@ -122,8 +137,12 @@ def status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> Sweep:
-    """Return the sweep that the words name, freezing it first if they are overrides."""
+def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> tuple[Sweep, list[str]]:
+    """Return the sweep that the words name, and the packages beyond mechlab that they allow its jobs to import.
+
+    Overrides are frozen first, and allow what they say themselves. For a frozen sweep the packages come from the words
+    alone: what its manifest asks for is not trusted.
+    """
     from mechlab.sweeps.manifest import is_sweep, load
 
     for name in ("chunk", "slots", "parallel"):
@@ -134,14 +153,44 @@ def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> Sweep:
         if not folder.is_dir():
             raise ConfigError("the folder given with --config-dir must exist", got=folder, key="--config-dir")
     root = arguments.root or Path("runs")
+    first, *others = arguments.words
     if frozen and is_sweep(arguments.words, root):
-        return load(arguments.words[0], root)
-    if frozen and len(arguments.words) == 1 and "=" not in arguments.words[0]:
-        return load(arguments.words[0], root)  # raises, and says what there is
+        return load(first, root), _packages(others)
+    if frozen and not others and "=" not in first:
+        return load(first, root), []  # raises, and says what there is
     from mechlab.sweeps.planning import plan_sweep
 
     overrides = arguments.words + ([f"paths.root={arguments.root}"] if arguments.root else [])
-    return plan_sweep(overrides, arguments.config_dir)
+    sweep = plan_sweep(overrides, arguments.config_dir)
+    return sweep, sweep.targets
+
+
+def _packages(words: Sequence[str]) -> list[str]:
+    """Return the packages that words like `allow_targets=[a,b]` name."""
+    from mechlab.sweeps.code import PACKAGE
+
+    found = []
+    for word in words:
+        listed = word.removeprefix("allow_targets=").removeprefix("[").removesuffix("]")
+        names = [name.strip() for name in listed.split(",")]
+        if not all(re.fullmatch(PACKAGE, name) for name in names):
+            fix = '"allow_targets=[my_package]"'
+            raise ConfigError("allow_targets must be a list of Python packages", got=word, key="allow_targets", fix=fix)
+        found += names
+    return found
+
+
+def check_allowed(sweep: Sweep, allowed: Sequence[str]) -> None:
+    """Check that a sweep's jobs name no other packages than the command line allows.
+
+    Raises:
+        ConfigError: they do; the configuration in a manifest may be somebody else's.
+    """
+    missing = sorted(set(sweep.targets) - set(allowed))
+    if missing:
+        must = "packages that a sweep's jobs import must be allowed on the command line, after the sweep's id"
+        fix = f'if you trust them: {sweep.id} "allow_targets=[{",".join(sweep.targets)}]"'
+        raise ConfigError(must, got=", ".join(missing), key="allow_targets", fix=fix)
 
 
 def _unfinished(sweep: Sweep, retry: str) -> list[int]:
@@ -159,10 +208,12 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
     from mechlab.config.provenance import Origin
     from mechlab.setup import Setup
     from mechlab.sweeps import slurm
+    from mechlab.sweeps.code import check_running
     from mechlab.train import train
 
     _check_packages(sweep)
-    patch = (sweep.folder / "code.patch").read_text(encoding="utf-8")
+    check_running(sweep.targets, sweep.code, sweep.id)
+    patch = _patch(sweep)
     failed = 0
     for job in jobs:
         try:
@@ -170,7 +221,7 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
                 raise SystemExit(143) from Preempted(SignalWatch.seen)
             config = {**job.config, "paths": {"root": str(sweep.root)}}
             origin = Origin(job.overrides, sweep.commit, patch, sweep.id)
-            with _failure_told(sweep.root / job.run):
+            with _failure_told(sweep.run_folder(job)):
                 setup = Setup(config, identity=job.run_id, origin=origin)
             train(setup)
         except SystemExit as stop:
@@ -189,6 +240,11 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
     return int(failed > 0)
 
 
+def _patch(sweep: Sweep) -> str:
+    """Return the uncommitted changes of the code that the sweep was planned with."""
+    return read_bytes(sweep.folder / "code.patch", LINES_BYTES).decode(errors="replace")
+
+
 @contextlib.contextmanager
 def _failure_told(folder: Path) -> Iterator[None]:
     """Let the run's status tell of an exception that comes before its training, as on a machine without the GPU."""
@@ -203,33 +259,43 @@ def _failure_told(folder: Path) -> Iterator[None]:
         raise
 
 
-def _run_pool(sweep: Sweep, arguments: argparse.Namespace) -> int:
+def _run_pool(sweep: Sweep, arguments: argparse.Namespace, allowed: Sequence[str]) -> int:
     """Run what is not done in a pool of processes, each with a chunk, and print a final table."""
     from mechlab import pool
-    from mechlab.sweeps.manifest import code_path
+    from mechlab.sweeps.attempts import Attempt, note_attempts
+    from mechlab.sweeps.code import check_copy, environment
     from mechlab.sweeps.state import standings, summary
 
+    check_copy(sweep.folder, sweep.code)
     indices = _unfinished(sweep, arguments.retry)
     chunks = sorted({index // arguments.chunk for index in indices})
     on_gpu = any(sweep.jobs[index].config["trainer"]["accelerator"] == "gpu" for index in indices)
     devices = arguments.devices.split(",") if arguments.devices else pool.visible_devices() if on_gpu else []
     slots = pool.make_slots(devices, arguments.slots or 1) if devices else pool.cpu_slots(arguments.slots)
-    common = ["-P", "-m", "mechlab.sweep", "run", str(sweep.folder), "--chunk", str(arguments.chunk), "--index"]
+    words = [str(sweep.folder), *([f"allow_targets=[{','.join(allowed)}]"] if allowed else [])]
+    common = ["-P", "-m", "mechlab.sweep", "run", *words, "--chunk", str(arguments.chunk), "--index"]
     commands = [pool.python(*common, str(number)) for number in chunks]
 
     def tell(number: int, slot: pool.Slot, outcome: pool.Outcome) -> None:
-        log = sweep.folder / "logs" / f"chunk-{arguments.chunk}-{chunks[number]}.log"
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(outcome.output, encoding="utf-8")
+        attempt = Attempt(arguments.chunk, chunks[number], status=outcome.status)
+        log = sweep.folder / attempt.log
+        try:
+            log.parent.mkdir(exist_ok=True)
+            log.write_text(outcome.output, encoding="utf-8")
+            note_attempts(sweep, [attempt])
+        except OSError as error:
+            print(f"warning: a log could not be written: {error}", file=sys.stderr, flush=True)
         word = {0: "done", 143: "stopped"}.get(outcome.status, "failed")
         print(f"{word:8} chunk {chunks[number]} on {slot.name} ({number + 1}/{len(chunks)}), log: {log}", flush=True)
 
-    environment = {**os.environ, "PYTHONPATH": code_path(sweep), "OMP_NUM_THREADS": "1"}
-    outcomes = pool.run_all(commands, slots, environment, tell)
+    variables = {**os.environ, **environment(sweep.folder), "OMP_NUM_THREADS": "1"}
+    outcomes = pool.run_all(commands, slots, variables, tell)
     found = standings(sweep)
     _print_standings(sweep, found)
     print(f"{summary(found)}\nsweep: {sweep.folder}")
-    return 143 if any(outcome.status == 143 for outcome in outcomes) else int(any(s.state == "failed" for s in found))
+    if any(outcome.status == 143 for outcome in outcomes):
+        return 143
+    return int(any(outcome.status for outcome in outcomes) or any(s.state == "failed" for s in found))
 
 
 def _check_packages(sweep: Sweep) -> None:
@@ -248,13 +314,18 @@ def _print_standings(sweep: Sweep, found: list[Standing]) -> None:
         print(printable(line))
         if standing.reason:
             print(f"{'':10} {printable(standing.reason)}")
+        if standing.log is not None:
+            print(f"{'':10} log: {standing.log}")
 
 
 def _queue(sweep: Sweep) -> str:
     """Return how many array elements of the sweep are in SLURM's queue, by state, if there are any."""
     from mechlab.sweeps import slurm
 
-    states = [state for state, _ in slurm.queue(sweep)]
+    try:
+        states = [state for state, _ in slurm.queue(sweep) or []]
+    except ConfigError as error:
+        return f"; SLURM's queue cannot be read: {printable(error.got)}"
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     return f"; elements in SLURM's queue: {counts}" if counts else ""
 

@@ -21,14 +21,24 @@ if [ "${1:-}" != --element ]; then
     exec "$MECHLAB_PYTHON" -m mechlab.sweep submit "$@"
 fi
 
-# An array element: one chunk of jobs, run with the sweep's own copy of the code.
-sweep=$2 chunk=$3
-export PYTHONPATH="$sweep/code${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+# An array element: one chunk of jobs, run with the sweep's own copy of the code. SLURM has kept this script and its words
+# since the submission, so an edit of the copy does not pass: its digest is taken before any of it runs.
+sweep=$2 chunk=$3 code=$4
+shift 4
+copied=$(cd "$sweep/code" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
+if [ "${copied%% *}" != "$code" ] || [ -n "$(find "$sweep/code" ! -type f ! -type d)" ]; then
+    echo "error: the sweep's copy of the code must be as it was frozen: files in $sweep/code were changed, added or" \
+        "removed; plan the sweep again, which replaces the copy" >&2
+    exit 1
+fi
+export PYTHONPATH="$sweep/code${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 # srun hands signals on to Python; since SLURM 22.05 it must be told of the CPUs
 srun --ntasks=1 ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} \
-    "$MECHLAB_PYTHON" -P -m mechlab.sweep run "$sweep" --chunk "$chunk" --index "$SLURM_ARRAY_TASK_ID"
+    "$MECHLAB_PYTHON" -P -m mechlab.sweep run "$sweep" "$@" --chunk "$chunk" --index "$SLURM_ARRAY_TASK_ID"
 status=$?
 # 143: SLURM asked for an end, and a checkpoint was written. SLURM requeues this element if it still runs when its grace
 # is over, so it waits, but not for ever.
 if [ "$status" -eq 143 ]; then sleep 3600; fi
+if [ "$status" -ne 0 ]; then echo "element ended with status $status" >&2; fi
 exit "$status"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import shutil
-import sys
+import re
+import reprlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mechlab.core.errors import ConfigError, RunError, did_you_mean
-from mechlab.core.files import read_json_lines, write_text
+from mechlab.core.files import LINES_BYTES, parse_json, read_bytes, write_text
+from mechlab.sweeps import code as frozen_code
 
 FOLDER = "_sweeps"
+ID = r"[0-9a-f]{10}"
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Sweep:
         jobs: its jobs.
         commit: git commit of the code, or None.
         packages: versions of the packages that decide results.
+        code: digest of the copy of the code; see mechlab.sweeps.code.
     """
 
     folder: Path
     jobs: list[Job]
     commit: str | None
     packages: dict[str, str | None]
+    code: str
 
     @property
     def id(self) -> str:
@@ -64,43 +67,91 @@ class Sweep:
         """The folder that holds the runs."""
         return self.folder.parent.parent
 
+    @property
+    def targets(self) -> list[str]:
+        """The packages beyond mechlab whose classes the jobs' configurations name."""
+        return sorted({target for job in self.jobs for target in job.config["allow_targets"]})
+
     def chunk(self, number: int, size: int) -> list[Job]:
         """Return the jobs of chunk `number` when there are `size` in a chunk."""
         return self.jobs[number * size : (number + 1) * size]
+
+    def run_folder(self, job: Job) -> Path:
+        """Return a job's run directory; see `below`."""
+        return below(self.root, job.run)
+
+
+def below(root: Path, path: str) -> Path:
+    """Return `root / path`, whose parts must be plain names, and which no link may lead out of `root`.
+
+    Raises:
+        RunError: it would lie elsewhere.
+    """
+    folder = root / path
+    plain = all(re.fullmatch(r"[\w.+-]*\w", part) for part in path.split("/"))
+    if not plain or not folder.resolve().is_relative_to(root.resolve()):
+        must = "a folder of a sweep must lie below the folder of the runs, without links that lead out of it"
+        raise RunError(must, got=reprlib.repr(path), key=str(root), fix="remove the link, or plan the sweep again")
+    return folder
 
 
 def freeze(root: Path, jobs: list[Job], commit: str | None, patch: str, packages: dict[str, str | None]) -> Sweep:
     """Write a sweep's manifest and a copy of the code, and return it; freezing the same again changes nothing.
 
     The id is a hash of jobs, packages and code, so that changed code makes another sweep, and jobs that wait in a queue
-    run the code that they were planned with.
+    run the code that they were planned with. A manifest or a copy that was changed since is replaced.
     """
-    from mechlab.config.launch import config_dir
-
-    names = {"mechlab"} | {name.split(".")[0] for job in jobs for name in job.config["allow_targets"]}
-    files = {name: path for package in names for name, path in _sources(package).items()}
-    files |= {f"mechlab/conf/{path.relative_to(config_dir())}": path for path in _files(config_dir())}
-    configs = [(job.run, {**job.config, "paths": None}) for job in jobs]
-    digest = hashlib.sha256(json.dumps([configs, packages], sort_keys=True).encode())
-    for name, path in sorted(files.items()):
-        digest.update(name.encode() + path.read_bytes())
-    sweep = Sweep(root / FOLDER / digest.hexdigest()[:10], jobs, commit, packages)
-    if not (sweep.folder / "manifest.jsonl").exists():
-        sweep.folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=sweep.folder.parent, prefix=".") as temporary:
-            whole = Path(temporary) / sweep.id
-            for name, path in files.items():
-                (whole / "code" / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, whole / "code" / name)
-            write_text(whole / "code.patch", patch)
-            lines = (json.dumps(asdict(job) | {"commit": commit, "packages": packages}) for job in jobs)
-            write_text(whole / "manifest.jsonl", "\n".join(lines) + "\n")
-            try:
-                whole.rename(sweep.folder)
-            except OSError:
-                if not (sweep.folder / "manifest.jsonl").exists():  # else somebody froze the same in the meantime
-                    raise
+    if ":" in str(root.resolve()):
+        must = "the path of the folder for runs must not hold a colon: Python's search path is separated by it"
+        raise ConfigError(must, got=root.resolve(), key="paths.root", fix="paths.root=DIR")
+    files = frozen_code.sources({target for job in jobs for target in job.config["allow_targets"]})
+    code = frozen_code.digest(files)
+    sweep = Sweep(root / FOLDER / _id(jobs, packages, code), jobs, commit, packages, code)
+    if _is_whole(sweep):
+        return sweep
+    sweep.folder.parent.mkdir(parents=True, exist_ok=True)
+    below(root, f"{FOLDER}/{sweep.id}")
+    with tempfile.TemporaryDirectory(dir=sweep.folder.parent, prefix=".") as temporary:
+        whole = Path(temporary) / sweep.id
+        frozen_code.write_copy(files, whole / "code", code)
+        write_text(whole / "code.patch", patch)
+        same = {"commit": commit, "packages": packages, "code": code}
+        lines = (json.dumps(asdict(job) | same) for job in jobs)
+        write_text(whole / "manifest.jsonl", "\n".join(lines) + "\n")
+        try:
+            whole.rename(sweep.folder)
+        except OSError:
+            if not sweep.folder.is_dir():
+                raise
+            if not _is_whole(sweep):  # else somebody froze the same in the meantime
+                print(f"replaced: the manifest and the code in {sweep.folder} were not as they had been frozen")
+                _exchange(whole, sweep.folder, Path(temporary))
     return sweep
+
+
+def _id(jobs: Sequence[Job], packages: dict[str, str | None], code: str) -> str:
+    """Return the id of a sweep: a hash of everything that decides its results."""
+    configs = json.loads(json.dumps([(job.run, {**job.config, "paths": None}) for job in jobs]))  # as in the manifest
+    return hashlib.sha256(json.dumps([configs, packages, code], sort_keys=True).encode()).hexdigest()[:10]
+
+
+def _is_whole(sweep: Sweep) -> bool:
+    """Return whether the sweep's folder holds its manifest and its copy of the code as they were frozen."""
+    try:
+        _read(sweep.folder / "manifest.jsonl")
+        frozen_code.check_copy(sweep.folder, sweep.code)
+        return True
+    except RunError:
+        return False
+
+
+def _exchange(new: Path, folder: Path, aside: Path) -> None:
+    """Move the files of a frozen sweep into its folder, and those that are there to a folder `aside`."""
+    for path in sorted(new.iterdir()):  # code, code.patch, manifest.jsonl
+        target = folder / path.name
+        if target.exists() or target.is_symlink():
+            target.rename(aside / path.name)
+        path.rename(target)
 
 
 def load(name: str | Path, root: Path) -> Sweep:
@@ -108,7 +159,7 @@ def load(name: str | Path, root: Path) -> Sweep:
 
     Raises:
         ConfigError: there is no such sweep.
-        RunError: its manifest is damaged.
+        RunError: its manifest is damaged, or not the one that was frozen.
     """
     candidates = [Path(name), Path(name) / "manifest.jsonl", root / FOLDER / str(name) / "manifest.jsonl"]
     path = next((path for path in candidates if path.is_file()), None)
@@ -116,38 +167,107 @@ def load(name: str | Path, root: Path) -> Sweep:
         known = [folder.name for folder in (root / FOLDER).glob("[!.]*") if folder.is_dir()]
         fix = did_you_mean(str(name), known) if known else "python -m mechlab.sweep plan OVERRIDES makes one"
         raise ConfigError("a sweep must be named by its id or its manifest", got=name, key="sweep", fix=fix)
-    try:
-        lines = read_json_lines(path.resolve())
-        jobs = [Job(**{key: line[key] for key in Job.__dataclass_fields__}) for line in lines]
-        return Sweep(path.parent, jobs, lines[0]["commit"], lines[0]["packages"])
-    except (RunError, ValueError, KeyError, IndexError, TypeError) as error:
-        must, fix = "a manifest must hold one JSON object per line", "delete the sweep's folder and plan it again"
-        raise RunError(must, got=getattr(error, "brief", repr(error)), key=str(path), fix=fix) from None
+    return _read(path)
 
 
 def is_sweep(words: Sequence[str], root: Path) -> bool:
-    """Tell whether the words on a command line name one frozen sweep, rather than overrides."""
-    return len(words) == 1 and "=" not in words[0] and (Path(words[0]).exists() or (root / FOLDER / words[0]).exists())
+    """Return whether the words on a command line name a frozen sweep, rather than overrides.
+
+    After the sweep's name there may only be `allow_targets=[...]`.
+    """
+    first, *others = words
+    named = Path(first).name == "manifest.jsonl" or (Path(first) / "manifest.jsonl").is_file()
+    named |= "=" not in first and (Path(first).exists() or (root / FOLDER / first).exists())
+    return named and all(word.startswith("allow_targets=") for word in others)
 
 
-def _sources(package: str) -> dict[str, Path]:
-    """Return the files of a package, or of a module that is one file, by their paths where Python looks."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not (spec.submodule_search_locations or spec.has_location):
-        must, fix = "allow_targets must name packages that Python finds", "install it, or plan from the folder with it"
-        raise ConfigError(must, got=package, key="allow_targets", fix=fix)
-    if not spec.submodule_search_locations:
-        return {Path(spec.origin).name: Path(spec.origin)}
-    folder = Path(next(iter(spec.submodule_search_locations)))
-    return {f"{package}/{path.relative_to(folder)}": path for path in _files(folder)}
+def _read(path: Path) -> Sweep:
+    """Read a manifest: nothing in it is used before its kind, its form and the sweep's id have been checked."""
+    folder = path.parent if re.fullmatch(ID, path.parent.name) else path.parent.resolve()
+    if not re.fullmatch(ID, folder.name) or folder.parent.name != FOLDER:
+        raise _refused(path, f"a manifest outside of a folder {FOLDER}/<id>")
+    try:
+        lines = read_bytes(path, LINES_BYTES).removesuffix(b"\n").split(b"\n")
+    except RunError as error:
+        raise _refused(path, error.brief) from None
+    entries = [_entry(path, number, line) for number, line in enumerate(lines, start=1)]
+    jobs = [Job(**{key: entry[key] for key in Job.__dataclass_fields__}) for entry in entries]
+    seen: set[str] = set()
+    for number, (job, entry) in enumerate(zip(jobs, entries, strict=True), start=1):
+        expected = {
+            "index": number - 1,
+            "run": f"{job.config['name']}/{job.run_id}-s{job.config['seed']}",
+            **{key: entries[0][key] for key in ("commit", "packages", "code")},
+        }
+        for key, value in expected.items():
+            if entry[key] != value:
+                raise _refused(path, f"line {number}, key {key}: {_short(entry[key])} in place of {_short(value)}")
+        if job.run in seen:
+            raise _refused(path, f"line {number}, key run: {_short(job.run)} for the second time")
+        seen.add(job.run)
+    first = entries[0]
+    sweep = Sweep(folder, jobs, first["commit"], first["packages"], first["code"])
+    if _id(jobs, sweep.packages, sweep.code) != sweep.id:
+        raise _refused(path, f"other jobs, packages or code than those of the sweep {sweep.id}")
+    below(sweep.root, f"{FOLDER}/{sweep.id}")
+    return sweep
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Parse one line of a manifest and check the kind of each value that is used."""
+    try:
+        entry = parse_json(line, path)
+    except RunError as error:
+        raise _refused(path, f"line {number}: {error.got}") from None
+    if not isinstance(entry, dict):
+        raise _refused(path, f"line {number}: {_short(entry)}")
+    for key, (kind, fits) in KINDS.items():
+        value: Any = entry
+        for word in key.split("."):
+            if not isinstance(value, dict) or word not in value:
+                raise _refused(path, f"line {number} without the key {key}")
+            value = value[word]
+        if not fits(value):
+            raise _refused(path, f"line {number}, key {key}: {_short(value)}, which is not {kind}")
+    return entry
 
 
-def code_path(sweep: Sweep) -> str:
-    """Return the PYTHONPATH with which the sweep's own copy of the code is found first."""
-    code = str((sweep.folder / "code").resolve())
-    others = [path for path in sys.path if path and "site-packages" in path]
-    return ":".join([code, *others])
+def _refused(path: Path, got: str) -> RunError:
+    must = "a manifest must hold one JSON object per line, as `mechlab.sweep plan` wrote them"
+    return RunError(must, got=got, key=str(path), fix="plan it again, which writes the manifest anew")
+
+
+def _short(value: Any) -> str:
+    return reprlib.repr(value)
+
+
+def _matches(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+# What each line of a manifest must hold, and how it is checked. `index`, `run` and what is alike on all lines are
+# compared with what they must equal besides.
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "config": ("a configuration", lambda value: isinstance(value, dict)),
+    "config.name": ("a name of letters, digits and -_.+", _matches(r"[\w.+-]*\w")),
+    "config.seed": ("a seed", lambda value: type(value) is int and value >= 0),
+    "config.allow_targets": (
+        "a list of packages",
+        lambda value: _words(value) and all(map(_matches(frozen_code.PACKAGE), value)),
+    ),
+    "config.trainer.accelerator": ("cpu or gpu", _matches("cpu|gpu")),
+    "index": ("a whole number", lambda value: type(value) is int),
+    "run_id": ("hexadecimal digits", _matches(r"[0-9a-f]{8,64}")),
+    "run": ("NAME/RUN_ID-sSEED", _matches(r"[\w.+-]*\w/[0-9a-f]+-s\d+")),
+    "overrides": ("a list of words", _words),
+    "commit": ("a git commit or null", lambda value: value is None or _matches(r"[0-9a-f]{1,64}")(value)),
+    "packages": (
+        "versions by package",
+        lambda value: isinstance(value, dict) and all(v is None or isinstance(v, str) for v in value.values()),
+    ),
+    "code": ("a SHA-256 digest", _matches(r"[0-9a-f]{64}")),
+}

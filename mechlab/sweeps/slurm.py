@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mechlab.core.errors import ConfigError
+from mechlab.sweeps.attempts import Attempt, note_attempts
 from mechlab.sweeps.manifest import Job, Sweep
 
 
@@ -20,7 +21,7 @@ def script() -> Path:
     return inside if inside.exists() else package.parent / "slurm" / "sweep.sh"
 
 
-def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None) -> str | None:
+def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None, allowed: Sequence[str]) -> int | None:
     """Submit the chunks that hold the given jobs as one array; return SLURM's number for it, None if nothing is left.
 
     Jobs of this sweep that already wait or run in SLURM's queue, in chunks of whatever size, are left out.
@@ -29,46 +30,104 @@ def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None) 
         jobs: indices of jobs.
         chunk: jobs per array element.
         parallel: how many elements may run at once; None for as many as SLURM gives.
+        allowed: packages beyond mechlab that the elements may import.
 
     Raises:
-        ConfigError: sbatch is not there or refuses.
+        ConfigError: sbatch is not there or refuses, or the queue cannot be read.
     """
-    waiting = {job.index for _, queued in queue(sweep) for job in queued}
+    waiting = {job.index for _, queued in queue(sweep) or [] for job in queued}
     elements = sorted({index // chunk for index in jobs if index not in waiting})
     if not elements:
         return None
     logs = sweep.folder / "logs"
     logs.mkdir(exist_ok=True)
     array = ranges(elements) + (f"%{parallel}" if parallel else "")
+    output = str(logs.resolve()).replace("%", "%%") + "/%A_%a.log"
     command = ["sbatch", "--parsable", f"--job-name={_name(sweep, chunk)}", f"--array={array}"]
-    command += [f"--output={logs.resolve()}/%A_%a.log", *cluster_options()]
-    command += [str(script()), "--element", str(sweep.folder.resolve()), str(chunk)]
+    command += [f"--output={output}", *cluster_options()]
+    command += [str(script()), "--element", str(sweep.folder.resolve()), str(chunk), sweep.code]
+    command += [f"allow_targets=[{','.join(allowed)}]"] if allowed else []
     # what SLURM told the planning job about itself is not for the elements; where SLURM's configuration is, is for all
     told = {name for name in os.environ if name.startswith("SLURM_")} - {"SLURM_CONF"}
     environment = {name: value for name, value in os.environ.items() if name not in told}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    except FileNotFoundError:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
+    except OSError as error:
+        got = "no such command" if isinstance(error, FileNotFoundError) else str(error)
         fix = f"python -m mechlab.sweep run {sweep.id} runs the sweep on this machine"
-        raise ConfigError("submitting needs SLURM's sbatch", got="no such command", fix=fix) from None
-    if done.returncode:
+        raise ConfigError("submitting needs SLURM's sbatch", got=got, fix=fix) from None
+    number = re.search(r"^(\d{1,18})(;\S*)?$", done.stdout, re.MULTILINE)
+    if done.returncode or number is None:
         fix = "see slurm/README.md for the settings of your cluster"
-        raise ConfigError("sbatch must accept the array", got=done.stderr.strip(), key=shlex.join(command), fix=fix)
-    return done.stdout.strip().split(";")[0]
+        got = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
+        raise ConfigError("sbatch must accept the array", got=got, key=shlex.join(command), fix=fix)
+    note_attempts(sweep, [Attempt(chunk, element, int(number[1])) for element in elements])
+    return int(number[1])
 
 
-def queue(sweep: Sweep) -> list[tuple[str, list[Job]]]:
+def queue(sweep: Sweep) -> list[tuple[str, list[Job]]] | None:
     """Return the state (pending, running, ...) and the jobs of each array element of the sweep that waits or runs.
 
-    The list is empty where there is no SLURM.
+    None where there is no SLURM.
+
+    Raises:
+        ConfigError: SLURM does not answer, so that it is not known what waits or runs.
     """
-    try:
-        command = ["squeue", "--noheader", "--array", "--format=%K %T %j"]
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    ours = re.findall(rf"^(\d+) (\w+) {_name(sweep, '')}(\d+)$", listed, re.MULTILINE)
+    listed = _ask("squeue", "--noheader", "--array", "--format=%K %T %j")
+    if listed is None:
+        return None
+    if listed.returncode:
+        fix = "repeat the command when `squeue` answers"
+        raise ConfigError("SLURM's queue must be readable", got=listed.stderr.strip(), key="squeue", fix=fix)
+    ours = re.findall(rf"^(\d+) (\w+) {_name(sweep, '')}([1-9]\d*)$", listed.stdout, re.MULTILINE)
     return [(state.lower(), sweep.chunk(int(element), int(size))) for element, state, size in ours]
+
+
+def is_queued(job: str) -> bool:
+    """Return whether a job, or an element like `77_0`, waits or runs; True where SLURM does not answer."""
+    listed = _ask("squeue", "--noheader", "--array", "--format=%T", f"--jobs={job}")
+    if listed is None:
+        return True
+    forgotten = "Invalid job id" in listed.stderr
+    return not forgotten if listed.returncode else bool(listed.stdout.strip())
+
+
+def ends(job: int) -> dict[int | None, str]:
+    """Return how a job ended, as far as SLURM remembers: state and exit code by element, e.g. `FAILED 1:0`.
+
+    The key of a job that is no array is None. Without accounting, SLURM forgets a job some minutes after its end
+    (MinJobAge).
+    """
+    found: dict[int | None, str] = {}
+    options = ("--noheader", "--parsable2", "--allocations", "--format=JobID,State,ExitCode")
+    counted = _ask("sacct", *options, f"--jobs={job}")
+    for line in counted.stdout.splitlines() if counted else ():
+        which, _, end = line.partition("|")
+        found |= dict.fromkeys(_elements(which.partition("_")[2]), end.replace("|", " "))
+    shown = _ask("scontrol", "--oneliner", "show", "job", str(job))
+    for line in shown.stdout.splitlines() if shown else ():
+        said = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if {"JobState", "ExitCode"} <= said.keys():
+            found |= dict.fromkeys(_elements(said.get("ArrayTaskId", "")), f"{said['JobState']} {said['ExitCode']}")
+    return found
+
+
+def _elements(which: str) -> list[int | None]:
+    """Return the elements that SLURM names like `3`, `[0-2,5%4]` or `0-2`; [None] for a job that is no array."""
+    numbers: list[int | None] = [] if which else [None]
+    for first, last in re.findall(r"(\d+)(?:-(\d+))?(?=[,\]]|$)", which.partition("%")[0]):
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:
+    """Run one of SLURM's commands; None where it is not there. One that does not answer in a minute has failed."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
+    except subprocess.TimeoutExpired as error:
+        return subprocess.CompletedProcess(command, 1, "", str(error))
+    except OSError:
+        return None
 
 
 def _name(sweep: Sweep, chunk: int | str) -> str:

@@ -6,6 +6,9 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +30,7 @@ SMALL = (
     "analysis=[]",
 )
 FAILS = (*SMALL, "optimizer.lr=0.01,1e30")
+NEWLINE = "\n"
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,29 @@ class Slurm:
         folder: for the commands; what sbatch is given is kept there.
         queue: what squeue prints.
         refuses: what sbatch says when it accepts nothing; "" if it does.
+        fails: what squeue says when it cannot answer; "" if it can.
+        ends: how elements of array 77 ended, as scontrol remembers: state and exit code.
         variables: of the environment.
     """
 
     folder: Path
     queue: str = ""
     refuses: str = ""
+    fails: str = ""
+    ends: dict[int, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
 
     def __call__(self) -> None:
         self.folder.mkdir(exist_ok=True)
         keep = 'for word in "$@"; do echo "$word"; done > "$(dirname "$0")/given"; env > "$(dirname "$0")/environment"'
         answer = f"echo '{self.refuses}' >&2; exit 1" if self.refuses else "echo '77;cluster'"
-        for name, text in (("sbatch", f"{keep}\n{answer}"), ("squeue", f"cat <<'END'\n{self.queue}\nEND")):
+        queue = f"echo '{self.fails}' >&2; exit 1" if self.fails else f"cat <<'END'\n{self.queue}\nEND"
+        shown = [
+            f"JobId=78 ArrayJobId=77 ArrayTaskId={element} JobState={state} Reason=None ExitCode={code}"
+            for element, (state, code) in ((element, end.split()) for element, end in self.ends.items())
+        ]
+        remembered = f"cat <<'END'\n{NEWLINE.join(shown)}\nEND"
+        for name, text in (("sbatch", f"{keep}\n{answer}"), ("squeue", queue), ("scontrol", remembered)):
             (self.folder / name).write_text(f"#!/bin/sh\n{text}\n")
             (self.folder / name).chmod(0o755)
         os.environ.update({"PATH": f"{self.folder}:/usr/bin:/bin", **self.variables})
@@ -60,22 +74,54 @@ class Slurm:
         return (self.folder / "given").read_text().splitlines()
 
 
-def sweep(folder: Path, *words: str, slurm: Slurm | None = None, status: int = 0) -> Done:
+@dataclass(frozen=True)
+class FromHere:
+    """Calling it lets Python find modules in the working directory, as `python -m` does, and calls `and_then`."""
+
+    and_then: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        sys.path.insert(0, "")
+        if self.and_then is not None:
+            self.and_then()
+
+
+@dataclass(frozen=True)
+class OtherCode:
+    """Calling it makes the process's code another one, as far as mechlab knows."""
+
+    def __call__(self) -> None:
+        from mechlab.sweeps import code
+
+        code.digest = lambda files: "0" * 64
+
+
+@dataclass(frozen=True)
+class OtherPython:
+    """Calling it lets the process start another program in place of Python."""
+
+    program: Path
+
+    def __call__(self) -> None:
+        sys.executable = str(self.program)
+
+
+def sweep(folder: Path, *words: str, slurm: Callable[[], None] | None = None, status: int = 0) -> Done:
     """Run `mechlab.sweep` and assert its exit status."""
     done = command("sweep", *words, folder=folder, before=slurm)
     assert done.exit == status, done.text
     return done
 
 
-def planned(folder: Path, *words: str) -> str:
+def planned(folder: Path, *words: str, slurm: Callable[[], None] | None = None) -> str:
     """Plan a sweep and return its id."""
-    last = sweep(folder, "plan", *words).out.splitlines()[-1]
+    last = sweep(folder, "plan", *words, slurm=slurm).out.splitlines()[-1]
     found = re.fullmatch(r"sweep: runs/_sweeps/([0-9a-f]{10})", last)
     assert found, last
     return found[1]
 
 
-def refused(folder: Path, *words: str, key: str, says: str, slurm: Slurm | None = None) -> None:
+def refused(folder: Path, *words: str, key: str, says: str, slurm: Callable[[], None] | None = None) -> None:
     """Assert that a command ends with status 1 and one readable error."""
     done = sweep(folder, *words, slurm=slurm, status=1)
     assert done.err.startswith("error: ") and "Traceback" not in done.text
@@ -191,7 +237,7 @@ def test_submit_makes_one_array_of_what_is_not_done(tmp_path: Path) -> None:
     assert "submitted as SLURM job 77\n" in submitted.out
     assert submitted.out.splitlines()[-1] == f"sweep: runs/_sweeps/{name}"
     folder = tmp_path.resolve() / "runs" / "_sweeps" / name
-    script = Path(slurm.given[-4])
+    script = Path(slurm.given[-5])
     assert script.parts[-2:] == ("slurm", "sweep.sh") and script.is_file()
     assert slurm.given == [
         "--parsable",
@@ -204,6 +250,7 @@ def test_submit_makes_one_array_of_what_is_not_done(tmp_path: Path) -> None:
         "--element",
         str(folder),
         "1",
+        json.loads((folder / "manifest.jsonl").read_text().splitlines()[0])["code"],
     ]
     variables = (slurm.folder / "environment").read_text().splitlines()
     assert [line for line in variables if line.startswith("SLURM_")] == ["SLURM_CONF=/etc/slurm.conf"]
@@ -291,14 +338,166 @@ def test_an_unknown_sweep_or_element_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "run", name, "--index", "-1", key="--index", says="from 0 to 2")
 
 
+@dataclass(frozen=True)
+class OtherNumpy:
+    """Calling it gives the process another version of numpy, as far as mechlab knows."""
+
+    version: str
+
+    def __call__(self) -> None:
+        from mechlab.config import provenance
+
+        versions = provenance.package_versions() | {"numpy": self.version}
+        provenance.package_versions = lambda: versions
+
+
 def test_jobs_refuse_to_run_with_other_packages_than_planned(tmp_path: Path) -> None:
     name = planned(tmp_path, *SMALL)
-    path = tmp_path / "runs" / "_sweeps" / name / "manifest.jsonl"
-    line = json.loads(path.read_text())
-    version, line["packages"]["numpy"] = line["packages"]["numpy"], "0.1"
-    path.write_text(json.dumps(line) + "\n")
-    refused(tmp_path, "run", name, "--index", "0", key="manifest.jsonl", says=f"numpy 0.1 -> {version}")
+    version = json.loads((tmp_path / f"runs/_sweeps/{name}/manifest.jsonl").read_text())["packages"]["numpy"]
+    says = f"numpy {version} -> 99.1"
+    refused(tmp_path, "run", name, "--index", "0", key="manifest.jsonl", says=says, slurm=OtherNumpy("99.1"))
     assert not list(tmp_path.glob("runs/repeat_copy-rnn/*"))
+
+
+FOREIGN = (*SMALL, "allow_targets=[stranger]", "+callbacks.odd._target_=stranger.Odd")
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> str:
+    """A sweep whose jobs name a class of a package of its own, and that package in the working directory."""
+    lines = ["import pathlib", "import pytorch_lightning", "pathlib.Path('imported').touch()"]
+    (tmp_path / "stranger.py").write_text("\n".join([*lines, "class Odd(pytorch_lightning.Callback):", "    pass", ""]))
+    name = planned(tmp_path, *FOREIGN, slurm=FromHere())
+    (tmp_path / "imported").unlink()
+    return name
+
+
+def test_a_manifest_cannot_allow_packages_itself(tmp_path: Path, foreign: str) -> None:
+    for words in (("run",), ("run", "--index", "0"), ("submit",)):
+        slurm = Slurm(tmp_path / "bin")
+        refused(tmp_path, *words, foreign, key="allow_targets", says='"allow_targets=[stranger]"', slurm=slurm)
+        assert not (slurm.folder / "given").exists()
+    refused(tmp_path, "run", foreign, "allow_targets=[other]", key="allow_targets", says="stranger")
+    refused(tmp_path, "run", foreign, "allow_targets=[../x]", key="allow_targets", says="Python packages")
+    assert not (tmp_path / "imported").exists()
+
+
+def test_packages_that_the_command_line_allows_reach_the_jobs(tmp_path: Path, foreign: str) -> None:
+    allowed = "allow_targets=[stranger]"
+    slurm = Slurm(tmp_path / "bin")
+    sweep(tmp_path, "submit", foreign, allowed, slurm=slurm)
+    assert slurm.given[-1] == allowed, "each element is told on its command line"
+    sweep(tmp_path, "submit", *FOREIGN, slurm=FromHere(slurm))
+    assert slurm.given[-1] == allowed, "overrides allow what they name"
+    assert f'run {foreign} "{allowed}"' in sweep(tmp_path, "plan", *FOREIGN, slurm=FromHere()).out
+    sweep(tmp_path, "run", foreign, allowed, "--index", "0", slurm=FromHere())
+    assert "1 jobs: 1 done" in sweep(tmp_path, "status", foreign).out
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda code: (code / "mechlab" / "sweep.py").write_text("raise SystemExit\n"),
+        lambda code: (code / "sitecustomize.py").touch(),
+        lambda code: (code / "mechlab" / "pool.py").unlink(),
+    ],
+    ids=["changed", "added", "removed"],
+)
+def test_a_changed_copy_of_the_code_is_not_run_and_planning_again_mends_it(
+    damage: Callable[[Path], object], tmp_path: Path
+) -> None:
+    name = planned(tmp_path, *SMALL)
+    code = tmp_path / "runs" / "_sweeps" / name / "code"
+    damage(code)
+    slurm = Slurm(tmp_path / "bin")
+    refused(tmp_path, "run", name, key="_sweeps", says="must be as it was frozen")
+    refused(tmp_path, "submit", name, key="_sweeps", says="plan the sweep again", slurm=slurm)
+    assert not (slurm.folder / "given").exists() and not list(tmp_path.glob("runs/repeat_copy-rnn/*"))
+    assert "replaced: the manifest and the code" in sweep(tmp_path, "plan", *SMALL).out
+    assert not list((tmp_path / "runs" / "_sweeps").glob(".*"))
+    assert "1 jobs: 1 new" in sweep(tmp_path, "status", name).out
+    sweep(tmp_path, "submit", name, slurm=slurm)
+    assert slurm.given
+
+
+def test_an_element_takes_the_digest_of_the_copy_before_it_runs_any_of_it(tmp_path: Path) -> None:
+    name = planned(tmp_path, *SMALL)
+    slurm = Slurm(tmp_path / "bin")
+    sweep(tmp_path, "submit", name, "--chunk", "3", slurm=slurm)
+    words = slurm.given[slurm.given.index("--element") - 1 :]
+    ran = tmp_path / "ran"
+    (slurm.folder / "srun").write_text(f'#!/bin/sh\necho "$PYTHONPATH $PYTHONDONTWRITEBYTECODE $@" > {ran}\n')
+    (slurm.folder / "srun").chmod(0o755)
+    variables = {"PATH": f"{slurm.folder}:/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": "4", "MECHLAB_PYTHON": "python"}
+
+    def element() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["bash", *words], env=variables, cwd=tmp_path, capture_output=True, text=True)
+
+    done = element()
+    folder = (tmp_path / "runs" / "_sweeps" / name).resolve()
+    assert done.returncode == 0, done.stderr
+    given = f"-P -m mechlab.sweep run {folder} --chunk 3 --index 4"
+    assert ran.read_text() == f"{folder}/code 1 --ntasks=1 python {given}\n"
+    ran.unlink()
+    extra = folder / "code" / "mechlab" / "__pycache__" / "sweep.cpython-311.pyc"
+    extra.parent.mkdir()
+    for plant in (extra.touch, lambda: extra.symlink_to("/dev/null")):
+        plant()
+        done = element()
+        assert done.returncode == 1 and "must be as it was frozen" in done.stderr and not ran.exists()
+        extra.unlink()
+
+
+def test_a_chunk_refuses_to_run_in_a_process_with_other_code(tmp_path: Path) -> None:
+    name = planned(tmp_path, *SMALL)
+    refused(tmp_path, "run", name, "--index", "0", key="code", says=f"sweep run {name}", slurm=OtherCode())
+    assert not list(tmp_path.glob("runs/repeat_copy-rnn/*"))
+
+
+def test_a_link_in_place_of_a_runs_folder_is_not_followed(tmp_path: Path) -> None:
+    name = planned(tmp_path, *SMALL)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs" / "repeat_copy-rnn").symlink_to(tmp_path / "elsewhere")
+    refused(tmp_path, "run", name, "--index", "0", key="runs", says="must lie below")
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert "must lie below" in sweep(tmp_path, "status", name).out
+
+
+def test_jobs_that_died_before_training_are_listed_with_their_logs_and_retried(tmp_path: Path) -> None:
+    name = planned(tmp_path, *SMALL, "seed=range(4)")
+    logs = tmp_path / "runs" / "_sweeps" / name / "logs"
+    sweep(tmp_path, "submit", name, slurm=Slurm(tmp_path / "bin"))
+    no_slurm = Slurm(tmp_path / "bin", variables={"PATH": "/nowhere"})
+    assert "4 jobs: 4 new\n" in sweep(tmp_path, "status", name, slurm=no_slurm).out, "nobody knows"
+    (logs / "77_0.log").write_text("Traceback (most recent call last):\n  ...\nModuleNotFoundError: No module\033[2J\n")
+    slurm = Slurm(tmp_path / "bin", f"2 PENDING mechlab-{name}-1", ends={1: "CANCELLED 0:0"})
+    said = sweep(tmp_path, "status", name, slurm=slurm).out
+    assert "4 jobs: 1 new, 3 failed; elements in SLURM's queue: 1 pending\n" in said
+    assert "died before training: ModuleNotFoundError: No module\\x1b[2J (SLURM: not in the queue any more)" in said
+    assert f"log: runs/_sweeps/{name}/logs/77_0.log\n" in said
+    assert "never started (SLURM: CANCELLED 0:0)\n" in said
+    assert f"run {name} --retry failed" in said
+    sweep(tmp_path, "submit", name, "--retry", "failed", slurm=slurm)
+    assert "--array=0-1,3" in slurm.given
+    silent = Slurm(tmp_path / "bin", fails="squeue: error: slurm_load_jobs error")
+    said = sweep(tmp_path, "status", name, slurm=silent).out
+    assert "4 jobs: 4 new; SLURM's queue cannot be read: squeue: error: slurm_load_jobs error\n" in said
+    refused(tmp_path, "submit", name, slurm=silent, key="squeue", says="must be readable")
+
+
+def test_a_pool_whose_processes_die_before_training_has_failed(tmp_path: Path) -> None:
+    name = planned(tmp_path, *SMALL, "seed=0,1")
+    refusing = tmp_path / "refusing"
+    refusing.write_text("#!/bin/sh\necho broken environment\nkill -9 $$\n")
+    refusing.chmod(0o755)
+    done = sweep(tmp_path, "run", name, slurm=OtherPython(refusing), status=1)
+    assert "2 jobs: 2 failed" in done.out
+    said = sweep(tmp_path, "status", name).out
+    assert said.count("died before training: broken environment (exit status 137 (killed))") == 2
+    assert f"log: runs/_sweeps/{name}/logs/chunk-1-0.log\n" in said
+    slurm = Slurm(tmp_path / "bin")
+    sweep(tmp_path, "submit", name, "--retry", "failed", slurm=slurm)
+    assert "--array=0-1" in slurm.given
 
 
 def test_overrides_can_be_run_and_watched_without_a_plan(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,9 +44,9 @@ class Place:
         self._path = f"{code}:{USERS}"
         self.settings("--partition=low --time=10")
 
-    def settings(self, options: str) -> None:
-        """Write slurm/cluster.sh with these options for sbatch."""
-        lines = [f'SBATCH_OPTIONS="{options}"', f"export PYTHONPATH={self._path}", f"MECHLAB_PYTHON={sys.executable}"]
+    def settings(self, options: str, python: str = sys.executable) -> None:
+        """Write slurm/cluster.sh with these options for sbatch, and this Python for the jobs."""
+        lines = [f'SBATCH_OPTIONS="{options}"', f"export PYTHONPATH={self._path}", f"MECHLAB_PYTHON={python}"]
         (self.folder / "slurm").mkdir(exist_ok=True)
         (self.folder / "slurm" / "cluster.sh").write_text("\n".join(lines) + "\n")
 
@@ -65,6 +67,14 @@ class Place:
         """Run a program of mechlab here, on this machine, and return what it prints."""
         command = (sys.executable, "-m", f"mechlab.{program}", *words)
         return ask(*command, folder=self.folder, environment={"PYTHONPATH": self._path}, check=check)
+
+    def refused(self, program: str, *words: str) -> str:
+        """Run a program that must end with status 1 and without a traceback, and return what it prints as errors."""
+        command = (sys.executable, "-m", f"mechlab.{program}", *words)
+        environment = os.environ | {"PYTHONPATH": self._path}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 1 and "Traceback" not in done.stderr, f"{done.stdout}\n{done.stderr}"
+        return done.stderr
 
     def standings(self, sweep: str) -> list[str]:
         """Return the state of each job of a sweep, in the order of its manifest."""

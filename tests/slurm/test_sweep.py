@@ -146,3 +146,108 @@ def test_a_queued_job_runs_the_code_that_it_was_planned_with(place: Places, clus
     planned = here.mechlab("sweep", "plan", *SMALL)
     assert "1 jobs: 1 done" in planned
     assert sweep not in planned, "changed code makes another sweep"
+
+
+def array_of(said: str) -> str:
+    """Return SLURM's number of the array that a submission tells of."""
+    return re.search(r"submitted as SLURM job (\d+)", said)[1]
+
+
+def test_jobs_that_die_before_training_are_listed_with_reason_and_log_and_retried(
+    place: Places, cluster: Cluster
+) -> None:
+    here = place()
+    low = "--partition=low --time=10"
+    here.settings(low, python="/no/such/python")
+    said = here.mechlab("sweep", "submit", *SMALL, "seed=range(3)", "--chunk", "2")
+    sweep, array = said.split()[-1].rpartition("/")[2], array_of(said)
+    cluster.wait()
+    assert here.standings(sweep) == ["failed"] * 3
+    told = here.mechlab("sweep", "status", sweep)
+    assert told.count("died before training: ") == 3 and told.count("/no/such/python") == 3, told
+    assert told.count("SLURM: FAILED 2:0") == 3, told
+    assert f"log: runs/_sweeps/{sweep}/logs/{array}_1.log\n" in told
+
+    here.settings(low + " --hold")
+    again = array_of(here.mechlab("sweep", "submit", sweep, "--retry", "failed"))
+    assert here.standings(sweep) == ["new"] * 3, "they wait again"
+    ask("scancel", f"{again}_2")
+    wait_until(lambda: len(cluster.queue()) == 2, 30, cluster.logs)
+    assert here.standings(sweep) == ["new", "new", "failed"]
+    assert "never started (SLURM: not in the queue any more)" in here.mechlab("sweep", "status", sweep)
+
+    here.settings(low)
+    third = here.mechlab("sweep", "submit", sweep, "--retry", "failed")
+    assert array_of(third) != again
+    ask("scontrol", "release", f"{again}_0")
+    ask("scontrol", "release", f"{again}_1")
+    cluster.wait()
+    assert here.standings(sweep) == ["done"] * 3, here.logs()
+    assert len(here.trained()) == 3
+
+
+def test_a_job_at_its_time_limit_before_training_is_listed(place: Places, cluster: Cluster) -> None:
+    here = place()
+    slow = here.folder / "slow"
+    slow.write_text("#!/bin/sh\ntrap '' USR1\nsleep 300\n")
+    slow.chmod(0o755)
+    here.settings("--partition=low --time=1", python=str(slow))
+    sweep = here.mechlab("sweep", "submit", *SMALL).split()[-1].rpartition("/")[2]
+    cluster.wait()
+    told = here.mechlab("sweep", "status", sweep)
+    assert "1 jobs: 1 failed" in told
+    assert "DUE TO TIME LIMIT" in told and "SLURM: TIMEOUT" in told, told
+
+
+def test_what_sbatch_refuses_is_told_in_its_words(place: Places, cluster: Cluster) -> None:
+    here = place()
+    here.settings("--partition=nowhere")
+    said = here.refused("sweep", "submit", *SMALL)
+    assert "error: sbatch must accept the array" in said and "invalid partition specified: nowhere" in said
+    here.settings("--partition=low --time=tomorrow")
+    assert "nvalid" in here.refused("sweep", "submit", *SMALL)
+    assert "1 jobs: 1 new" in here.mechlab("sweep", "plan", *SMALL)
+
+
+def test_an_element_runs_nothing_of_a_copy_that_was_changed(place: Places, cluster: Cluster) -> None:
+    here = place()
+    here.settings("--partition=low --time=10 --hold")
+    said = here.mechlab("sweep", "submit", *SMALL)
+    sweep, array = said.split()[-1].rpartition("/")[2], array_of(said)
+    program = here.folder / "runs" / "_sweeps" / sweep / "code" / "mechlab" / "sweep.py"
+    program.write_text("open('changed', 'w')\n")
+    ask("scontrol", "release", array)
+    cluster.wait()
+    assert not (here.folder / "changed").exists()
+    told = here.mechlab("sweep", "status", sweep)
+    assert "died before training: error: the sweep's copy of the code must be as it was frozen" in told, told
+    assert "must be as it was frozen" in here.refused("sweep", "submit", sweep)
+
+    here.settings("--partition=low --time=10")
+    here.mechlab("sweep", "plan", *SMALL)
+    here.mechlab("sweep", "submit", sweep)
+    cluster.wait()
+    assert here.standings(sweep) == ["done"], here.logs()
+
+
+def test_a_frozen_sweep_with_packages_of_its_own_needs_them_on_the_command_line(
+    place: Places, cluster: Cluster
+) -> None:
+    here = place()
+    sweep = here.mechlab("sweep", "plan", *SMALL, *FRAGILE).split()[-1].rpartition("/")[2]
+    assert '"allow_targets=[patient]"' in here.said(here.sbatch(sweep))
+    number = here.sbatch(sweep, *OWN)
+    assert "submitted as SLURM job" in here.said(number)
+    cluster.wait()
+    assert here.standings(sweep) == ["done"], here.logs()
+
+
+def test_a_folder_with_spaces_and_signs_that_slurm_knows(place: Places, cluster: Cluster) -> None:
+    here = place()
+    here.folder = here.folder / "50%a of = it"
+    here.folder.mkdir()
+    here.settings("--partition=low --time=10")
+    sweep = here.mechlab("sweep", "submit", *SMALL).split()[-1].rpartition("/")[2]
+    cluster.wait()
+    assert here.standings(sweep) == ["done"], here.logs()
+    assert len(here.logs()) == 1

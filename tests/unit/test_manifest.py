@@ -2,6 +2,9 @@
 
 import importlib
 import json
+import re
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -13,7 +16,8 @@ from mechlab.automata.definition import from_definition, to_definition
 from mechlab.automata.tomita import tomita
 from mechlab.config.launch import config_dir
 from mechlab.core.errors import ConfigError, RunError
-from mechlab.sweeps.manifest import Job, code_path, freeze, is_sweep, load
+from mechlab.sweeps.code import check_copy, copy_digest, environment
+from mechlab.sweeps.manifest import Job, below, freeze, is_sweep, load
 from mechlab.sweeps.planning import plan_sweep
 from mechlab.sweeps.slurm import ranges
 
@@ -23,7 +27,8 @@ COPY = ("task.d=2", "task.s=2", "model.hidden=4")
 
 def jobs_of(*users: str) -> list[Job]:
     """Return two jobs that allow these packages."""
-    config = {"analysis": {}, "paths": {"root": "runs"}, "allow_targets": list(users)}
+    config = {"name": "a-b", "analysis": {}, "paths": {"root": "runs"}, "allow_targets": list(users)}
+    config["trainer"] = {"accelerator": "cpu"}
     return [Job(i, f"a-b/0123456789-s{i}", "0123456789", [f"seed={i}"], {**config, "seed": i}) for i in range(2)]
 
 
@@ -91,7 +96,7 @@ def test_the_copy_holds_mechlab_its_configuration_and_the_users_packages(own, tm
     assert kept == {path.relative_to(config_dir()) for path in config_dir().rglob("*.yaml")}
     assert not list(code.rglob("__pycache__"))
     assert (sweep.folder / "code.patch").read_text() == "a patch"
-    assert code_path(sweep).split(":")[0] == str(code)
+    assert environment(sweep.folder)["PYTHONPATH"].split(":")[0] == str(code)
 
 
 def test_a_package_that_python_does_not_find_is_refused_and_nothing_is_written(tmp_path):
@@ -106,6 +111,7 @@ def test_a_sweep_is_found_by_its_id_its_folder_and_its_manifest(tmp_path):
     for name in (sweep.id, sweep.folder, sweep.folder / "manifest.jsonl"):
         assert load(name, tmp_path) == sweep
         assert is_sweep([str(name)], tmp_path)
+        assert is_sweep([str(name), "allow_targets=[a]"], tmp_path)
     assert not is_sweep([sweep.id, "seed=1"], tmp_path) and not is_sweep(["seed=1"], tmp_path)
 
 
@@ -134,6 +140,198 @@ def test_a_manifest_that_was_cut_in_the_middle_of_a_line_is_refused(tmp_path):
     path.write_text(path.read_text()[:-20])
     with pytest.raises(RunError, match="one JSON object per line"):
         load(sweep.id, tmp_path)
+
+
+def frozen(root, **changes):
+    """Return the manifest of a sweep, and its first line as data, after changes of that line by dotted keys."""
+    path = freeze(root, jobs_of("own"), "abc", "", PACKAGES).folder / "manifest.jsonl"
+    first, *others = map(json.loads, path.read_text().splitlines())
+    for key, value in changes.items():
+        *folders, name = key.split("__")
+        place = first
+        for folder in folders:
+            place = place[folder]
+        if value is MISSING:
+            del place[name]
+        else:
+            place[name] = value
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in (first, *others)))
+    return path
+
+
+MISSING = object()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("run", "../a-b/0123456789-s0"),
+        ("run", "/tmp/0123456789-s0"),
+        ("run", "a-b/0123456789-s0/../../../x"),
+        ("run", "a-b/0123456789-s0\n"),
+        ("run", "a-c/0123456789-s0"),
+        ("run", 5),
+        ("run", MISSING),
+        ("run_id", "../../x"),
+        ("run_id", ""),
+        ("index", 1),
+        ("index", True),
+        ("index", 10**400),
+        ("overrides", "seed=0"),
+        ("overrides", [0]),
+        ("config", []),
+        ("config", MISSING),
+        ("config__name", ".."),
+        ("config__name", "a/b"),
+        ("config__name", "a\x1b[2Jb"),
+        ("config__seed", -1),
+        ("config__seed", "0"),
+        ("config__seed", "0/../../x"),
+        ("config__allow_targets", "os"),
+        ("config__allow_targets", ["os; rm"]),
+        ("config__trainer", MISSING),
+        ("config__trainer__accelerator", ["cpu"]),
+        ("packages", None),
+        ("packages", {"torch": 2}),
+        ("commit", "--upload-pack=x"),
+        ("code", "0" * 63),
+        ("code", "../code"),
+        ("code", MISSING),
+    ],
+)
+@pytest.mark.usefixtures("own_module")
+def test_each_value_of_a_manifest_is_checked_and_the_error_names_line_and_key(key, value, tmp_path):
+    path = frozen(tmp_path, **{key: value})
+    with pytest.raises(RunError, match=r"as `mechlab\.sweep plan` wrote them") as caught:
+        load(path, tmp_path)
+    assert caught.value.key == str(path) and "plan it again" in caught.value.fix
+    assert re.match(rf"line [12](, key| without the key) {key.replace('__', '.')}", caught.value.got), caught.value.got
+    assert len(caught.value.got) < 300 and caught.value.got.isprintable()
+
+
+@pytest.fixture
+def own_module(tmp_path_factory, monkeypatch):
+    """A user's module of one file, called own."""
+    folder = tmp_path_factory.mktemp("users")
+    (folder / "own.py").touch()
+    monkeypatch.syspath_prepend(folder)
+
+
+@pytest.mark.parametrize("change", [{"config__callbacks": {}}, {"packages": {"torch": "9"}}, {"code": "0" * 64}])
+@pytest.mark.usefixtures("own_module")
+def test_a_manifest_with_other_jobs_than_its_id_says_is_refused(change, tmp_path):
+    with pytest.raises(RunError, match=r"as `mechlab\.sweep plan` wrote them"):
+        load(frozen(tmp_path, **change), tmp_path)
+
+
+@pytest.mark.usefixtures("own_module")
+def test_a_manifest_with_a_job_twice_or_too_few_is_refused(tmp_path):
+    path = frozen(tmp_path)
+    lines = path.read_text().splitlines(keepends=True)
+    for damaged, says in (
+        ([lines[0], lines[0]], "line 2, key index"),
+        ([lines[0]], "other jobs"),
+        ([lines[1], lines[0]], "line 1, key index"),
+        ([*lines, "[" * 100_000], "line 3: more than 64 containers"),
+    ):
+        path.write_text("".join(damaged))
+        with pytest.raises(RunError) as caught:
+            load(path, tmp_path)
+        assert says in caught.value.got
+
+
+@pytest.mark.usefixtures("own_module")
+def test_a_huge_manifest_is_not_read(tmp_path, monkeypatch):
+    path = frozen(tmp_path)
+    monkeypatch.setattr("mechlab.sweeps.manifest.LINES_BYTES", path.stat().st_size - 1)
+    with pytest.raises(RunError, match="must have at most"):
+        load(path, tmp_path)
+
+
+@pytest.mark.usefixtures("own_module")
+def test_a_manifest_in_another_place_than_that_of_its_id_is_refused(tmp_path):
+    folder = frozen(tmp_path / "runs").parent
+    for place in (tmp_path / "runs" / folder.name, tmp_path / "_sweeps" / "0123456789", tmp_path / "_sweeps" / "x"):
+        shutil.copytree(folder, place)
+        with pytest.raises(RunError, match=r"as `mechlab\.sweep plan` wrote them"):
+            load(place / "manifest.jsonl", tmp_path)
+    shutil.move(folder, tmp_path / "aside")
+    folder.symlink_to(tmp_path / "aside")
+    with pytest.raises(RunError, match="must lie below the folder of the runs"):
+        load(folder.name, tmp_path / "runs")
+
+
+@pytest.mark.parametrize("path", ["..", "a/..", "../a", "/a", "a//b", "a/./b", "a\nb", "a/b\x00", ""])
+def test_a_folder_below_another_has_plain_names(path, tmp_path):
+    with pytest.raises(RunError, match="must lie below the folder of the runs"):
+        below(tmp_path, path)
+
+
+def test_a_link_below_a_folder_must_not_lead_out_of_it(tmp_path):
+    root, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
+    (root / "real").mkdir(parents=True)
+    elsewhere.mkdir()
+    (root / "inside").symlink_to("real")
+    (root / "outside").symlink_to(elsewhere)
+    assert below(root, "inside/a-s0") == root / "inside" / "a-s0"
+    with pytest.raises(RunError, match="must lie below"):
+        below(root, "outside/a-s0")
+
+
+def test_the_digest_of_a_copy_is_that_of_coreutils_and_tells_of_every_change(tmp_path):
+    folder = tmp_path / "code"
+    for name in ("b/c.py", "b.py", "a b.py", "b/__init__.py", "\u00e4.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    command = "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+    printed = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=True).stdout
+    first = copy_digest(folder)
+    assert first == printed.split()[0]
+    changes = [
+        lambda: (folder / "b.py").write_text("x"),
+        lambda: (folder / "a b.py").rename(folder / "a_b.py"),
+        lambda: (folder / "b" / "c.pyc").touch(),
+    ]
+    digests = [first]
+    for change in changes:
+        change()
+        digests.append(copy_digest(folder))
+    assert len(set(digests)) == 4
+    (folder / "b" / "link.py").symlink_to(folder / "b.py")
+    assert copy_digest(folder) is None
+    assert copy_digest(tmp_path / "missing") is None
+
+
+def test_what_was_damaged_is_frozen_again_and_logs_stay(tmp_path, capsys):
+    sweep = freeze(tmp_path, jobs_of(), "abc", "", PACKAGES)
+    content = (sweep.folder / "manifest.jsonl").read_text()
+    (sweep.folder / "logs").mkdir()
+    damages = [
+        lambda: (sweep.folder / "manifest.jsonl").write_text("{}"),
+        lambda: (sweep.folder / "manifest.jsonl").unlink(),
+        lambda: (sweep.folder / "code" / "mechlab" / "sweep.py").write_text("x"),
+        lambda: shutil.rmtree(sweep.folder / "code"),
+    ]
+    for damage in damages:
+        damage()
+        assert freeze(tmp_path, jobs_of(), "abc", "", PACKAGES) == sweep
+        assert "replaced" in capsys.readouterr().out
+        assert (sweep.folder / "manifest.jsonl").read_text() == content
+        check_copy(sweep.folder, sweep.code)
+    assert (sweep.folder / "logs").is_dir()
+    assert [path.name for path in (tmp_path / "_sweeps").iterdir()] == [sweep.id], "no temporary folder is left"
+
+
+def test_numbers_as_keys_of_a_configuration_survive_the_manifest(tmp_path):
+    jobs = [replace(job, config={**job.config, "task": {2: "b", 10: "a"}}) for job in jobs_of()]
+    sweep = freeze(tmp_path, jobs, None, "", PACKAGES)
+    assert load(sweep.id, tmp_path).id == sweep.id
+
+
+def test_a_root_that_cannot_be_on_pythons_path_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="must not hold a colon"):
+        freeze(tmp_path / "a:b", jobs_of(), None, "", PACKAGES)
+    assert not (tmp_path / "a:b").exists()
 
 
 def test_chunks_are_the_jobs_in_order_and_the_last_may_be_smaller(tmp_path):

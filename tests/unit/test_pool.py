@@ -106,7 +106,34 @@ def test_a_pool_works_outside_of_the_main_thread():
     assert [outcome.output for outcome in found] == ["1\n"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_running_command_ends_as_it_would_when_the_pool_is_killed(tmp_path: Path):
+    ready, ended = tmp_path / "ready", tmp_path / "ended"
+    program = f"""
+import os, time
+open({str(ready)!r}, "w").close()
+parent = os.getppid()
+while os.getppid() == parent:
+    time.sleep(0.01)
+print("alone", flush=True)
+open({str(ended)!r}, "w").close()
+"""
+    command = [sys.executable, "-c", PARENT, json.dumps([[*QUICK, program]])]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as parent:
+        wait_for(ready)
+        parent.kill()
+    wait_for(ended)
+
+
+def wait_for(path: Path) -> None:
+    """Wait until there is a file, for half a minute at most."""
+    for _ in range(3000):
+        if path.exists():
+            return
+        time.sleep(0.01)
+    raise TimeoutError(path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_asked_to_stop_it_tells_the_running_ones_and_starts_no_other(number, tmp_path: Path):
     ready = [tmp_path / name for name in ("a", "b", "c")]
     commands = [[*QUICK, PATIENT, str(path)] for path in ready[:1]]
