@@ -154,6 +154,18 @@ def test_every_score_of_the_planted_automaton_is_perfect(tmp_path: Path) -> None
     assert (lengths[["weighted", "balanced"]] == 0).all(axis=None)
 
 
+def test_random_states_do_not_depend_on_rounding() -> None:
+    """States that differ in their last bits are followed by the same states, after every letter."""
+    model = Scrambled(Words(PARITIES).spec)
+    rng = np.random.default_rng(0)
+    exact = rounded = model.initial_state(50)
+    for letters in rng.integers(2, size=(12, 50)):
+        x = torch.eye(2)[torch.as_tensor(letters)]
+        exact, rounded = (model.step(x, state)[1] for state in (exact, rounded * (1 + 1e-12)))
+        assert torch.equal(exact, rounded)
+    assert len(torch.unique(exact, dim=0)) == 50
+
+
 def test_random_states_are_as_ambiguous_as_permuted_ones(tmp_path: Path) -> None:
     finding = analyse(Scrambled(Words(PARITIES).spec), tmp_path, fit="distinct")
     assert finding.scalars["weighted"] == pytest.approx(finding.scalars["null_permuted"], abs=0.08)
