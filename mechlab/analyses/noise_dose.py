@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from mechlab.analyses.reached import words_of
+from mechlab.analyses.reached import labelled, words_of
 from mechlab.automata.conformance import conformance, draw_words, outputs_of
 from mechlab.automata.network import Network
 from mechlab.automata.prefixes import distinct_prefixes
@@ -66,7 +66,8 @@ class NoiseDose(Analysis):
         words, lengths = draw_words(truth, shortest, longest, self.words, rng, "uniform")
         right = outputs_of(truth, words)
         prefixes = distinct_prefixes(words_of(run.evaluation("val", self.evaluation_words).inputs))
-        labels, k = prefixes.reached(truth), self.multiple * len(truth.states)
+        labels, names = labelled(truth, prefixes)
+        k = self.multiple * len(names)
 
         rows = []
         for dose in sorted({0.0, *self.doses}):
