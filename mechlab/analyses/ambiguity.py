@@ -10,7 +10,7 @@ from mechlab.analyses.ambiguity_parts import by_factor, by_letters_more, by_word
 from mechlab.analyses.reached import By, Reached, label_names, reached
 from mechlab.automata.trie import prefix_states
 from mechlab.clustering.bisimulation import successors
-from mechlab.clustering.bootstrap import ambiguity_of_resamples, interval, resampled_words
+from mechlab.clustering.bootstrap import BOUND, ambiguity_of_resamples, interval, resampled_words
 from mechlab.clustering.kmeans import kmeans
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
@@ -33,7 +33,8 @@ class Ambiguity(Analysis):
     (Muskardin et al., arXiv 2306.16854).
 
     The network reads every distinct prefix of the evaluation words once. The distinct states are clustered by k-means;
-    the scores count how often each prefix occurs. The initial state is left out.
+    the scores count how often each prefix occurs. The initial state is left out. The interval of the weighted ambiguity
+    is the 95 % percentile bootstrap over words, the clusters being fixed; claims take its upper end.
 
     Args:
         multiple: clusters per state of the automaton.
@@ -56,7 +57,7 @@ class Ambiguity(Analysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
-    version = 2
+    version = 3
 
     def __init__(
         self,
@@ -147,25 +148,30 @@ class Ambiguity(Analysis):
 
     def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
         weighted = scalars["weighted"]
+        ends = (scalars["weighted_low"], scalars["weighted_high"]) if self.bootstrap else None
+        most = weighted if ends is None else ends[1]
+        over = f" ({BOUND} over {self.bootstrap} bootstrap samples of the words)" if self.bootstrap else ""
         claims = {
             "pure": Claim(
-                f"The weighted ambiguity of {scalars['clusters']:g} clusters is at most {self.threshold:g}.",
+                f"The weighted ambiguity of {scalars['clusters']:g} clusters is at most {self.threshold:g}{over}.",
                 value=weighted,
                 threshold=self.threshold,
-                holds=weighted <= self.threshold,
+                holds=most <= self.threshold,
                 kind="statistical",
                 null=scalars.get("null_untrained"),
+                interval=ends,
             )
         }
         if self.nulls:
             null = min(scalars["null_untrained"], scalars["null_permuted"])
             claims["beats_nulls"] = Claim(
-                "The weighted ambiguity is below half of what the untrained network and permuted states give.",
+                f"The weighted ambiguity is below half of what the untrained network and permuted states give{over}.",
                 value=weighted,
                 threshold=null / 2,
-                holds=weighted < null / 2,
+                holds=most < null / 2,
                 kind="statistical",
                 null=null,
+                interval=ends,
             )
         if "causal_control" in scalars:
             kept, control, least = scalars["causal_kept"], scalars["causal_control"], 1 - self.threshold

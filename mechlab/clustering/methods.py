@@ -17,6 +17,7 @@ from mechlab.clustering.threads import one_thread
 
 Setting = Literal["fair", "published"]
 FOLDS = 5
+SPLITS = {"lda": 10, "lr": 5}  # random splits into folds; the number of fits is five times that
 SAMPLE = 1000  # rows that the bandwidth is estimated from
 
 
@@ -52,7 +53,8 @@ class Clustering:
         rows: (K,) int, the distinct prefixes that were clustered.
         counts: (K,) int, how often each counts in the scores.
         clusters: (K,) int, -1 for noise.
-        held_out: (K,) int, for a classifier the classes told by fits that had not seen the row; None for others.
+        held_out: (S, K) int, for a classifier the classes told by fits that had not seen the row, a line for each of S
+            random splits of the rows into folds; None for others.
     """
 
     rows: np.ndarray
@@ -61,7 +63,9 @@ class Clustering:
     held_out: np.ndarray | None = None
 
 
-def cluster(method: str, rows: Rows, rng: np.random.Generator, setting: Setting = "fair") -> Clustering:
+def cluster(
+    method: str, rows: Rows, rng: np.random.Generator, setting: Setting = "fair", splits: int | None = None
+) -> Clustering:
     """Cluster the states of a network by a method of `METHODS`.
 
     Args:
@@ -71,6 +75,7 @@ def cluster(method: str, rows: Rows, rng: np.random.Generator, setting: Setting 
         setting: "fair" shows every method each distinct prefix once; "published" shows the published ones every row,
             prefixes as often as they occur, and mean shift and OPTICS the first quarter of the rows only. Scores count
             how often prefixes occur in both.
+        splits: how often a classifier's folds are drawn anew; by default as `SPLITS` says.
 
     Raises:
         ValueError: there is no such method.
@@ -81,6 +86,8 @@ def cluster(method: str, rows: Rows, rng: np.random.Generator, setting: Setting 
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}. Got {method!r} instead.")
     with one_thread():
+        if method in SPLITS:
+            return METHODS[method](rows, rng, setting, splits=splits or SPLITS[method])
         return METHODS[method](rows, rng, setting)
 
 
@@ -146,15 +153,20 @@ def _mixture(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clusteri
         return _all(rows, GaussianMixture(k, reg_covar=1e-4, random_state=_seed(rng)).fit_predict(rows.points))
 
 
-def _classifier(rows: Rows, rng: np.random.Generator, setting: Setting, kind: Literal["lda", "lr"]) -> Clustering:
-    """Fit a linear classifier on all rows, and five times on four fifths of the distinct prefixes for the others."""
+def _classifier(
+    rows: Rows, rng: np.random.Generator, setting: Setting, kind: Literal["lda", "lr"], splits: int
+) -> Clustering:
+    """Fit a linear classifier on all rows, and, for each split, five times on four fifths of the distinct prefixes for
+    the others."""
     everything = np.arange(len(rows.points))
     shown = rows.index if setting == "published" else everything
     clusters = _predict(kind, rows, shown, everything)
-    folds, held_out = rng.permutation(everything) % FOLDS, np.empty_like(everything)
-    for fold in range(FOLDS):
-        out = folds == fold
-        held_out[out] = _predict(kind, rows, shown[~out[shown]], everything[out])
+    held_out = np.empty((splits, len(everything)), np.int64)
+    for told in held_out:
+        folds = rng.permutation(everything) % FOLDS
+        for fold in range(FOLDS):
+            out = folds == fold
+            told[out] = _predict(kind, rows, shown[~out[shown]], everything[out])
     return Clustering(everything, rows.counts, clusters, held_out)
 
 
@@ -210,7 +222,7 @@ def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
-Method = Callable[[Rows, np.random.Generator, Setting], Clustering]
+Method = Callable[..., Clustering]
 METHODS: dict[str, Method] = {
     "k_means_dec": partial(_k_means, more=-1),
     "k_means": _k_means,

@@ -246,6 +246,10 @@ def test_intervals_hold_the_ambiguity_and_shrink_with_more_words(tmp_path: Path)
     for words in (100, 1600):
         scalars = analyse(model, tmp_path, words=words, nulls=False, curve=(), multiple=1.0, causal=0).scalars
         assert scalars["weighted_low"] < scalars["weighted"] < scalars["weighted_high"]
+        between = (scalars["weighted"] + scalars["weighted_high"]) / 2
+        for threshold, holds in ((scalars["weighted_high"] + 1e-6, True), (between, False)):
+            claim = Ambiguity(nulls=False, threshold=threshold)._claims(scalars)["pure"]
+            assert claim.holds == holds and claim.interval == (scalars["weighted_low"], scalars["weighted_high"])
         widths.append(scalars["weighted_high"] - scalars["weighted_low"])
     assert widths[1] < widths[0] / 2
 
