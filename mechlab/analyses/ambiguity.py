@@ -11,7 +11,7 @@ from mechlab.analyses.reached import By, Reached, label_names, reached
 from mechlab.automata.trie import prefix_states
 from mechlab.clustering.bisimulation import successors
 from mechlab.clustering.bootstrap import BOUND, ambiguity_of_resamples, interval, resampled_words
-from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
 from mechlab.clustering.separation import fisher_ratios
@@ -43,7 +43,8 @@ class Ambiguity(Analysis):
         split: split that they are taken from.
         by: what labels tell: the "state"; the "transition", which is the state before the last letter, and the letter;
             of a pushdown automaton also the "height" or "top" of its stack.
-        n_init: starts of k-means.
+        n_init: starts of k-means; null for 10 to 30, more where they are cheap (see `starts_for`). The finding has the
+            number as `starts`.
         fit: what k-means sees: each distinct prefix as often as it occurs (as published), or once (then the many long
             prefixes weigh most).
         nulls: whether to measure what permuted states, a random partition and the untrained network give.
@@ -66,7 +67,7 @@ class Ambiguity(Analysis):
         words: Annotated[int, at_least(1)] = 2000,
         split: Split = "val",
         by: By = "state",
-        n_init: Annotated[int, at_least(1)] = 10,
+        n_init: Annotated[int, at_least(1)] | None = None,
         fit: Literal["distinct", "occurrences"] = "occurrences",
         nulls: bool = True,
         bootstrap: Annotated[int, at_least(0)] = 500,
@@ -128,14 +129,15 @@ class Ambiguity(Analysis):
         scored = []
         for multiple in dict.fromkeys((self.multiple, *self.curve)):
             k = max(1, round(multiple * found.machine_states * found.factor))
-            clusters = kmeans(states, k, streams["fit"], self.n_init, weights)
+            starts = self.n_init or starts_for(states, k)
+            clusters = kmeans(states, k, streams["fit"], starts, weights)
             table, after = contingency(clusters, labels, count), _successors(clusters, found)
-            line = {"multiple": multiple, "clusters": len(table), **all_scores(table), **after}
+            line = {"multiple": multiple, "clusters": len(table), "starts": starts, **all_scores(table), **after}
             if times is not None:
                 samples = ambiguity_of_resamples(clusters, labels, prefixes.index, word, times)
                 line["weighted_low"], line["weighted_high"] = interval(samples)
             if untrained is not None:
-                control = kmeans(untrained, k, streams["nulls"], self.n_init, weights)
+                control = kmeans(untrained, k, streams["nulls"], starts, weights)
                 line["null_untrained"] = ambiguity(control, labels, count).weighted
                 line["null_permuted"] = permuted_ambiguity(clusters, labels, count, streams["nulls"])
                 line["null_random"] = random_partition_ambiguity(states, k, labels, count, streams["nulls"])

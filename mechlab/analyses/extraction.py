@@ -23,7 +23,7 @@ from mechlab.automata.pushdown import Pushdown
 from mechlab.automata.refinement import refine
 from mechlab.automata.visible_learning import learn_visibly
 from mechlab.automata.visibly import kinds_of
-from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.errors import ConfigError
@@ -47,7 +47,8 @@ class Extraction(Analysis):
         method: "clusters" makes clusters of the network's states the automaton's states, and splits them where it and
             the network disagree; "lstar" and "kv" learn it from membership queries; "vpl" so learns a visibly pushdown
             automaton, where the ground truth's letters each always push one, always pop one, or do neither.
-        start: what refinement begins with: clusters by k-means, or one for each class that is told ("outputs").
+        start: what refinement begins with: clusters by k-means (the best of `starts`, which the finding holds), or one
+            for each class that is told ("outputs").
         multiple: clusters of k-means per state of the ground truth.
         words: number of evaluation words whose prefixes are clustered, each once.
         split: split that they are taken from.
@@ -156,13 +157,15 @@ class Extraction(Analysis):
         if self.method == "clusters":
             seen = see(network, distinct_prefixes(words_of(run.evaluation(self.split, self.words).inputs)))
             k = max(1, round(self.multiple * (truth.size if isinstance(truth, Automaton) else len(truth.states))))
-            clusters = kmeans(seen.states, k, rng, n_init=1) if self.start == "k_means" else seen.told
+            starts = starts_for(seen.states, k) if self.start == "k_means" else 0
+            clusters = kmeans(seen.states, k, rng, starts) if starts else seen.told
             refined = refine(network, seen, clusters, *names, Disagreement(network, *search), self.rounds, smallest)
             first, last = refined.rounds[0], refined.rounds[-1]
             scalars = {
                 "conflict_rate": first.transition_conflicts,
                 "output_conflict_rate": first.output_conflicts,
                 "start_states": first.states,
+                "starts": starts,
                 "clusters": last.clusters,
                 "added_prefixes": refined.added,
             }

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mechlab.analyses.reached import By, Reached, reached
-from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.methods import Rows, cluster
 from mechlab.clustering.projections import LINEAR, fit_projection
 from mechlab.clustering.scores import ambiguity
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 Method = Literal[LINEAR]
 DRAWN = 800  # states in a picture
-STARTS = 3  # of k-means
 SPLITS = 3  # of the rows into folds, at each step
 
 
@@ -109,7 +108,9 @@ class StatesOverTraining(Analysis):
             run.model(),
         )
         n, count = found.machine_states * found.factor, found.prefixes.count
-        clusters = kmeans(found.states, max(1, round(self.multiple * n)), rng, STARTS)
+        k = max(1, round(self.multiple * n))
+        starts = starts_for(found.states, k)
+        clusters = kmeans(found.states, k, rng, starts)
         rows = Rows(
             found.states.astype(np.float64), found.labels, found.prefixes.index, found.machine_states, found.factor
         )
@@ -125,6 +126,7 @@ class StatesOverTraining(Analysis):
                 "weighted": ambiguity(clusters, found.labels, count).weighted,
                 "lda": ambiguity(told.clusters, found.labels, count).weighted,
                 "lda_held_out": float(np.mean(unseen)),
+                "starts": starts,
             },
         )
 
@@ -133,6 +135,7 @@ class StatesOverTraining(Analysis):
         first, last = ({name: float(table[name].iloc[row]) for name in measured} for row in (0, -1))
         start = {f"{name}_first": value for name, value in first.items()}
         scalars = {**last, **start, "steps": float(len(table)), "prefixes": float(prefixes)}
+        scalars["starts"] = float(table["starts"].iloc[-1])  # of k-means
         claim = Claim(
             "The weighted ambiguity of k-means clusters at the last step is below half of that at the first.",
             value=last["weighted"],
