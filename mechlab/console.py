@@ -32,7 +32,9 @@ def print_findings(findings: Mapping[str, Any]) -> None:
         for claim in finding["claims"].values():
             verdict = "holds" if claim["holds"] else "FAILS"
             null = "" if claim["null"] is None else f"; null {number(claim['null'])}"
-            print(printable(f"  {verdict}: {claim['statement']} (measured {number(claim['value'])}{null})"))
+            ends = claim.get("interval")  # which older records lack
+            measured = number(claim["value"]) + ("" if ends is None else f" [{', '.join(map(number, ends))}]")
+            print(printable(f"  {verdict}: {claim['statement']} (measured {measured}{null})"))
 
 
 def print_expected(expected: Mapping[str, Any]) -> None:

@@ -104,8 +104,9 @@ def _in_order(definition: dict[str, Any], alphabet: str | list[str] | None) -> d
         must = f"alphabet must list the letters of the automaton, each once: {', '.join(definition['alphabet'])}"
         raise ConfigError(must, got=", ".join(letters), key="alphabet")
     order = [definition["alphabet"].index(letter) for letter in letters]
-    transitions = [[row[i] for i in order] for row in definition["transitions"]]
-    return {**definition, "alphabet": letters, "transitions": transitions}
+    with_columns = [key for key in ("transitions", "transition_output") if key in definition]
+    tables = {key: [[row[i] for i in order] for row in definition[key]] for key in with_columns}
+    return {**definition, "alphabet": letters, **tables}
 
 
 def _check_letters(inputs: int, letters: list[str], path: Path) -> None:

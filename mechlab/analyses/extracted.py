@@ -10,6 +10,7 @@ import numpy as np
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.definition import to_definition
 from mechlab.automata.dot import to_dot
+from mechlab.automata.mealy import mealy_of
 from mechlab.automata.network import Network
 from mechlab.automata.visibly import SingleEntry
 from mechlab.core.analysis import Artifacts
@@ -37,26 +38,35 @@ class Extracted:
 
 
 def named(automaton: Automaton) -> Automaton:
-    """Return the automaton with its states called q0, q1, ..."""
+    """Return the automaton with its states called q0, q1, ...; the states of a Mealy machine are so called already."""
+    if automaton.mealy:
+        return automaton
     return replace(automaton, states=[f"q{i}" for i in range(len(automaton.states))], parts=())
 
 
 def save_machine(machine: Machine, out: Artifacts) -> None:
     """Save an automaton as automaton.dot, as a table of what each state says and where each letter leads, and, if it is
-    finite, as the definition automaton.json. The first state is the initial one."""
+    finite, as the definition automaton.json. The first state is the initial one. A Mealy machine's table has the state
+    that a letter leads to, and what is said on the way, as "state/output"."""
     import pandas as pd
 
     if isinstance(machine, SingleEntry):
         out.save_bytes("automaton.dot", machine.to_dot().encode())
         out.save_table("automaton", pd.DataFrame(machine.table(), columns=["state", "letter", "pops", "to"]))
         return
-    rows = [
-        [name, machine.classes[output], *(machine.states[target] for target in targets)]
-        for name, output, targets in zip(machine.states, machine.outputs, machine.transitions, strict=True)
-    ]
+    columns = ["state", *machine.alphabet]
+    if machine.mealy:  # states of one part lead alike
+        first = [machine.parts.index(name) for name in mealy_of(machine).states]
+        rows = [[machine.parts[i], *(machine.states[to] for to in machine.transitions[i])] for i in first]
+    else:
+        columns.insert(1, "output")
+        rows = [
+            [name, machine.classes[output], *(machine.states[target] for target in targets)]
+            for name, output, targets in zip(machine.states, machine.outputs, machine.transitions, strict=True)
+        ]
     out.save_bytes("automaton.dot", to_dot(machine).encode())
     out.save_bytes("automaton.json", (json.dumps(to_definition(machine), indent=2) + "\n").encode())
-    out.save_table("automaton", pd.DataFrame(rows, columns=["state", "output", *machine.alphabet]))
+    out.save_table("automaton", pd.DataFrame(rows, columns=columns))
 
 
 def save_counterexample(word: tuple[int, ...], found: Extracted, truth: Automaton, out: Artifacts) -> None:
@@ -70,8 +80,8 @@ def save_counterexample(word: tuple[int, ...], found: Extracted, truth: Automato
     rows = [
         {
             "letter": "" if t == 0 else truth.alphabet[word[t - 1]],
-            "truth": truth.classes[said[0][t]],
-            "extracted": truth.classes[said[1][t]],
+            "truth": "" if t == 0 and truth.mealy else truth.classes[said[0][t]],
+            "extracted": "" if t == 0 and truth.mealy else truth.classes[said[1][t]],
             "network": "" if t == 0 else truth.classes[told[t - 1]],
         }
         for t in range(len(word) + 1)

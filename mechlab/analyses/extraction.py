@@ -16,13 +16,14 @@ from mechlab.automata.definition import from_definition
 from mechlab.automata.disagreement import Disagreement
 from mechlab.automata.equivalence import equivalent, minimise
 from mechlab.automata.learning import Oracle, learn, oracle
+from mechlab.automata.mealy import minimal_mealy
 from mechlab.automata.network import Network
 from mechlab.automata.prefixes import distinct_prefixes
 from mechlab.automata.pushdown import Pushdown
 from mechlab.automata.refinement import refine
 from mechlab.automata.visible_learning import learn_visibly
 from mechlab.automata.visibly import kinds_of
-from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.errors import ConfigError
@@ -40,12 +41,14 @@ class Extraction(Analysis):
 
     Of a finite ground truth equivalence is decided, with a shortest counterexample; a pushdown automaton is compared on
     balanced words. On the empty word a network tells nothing; the automaton says there what the ground truth says.
+    Where the ground truth is a Mealy machine, a Mealy machine is extracted, and states are counted as its states.
 
     Args:
         method: "clusters" makes clusters of the network's states the automaton's states, and splits them where it and
             the network disagree; "lstar" and "kv" learn it from membership queries; "vpl" so learns a visibly pushdown
             automaton, where the ground truth's letters each always push one, always pop one, or do neither.
-        start: what refinement begins with: clusters by k-means, or one for each class that is told ("outputs").
+        start: what refinement begins with: clusters by k-means (the best of `starts`, which the finding holds), or one
+            for each class that is told ("outputs").
         multiple: clusters of k-means per state of the ground truth.
         words: number of evaluation words whose prefixes are clustered, each once.
         split: split that they are taken from.
@@ -68,6 +71,7 @@ class Extraction(Analysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
+    version = 2
 
     def __init__(
         self,
@@ -122,7 +126,7 @@ class Extraction(Analysis):
         agreement = conformance(told, said, lengths)
         bound = lower_bound(round(agreement.accuracy * agreement.words), agreement.words, self.delta)
         scalars = {
-            "states": len(found.machine.states),
+            "states": found.machine.size,
             "agreed": found.agreed,
             "rounds": len(found.rounds),
             **found.scalars,
@@ -149,16 +153,19 @@ class Extraction(Analysis):
     def _extract(self, run: Run, model: Any, truth: Automaton | Pushdown, rng: np.random.Generator) -> Extracted:
         network, names = Network(model, empty_class(truth)), (truth.alphabet, truth.classes)
         search = self._words(truth, rng, self.tests), rng, self.extra, self.tolerance
+        smallest = minimal_mealy if isinstance(truth, Automaton) and truth.mealy else minimise
         if self.method == "clusters":
             seen = see(network, distinct_prefixes(words_of(run.evaluation(self.split, self.words).inputs)))
-            k = max(1, round(self.multiple * len(truth.states)))
-            clusters = kmeans(seen.states, k, rng, n_init=1) if self.start == "k_means" else seen.told
-            refined = refine(network, seen, clusters, *names, Disagreement(network, *search), self.rounds)
+            k = max(1, round(self.multiple * (truth.size if isinstance(truth, Automaton) else len(truth.states))))
+            starts = starts_for(seen.states, k) if self.start == "k_means" else 0
+            clusters = kmeans(seen.states, k, rng, starts) if starts else seen.told
+            refined = refine(network, seen, clusters, *names, Disagreement(network, *search), self.rounds, smallest)
             first, last = refined.rounds[0], refined.rounds[-1]
             scalars = {
                 "conflict_rate": first.transition_conflicts,
                 "output_conflict_rate": first.output_conflicts,
                 "start_states": first.states,
+                "starts": starts,
                 "clusters": last.clusters,
                 "added_prefixes": refined.added,
             }
@@ -170,7 +177,7 @@ class Extraction(Analysis):
             learned = learn_visibly(network, truth, pool, rng, *budget)
         else:
             examiner = oracle(self.oracle, network, *search)
-            learned = learn(network, *names, examiner, self.method, self.rounds, self.queries)
+            learned = learn(network, *names, examiner, self.method, self.rounds, self.queries, smallest)
         both = zip(learned.states, learned.shares, strict=True)
         rounds = [{"states": states, "disagreement": share} for states, share in both]
         machine = named(learned.automaton) if isinstance(learned.automaton, Automaton) else learned.automaton
@@ -184,7 +191,7 @@ class Extraction(Analysis):
             save_counterexample(word, found, truth, out)
         control = None if null is None else float(equivalent(null, truth) is None)
         claim = Claim(
-            f"The extracted automaton, of {len(found.machine.states)} states, is equivalent to the ground truth.",
+            f"The extracted automaton, of {found.machine.size} states, is equivalent to the ground truth.",
             value=float(word is None),
             threshold=1.0,
             holds=word is None,
@@ -192,7 +199,8 @@ class Extraction(Analysis):
             null=control,
         )
         length = -1 if word is None else len(word)
-        sizes = {"true_states": len(minimise(truth).states), "counterexample_length": length}
+        smallest = minimal_mealy(truth) if truth.mealy else minimise(truth)
+        sizes = {"true_states": smallest.size, "counterexample_length": length}
         return {"equivalent": word is None, **sizes}, {"equivalent": claim}
 
     def _conforms(
@@ -205,7 +213,7 @@ class Extraction(Analysis):
         if null is not None:
             control = conformance(outputs_of(null, words), right, lengths).accuracy
         claim = Claim(
-            f"The extracted automaton, of {len(found.machine.states)} states, says what the ground truth says after "
+            f"The extracted automaton, of {found.machine.size} states, says what the ground truth says after "
             f"every prefix of {self._kind(truth)} with probability at least {self.threshold:g}.",
             value=bound,
             threshold=self.threshold,
@@ -242,4 +250,5 @@ class Extraction(Analysis):
         says = [found.classes[output] for output in found.outputs]
         accepting = [word == "accept" for word in says] if found.classes == ("reject", "accept") else None
         shape = found.states, says, found.alphabet, found.transitions, found.initial
-        return {"automaton": automaton_figure(*shape, accepting, f"Extracted automaton ({len(says)} states)")}
+        split = ", each drawn once for every output on the way in" if found.mealy else ""
+        return {"automaton": automaton_figure(*shape, accepting, f"Extracted automaton ({found.size} states{split})")}

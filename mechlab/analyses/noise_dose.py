@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from mechlab.analyses.reached import words_of
+from mechlab.analyses.reached import labelled, words_of
 from mechlab.automata.conformance import conformance, draw_words, outputs_of
 from mechlab.automata.network import Network
 from mechlab.automata.prefixes import distinct_prefixes
 from mechlab.automata.trie import prefix_states
-from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.scores import ambiguity
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import Filled, at_least
@@ -36,7 +36,8 @@ class NoiseDose(Analysis):
         lengths: their least and greatest length; every length alike, letters independent.
         multiple: clusters per state of the automaton, for the ambiguity of the states.
         evaluation_words: words of the validation split whose prefixes' states are clustered.
-        n_init: starts of k-means.
+        n_init: starts of k-means; null for 10 to 30, more where they are cheap (see `starts_for`). The finding has the
+            number as `starts`.
 
     Source: Muskardin et al., arXiv 2306.16854, whose networks were wrong before any noise for want of saturation.
     """
@@ -52,7 +53,7 @@ class NoiseDose(Analysis):
         lengths: tuple[Annotated[int, at_least(1)], Annotated[int, at_least(1)]] = (16, 30),
         multiple: Annotated[int, at_least(1)] = 8,
         evaluation_words: Annotated[int, at_least(1)] = 300,
-        n_init: Annotated[int, at_least(1)] = 2,
+        n_init: Annotated[int, at_least(1)] | None = None,
     ):
         self.doses, self.repeats, self.words, self.lengths = doses, repeats, words, lengths
         self.multiple, self.evaluation_words, self.n_init = multiple, evaluation_words, n_init
@@ -66,27 +67,31 @@ class NoiseDose(Analysis):
         words, lengths = draw_words(truth, shortest, longest, self.words, rng, "uniform")
         right = outputs_of(truth, words)
         prefixes = distinct_prefixes(words_of(run.evaluation("val", self.evaluation_words).inputs))
-        labels, k = prefixes.reached(truth), self.multiple * len(truth.states)
+        labels, names = labelled(truth, prefixes)
+        k = self.multiple * len(names)
 
         rows = []
         for dose in sorted({0.0, *self.doses}):
             for repeat in range(self.repeats if dose else 1):
                 network = clean.disturbed(dose, int(rng.integers(2**31)))
                 told = Network(network).outputs(words, lengths)
-                clusters = kmeans(prefix_states(network, prefixes), k, rng, self.n_init)
+                states = prefix_states(network, prefixes)
+                starts = self.n_init or starts_for(states, k)
+                clusters = kmeans(states, k, rng, starts)
                 weighted = ambiguity(clusters, labels, prefixes.count).weighted
                 accuracy = conformance(told, right, lengths).accuracy
                 rows.append({"noise": dose, "repeat": repeat, "accuracy": accuracy, "weighted": weighted})
         table = pd.DataFrame(rows)
         out.save_table("doses", table)
-        return self._finding(table.groupby("noise").mean(), table.groupby("noise").min(), clean.margin)
+        return self._finding(table.groupby("noise").mean(), table.groupby("noise").min(), clean.margin, starts)
 
-    def _finding(self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float) -> Finding:
+    def _finding(self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float, starts: int) -> Finding:
         doses, accuracy = mean.index.to_numpy(), mean["accuracy"].to_numpy()
         borne = worst.index[(worst["accuracy"] == 1).cummin()]
         proved = margin if np.isfinite(margin) else 0.0
         scalars = {
             "margin": proved,
+            "starts": starts,
             "clean_accuracy": accuracy[0],
             "clean_weighted": mean["weighted"].iloc[0],
             "borne": float(borne.max()) if len(borne) else -1.0,

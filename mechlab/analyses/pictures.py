@@ -8,7 +8,7 @@ import numpy as np
 
 from mechlab.analyses.reached import By, Reached, reached
 from mechlab.automata.trie import trie_states
-from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.projections import (
     LINEAR,
     METHODS,
@@ -90,7 +90,9 @@ class Pictures(Analysis):
         found = reached(run, self.words, self.split, self.by)
         states, count = found.states.astype(np.float64), found.prefixes.count
         for_clusters, for_rows, for_words, *streams = rng.spawn(3 + len(METHODS))
-        clusters = kmeans(states, max(1, round(self.multiple * found.machine_states * found.factor)), for_clusters, 3)
+        k = max(1, round(self.multiple * found.machine_states * found.factor))
+        starts = starts_for(states, k)
+        clusters = kmeans(states, k, for_clusters, starts)
         order = for_rows.permutation(len(states))
         paths, ways = self._ways(run.model(), found, run.task.ground_truth().alphabet, for_words)
 
@@ -112,7 +114,7 @@ class Pictures(Analysis):
         out.save_table("letters", pd.DataFrame({"letter": run.task.ground_truth().alphabet}))
         common = float(np.bincount(found.labels, count).max() / count.sum())
         weighted = ambiguity(clusters, found.labels, count).weighted
-        scalars = {"weighted": weighted, "most_common": common, "prefixes": float(len(states))}
+        scalars = {"weighted": weighted, "most_common": common, "prefixes": float(len(states)), "starts": float(starts)}
         for row in table:
             start = f"{row['method']}_{row['dimensions']}d"
             measured = {name: value for name, value in row.items() if name not in ("method", "dimensions")}

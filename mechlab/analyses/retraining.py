@@ -12,7 +12,7 @@ from mechlab.automata.conformance import conformance, draw_words, outputs_of
 from mechlab.automata.network import Network
 from mechlab.automata.prefixes import distinct_prefixes
 from mechlab.automata.trie import prefix_states
-from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.projections import fit_projection
 from mechlab.clustering.scores import ambiguity
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mechlab.core.run import Run
 
 DRAWN = 1500  # states in a picture
-STARTS = 10  # of k-means
 
 
 class Retraining(Analysis):
@@ -78,7 +77,9 @@ class Retraining(Analysis):
         states, lines = {}, []
         for (name, model), stream in zip(networks.items(), streams, strict=True):
             states[name] = prefix_states(model, prefixes).astype(np.float64)
-            clusters = kmeans(states[name], max(1, round(self.multiple * len(names))), stream, STARTS)
+            k = max(1, round(self.multiple * len(names)))
+            starts = starts_for(states[name], k)
+            clusters = kmeans(states[name], k, stream, starts)
             accuracy = conformance(Network(model).outputs(words, lengths), right, lengths).accuracy
             weighted = ambiguity(clusters, labels, prefixes.count).weighted
             lines.append({"network": name, "accuracy": accuracy, "weighted": weighted})
@@ -91,7 +92,8 @@ class Retraining(Analysis):
         out.save_table("networks", pd.DataFrame(lines))
         out.save_table("names", pd.DataFrame({"state": names}))
         scores = {f"{line['network']}_{name}": line[name] for line in lines for name in ("accuracy", "weighted")}
-        scalars = {name: float(value) for name, value in {**scores, **_distances(networks)}.items()}
+        scores |= {**_distances(networks), "starts": starts}  # of k-means
+        scalars = {name: float(value) for name, value in scores.items()}
         return Finding(scalars, self._claims(scalars))
 
     def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:

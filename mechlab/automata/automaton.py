@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Automaton:
-    """A Moore machine; a DFA is one with the classes ("reject", "accept").
+    """A Moore machine; a DFA is one with the classes ("reject", "accept"), or two others (see `accepting_class`).
 
     Args:
         alphabet: the m letters in index order.
@@ -50,6 +50,23 @@ class Automaton:
         if len(self.parts) != n:
             raise ValueError(f"parts must be {n} names, one for each state. Got {self.parts!r} instead.")
 
+    @property
+    def size(self) -> int:
+        """Number of states; of a Mealy machine its own, not those that it is split into."""
+        return len(set(self.parts))
+
+    @property
+    def mealy(self) -> bool:
+        """Whether this is a Mealy machine whose states are split by the output on the way into them.
+
+        Its states, and their number, are then those of the Mealy machine, its `parts`; see `moore_of_mealy`.
+        """
+        split = [f"{part}/{self.classes[output]}" for part, output in zip(self.parts, self.outputs, strict=True)]
+        if tuple(split) != self.states:
+            return False
+        rows, moves = {}, self.transitions.tolist()
+        return all(rows.setdefault(part, row) == row for part, row in zip(self.parts, moves, strict=True))
+
     def run(self, words: np.ndarray) -> np.ndarray:
         """Return the states (B, T+1) int64 visited while reading words (B, T) of letter indices, the initial one first.
 
@@ -75,6 +92,15 @@ class Automaton:
     def _key(self) -> tuple:
         arrays = self.transitions.tobytes(), self.outputs.tobytes()
         return self.alphabet, self.classes, self.states, self.initial, self.parts, *arrays
+
+
+def accepting_class(classes: Sequence[str]) -> int:
+    """Return which of two classes is that of accepting states: the second one, unless the first is accept or true.
+
+    >>> accepting_class(("False", "True")), accepting_class(("accept", "reject"))
+    (1, 0)
+    """
+    return 0 if classes[0].lower() in ("accept", "true") else 1
 
 
 def _names(field: str, names: Sequence[str]) -> tuple[str, ...]:

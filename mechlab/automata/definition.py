@@ -18,9 +18,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from mechlab.automata.automaton import Automaton
+from mechlab.automata.automaton import Automaton, accepting_class
 from mechlab.automata.dot import read_dot
-from mechlab.automata.mealy import moore_of_mealy
+from mechlab.automata.mealy import mealy_of, moore_of_mealy
 from mechlab.automata.named import Names, is_list
 from mechlab.automata.pushdown import Pushdown
 from mechlab.automata.pushdown_definition import definition_of, pushdown_of
@@ -107,12 +107,24 @@ def from_definition(definition: Mapping[str, Any]) -> Automaton | Pushdown:
 
 
 def to_definition(automaton: Automaton | Pushdown) -> dict[str, Any]:
-    """Return the automaton as plain data; `from_definition` gives an equal one back.
+    """Return the automaton as plain data; `from_definition` gives an equal one back (of a Mealy machine, an equal Mealy
+    machine).
 
-    A Moore machine that was made of a Mealy machine stays one and has `parts`; a pushdown automaton has `says`.
+    A pushdown automaton has `says`, and a Moore machine `parts` where they are not its states.
     """
     if isinstance(automaton, Pushdown):
         return definition_of(automaton)
+    if automaton.mealy:
+        machine, classes = mealy_of(automaton), automaton.classes
+        return {
+            "kind": "mealy",
+            "alphabet": list(automaton.alphabet),
+            "classes": list(classes),
+            "states": list(machine.states),
+            "initial": machine.states[machine.initial],
+            "transitions": [[machine.states[target] for target in row] for row in machine.transitions],
+            "transition_output": [[classes[output] for output in row] for row in machine.outputs],
+        }
     states, said = automaton.states, [automaton.classes[output] for output in automaton.outputs]
     dfa = automaton.classes == VERDICTS
     definition = {
@@ -186,4 +198,4 @@ def _accept(kind: str, classes: Names) -> int:
     """Return which of two classes is for accepting states."""
     if len(classes) != 2:
         raise ValueError(f"the classes of a {kind} must be two, reject and accept. Got {', '.join(classes.texts)}.")
-    return 0 if classes.texts[0].lower() in ("accept", "true") else 1
+    return accepting_class(classes.texts)

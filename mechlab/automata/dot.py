@@ -1,7 +1,8 @@
 """Automata as text in the DOT language, in the dialect of AALpy and of the automata wiki (automata.cs.ru.nl).
 
 Of a DFA, accepting states have the shape doublecircle; states of a Moore machine have the label "state|output",
-transitions of a Mealy machine the label "letter/output". An edge from __start0 points at the initial state.
+transitions of a Mealy machine the label "letter/output". An edge from __start0 points at the initial state. A DFA whose
+classes have other names than reject and accept has both the shapes and the outputs, so that it can be read as either.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mechlab.automata.automaton import Automaton
-from mechlab.automata.mealy import moore_of_mealy
+from mechlab.automata.automaton import Automaton, accepting_class
+from mechlab.automata.mealy import mealy_of, moore_of_mealy
 
 START = "__start0"
 RECORD = "\\|{}<>"  # what has a meaning in the label of a record
@@ -75,24 +76,42 @@ def from_dot(text: str) -> Automaton:
 
 
 def to_dot(automaton: Automaton) -> str:
-    """Return the automaton in the DOT language: a DFA if its classes are reject and accept, else a Moore machine.
+    """Return the automaton in the DOT language: a Mealy machine if it is one, a DFA if it has two classes, else a Moore
+    machine. Of two classes, `accepting_class` is that of the accepting states.
 
     `from_dot` gives it back, but for the order of letters and classes and for classes that no state has.
     """
-    dfa = automaton.classes == ("reject", "accept")
+    if automaton.mealy:
+        return _mealy_dot(automaton)
+    dfa, plain = len(automaton.classes) == 2, set(automaton.classes) == {"reject", "accept"}
     lines = ["digraph automaton {"]
     for i, (name, output) in enumerate(zip(automaton.states, automaton.outputs, strict=True)):
+        label = _escaped(name, BACKSLASH if plain else RECORD)
+        if not plain:
+            label += "|" + _escaped(automaton.classes[output], RECORD)
+        shape = "record, style=rounded"
         if dfa:
-            shape = "doublecircle" if output else "circle"
-            lines.append(f"s{i} [label={_quoted(_escaped(name, BACKSLASH))}, shape={shape}];")
-        else:
-            label = _escaped(name, RECORD) + "|" + _escaped(automaton.classes[output], RECORD)
-            lines.append(f"s{i} [label={_quoted(label)}, shape=record, style=rounded];")
+            shape = "doublecircle" if output == accepting_class(automaton.classes) else "circle"
+        lines.append(f"s{i} [label={_quoted(label)}, shape={shape}];")
     for i, successors in enumerate(automaton.transitions):
         for letter, target in zip(automaton.alphabet, successors, strict=True):
             lines.append(f"s{i} -> s{target} [label={_quoted(_escaped(letter, BACKSLASH))}];")
-    lines += [f'{START} [shape=none, label=""];', f'{START} -> s{automaton.initial} [label=""];', "}", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_ending(automaton.initial)])
+
+
+def _mealy_dot(automaton: Automaton) -> str:
+    machine, lines = mealy_of(automaton), ["digraph automaton {"]
+    for i, name in enumerate(machine.states):
+        lines.append(f"s{i} [label={_quoted(_escaped(name, BACKSLASH + '|'))}];")
+    for i, (targets, outputs) in enumerate(zip(machine.transitions, machine.outputs, strict=True)):
+        for letter, target, output in zip(automaton.alphabet, targets, outputs, strict=True):
+            label = _escaped(letter, BACKSLASH + "/") + "/" + _escaped(automaton.classes[output], BACKSLASH)
+            lines.append(f"s{i} -> s{target} [label={_quoted(label)}];")
+    return "\n".join([*lines, *_ending(machine.initial)])
+
+
+def _ending(initial: int) -> list[str]:
+    return [f'{START} [shape=none, label=""];', f'{START} -> s{initial} [label=""];', "}", ""]
 
 
 @dataclass

@@ -13,8 +13,8 @@ def equivalent(a: Automaton, b: Automaton) -> tuple[int, ...] | None:
     """Return a shortest word after which two automata differ, as letter indices, or None if there is none.
 
     The pairs of states that a word can lead to are searched breadth first, letters in index order, so that the word is
-    also the first of its length in lexicographic order. Classes are compared by name. The empty word counts: it is
-    returned as (), which is not None.
+    also the first of its length in lexicographic order. Classes are compared by name. The empty word counts, except for
+    two Mealy machines, which say nothing on it; it is returned as (), which is not None.
 
     Raises:
         ValueError: the alphabets are not the same letters in the same order.
@@ -32,11 +32,13 @@ def equivalent(a: Automaton, b: Automaton) -> tuple[int, ...] | None:
     start = a.initial, b.initial
     came_from: dict[tuple[int, int], tuple[tuple[int, int], int] | None] = {start: None}
     queue = deque([start])
+    if not (a.mealy and b.mealy) and outputs[0][a.initial] != outputs[1][b.initial]:
+        return ()
     while queue:
         pair = queue.popleft()
-        if outputs[0][pair[0]] != outputs[1][pair[1]]:
-            return _word_to(pair, came_from)
         for letter, reached in enumerate(zip(successors[0][pair[0]], successors[1][pair[1]], strict=True)):
+            if outputs[0][reached[0]] != outputs[1][reached[1]]:
+                return (*_word_to(pair, came_from), letter)
             if reached not in came_from:
                 came_from[reached] = pair, letter
                 queue.append(reached)

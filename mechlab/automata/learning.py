@@ -31,7 +31,7 @@ class Learned:
     Args:
         automaton: the last hypothesis, minimal; if none passed, the smallest of all that is nearly as good as the best.
         agreed: whether the oracle found no counterexample to it.
-        states: of each hypothesis, how many.
+        states: of each hypothesis, how many; of a Mealy machine its own, not those that it is split into.
         shares: of each, the share of the oracle's words on which it and the network disagree.
     """
 
@@ -53,6 +53,7 @@ def learn(
     method: Method = "lstar",
     rounds: int = 50,
     queries: int = 5000,
+    smallest: Callable[[Automaton], Automaton] = minimise,
 ) -> Learned:
     """Learn a Moore machine from a network by L* or KV.
 
@@ -64,6 +65,7 @@ def learn(
         search: tells how a hypothesis differs from the network; see `oracle` and `Disagreement.of`.
         rounds: at most so many hypotheses.
         queries: at most so many membership queries.
+        smallest: `minimise`, or `minimal_mealy` where hypotheses are to be seen as Mealy machines.
 
     Source: Angluin (1987), "Learning regular sets from queries and counterexamples", with counterexamples handled as by
     Rivest and Schapire (1993); Kearns and Vazirani (1994), "An introduction to computational learning theory"; AALpy,
@@ -75,7 +77,7 @@ def learn(
     system = system_of(network, queries)
 
     def compare(hypothesis: Any) -> tuple[Automaton, Difference]:
-        found = minimise(from_aalpy(hypothesis, alphabet, classes))
+        found = smallest(from_aalpy(hypothesis, alphabet, classes))
         return found, search(found)
 
     teacher = teacher_of(letters, system, compare, rounds)
@@ -91,7 +93,7 @@ def learn(
 def learned(teacher: Any) -> Learned:
     """Return the last hypothesis if it passed, else the smallest of the good ones."""
     chosen = teacher.hypotheses[-1] if teacher.agreed else smallest_good(teacher.hypotheses, teacher.shares)
-    states = tuple(len(one.states) for one in teacher.hypotheses)
+    states = tuple(one.size for one in teacher.hypotheses)
     return Learned(chosen, teacher.agreed, states, tuple(teacher.shares))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ class Round(NamedTuple):
 
     Args:
         clusters: number of clusters.
-        states: of the minimal automaton.
+        states: of the minimal automaton; of a Mealy machine its own, not those that it is split into.
         transition_conflicts, output_conflicts: see `ClusterAutomaton`.
         disagreement: share of the fixed words (see `Disagreement`) on which automaton and network disagree.
         counterexample: letters of the word because of which clusters are split, -1 if there is none.
@@ -60,6 +60,7 @@ def refine(
     classes: Sequence[str],
     disagreement: Disagreement,
     rounds: int = 50,
+    smallest: Callable[[Automaton], Automaton] = minimise,
 ) -> Refined:
     """Refine clusters until the automaton that they make up says what the network tells.
 
@@ -74,6 +75,7 @@ def refine(
         clusters: (P,) int, what to begin with.
         disagreement: what looks for words on which they disagree.
         rounds: at most so many rounds of splitting.
+        smallest: `minimise`, or `minimal_mealy` where the automaton is to be a Mealy machine.
 
     Source: Rivest and Schapire (1993), "Inference of finite automata using homing sequences"; the loop is that of
     Clarke et al. (2000), "Counterexample-guided abstraction refinement".
@@ -84,7 +86,7 @@ def refine(
     while True:
         seen, leaves = completed(network, seen, leaves, splitting.assign)
         found = cluster_automaton(seen, leaves, alphabet, classes, network.empty)
-        automata.append(minimise(found.automaton))
+        automata.append(smallest(found.automaton))
         share, word = disagreement.of(automata[-1])
         history.append(_round(found, automata[-1], share, word))
         if word is None:
@@ -106,14 +108,14 @@ def refine(
 
 def smallest_good(automata: Sequence[Automaton], shares: Sequence[float], slack: float = 0.02) -> Automaton:
     """Return the smallest of the automata whose share of disagreement is at most the least one plus slack."""
-    good = [(len(one.states), share, i) for i, (one, share) in enumerate(zip(automata, shares, strict=True))]
+    good = [(one.size, share, i) for i, (one, share) in enumerate(zip(automata, shares, strict=True))]
     return automata[min(line for line in good if line[1] <= min(shares) + slack)[2]]
 
 
-def _round(found: ClusterAutomaton, smallest: Automaton, share: float, word: Word | None) -> Round:
+def _round(found: ClusterAutomaton, minimal: Automaton, share: float, word: Word | None) -> Round:
     conflicts = found.transition_conflicts, found.output_conflicts
     letters = -1 if word is None else len(word)
-    return Round(len(found.automaton.states) - 1, len(smallest.states), *conflicts, share, letters)
+    return Round(len(found.automaton.states) - 1, minimal.size, *conflicts, share, letters)
 
 
 def _split(

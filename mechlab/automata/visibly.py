@@ -81,6 +81,11 @@ class SingleEntry:
         """Names of the states."""
         return tuple(f"q{i}" for i in range(len(self.accepting)))
 
+    @property
+    def size(self) -> int:
+        """Number of states."""
+        return len(self.accepting)
+
     def outputs(self, words: np.ndarray) -> np.ndarray:
         """Return whether it accepts, (N, T) int64, after each letter of words (N, T): 0 reject, 1 accept."""
         n, longest = words.shape

@@ -6,6 +6,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import entr
 
+BOUND = "upper end of the 95 % percentile interval"  # in claims
+
 
 def resampled_words(words: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Return how often each of W words is in each of B samples with replacement, (B, W) float64."""
@@ -42,6 +44,6 @@ def ambiguity_of_resamples(
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap values (B,)."""
+    """Return the percentile interval of values (B,), of bootstrap samples or of repeated splits."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

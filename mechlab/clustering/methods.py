@@ -11,12 +11,14 @@ from typing import Literal
 import numpy as np
 
 from mechlab.clustering.dbscan import NOISE, dbscan
-from mechlab.clustering.kmeans import kmeans
+from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.mean_shift import mean_shift
 from mechlab.clustering.threads import one_thread
 
 Setting = Literal["fair", "published"]
 FOLDS = 5
+SPLITS = {"lda": 10, "lr": 5}  # random splits into folds; the number of fits is five times that
+STARTS = 10  # of k-means, as published
 SAMPLE = 1000  # rows that the bandwidth is estimated from
 
 
@@ -52,16 +54,21 @@ class Clustering:
         rows: (K,) int, the distinct prefixes that were clustered.
         counts: (K,) int, how often each counts in the scores.
         clusters: (K,) int, -1 for noise.
-        held_out: (K,) int, for a classifier the classes told by fits that had not seen the row; None for others.
+        held_out: (S, K) int, for a classifier the classes told by fits that had not seen the row, a line for each of S
+            random splits of the rows into folds; None for others.
+        starts: number of starts of k-means, the best of which this is; None for other methods.
     """
 
     rows: np.ndarray
     counts: np.ndarray
     clusters: np.ndarray
     held_out: np.ndarray | None = None
+    starts: int | None = None
 
 
-def cluster(method: str, rows: Rows, rng: np.random.Generator, setting: Setting = "fair") -> Clustering:
+def cluster(
+    method: str, rows: Rows, rng: np.random.Generator, setting: Setting = "fair", splits: int | None = None
+) -> Clustering:
     """Cluster the states of a network by a method of `METHODS`.
 
     Args:
@@ -70,7 +77,9 @@ def cluster(method: str, rows: Rows, rng: np.random.Generator, setting: Setting 
         rng: of starts, samples and folds.
         setting: "fair" shows every method each distinct prefix once; "published" shows the published ones every row,
             prefixes as often as they occur, and mean shift and OPTICS the first quarter of the rows only. Scores count
-            how often prefixes occur in both.
+            how often prefixes occur in both. k-means starts 10 times as published, and more often where that is cheap
+            in the fair setting.
+        splits: how often a classifier's folds are drawn anew; by default as `SPLITS` says.
 
     Raises:
         ValueError: there is no such method.
@@ -81,13 +90,16 @@ def cluster(method: str, rows: Rows, rng: np.random.Generator, setting: Setting 
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}. Got {method!r} instead.")
     with one_thread():
+        if method in SPLITS:
+            return METHODS[method](rows, rng, setting, splits=splits or SPLITS[method])
         return METHODS[method](rows, rng, setting)
 
 
 def _k_means(rows: Rows, rng: np.random.Generator, setting: Setting, multiple: int = 1, more: int = 0) -> Clustering:
     k = max(1, multiple * rows.states + more) * rows.factor
     weights = rows.counts if setting == "published" else None
-    return _all(rows, kmeans(rows.points, k, rng, n_init=10, weights=weights))
+    starts = STARTS if setting == "published" else starts_for(rows.points, k)
+    return _all(rows, kmeans(rows.points, k, rng, starts, weights), starts)
 
 
 def _dbscan(rows: Rows, rng: np.random.Generator, setting: Setting, radius: float) -> Clustering:
@@ -124,8 +136,8 @@ def _mini_batch(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clust
     weights = rows.counts if setting == "published" else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = MiniBatchKMeans(k, n_init=10, random_state=_seed(rng))
-        return _all(rows, model.fit(rows.points, sample_weight=weights).labels_)
+        model = MiniBatchKMeans(k, n_init=STARTS, random_state=_seed(rng))
+        return _all(rows, model.fit(rows.points, sample_weight=weights).labels_, STARTS)
 
 
 def _hdbscan(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clustering:
@@ -146,15 +158,20 @@ def _mixture(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clusteri
         return _all(rows, GaussianMixture(k, reg_covar=1e-4, random_state=_seed(rng)).fit_predict(rows.points))
 
 
-def _classifier(rows: Rows, rng: np.random.Generator, setting: Setting, kind: Literal["lda", "lr"]) -> Clustering:
-    """Fit a linear classifier on all rows, and five times on four fifths of the distinct prefixes for the others."""
+def _classifier(
+    rows: Rows, rng: np.random.Generator, setting: Setting, kind: Literal["lda", "lr"], splits: int
+) -> Clustering:
+    """Fit a linear classifier on all rows, and, for each split, five times on four fifths of the distinct prefixes for
+    the others."""
     everything = np.arange(len(rows.points))
     shown = rows.index if setting == "published" else everything
     clusters = _predict(kind, rows, shown, everything)
-    folds, held_out = rng.permutation(everything) % FOLDS, np.empty_like(everything)
-    for fold in range(FOLDS):
-        out = folds == fold
-        held_out[out] = _predict(kind, rows, shown[~out[shown]], everything[out])
+    held_out = np.empty((splits, len(everything)), np.int64)
+    for told in held_out:
+        folds = rng.permutation(everything) % FOLDS
+        for fold in range(FOLDS):
+            out = folds == fold
+            told[out] = _predict(kind, rows, shown[~out[shown]], everything[out])
     return Clustering(everything, rows.counts, clusters, held_out)
 
 
@@ -202,15 +219,15 @@ def _quarter(rows: Rows) -> np.ndarray:
     return rows.index[: max(1, len(rows.index) // 4)]
 
 
-def _all(rows: Rows, clusters: np.ndarray) -> Clustering:
-    return Clustering(np.arange(len(rows.points)), rows.counts, np.asarray(clusters, np.int64))
+def _all(rows: Rows, clusters: np.ndarray, starts: int | None = None) -> Clustering:
+    return Clustering(np.arange(len(rows.points)), rows.counts, np.asarray(clusters, np.int64), starts=starts)
 
 
 def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
-Method = Callable[[Rows, np.random.Generator, Setting], Clustering]
+Method = Callable[..., Clustering]
 METHODS: dict[str, Method] = {
     "k_means_dec": partial(_k_means, more=-1),
     "k_means": _k_means,

@@ -52,6 +52,8 @@ class Claim:
         holds: whether the claim is true of this run.
         kind: "exact" if proved on all cases, "statistical" if measured on a sample.
         null: the value that chance or a control gives, if there is one.
+        interval: the lower and the upper end of an interval for the value, if it has one; the statement names what the
+            interval is over. The claim then holds only if the end that is worse for it does.
     """
 
     statement: str
@@ -60,6 +62,7 @@ class Claim:
     holds: bool
     kind: Literal["exact", "statistical"]
     null: float | None = None
+    interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.value):
@@ -75,10 +78,11 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for result.json."""
-        claims = {
-            slug: {**asdict(claim), "value": float(claim.value), "holds": bool(claim.holds)}
-            for slug, claim in self.claims.items()
-        }
+        claims = {}
+        for slug, claim in self.claims.items():
+            ends = None if claim.interval is None else [float(end) for end in claim.interval]
+            plain = {"value": float(claim.value), "holds": bool(claim.holds), "interval": ends}
+            claims[slug] = {**asdict(claim), **plain}
         return {"scalars": {name: float(value) for name, value in self.scalars.items()}, "claims": claims}
 
 

@@ -37,9 +37,7 @@ def place(run: Path, name: str, parameters: Mapping[str, Any], configured: Mappi
     return run / FOLDER / f"{name}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def differences(
-    parameters: Mapping[str, Any], configured: Mapping[str, Any], seed: int | None
-) -> dict[str, Any]:
+def differences(parameters: Mapping[str, Any], configured: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
     """Return what distinguishes an answer from the one with the configured parameters: parameters by name, the seed."""
     given, usual = _plain(parameters), _plain(configured)
     differing = {key: value for key, value in given.items() if key not in usual or usual[key] != value}

@@ -18,7 +18,7 @@ def methods_figure(table: pd.DataFrame, threshold: float) -> Figure:
 
     Args:
         table: a line for each method, with the columns `method`, `clusters`, `noise`, `weighted`, `null_permuted`, and
-            if known `held_out` and `null_random`.
+            if known `null_random` and `held_out` with the ends of its interval, `held_out_low` and `held_out_high`.
         threshold: the ambiguity below which clusters count as pure.
     """
     figure, (axis,) = new_figure(width=5.2, height=1.2 + 0.22 * len(table))
@@ -29,6 +29,7 @@ def methods_figure(table: pd.DataFrame, threshold: float) -> Figure:
         axis.plot(table["null_random"], places, "|", color=INK, markersize=6, label="random partition")
     if "held_out" in table:
         axis.plot(table["held_out"], places, "D", color=COLOURS[3], markersize=4, label="on unseen rows")
+        axis.hlines(places, table["held_out_low"], table["held_out_high"], color=COLOURS[3], linewidth=1.5)
     for place, line in zip(places, table.itertuples(), strict=True):
         noise = f", {line.noise:.0%} noise" if line.noise else ""
         axis.text(1.02, place, f"{line.clusters}{noise}", va="center", fontsize=TEXT - 1, color=INK)

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+import numpy as np
+
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.library import angluin, coffee, parentheses
+from mechlab.automata.mealy import mealy_of
 from mechlab.automata.random import random_automaton
 from mechlab.automata.tomita import tomita
 from mechlab.core.constraints import at_least, between
@@ -33,9 +36,9 @@ class AutomatonWords(Regular):
         depth: of the parentheses ("parentheses" only).
         states, letters, outputs, automaton_seed: of the random automaton, which is minimal: a DFA with two in five
             states accepting for 2 outputs, a Moore machine for more ("random" only).
-        path: a .dot or .json file of a DFA, Moore or Mealy machine ("file" only). What a Mealy machine says on a
-            transition is what the ground truth says in the state that it leads to, one state for each output on the way
-            in. A run's record holds the definition instead.
+        path: a .dot or .json file of a DFA, Moore or Mealy machine ("file" only). The ground truth says what a Mealy
+            machine says on a transition in the state that it leads to, which is split by the outputs on the way in;
+            labels and numbers of states are those of the Mealy machine. A run's record holds the definition instead.
         definition: such a machine as plain data, see `mechlab.automata.definition` ("file" only, in place of a path).
         target: "class" for the automaton's output, "state" for its state; the classes are then the states' names, and
             the ground truth says its state.
@@ -77,8 +80,7 @@ class AutomatonWords(Regular):
         self.target = target
         automaton = defined(Automaton, "language", language, path, definition) or self._source()
         if target == "state":
-            names = tuple(dict.fromkeys(automaton.parts))
-            automaton = replace(automaton, classes=names, outputs=[names.index(part) for part in automaton.parts])
+            automaton = _saying_its_state(automaton)
         super().__init__(
             automaton, words, val_words, test_words, max_length, sampler, supervise, compat, seed, test_lengths
         )
@@ -107,3 +109,13 @@ class AutomatonWords(Regular):
             )
         rng = Streams(self.automaton_seed).numpy("automaton")
         return random_automaton(self.states, self.letters, rng, self.classes)
+
+
+def _saying_its_state(automaton: Automaton) -> Automaton:
+    """Return the Moore machine that says the state that an automaton is in; of a Mealy machine, its own state."""
+    if automaton.mealy:
+        machine, n = mealy_of(automaton), len(set(automaton.parts))
+        names, moves = machine.states, machine.transitions
+        return Automaton(automaton.alphabet, names, names, machine.initial, moves, np.arange(n))
+    names = tuple(dict.fromkeys(automaton.parts))
+    return replace(automaton, classes=names, outputs=[names.index(part) for part in automaton.parts])

@@ -27,16 +27,25 @@ class Planted(SequenceModel):
 
 
 class Scrambled(SequenceModel):
-    """A network whose state is a pseudo-random vector, another one for every prefix."""
+    """A network whose state is a hash of the word that it has read: `width` integers below `LEVELS`, over `LEVELS`.
+
+    The hash is computed in integers, so that every processor gives the same states, bit by bit.
+    """
+
+    PRIME, LEVELS = 999_983, 2**10
 
     def __init__(self, spec: TaskSpec, width: int = 8):
         super().__init__(spec)
-        draws = torch.randn(width, width + spec.inputs, generator=torch.Generator().manual_seed(0))
-        self.weight = torch.nn.Parameter(draws.double())
+        draws = torch.randint(self.PRIME, (width, width + 1), generator=torch.Generator().manual_seed(4))
+        self.weight = torch.nn.Parameter(draws.double())  # (H, 1 + H)
 
     def initial_state(self, batch: int) -> torch.Tensor:
         return self.weight.new_zeros(batch, len(self.weight))
 
     def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        state = torch.sin(1000 * torch.cat([state, x.double()], -1) @ self.weight.T)
+        read = torch.cat([1 + x.argmax(-1, keepdim=True), (state * self.LEVELS).round()], -1).long()  # (B, 1 + H)
+        mixed = (read @ self.weight.detach().long().T) % self.PRIME  # (B, H)
+        for _ in range(3):
+            mixed = (mixed * mixed + mixed.roll(1, -1) + 1) % self.PRIME
+        state = (mixed % self.LEVELS).to(self.weight.dtype) / self.LEVELS
         return state[:, : self.spec.outputs], state

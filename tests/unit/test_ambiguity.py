@@ -154,6 +154,18 @@ def test_every_score_of_the_planted_automaton_is_perfect(tmp_path: Path) -> None
     assert (lengths[["weighted", "balanced"]] == 0).all(axis=None)
 
 
+def test_random_states_do_not_depend_on_rounding() -> None:
+    """States that differ in their last bits are followed by the same states, after every letter."""
+    model = Scrambled(Words(PARITIES).spec)
+    rng = np.random.default_rng(0)
+    exact = rounded = model.initial_state(50)
+    for letters in rng.integers(2, size=(12, 50)):
+        x = torch.eye(2)[torch.as_tensor(letters)]
+        exact, rounded = (model.step(x, state)[1] for state in (exact, rounded * (1 + 1e-12)))
+        assert torch.equal(exact, rounded)
+    assert len(torch.unique(exact, dim=0)) == 50
+
+
 def test_random_states_are_as_ambiguous_as_permuted_ones(tmp_path: Path) -> None:
     finding = analyse(Scrambled(Words(PARITIES).spec), tmp_path, fit="distinct")
     assert finding.scalars["weighted"] == pytest.approx(finding.scalars["null_permuted"], abs=0.08)
@@ -234,6 +246,10 @@ def test_intervals_hold_the_ambiguity_and_shrink_with_more_words(tmp_path: Path)
     for words in (100, 1600):
         scalars = analyse(model, tmp_path, words=words, nulls=False, curve=(), multiple=1.0, causal=0).scalars
         assert scalars["weighted_low"] < scalars["weighted"] < scalars["weighted_high"]
+        between = (scalars["weighted"] + scalars["weighted_high"]) / 2
+        for threshold, holds in ((scalars["weighted_high"] + 1e-6, True), (between, False)):
+            claim = Ambiguity(nulls=False, threshold=threshold)._claims(scalars)["pure"]
+            assert claim.holds == holds and claim.interval == (scalars["weighted_low"], scalars["weighted_high"])
         widths.append(scalars["weighted_high"] - scalars["weighted_low"])
     assert widths[1] < widths[0] / 2
 

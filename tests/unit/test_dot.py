@@ -1,5 +1,6 @@
 import contextlib
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,25 @@ def test_aalpy_reads_what_is_written(classes, tmp_path):
     expected = automaton.outputs[automaton.run(words)[:, 1:]]
     names = [False, True] if classes == 2 else automaton.classes
     assert said == [[names[i] for i in row] for row in expected]
+
+
+@pytest.mark.parametrize(
+    "classes", [("False", "True"), ("no", "yes"), ("accept", "reject"), ("true", "false"), ("0", "1")]
+)
+def test_a_dfa_is_read_as_one_whatever_its_classes_are_called(classes, tmp_path):
+    """AALpy reads accepting states as accepting, and, if asked for a Moore machine, the names of the classes."""
+    accepting = 0 if classes[0] in ("accept", "true") else 1
+    automaton = replace(tomita(3), classes=classes, outputs=np.where(tomita(3).outputs, accepting, 1 - accepting))
+    path = tmp_path / "automaton.dot"
+    path.write_text(to_dot(automaton))
+    words = np.random.default_rng(1).integers(2, size=(20, 12))
+    expected = automaton.outputs[automaton.run(words)[:, 1:]]
+    said = told_by_aalpy(path, "dfa", words, automaton.alphabet)
+    assert said == (expected == accepting).tolist() and 0 < np.mean(said) < 1
+    if set(classes) != {"accept", "reject"}:
+        names = [int(name) if name.isdigit() else name for name in classes]
+        assert told_by_aalpy(path, "moore", words, automaton.alphabet) == [[names[i] for i in row] for row in expected]
+    assert equivalent(from_dot(path.read_text()), automaton) is None
 
 
 def test_what_aalpy_writes_is_read(tmp_path):

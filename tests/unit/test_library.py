@@ -78,7 +78,12 @@ def test_a_moore_machine_says_what_the_mealy_machine_says(n, m, k, seed):
     automaton = moore_of_mealy(
         "abc"[:m], "xyz"[:k], [f"s{i}" for i in range(n)], initial := int(rng.integers(n)), transitions, outputs
     )
-    assert len(automaton.states) <= n * k + 1 and automaton.outputs[automaton.initial] == 0
+    assert len(automaton.states) <= n * k + 1 and automaton.mealy and automaton.size <= n
+    turned = moore_of_mealy(  # the order of the classes changes nothing
+        "abc"[:m], "xyz"[:k][::-1], [f"s{i}" for i in range(n)], initial, transitions, k - 1 - outputs
+    )
+    assert set(turned.states) == set(automaton.states) and equivalent(turned, automaton) is None
+    assert turned.states[turned.initial] == automaton.states[automaton.initial]
     for word in itertools.product(range(m), repeat=5):
         state, visited = initial, automaton.run([word])[0]
         assert automaton.parts[visited[0]] == f"s{initial}"

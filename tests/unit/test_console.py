@@ -1,0 +1,22 @@
+"""What commands print of findings."""
+
+from __future__ import annotations
+
+import pytest
+
+from mechlab.console import print_findings
+from mechlab.core.analysis import Claim, Finding
+
+
+@pytest.mark.parametrize(("interval", "shown"), [(None, "measured 0.02; null"), ((0, 0.07), "0.02 [0, 0.07]; null")])
+def test_a_claim_is_printed_with_its_interval(interval, shown, capsys):
+    claim = Claim("It is at most 0.05.", 0.02, 0.05, holds=False, kind="statistical", null=0.5, interval=interval)
+    print_findings({"some": Finding({"a": 1}, {"c": claim}).as_dict()})
+    assert shown in capsys.readouterr().out
+
+
+def test_claims_of_older_records_have_no_interval(capsys):
+    claim = Finding({}, {"c": Claim("It is.", 1, 1, holds=True, kind="exact")}).as_dict()["claims"]["c"]
+    del claim["interval"]
+    print_findings({"some": {"scalars": {}, "claims": {"c": claim}}})
+    assert "holds: It is. (measured 1)" in capsys.readouterr().out
