@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mechlab.core.attribution import Outputs, Question
 from mechlab.core.errors import ConfigError
 from mechlab.core.long_work import carry_out
 from mechlab.core.recipe import Recipe
@@ -23,6 +24,37 @@ if TYPE_CHECKING:
 
 METHODS = ("path_kernel", "metagradient", "tracin", "tracin_checkpoints", "gradient_dot")
 OF_ALL_EXAMPLES = ("tracin_checkpoints", "gradient_dot")  # they look at every training example at once
+
+
+def check_attribution(name: str, recipe: Recipe, question: Question, outputs: Outputs, key: str) -> None:
+    """Raise ConfigError if outputs of what a recipe trains cannot be attributed to its training examples.
+
+    That is so for models that draw random numbers or keep statistics while they train, for optimizers other than SGD,
+    Adam and AdamW or with options such as amsgrad, and for functions of the outputs that do not return finite numbers.
+
+    Args:
+        name: of the analysis.
+        recipe: what is going to be trained, or was.
+        question: the explained examples, two of which are tried.
+        outputs: the explained scalars.
+        key: the config key of the analysis.
+    """
+    from mechlab.kernels.explained import Explained
+    from mechlab.kernels.trajectory import problem_of
+
+    try:
+        problem, _ = problem_of(recipe, question.torch_dtype)
+        batch = question.batch(recipe.source())[:2]
+        explained = Explained(problem, problem.placed(batch), outputs)
+        explained.values(problem.layout.join(dict(problem.model.named_parameters())))
+    except ConfigError as error:
+        leave_out = f"leave {name} out of {key.partition('.')[0]}=[...]"
+        raise ConfigError(
+            f"analysis={name}: {error.must}",
+            got=error.got,
+            key=f"{key}.{error.key}" if error.key in ("outputs", "examples", "dtype") else error.key,
+            fix=leave_out if error.fix is None else f"{error.fix}, or {leave_out}",
+        ) from None
 
 
 class Kept:
@@ -66,7 +98,7 @@ class Attributions:
         limit: bytes that a block of work may take.
     """
 
-    outputs: str | Callable[[Tensor], Tensor]
+    outputs: Outputs
     nodes: int
     tolerance: float | None
     checkpoints: int

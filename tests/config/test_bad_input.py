@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 from warm_process import Done, command
 
+from mechlab.core.files import read_json
+
 USERS = Path(__file__).parent / "users"
 SMALL = ("task.d=2", "task.s=2", "model.hidden=8", "trainer.max_steps=3", "trainer.eval_examples=20")
+ADDITION = "task=modular_addition model=mlp"
+OUTPUTS = "analysis.path_kernel.outputs"
 OWN_ANALYSIS = ("+analysis.count._target_=user_parts.CountSteps", "allow_targets=[user_parts]")
 
 # kind of mistake -> (arguments, config key in the message, what the message also says)
@@ -87,6 +91,14 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
             "from gradients alone",
         ),
         ("init_from=small", "init_from", "must fit the model"),
+        (f"{ADDITION} analysis=path_kernel +optimizer.amsgrad=true", "optimizer", "leave path_kernel out of analysis"),
+        (
+            f"{ADDITION} analysis=metagradient ~optimizer.fused optimizer._target_=torch.optim.NAdam",
+            "optimizer",
+            "given: NAdam",
+        ),
+        ("task=tomita model=gru model.layers=2 model.dropout=.5 analysis=validation", "model", "dropout"),
+        ("task=tomita model=gru model.layers=2 model.dropout=.5 +callbacks=path_kernel", "model", "callbacks=[...]"),
     ],
     "target that is not allowed": [
         ("task._target_=os.system", "task._target_", "allow_targets=[os]"),
@@ -95,6 +107,29 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("optimizer._target_=torch.optim.lr_scheduler.partial", "optimizer._target_", "of an allowed package"),
         ("task._target_=mechlab.core.files.write_text", "task._target_", "kind Task"),
         ("task._target_=user_parts.OwnTask", "task._target_", "allow_targets=[user_parts]"),
+        *(
+            (f"{ADDITION} analysis={name} analysis.{name}.outputs={path}", f"analysis.{name}.outputs", says)
+            for name in ("path_kernel", "metagradient", "validation")
+            for path, says in (("os.getcwd", "allow_targets=[os]"), ("mechlab.core.run.Run", "must be a function"))
+        ),
+        (f"{ADDITION} +callbacks=path_kernel callbacks.path_kernel.analysis.outputs=os.getcwd", "outputs", "[os]"),
+    ],
+    "nothing to explain": [
+        (f"{ADDITION} analysis=path_kernel analysis.path_kernel.examples=[]", "path_kernel.examples", "not empty"),
+        (f"{ADDITION} analysis=path_kernel analysis.path_kernel.examples=[9999]", "path_kernel.examples", "below"),
+        (f"{ADDITION} analysis=path_kernel analysis.path_kernel.nodes=0", "path_kernel.nodes", "at least 1"),
+    ],
+    "function of outputs": [
+        (f"{ADDITION} analysis=path_kernel {OUTPUTS}=targt", OUTPUTS, "one of all, target, margin, loss or package."),
+        *(
+            (f"{ADDITION} allow_targets=[user_parts] analysis=path_kernel {OUTPUTS}=user_parts.{name}", OUTPUTS, says)
+            for name, says in (
+                ("no_such", "there is no no_such"),
+                ("mean_of_all", "shape () of float32"),
+                ("best_class", "int64"),
+                ("not_a_number", "finite numbers"),
+            )
+        ),
     ],
 }
 TRAIN_ROWS = [pytest.param(*row, id=f"{kind}: {row[0]}") for kind, rows in TRAIN.items() for row in rows]
@@ -190,6 +225,7 @@ ANALYZE: dict[str, list[tuple[str, str, str]]] = {
     "target that is not allowed": [
         ("run=foreign analysis=spectrum", "task._target_", "allow_targets=[user_parts]"),
         (f"run=small {OWN_ANALYSIS[0]}", "analysis.count._target_", "allow_targets=[user_parts]"),
+        (f"run=small analysis=path_kernel {OUTPUTS}=os.getcwd", OUTPUTS, "allow_targets=[os]"),
     ],
 }
 ANALYZE_ROWS = [pytest.param(*row, id=f"{kind}: {row[0]}") for kind, rows in ANALYZE.items() for row in rows]
@@ -203,6 +239,16 @@ def test_analyze_refuses(line: str, key: str, says: str, runs: Path) -> None:
 def test_the_packages_that_a_record_allows_are_allowed_only_by_the_command(runs: Path) -> None:
     done = run("analyze", "run=foreign", "analysis=spectrum", "allow_targets=[user_parts]", folder=runs)
     assert done.exit == 0, done.text
+
+
+def test_a_function_of_an_allowed_package_is_explained(tmp_path: Path) -> None:
+    """Its path is part of the answer's parameters: repeated, the command asks nothing again."""
+    line = f"{ADDITION} task.p=5 trainer.max_steps=2 analysis=path_kernel {OUTPUTS}=user_parts.first_output"
+    for asked in (1, 0):
+        done = run("train", *line.split(), "allow_targets=[user_parts]", folder=tmp_path)
+        assert done.exit == 0 and done.out.count("asking path_kernel") == asked, done.text
+    (finding,) = tmp_path.glob("runs/*/*/analyses/path_kernel/finding.json")
+    assert read_json(finding)["parameters"]["outputs"] == "user_parts.first_output"
 
 
 def test_one_failing_job_of_a_multirun_neither_stops_nor_hides_the_others(tmp_path: Path) -> None:
