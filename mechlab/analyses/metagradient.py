@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from mechlab.analyses.attributions import check_attribution
+from mechlab.analyses.attributions import check_attribution, second_derivatives
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.attribution import (
     Examples,
@@ -65,7 +65,8 @@ class Metagradient(Analysis):
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
-        check_attribution(name, recipe, Question(self.split, self.examples, self.dtype), self.outputs, key)
+        question = Question(self.split, self.examples, self.dtype)
+        check_attribution(name, recipe, question, self.outputs, key, second_derivatives)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Differentiate, going on where an earlier attempt was interrupted; save derivatives and baselines."""

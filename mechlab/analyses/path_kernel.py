@@ -89,7 +89,12 @@ class PathKernel(Analysis):
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
-        check_attribution(name, recipe, Question(self.split, self.examples, self.dtype), self.outputs, key)
+        from mechlab.kernels.inner import InnerProducts
+
+        question = Question(self.split, self.examples, self.dtype)
+        form = None if self.form == "auto" else self.form
+        products = lambda problem, theta, batch: InnerProducts(problem)(form, theta, batch, theta[None])  # noqa: E731
+        check_attribution(name, recipe, question, self.outputs, key, form and products)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Make the account, going on where an earlier attempt was interrupted; save it whole."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import torch
 
-from mechlab.analyses.attributions import Attributions, Kept, Relabelled, check_attribution, trained
+from mechlab.analyses.attributions import Attributions, Kept, Relabelled, check_attribution, second_derivatives, trained
 from mechlab.analyses.retrained import Again
 from mechlab.analyses.validation_parts import Judgement, Measured, by_method, by_share
 from mechlab.core.analysis import Analysis, Artifacts, Finding, Needs
@@ -99,7 +99,9 @@ class Validation(Analysis):
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
-        check_attribution(name, recipe, Question(self.split, self.examples, self.dtype), self.outputs, key)
+        question = Question(self.split, self.examples, self.dtype)
+        products = second_derivatives if "metagradient" in self.compared else None
+        check_attribution(name, recipe, question, self.outputs, key, products)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Score, remove, train again and compare, going on where an earlier attempt was interrupted."""

@@ -66,7 +66,11 @@ class InnerProducts:
                 del costs["ghost"]
         if "ghost" in costs and not ghost.agrees(theta, batch[:2]):
             del costs["ghost"]
-        return min(costs, key=costs.__getitem__)
+        form = min(costs, key=costs.__getitem__)
+        if form == "jvp" and len(costs) > 1 and not works(lambda: self._jvp(theta, batch[:2], theta[None])):
+            del costs["jvp"]
+            form = min(costs, key=costs.__getitem__)
+        return form
 
     def __call__(self, form: Form, theta: Tensor, batch: Batch, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the inner products (Q, B) with directions (Q, P), and the sum of the gradients (P,)."""

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from warm_process import Done, command
 
-from mechlab.core.files import read_json
-
 USERS = Path(__file__).parent / "users"
 SMALL = ("task.d=2", "task.s=2", "model.hidden=8", "trainer.max_steps=3", "trainer.eval_examples=20")
 ADDITION = "task=modular_addition model=mlp"
@@ -221,6 +219,7 @@ ANALYZE: dict[str, list[tuple[str, str, str]]] = {
     "analysis without what it needs": [
         ("run=small analysis=ambiguity", "analysis.ambiguity", "an automaton"),
         (f"run=small {' '.join(OWN_ANALYSIS)}", "history", "train again with history=full"),
+        (f"run=small allow_targets=[user_parts] analysis=path_kernel {OUTPUTS}=user_parts.first", "history", "replay"),
     ],
     "target that is not allowed": [
         ("run=foreign analysis=spectrum", "task._target_", "allow_targets=[user_parts]"),
@@ -239,16 +238,6 @@ def test_analyze_refuses(line: str, key: str, says: str, runs: Path) -> None:
 def test_the_packages_that_a_record_allows_are_allowed_only_by_the_command(runs: Path) -> None:
     done = run("analyze", "run=foreign", "analysis=spectrum", "allow_targets=[user_parts]", folder=runs)
     assert done.exit == 0, done.text
-
-
-def test_a_function_of_an_allowed_package_is_explained(tmp_path: Path) -> None:
-    """Its path is part of the answer's parameters: repeated, the command asks nothing again."""
-    line = f"{ADDITION} task.p=5 trainer.max_steps=2 analysis=path_kernel {OUTPUTS}=user_parts.first_output"
-    for asked in (1, 0):
-        done = run("train", *line.split(), "allow_targets=[user_parts]", folder=tmp_path)
-        assert done.exit == 0 and done.out.count("asking path_kernel") == asked, done.text
-    (finding,) = tmp_path.glob("runs/*/*/analyses/path_kernel/finding.json")
-    assert read_json(finding)["parameters"]["outputs"] == "user_parts.first_output"
 
 
 def test_one_failing_job_of_a_multirun_neither_stops_nor_hides_the_others(tmp_path: Path) -> None:

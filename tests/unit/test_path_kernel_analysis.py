@@ -191,3 +191,39 @@ def test_components_are_modules_or_tensors():
     names = ["a.weight", "a.bias", "scale"]
     assert components_of(names, "module") == {"a": ["a.weight", "a.bias"], "scale": ["scale"]}
     assert components_of(names, "tensor") == {name: [name] for name in names}
+
+
+class Doubled(torch.autograd.Function):
+    """Twice a tensor, with a rule for differentiating backwards and none for forwards, as fused layers have."""
+
+    @staticmethod
+    def forward(values):
+        return 2 * values
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * gradient
+
+    @staticmethod
+    def vmap(info, dims, values):
+        return 2 * values, dims[0]
+
+
+class Fused(torch.nn.Module):
+    def forward(self, values):
+        return Doubled.apply(values)
+
+
+def test_layers_that_torch_cannot_differentiate_forwards_are_refused_before_training(run):
+    """There is no forward mode for an LSTM in 32 bits on most processors, and one in 64 bits."""
+    fused = replace(run.recipe, make_model=lambda spec: Noisy(spec, Fused()))
+    PathKernel().check_recipe("asked", fused, "analysis.asked")
+    for analysis in (PathKernel(form="jvp"), Metagradient(), Validation()):
+        with pytest.raises(ConfigError, match="torch must be able to differentiate the model") as caught:
+            analysis.check_recipe("asked", fused, "analysis.asked")
+        assert "analysis.asked.dtype=float64" in caught.value.fix
+        analysis.check_recipe("asked", run.recipe, "analysis.asked")

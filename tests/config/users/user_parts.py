@@ -26,8 +26,8 @@ class CountSteps(Analysis):
         return Finding({"steps": len(run.history.steps)})
 
 
-def first_output(outputs: Tensor) -> Tensor:
-    """Return the first output of each input (X,)."""
+def first(outputs: Tensor) -> Tensor:
+    """Return the first column, or step, of each output."""
     return outputs[:, 0]
 
 
