@@ -211,7 +211,7 @@ class Setup:
             key = f"callbacks.{name}"
             callback = prepare(node, key, Callback, self.config.allow_targets)()
             if isinstance(callback, AnalysisCallback):
-                callback.analysis.check(name, self._task_name, self.recipe.task, key, model_class(self.recipe))
+                check_analysis(callback.analysis, name, self._task_name, self.recipe, key)
             callbacks[name] = callback
         return callbacks
 
@@ -279,9 +279,15 @@ def prepare_analyses(
     for name, node in nodes.items():
         prepared = prepare(node, f"analysis.{name}", Analysis, allow)
         analysis = prepared()
-        analysis.check(name, task_name, recipe.task, f"analysis.{name}", model_class(recipe))
+        check_analysis(analysis, name, task_name, recipe, f"analysis.{name}")
         analyses[name] = (prepared, analysis)
     return analyses
+
+
+def check_analysis(analysis: Analysis, name: str, task_name: str, recipe: Recipe, key: str) -> None:
+    """Raise ConfigError, before any compute, if an analysis cannot be asked of what a recipe trains."""
+    analysis.check(name, task_name, recipe.task, key, model_class(recipe))
+    analysis.check_recipe(name, recipe, key)
 
 
 def model_class(recipe: Recipe) -> type | None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mechlab.core.attribution import Outputs, Question
 from mechlab.core.errors import ConfigError
 from mechlab.core.long_work import carry_out
 from mechlab.core.recipe import Recipe
@@ -19,10 +20,65 @@ from mechlab.core.task import Batch, FiniteTask, Split
 from mechlab.core.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
+    from mechlab.kernels.problem import Problem
     from mechlab.kernels.trajectory import Trajectory
 
 METHODS = ("path_kernel", "metagradient", "tracin", "tracin_checkpoints", "gradient_dot")
 OF_ALL_EXAMPLES = ("tracin_checkpoints", "gradient_dot")  # they look at every training example at once
+
+
+def check_attribution(
+    name: str,
+    recipe: Recipe,
+    question: Question,
+    outputs: Outputs,
+    key: str,
+    products: Callable[[Problem, Tensor, Batch], object] | None = None,
+) -> None:
+    """Raise ConfigError if outputs of what a recipe trains cannot be attributed to its training examples.
+
+    That is so for models that draw random numbers or keep statistics while they train, for optimizers other than SGD,
+    Adam and AdamW or with options such as amsgrad, for functions of the outputs that do not return finite numbers, and
+    where torch cannot differentiate a layer as the analysis does (it has no forward mode for an LSTM in 32 bits).
+
+    Args:
+        name: of the analysis.
+        recipe: what is going to be trained, or was.
+        question: the explained examples, two of which are tried.
+        outputs: the explained scalars.
+        key: the config key of the analysis.
+        products: derivatives of the losses of a batch at parameters (P,), tried on two training examples.
+    """
+    from mechlab.kernels.explained import Explained
+    from mechlab.kernels.trajectory import problem_of
+
+    try:
+        problem, _ = problem_of(recipe, question.torch_dtype)
+        batch = question.batch(recipe.source())[:2]
+        explained = Explained(problem, problem.placed(batch), outputs)
+        theta = problem.layout.join(dict(problem.model.named_parameters()))
+        explained.values(theta)
+        try:
+            if products is not None:
+                products(problem, theta, problem.placed(recipe.source().batch(0)[:2]))
+        except RuntimeError as error:
+            must, fix = "torch must be able to differentiate the model in the way that is asked for", "dtype=float64"
+            raise ConfigError(must, got=str(error).splitlines()[0], key="dtype", fix=f"{key}.{fix}") from None
+    except ConfigError as error:
+        leave_out = f"leave {name} out of {key.partition('.')[0]}=[...]"
+        raise ConfigError(
+            f"analysis={name}: {error.must}",
+            got=error.got,
+            key=f"{key}.{error.key}" if error.key in ("outputs", "examples", "dtype") else error.key,
+            fix=leave_out if error.fix is None else f"{error.fix}, or {leave_out}",
+        ) from None
+
+
+def second_derivatives(problem: Problem, theta: Tensor, batch: Batch) -> object:
+    """Differentiate the losses of a batch twice, as metagradients do."""
+    from mechlab.kernels.metagradient import second_order
+
+    return second_order(problem, theta, batch, theta.expand(2, -1))
 
 
 class Kept:
@@ -66,7 +122,7 @@ class Attributions:
         limit: bytes that a block of work may take.
     """
 
-    outputs: str | Callable[[Tensor], Tensor]
+    outputs: Outputs
     nodes: int
     tolerance: float | None
     checkpoints: int

@@ -6,16 +6,29 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from mechlab.analyses.attributions import check_attribution, second_derivatives
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
-from mechlab.core.attribution import Question, labels_of, of_own_class, scalars_function, top_examples, work_key
-from mechlab.core.constraints import above, at_least
+from mechlab.core.attribution import (
+    Examples,
+    Outputs,
+    Positive,
+    Question,
+    labels_of,
+    of_own_class,
+    top_examples,
+    work_key,
+)
+from mechlab.core.constraints import at_least
 from mechlab.core.long_work import carry_out
 from mechlab.core.task import FiniteTask
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mechlab.core.recipe import Recipe
     from mechlab.core.run import Run
+    from mechlab.core.task import Batch
+    from mechlab.kernels.trajectory import Trajectory
 
 
 class Metagradient(Analysis):
@@ -38,10 +51,10 @@ class Metagradient(Analysis):
     def __init__(
         self,
         split: Literal["train", "val", "test"] = "val",
-        examples: Annotated[int, at_least(1)] | tuple[Annotated[int, at_least(0)], ...] = 20,
-        outputs: str = "target",
+        examples: Examples = 20,
+        outputs: Outputs = "target",
         dtype: Literal["float32", "float64"] | None = None,
-        memory_gb: Annotated[float, above(0)] = 1.0,
+        memory_gb: Positive = 1.0,
         checkpoints: Annotated[int, at_least(1)] = 10,
         sort: Literal["label", "sum"] = "label",
         top: Annotated[int, at_least(1)] = 10,
@@ -49,6 +62,11 @@ class Metagradient(Analysis):
         self.split, self.examples, self.outputs = split, examples, outputs
         self.dtype, self.memory_gb, self.checkpoints = dtype, memory_gb, checkpoints
         self.sort, self.top = sort, top
+
+    def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
+        """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
+        question = Question(self.split, self.examples, self.dtype)
+        check_attribution(name, recipe, question, self.outputs, key, second_derivatives)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Differentiate, going on where an earlier attempt was interrupted; save derivatives and baselines."""
@@ -59,14 +77,13 @@ class Metagradient(Analysis):
         question = Question(self.split, self.examples, self.dtype)
         batch, limit = question.batch(run), int(self.memory_gb * 1e9)
         trajectory = Trajectory.of_run(run, question.torch_dtype)
-        scalars = scalars_function(self.outputs)
-        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), scalars)
+        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), self.outputs)
         sweep = MetagradientSweep(trajectory, explained, limit)
         carry_out(
             sweep, "metagradient", run.folder / "work" / f"metagradient-{work_key(self, sweep.total)}.safetensors"
         )
         found = sweep.result()
-        baselines = self._baselines(run, trajectory, batch, scalars, limit)
+        baselines = self._baselines(run, trajectory, batch, limit)
         out.save_arrays(
             "derivatives", derivative=found.derivative, by_step=found.by_step, final=found.final, **baselines
         )
@@ -76,15 +93,15 @@ class Metagradient(Analysis):
         out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
         return Finding(_agreements(found.derivative, baselines), _claims(found.derivative, found.by_step))
 
-    def _baselines(self, run: Run, trajectory, batch, scalars, limit: int) -> dict[str, np.ndarray]:
+    def _baselines(self, run: Run, trajectory: Trajectory, batch: Batch, limit: int) -> dict[str, np.ndarray]:
         from mechlab.kernels.tracin import gradient_dot, tracin
 
-        found = {"tracin": tracin(trajectory, batch, scalars, memory=limit)}
+        found = {"tracin": tracin(trajectory, batch, self.outputs, memory=limit)}
         if isinstance(run.task, FiniteTask):
             spaced = np.linspace(0, trajectory.steps, self.checkpoints + 1)[1:].round().astype(int)
             looks = sorted(set(spaced.tolist()))
-            found["tracin_checkpoints"] = tracin(trajectory, batch, scalars, checkpoints=looks, memory=limit)
-            found["gradient_dot"] = gradient_dot(trajectory, batch, scalars, memory=limit)
+            found["tracin_checkpoints"] = tracin(trajectory, batch, self.outputs, checkpoints=looks, memory=limit)
+            found["gradient_dot"] = gradient_dot(trajectory, batch, self.outputs, memory=limit)
         return found
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:

@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from mechlab.analyses.attributions import check_attribution
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
-from mechlab.core.attribution import Question, labels_of, of_own_class, scalars_function, top_examples, work_key
-from mechlab.core.constraints import above, at_least
+from mechlab.core.attribution import (
+    Examples,
+    Outputs,
+    Positive,
+    Question,
+    labels_of,
+    of_own_class,
+    top_examples,
+    work_key,
+)
+from mechlab.core.constraints import at_least
 from mechlab.core.long_work import carry_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mechlab.core.recipe import Recipe
     from mechlab.core.run import Run
     from mechlab.kernels.account import PathKernel as Account
 
@@ -38,7 +49,7 @@ class PathKernel(Analysis):
         memory_gb: that one block of work may take, in 10^9 bytes.
         components: whether parameters are told apart by module or by tensor.
         by_component: whether to tell the influence of each example through each of them.
-        bins: bins of steps to tell the influence of each example in; 0 for none.
+        bins: bins of steps to tell the influence of each example in, at most one for each step; 0 for none.
         view: whether an influence belongs to the step at which the gradient was taken, or at which the path was walked.
         scores: whether to keep the score of every scalar parameter.
         sort: order of examples in the heat map, by label or by the sum of their tokens.
@@ -51,15 +62,15 @@ class PathKernel(Analysis):
     def __init__(
         self,
         split: Literal["train", "val", "test"] = "val",
-        examples: Annotated[int, at_least(1)] | tuple[Annotated[int, at_least(0)], ...] = 20,
-        outputs: str = "target",
+        examples: Examples = 20,
+        outputs: Outputs = "target",
         nodes: Annotated[int, at_least(1)] = 1,
-        tolerance: Annotated[float, above(0)] | None = 1e-3,
+        tolerance: Positive | None = 1e-3,
         most_nodes: Annotated[int, at_least(1)] = 64,
         secant: bool = False,
         dtype: Literal["float32", "float64"] | None = None,
         form: Literal["auto", "jvp", "gemm", "ghost"] = "auto",
-        memory_gb: Annotated[float, above(0)] = 1.0,
+        memory_gb: Positive = 1.0,
         components: Literal["module", "tensor"] = "module",
         by_component: bool = False,
         bins: Annotated[int, at_least(0)] = 0,
@@ -67,7 +78,7 @@ class PathKernel(Analysis):
         scores: bool = False,
         sort: Literal["label", "sum"] = "label",
         top: Annotated[int, at_least(1)] = 10,
-        residual: Annotated[float, above(0)] = 0.01,
+        residual: Positive = 0.01,
     ):
         self.split, self.examples, self.outputs = split, examples, outputs
         self.nodes, self.tolerance, self.most_nodes, self.secant = nodes, tolerance, most_nodes, secant
@@ -75,6 +86,15 @@ class PathKernel(Analysis):
         self.components, self.by_component = components, by_component
         self.bins, self.view, self.scores = bins, view, scores
         self.sort, self.top, self.residual = sort, top, residual
+
+    def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
+        """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
+        from mechlab.kernels.inner import InnerProducts
+
+        question = Question(self.split, self.examples, self.dtype)
+        form = None if self.form == "auto" else self.form
+        products = lambda problem, theta, batch: InnerProducts(problem)(form, theta, batch, theta[None])  # noqa: E731
+        check_attribution(name, recipe, question, self.outputs, key, form and products)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Make the account, going on where an earlier attempt was interrupted; save it whole."""
@@ -89,11 +109,12 @@ class PathKernel(Analysis):
         trajectory = Trajectory.of_run(run, question.torch_dtype)
         layout = trajectory.problem.layout
         groups = components_of(layout.names, self.components)
-        edges = [trajectory.steps * i // self.bins for i in range(self.bins)]
+        bins = min(self.bins, trajectory.steps)
+        edges = [trajectory.steps * i // bins for i in range(bins)]
         quadrature = Quadrature("midpoint", self.nodes, self.tolerance, self.most_nodes, self.secant)
         limit = int(self.memory_gb * 1e9)
         told_apart = groups if self.by_component else None
-        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), scalars_function(self.outputs))
+        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), self.outputs)
         size = trajectory.steps * math.prod(explained.shape) * len(layout.names) * 8
         account = Account(
             quadrature, self.form, limit, self.scores, told_apart, edges, self.view, steps_by_tensor=size < limit / 4

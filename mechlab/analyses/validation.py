@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import torch
 
-from mechlab.analyses.attributions import Attributions, Kept, Relabelled, trained
+from mechlab.analyses.attributions import Attributions, Kept, Relabelled, check_attribution, second_derivatives, trained
 from mechlab.analyses.retrained import Again
 from mechlab.analyses.validation_parts import Judgement, Measured, by_method, by_share
 from mechlab.core.analysis import Analysis, Artifacts, Finding, Needs
-from mechlab.core.attribution import Question, scalars_function, work_key
-from mechlab.core.constraints import Filled, Interval, above, at_least, between
+from mechlab.core.attribution import Examples, Outputs, Positive, Question, work_key
+from mechlab.core.constraints import Filled, Interval, at_least, between
 from mechlab.core.task import Batch, FiniteTask
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mechlab.core.recipe import Recipe
     from mechlab.core.run import Run
     from mechlab.kernels.trajectory import Trajectory
 
@@ -63,8 +64,8 @@ class Validation(Analysis):
     def __init__(
         self,
         split: Literal["train", "val", "test"] = "val",
-        examples: Annotated[int, at_least(1)] | tuple[Annotated[int, at_least(0)], ...] = 8,
-        outputs: str = "target",
+        examples: Examples = 8,
+        outputs: Outputs = "target",
         compared: Annotated[tuple[Method, ...], Filled()] = (
             "path_kernel",
             "metagradient",
@@ -80,10 +81,10 @@ class Validation(Analysis):
         other_seeds: Annotated[int, at_least(0)] = 2,
         resamples: Annotated[int, at_least(1)] = 1000,
         nodes: Annotated[int, at_least(1)] = 1,
-        tolerance: Annotated[float, above(0)] | None = 1e-3,
+        tolerance: Positive | None = 1e-3,
         checkpoints: Annotated[int, at_least(1)] = 10,
         dtype: Literal["float32", "float64"] | None = None,
-        memory_gb: Annotated[float, above(0)] = 1.0,
+        memory_gb: Positive = 1.0,
         workers: Annotated[int, at_least(1)] | None = None,
         least_lds: Annotated[float, between(-1, 1)] = 0.6,
         least_margin: Annotated[float, between(-2, 2)] = 0.25,
@@ -96,6 +97,12 @@ class Validation(Analysis):
         self.dtype, self.memory_gb, self.workers = dtype, memory_gb, workers
         self.least_lds, self.least_margin = least_lds, least_margin
 
+    def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
+        """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
+        question = Question(self.split, self.examples, self.dtype)
+        products = second_derivatives if "metagradient" in self.compared else None
+        check_attribution(name, recipe, question, self.outputs, key, products)
+
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Score, remove, train again and compare, going on where an earlier attempt was interrupted."""
         from mechlab.kernels import lds as measures
@@ -103,7 +110,7 @@ class Validation(Analysis):
         from mechlab.kernels.trajectory import Trajectory
 
         question = Question(self.split, self.examples, self.dtype)
-        batch, limit, outputs = question.batch(run), int(self.memory_gb * 1e9), scalars_function(self.outputs)
+        batch, limit, outputs = question.batch(run), int(self.memory_gb * 1e9), self.outputs
         trajectory = Trajectory.of_run(run, question.torch_dtype)
         drawn = hashlib.sha256(repr(rng.bit_generator.state).encode()).hexdigest()[:8]  # other draws are other work
         kept = Kept(run.folder / "work" / f"validation-{work_key(self, trajectory.steps)}-{drawn}")

@@ -5,16 +5,29 @@ from __future__ import annotations
 import importlib
 import inspect
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mechlab.core.constraints import ConstraintError, check, hints_of
+from mechlab.core.constraints import ConstraintError, check, hints_of, takes_function
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 from mechlab.core.task import Task
 
 ALLOWED = ("mechlab.", "torch.optim.", "pytorch_lightning.loggers.")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A function that a configuration names by its path, checked like a `_target_`.
+
+    Args:
+        function: what the path names.
+        path: package.module.function, which stands for the function in an identity.
+    """
+
+    function: Callable
+    path: str
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,7 @@ class Prepared:
 
     Args:
         target: what to call.
-        arguments: typed keyword arguments; nested objects are Prepared as well.
+        arguments: typed keyword arguments; nested objects are Prepared as well, functions Imported.
         key: the config key it came from.
     """
 
@@ -139,8 +152,18 @@ def _argument(value: Any, hint: Any, key: str, target: Any, allow: Sequence[str]
     except ConstraintError as error:
         if lenient:
             return value
+        if isinstance(value, str) and "." in value and takes_function(hint):
+            return Imported(_function(value, key, allow), value)
         must = f"{key} must be {error.must}"
         raise ConfigError(must, got=repr(error.got), key=key, fix=_default_of(target, key)) from None
+
+
+def _function(path: str, key: str, allow: Sequence[str]) -> Callable:
+    """Return the function at package.module.function, which must come from an allowed package."""
+    found = _find(path, key, allow)
+    if inspect.isclass(found):
+        raise ConfigError(f"{key} must be a function", got=f"{path}, a class", key=key)
+    return found
 
 
 def _class_of(hint: Any, key: str) -> type:
@@ -192,12 +215,16 @@ def _find(name: Any, key: str, allow: Sequence[str]) -> Any:
 
 
 def _built(value: Any) -> Any:
+    if isinstance(value, Imported):
+        return value.function
     return value() if isinstance(value, Prepared) else value
 
 
 def _identity(value: Any) -> Any:
     if isinstance(value, Prepared):
         return value.identity()
+    if isinstance(value, Imported):
+        return value.path
     if isinstance(value, list | tuple):
         return [_identity(item) for item in value]
     if hasattr(value, "__dataclass_fields__"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
+    from mechlab.core.recipe import Recipe
     from mechlab.core.run import Run
     from mechlab.core.task import Task
 
@@ -198,3 +199,9 @@ class Analysis(ABC):
                 key=key,
                 fix=self.other_model,
             )
+
+    def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:  # noqa: B027 (overridden where it is needed)
+        """Raise ConfigError, before training starts, if the question cannot be answered for what a recipe trains.
+
+        By default it can be answered for every recipe.
+        """

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mechlab.core.constraints import Filled, Interval, at_least
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch, FiniteTask, Split
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mechlab.core.data import Source
     from mechlab.core.run import Run
+
+Name = Literal["all", "target", "margin", "loss"]  # of explained scalars; see kernels.explained
+Outputs = Name | Callable[[Tensor], Tensor]
+Examples = Annotated[int, at_least(1)] | Annotated[tuple[Annotated[int, at_least(0)], ...], Filled()]
+Positive = Annotated[float, Interval(0, math.inf, open_low=True, open_high=True)]
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Question:
     """
 
     split: Split
-    examples: int | Sequence[int]
+    examples: Examples
     dtype: str | None = None
 
     @property
@@ -41,8 +48,9 @@ class Question:
         """The dtype as torch names it."""
         return None if self.dtype is None else getattr(torch, self.dtype)
 
-    def batch(self, run: Run) -> Batch:
-        """Return the explained examples of a run, cropped to the steps that count.
+    def batch(self, run: Run | Source) -> Batch:
+        """Return the explained examples of a run, or of what it is going to be trained on, cropped to the steps that
+        count.
 
         Raises:
             ConfigError: there is no example of an id.
@@ -52,24 +60,8 @@ class Question:
         found = run.evaluation(self.split)
         if beyond := [i for i in self.examples if i >= len(found)]:
             must = f"ids of examples must be below {len(found)}, the number of them in split={self.split}"
-            raise ConfigError(must, got=beyond, key="examples")
+            raise ConfigError(must, got=beyond, key="examples", fix=f"ids from 0 to {len(found) - 1}")
         return found[torch.tensor(self.examples)].cropped()
-
-
-def scalars_function(outputs: str) -> str | Callable[[Tensor], Tensor]:
-    """Return a named scalar as it is, and import the function of a dotted path.
-
-    Raises:
-        ConfigError: there is no such function.
-    """
-    module, _, name = outputs.rpartition(".")
-    if not module:
-        return outputs
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        must = "outputs must be a known name, or package.module.function that can be imported"
-        raise ConfigError(must, got=f"{outputs}: {error}", key="outputs") from None
 
 
 def labels_of(run: Run, batch: Batch, n: int, sort: Literal["label", "sum"]) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +78,7 @@ def _number(batch: Batch, sort: str) -> np.ndarray:
     return (values.flatten(1)[:, -1] if values.ndim > 1 else values).numpy()
 
 
-def of_own_class(influence: np.ndarray, batch: Batch, outputs: str) -> np.ndarray:
+def of_own_class(influence: np.ndarray, batch: Batch, outputs: Outputs) -> np.ndarray:
     """Return the influences (X, N) on each explained example's own class where all classes (X, C, N) are explained,
     else on the first scalar."""
     if outputs == "all" and batch.targets.ndim == 1 and not batch.targets.is_floating_point():
@@ -128,5 +120,6 @@ def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int, less_i
 
 def work_key(analysis: Any, steps: int) -> str:
     """Return a name for work that belongs to an analysis's parameters and this number of steps."""
-    text = json.dumps([type(analysis).__name__, type(analysis).version, steps, vars(analysis)], sort_keys=True)
+    parts = [type(analysis).__name__, type(analysis).version, steps, vars(analysis)]
+    text = json.dumps(parts, sort_keys=True, default=lambda function: f"{function.__module__}.{function.__qualname__}")
     return hashlib.sha256(text.encode()).hexdigest()[:12]

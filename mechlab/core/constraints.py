@@ -99,6 +99,8 @@ def describe(hint: Any) -> str:
         return f"a list of {len(args)}: " + ", ".join(map(describe, args))
     if origin is dict:
         return "a mapping"
+    if origin is collections.abc.Callable:
+        return "package.module.function"
     return _NAMES.get(hint, getattr(hint, "__name__", str(hint)))
 
 
@@ -138,6 +140,8 @@ def check(value: Any, hint: Any) -> Any:
         if not isinstance(value, dict):
             raise ConstraintError(describe(hint), value)
         return {check(key, args[0]): check(item, args[1]) for key, item in value.items()}
+    if origin is collections.abc.Callable and not callable(value):
+        raise ConstraintError(describe(hint), value)
     return _check_plain(value, hint)
 
 
@@ -183,7 +187,7 @@ def invalid_values(hint: Any) -> list[Any]:
         return [value for value in candidates if not _accepts(value, hint)]
     if hint in (int, float, bool):
         return ["not a number", [1]]
-    if hint is str:
+    if hint is str or origin is collections.abc.Callable:
         return [7]
     if origin is dict:
         return ["not a mapping", *({"name": value} for value in invalid_values(args[1]))]
@@ -191,6 +195,14 @@ def invalid_values(hint: Any) -> list[Any]:
         length = len([arg for arg in args if arg is not Ellipsis])
         return ["not a list", *([value] * length for value in invalid_values(args[0]))]
     return []
+
+
+def takes_function(hint: Any) -> bool:
+    """Return whether a function satisfies a hint: Callable[...], or a union with it."""
+    origin = get_origin(hint)
+    if origin in (Annotated, Union, types.UnionType):
+        return any(takes_function(arg) for arg in get_args(hint))
+    return origin is collections.abc.Callable
 
 
 def _accepts(value: Any, hint: Any) -> bool:

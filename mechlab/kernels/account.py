@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
+from mechlab.core.errors import ConfigError
+from mechlab.kernels.inner import check_form
 from mechlab.kernels.layout import Layout
 from mechlab.kernels.quadrature import Quadrature
 
@@ -85,6 +88,9 @@ class Account:
         view: whether an influence belongs to the bin in which the gradient was taken, or in which the step was made.
         steps_by_tensor: whether to keep the data line by step and tensor, the one book that is large where the steps
             are many.
+
+    Raises:
+        ConfigError: an unknown form or view, or bins that do not begin at 0 and increase.
     """
 
     quadrature: Quadrature = field(default_factory=Quadrature)
@@ -95,3 +101,11 @@ class Account:
     bins: Sequence[int] = ()
     view: Literal["gradient", "path"] = "gradient"
     steps_by_tensor: bool = False
+
+    def __post_init__(self) -> None:
+        check_form(self.form)
+        if self.view not in ("gradient", "path"):
+            raise ConfigError("view must be gradient or path", got=self.view, key="view", fix="view='gradient'")
+        if len(self.bins) and (self.bins[0] != 0 or any(b <= a for a, b in pairwise(self.bins))):
+            must = "bins must be first steps that begin at 0 and increase"
+            raise ConfigError(must, got=list(self.bins), key="bins", fix="bins=[0, 100, 200]")

@@ -14,9 +14,16 @@ from mechlab.kernels.trajectory import Trajectory
 
 
 def empty_books(trajectory: Trajectory, X: int, C: int, account: Account) -> dict[str, Tensor]:
-    """Return the empty books, in 64 bits on the CPU."""
+    """Return the empty books, in 64 bits on the CPU.
+
+    Raises:
+        ConfigError: a bin begins after the last step.
+    """
     S, N, layout = trajectory.steps, trajectory.examples, trajectory.problem.layout
     T = len(layout.names)
+    if len(account.bins) and account.bins[-1] >= S:
+        must = f"bins must begin before the end of training, which has {S} steps"
+        raise ConfigError(must, got=account.bins[-1], key="bins", fix=f"first steps of at most {S - 1}")
     shapes = {
         "initial": (X, C),
         "final": (X, C),
@@ -38,10 +45,18 @@ def empty_books(trajectory: Trajectory, X: int, C: int, account: Account) -> dic
 def masks_of(
     groups: Mapping[str, Sequence[str] | Tensor], layout: Layout, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """Return each group of parameters as a mask (P,)."""
+    """Return each group of parameters as a mask (P,).
+
+    Raises:
+        ConfigError: there is no tensor of a name, or a mask has another shape.
+    """
     masks = {}
     for group, members in groups.items():
         if isinstance(members, Tensor):
+            if members.shape != (layout.size,):
+                must = f"a group that is a mask must have one number for each of the {layout.size} parameters"
+                got = f"shape {tuple(members.shape)} in group {group}"
+                raise ConfigError(must, got=got, key="groups", fix="give the names of tensors instead")
             masks[group] = members.to(device, dtype)
             continue
         masks[group] = torch.zeros(layout.size, device=device, dtype=dtype)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import get_args
 
 import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from mechlab.core.errors import ConfigError
+from mechlab.core.attribution import Name, Outputs
+from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.step import example_losses
 from mechlab.core.task import Batch
 from mechlab.kernels.ghost import Ghost
 from mechlab.kernels.inner import works
 from mechlab.kernels.problem import Problem
 
-Outputs = str | Callable[[Tensor], Tensor]
-NAMES = ("all", "target", "margin", "loss")
+NAMES = get_args(Name)
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Explained:
         outputs: "all": each input's log-probability of every class (raw outputs of a regression); "target": that of its
             own class, which is minus its loss; "margin": its log-odds, log p - log(1 - p); "loss": the mean
             loss of all inputs, one scalar. Or a function from outputs (B, ...) to (X, C) or (X,).
+
+    Raises:
+        ConfigError: there is no input, an unknown name, or a function that does not return (X, C) or (X,) numbers.
 
     Attributes:
         shape: (X, C).
@@ -45,7 +49,10 @@ class Explained:
     def __post_init__(self) -> None:
         if isinstance(self.outputs, str) and self.outputs not in NAMES:
             must = f"outputs must be one of {', '.join(NAMES)}, or a function"
-            raise ConfigError(must, got=self.outputs, key="outputs")
+            raise ConfigError(must, got=self.outputs, key="outputs", fix=did_you_mean(self.outputs, NAMES))
+        if not len(self.batch):
+            must, fix = "there must be at least one explained input", "give one or more inputs"
+            raise ConfigError(must, got="an empty batch", key="examples", fix=fix)
         if self.outputs == "margin" and self.problem.spec.loss != "cross_entropy":
             raise ConfigError("outputs=margin needs classes", got="a regression", key="outputs", fix="outputs=target")
         with torch.no_grad():
@@ -73,9 +80,20 @@ class Explained:
         return part
 
     def values(self, theta: Tensor) -> Tensor:
-        """Return the scalars (X, C) at parameters theta (P,)."""
+        """Return the scalars (X, C) at parameters theta (P,).
+
+        Raises:
+            ConfigError: one of them is not a finite number.
+        """
         with torch.no_grad():
-            return self._of(self.problem.layout.split(theta), self.batch)
+            values = self._of(self.problem.layout.split(theta), self.batch)
+        if not (finite := values.isfinite()).all():
+            row, column = (~finite).nonzero()[0].tolist()
+            must = "the explained scalars must be finite numbers at every step of training"
+            got = f"{values[row, column]:g} for scalar {column} of explained input {row}"
+            fix = "choose other outputs or other examples"
+            raise ConfigError(must, got=got, key="outputs", fix=fix)
+        return values
 
     def gradients(self, theta: Tensor, chunk: int = 0) -> Tensor:
         """Return the scalars' gradients (X C, P) at parameters theta (P,).
@@ -91,9 +109,16 @@ class Explained:
         return self.problem.layout.join(found, 1)
 
     def mean_gradients(self, thetas: Sequence[Tensor], chunk: int = 0, out: Tensor | None = None) -> Tensor:
-        """Return the mean (X C, P) of the scalars' gradients at several parameters (P,), in `out` if it is given."""
+        """Return the mean (X C, P) of the scalars' gradients at several parameters (P,), in `out` if it is given.
+
+        Raises:
+            ConfigError: there are no parameters to average over.
+        """
+        if not len(thetas):
+            must, fix = "a mean of gradients needs at least one node", "nodes=1"
+            raise ConfigError(must, got="no nodes", key="nodes", fix=fix)
         (X, C), n = self.shape, len(thetas)
-        out = thetas[0].new_empty(X * C, len(thetas[0])) if out is None else out
+        out = thetas[0].new_zeros(X * C, len(thetas[0])) if out is None else out
         if not self.factored:
             for i, theta in enumerate(thetas):
                 out = out.copy_(self.gradients(theta, chunk)) if i == 0 else out.add_(self.gradients(theta, chunk))
@@ -152,6 +177,7 @@ class Explained:
         outputs = self.problem.outputs(parameters, batch)
         if not isinstance(self.outputs, str):
             values = self.outputs(outputs)
+            _check_values(values)
             return values[:, None] if values.ndim == 1 else values
         if self.outputs == "all":
             return (outputs.log_softmax(-1) if self.problem.spec.loss == "cross_entropy" else outputs).flatten(1)
@@ -173,6 +199,18 @@ class Explained:
         if not torch.allclose(self._of(parameters, self.batch[shuffled]), values[shuffled], rtol=1e-4, atol=1e-6):
             return False
         return torch.allclose(torch.cat(alone), values[: len(alone)], rtol=1e-4, atol=1e-6)
+
+
+def _check_values(values: object) -> None:
+    """Raise ConfigError unless a user's function returned floating-point numbers (X, C) or (X,)."""
+    if isinstance(values, Tensor):
+        if values.ndim in (1, 2) and values.numel() and values.is_floating_point():
+            return
+        got = f"shape {tuple(values.shape)} of {str(values.dtype).removeprefix('torch.')}"
+    else:
+        got = type(values).__name__
+    must = "a function of the outputs must return a tensor of real numbers, (X, C) or (X,), with X and C of at least 1"
+    raise ConfigError(must, got=got, key="outputs", fix="return values[:, None] for one scalar of each input")
 
 
 def _log_odds(outputs: Tensor, batch: Batch) -> Tensor:

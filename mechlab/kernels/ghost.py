@@ -132,6 +132,7 @@ class Ghost:
 
     def gradients(self, captured: Sequence[Captured], out: Tensor) -> None:
         """Write the sum over captures of each example's gradient into out (B, P); no parameter may be left out."""
+        assert not any(each.others for each in captured), "a layer was not called: its part of `out` is not written"
         places, shapes = self.problem.layout.places, self.problem.layout.shapes
         for calls in zip(*(each.layers for each in captured), strict=True):
             name, module = calls[0][0], self._layers[calls[0][0]]

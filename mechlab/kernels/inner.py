@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.func import grad, jvp, vmap
 
+from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.task import Batch
 from mechlab.kernels.ghost import Ghost
 from mechlab.kernels.problem import Problem
 
 Form = Literal["jvp", "gemm", "ghost"]
+FORMS = ("auto", *get_args(Form))
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,17 @@ class InnerProducts:
             a time, and one matrix product; "ghost": from layers' inputs and back-propagated errors; "auto": whichever
             needs the least arithmetic.
         limit: bytes that one block may take.
+
+    Raises:
+        ConfigError: an unknown form.
     """
 
     problem: Problem
     form: Literal["auto", "jvp", "gemm", "ghost"] = "auto"
     limit: int = 2**30
+
+    def __post_init__(self) -> None:
+        check_form(self.form)
 
     def choose(self, theta: Tensor, batch: Batch, directions: int) -> Form:
         """Return the form that is used for this many directions: a function of sizes alone, so it is repeatable."""
@@ -58,10 +66,15 @@ class InnerProducts:
                 del costs["ghost"]
         if "ghost" in costs and not ghost.agrees(theta, batch[:2]):
             del costs["ghost"]
-        return min(costs, key=costs.__getitem__)
+        form = min(costs, key=costs.__getitem__)
+        if form == "jvp" and len(costs) > 1 and not works(lambda: self._jvp(theta, batch[:2], theta[None])):
+            del costs["jvp"]
+            form = min(costs, key=costs.__getitem__)
+        return form
 
     def __call__(self, form: Form, theta: Tensor, batch: Batch, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the inner products (Q, B) with directions (Q, P), and the sum of the gradients (P,)."""
+        check_form(form, get_args(Form))
         if form == "ghost":
             return self._ghost(theta, batch, directions)
         products = self._jvp(theta, batch, directions) if form == "jvp" else self._gemm(theta, batch, directions)
@@ -134,6 +147,13 @@ def example_gradients(problem: Problem, theta: Tensor, batch: Batch, names: list
 
     found = vmap(one, (0, 0, None if batch.mask is None else 0))(batch.inputs, batch.targets, batch.mask)
     return torch.cat([found[name].reshape(len(batch), -1) for name in names], 1)
+
+
+def check_form(form: str, known: Sequence[str] = FORMS) -> None:
+    """Raise ConfigError if there is no such form of the inner products."""
+    if form not in known:
+        must = f"form must be one of {', '.join(known)}"
+        raise ConfigError(must, got=form, key="form", fix=did_you_mean(form, known))
 
 
 def works(function: Callable[[], object]) -> bool:

@@ -33,6 +33,7 @@ from torch.func import grad, jvp, vmap
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
+from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.inner import InnerProducts, load_forward_mode
 from mechlab.kernels.path_kernel import Progress, explained_batch, trajectory_of
@@ -119,6 +120,9 @@ class MetagradientSweep:
         by_step, derivative = self._by_step.view(-1, X, C), self._derivative.view(X, C, -1)
         return Metagradient(derivative.numpy(), by_step.numpy(), self._final.numpy())
 
+    def _adjoints(self) -> list[Tensor]:
+        return [self._theta, self._momentum] + ([] if self._second is None else [self._second])
+
     def _step(self, step: Step) -> None:
         trajectory, theta, B = self.trajectory, step.before.theta, len(step.batch)
         gradient = self._inner.sum_of_gradients(theta, step.batch) / B
@@ -130,8 +134,10 @@ class MetagradientSweep:
             self._theta += step.decay * of_seen
         if factor < 1:
             of_seen = _through_clipping(of_seen, gradient, factor, trajectory.clip)
-        products, curved = second_order(trajectory.problem, theta, step.batch, of_seen, self.limit)
+        products, curved = second_order(trajectory.problem, theta, step.batch, without_denormals(of_seen), self.limit)
         self._theta += curved / B
+        for adjoint in self._adjoints():
+            without_denormals(adjoint)
         products = (products / B).double().cpu()
         self._derivative.index_add_(1, step.batch.index.cpu(), products)
         self._by_step[step.index] = products.sum(1)

@@ -75,7 +75,7 @@ def path_kernel(
 
     Source: "ExPLAIND", arXiv 2505.20076, in the form of a backward sweep.
     """
-    quadrature = Quadrature(_midpoint(rule), nodes, tolerance, most_nodes, secant)
+    quadrature = Quadrature(rule, nodes, tolerance, most_nodes, secant)
     trajectory = trajectory_of(run_or_history, dtype, device)
     explained = Explained(trajectory.problem, explained_batch(trajectory, inputs, targets, outputs), outputs)
     sweep = Sweep(trajectory, explained, Account(quadrature, form, memory, scores, groups, bins, view, steps_by_tensor))
@@ -113,9 +113,3 @@ def explained_batch(trajectory: Trajectory, inputs: Batch | Tensor, targets: Ten
             shape, kind = (len(inputs), problem.spec.outputs), problem.dtype
         targets = torch.zeros(shape, dtype=kind)
     return problem.placed(Batch(inputs, targets, None, torch.arange(len(inputs))))
-
-
-def _midpoint(rule: str) -> Literal["midpoint"]:
-    if rule != "midpoint":
-        raise ConfigError("rule must be midpoint", got=rule, key="rule")
-    return "midpoint"

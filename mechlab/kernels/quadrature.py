@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from mechlab.core.errors import ConfigError
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.line import Line
 
@@ -25,6 +28,9 @@ class Quadrature:
         most: the largest number of nodes.
         secant: whether the residual is removed by moving the average along the step (a discrete gradient): the change
             is then exact for any number of nodes, the individual influences are not better.
+
+    Raises:
+        ConfigError: another rule, numbers of nodes below 1, or a tolerance that is not above 0.
     """
 
     rule: Literal["midpoint"] = "midpoint"
@@ -32,6 +38,17 @@ class Quadrature:
     tolerance: float | None = None
     most: int = 64
     secant: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rule != "midpoint":
+            raise ConfigError("rule must be midpoint", got=self.rule, key="rule", fix="rule=midpoint")
+        for name, number in (("nodes", self.nodes), ("most_nodes", self.most)):
+            if not isinstance(number, Integral) or number < 1:
+                must = f"{name} must be a whole number of at least 1"
+                raise ConfigError(must, got=number, key=name, fix=f"{name}=1")
+        if self.tolerance is not None and not 0 < self.tolerance < math.inf:
+            must, fix = "tolerance must be a number above 0, or None for a fixed number of nodes", "tolerance=1e-3"
+            raise ConfigError(must, got=self.tolerance, key="tolerance", fix=fix)
 
 
 @dataclass(frozen=True)

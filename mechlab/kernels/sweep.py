@@ -12,6 +12,7 @@ from torch import Tensor
 from mechlab.core.errors import ConfigError
 from mechlab.kernels.account import LINES, Account, PathKernel
 from mechlab.kernels.books import empty_books, masks_of
+from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.inner import InnerProducts
 from mechlab.kernels.quadrature import Average, average
@@ -116,7 +117,7 @@ class Sweep:
         C = self.explained.shape[1]
         self._part = self.explained.rows(start, stop) if self.explained.apart else self.explained
         self._rows = slice(start, stop)
-        bins = len(self.account.bins) if self.account.view == "path" and self.account.bins else 1
+        bins = len(self.account.bins) if self.account.view == "path" and len(self.account.bins) else 1
         theta = self.trajectory.state((self.trajectory.steps - 1 if position is None else position) + 1).theta
         self._adjoint = theta.new_zeros(bins, (stop - start) * C, self.layout.size)
         self._values = self._part.values(theta)
@@ -151,10 +152,12 @@ class Sweep:
             self._adjoint[own].addcmul_(found.gradients, weight)
         else:
             self._adjoint[own].add_(found.gradients, alpha=weight)
+        without_denormals(self._adjoint)
         U, gain = self._adjoint, recursion.gain  # (bins, Q, P); the direction of the products is gain * U
         if recursion.direct:
             U, gain = gain * U, 1.0
             U[own] += recursion.direct * recursion.weight * found.gradients
+            without_denormals(U)
         total = self._add_influence(step, U, gain)
         self._values = values
         whole = U.sum(0) if len(U) > 1 else U[0]
@@ -163,7 +166,7 @@ class Sweep:
     def _gradients_memory(self) -> Tensor:
         """Return memory for the averaged gradients (Q, P) of a step, the same for every step."""
         if self._memory is None or self._memory.shape != self._adjoint.shape[1:]:
-            self._memory = torch.empty_like(self._adjoint[0])
+            self._memory = torch.zeros_like(self._adjoint[0])
         return self._memory
 
     def _add_influence(self, step: Step, U: Tensor, gain: float) -> Tensor:

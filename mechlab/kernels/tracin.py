@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.inner import InnerProducts
@@ -42,10 +43,17 @@ def tracin(
         data: training examples to look at with checkpoints; all by default.
         (others): as of `path_kernel`.
 
+    Raises:
+        ConfigError: checkpoints that are no steps of the history, or an argument that `path_kernel` refuses.
+
     Source: Pruthi et al., arXiv 2002.08484.
     """
     trajectory = trajectory_of(run_or_history, dtype, device)
     explained = Explained(trajectory.problem, explained_batch(trajectory, inputs, targets, outputs), outputs)
+    last = trajectory.steps
+    if checkpoints is not None and not (len(checkpoints) and 0 <= min(checkpoints) <= max(checkpoints) <= last):
+        must, fix = f"checkpoints must be steps from 0 to {last}, one or more", "checkpoints=None for all"
+        raise ConfigError(must, got=list(checkpoints), key="checkpoints", fix=fix)
     scores = torch.zeros(*explained.shape, trajectory.examples, dtype=torch.float64)
     steps = list(range(trajectory.steps))[::-1] if checkpoints is None else sorted(checkpoints, reverse=True)
     for done, index in enumerate(steps):
@@ -83,7 +91,11 @@ def gradient_dot(
 
 def _all(trajectory: Trajectory, data: Batch | None) -> Batch:
     """Return all training examples, by default those of the trajectory's task."""
-    return trajectory.problem.placed(trajectory.data() if data is None else data)
+    data = trajectory.data() if data is None else data
+    if not len(data):
+        must, fix = "there must be at least one training example", "data=None for all of them"
+        raise ConfigError(must, got="an empty batch", key="data", fix=fix)
+    return trajectory.problem.placed(data)
 
 
 def _products(trajectory: Trajectory, explained: Explained, theta: Tensor, batch: Batch, memory: int) -> Tensor:

@@ -15,6 +15,7 @@ from mechlab.kernels.problem import Problem
 from mechlab.kernels.rules import Rule, clip_factor, rule_of
 
 if TYPE_CHECKING:
+    from mechlab.core.recipe import Recipe
     from mechlab.core.run import Run
 
 UPDATE_DIFFERS = 0.1  # share of an update by which it may differ from that of the equations
@@ -128,6 +129,9 @@ class Trajectory:
             raise NotRecorded(
                 "a history needs at least one optimiser step", got=f"{steps} steps", key="trainer.max_steps", fix=fix
             )
+        if examples < 1:
+            must, fix = "there must be at least one training example", "give the examples of the training"
+            raise ConfigError(must, got=f"{examples} examples", key="data", fix=fix)
         problem.set_constants(dict(record.params(0)))
         self._check_constants()
         self._check_fresh()
@@ -151,11 +155,9 @@ class Trajectory:
         if run.moment == "best":
             fix = "ask at=last, or at=STEP"
             raise ConfigError("attribution needs the step at which training ends", got="at=best", key="at", fix=fix)
-        model, steps = recipe.model(), recorded[-1] if run.moment == "last" else run.moment
-        rule = rule_of(recipe.optimizer(model))
+        steps = recorded[-1] if run.moment == "last" else run.moment
+        problem, rule = problem_of(recipe, dtype, device)
         source = recipe.source()
-        sample = source.batch(0)[: min(4, len(source.batch(0)))]
-        problem = Problem(model, recipe.task.spec, sample, dtype or recipe.dtype, device)
         examples = steps * source.plan.batch_size if source.plan.n is None else source.plan.n
         data = None if source.plan.n is None else lambda: recipe.task.examples("train")
         found = cls(problem, rule, history, steps, examples, source.batch, recipe.clip, data)
@@ -182,6 +184,9 @@ class Trajectory:
             spec: of the task.
             data: all training examples in the order of their ids.
         """
+        if not len(data):
+            must, fix = "there must be at least one training example", "give the examples of the training"
+            raise ConfigError(must, got="an empty batch", key="data", fix=fix)
         steps = len(arrays.batches)
         lengths = (len(arrays.parameters) - 1, len(arrays.learning_rates), len(arrays.weight_decays))
         if any(length != steps for length in lengths):
@@ -212,6 +217,9 @@ class Trajectory:
         after, before = self.state(index + 1), self.state(index)
         self._last = (index, before)
         batch = self._batch(index)
+        if not len(batch):
+            must, fix = "a batch must hold at least one example", "leave steps without examples out of the history"
+            raise NotRecorded(must, got=f"none at step {index}", key="history", fix=fix)
         if not torch.equal(batch.index.cpu(), self.record.batch_indices(index).cpu()):
             must = "the batches must be those that were recorded"
             fix = "train again: the task, the batch size or the code has changed since"
@@ -291,6 +299,21 @@ class Trajectory:
                 fix = "mechlab.kernels.recomputed_states computes the optimizer state from the gradients"
                 must, got = "the history must hold the optimizer state", f"no {name} at step 1"
                 raise NotRecorded(must, got=got, key="history", fix=fix)
+
+
+def problem_of(recipe: Recipe, dtype: torch.dtype | None = None, device: str = "cpu") -> tuple[Problem, Rule]:
+    """Return the model and loss that a recipe trains, at its initial parameters, and the rule of its updates.
+
+    Args:
+        dtype: of the arithmetic; that of training by default.
+
+    Raises:
+        ConfigError: the model, optimizer or precision cannot be explained.
+    """
+    model = recipe.model()
+    rule = rule_of(recipe.optimizer(model))
+    sample = recipe.source().batch(0)
+    return Problem(model, recipe.task.spec, sample[: min(4, len(sample))], dtype or recipe.dtype, device), rule
 
 
 def recomputed_states(

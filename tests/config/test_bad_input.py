@@ -14,6 +14,8 @@ from warm_process import Done, command
 
 USERS = Path(__file__).parent / "users"
 SMALL = ("task.d=2", "task.s=2", "model.hidden=8", "trainer.max_steps=3", "trainer.eval_examples=20")
+ADDITION = "task=modular_addition model=mlp"
+OUTPUTS = "analysis.path_kernel.outputs"
 OWN_ANALYSIS = ("+analysis.count._target_=user_parts.CountSteps", "allow_targets=[user_parts]")
 
 # kind of mistake -> (arguments, config key in the message, what the message also says)
@@ -87,6 +89,14 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
             "from gradients alone",
         ),
         ("init_from=small", "init_from", "must fit the model"),
+        (f"{ADDITION} analysis=path_kernel +optimizer.amsgrad=true", "optimizer", "leave path_kernel out of analysis"),
+        (
+            f"{ADDITION} analysis=metagradient ~optimizer.fused optimizer._target_=torch.optim.NAdam",
+            "optimizer",
+            "given: NAdam",
+        ),
+        ("task=tomita model=gru model.layers=2 model.dropout=.5 analysis=validation", "model", "dropout"),
+        ("task=tomita model=gru model.layers=2 model.dropout=.5 +callbacks=path_kernel", "model", "callbacks=[...]"),
     ],
     "target that is not allowed": [
         ("task._target_=os.system", "task._target_", "allow_targets=[os]"),
@@ -95,6 +105,29 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("optimizer._target_=torch.optim.lr_scheduler.partial", "optimizer._target_", "of an allowed package"),
         ("task._target_=mechlab.core.files.write_text", "task._target_", "kind Task"),
         ("task._target_=user_parts.OwnTask", "task._target_", "allow_targets=[user_parts]"),
+        *(
+            (f"{ADDITION} analysis={name} analysis.{name}.outputs={path}", f"analysis.{name}.outputs", says)
+            for name in ("path_kernel", "metagradient", "validation")
+            for path, says in (("os.getcwd", "allow_targets=[os]"), ("mechlab.core.run.Run", "must be a function"))
+        ),
+        (f"{ADDITION} +callbacks=path_kernel callbacks.path_kernel.analysis.outputs=os.getcwd", "outputs", "[os]"),
+    ],
+    "nothing to explain": [
+        (f"{ADDITION} analysis=path_kernel analysis.path_kernel.examples=[]", "path_kernel.examples", "not empty"),
+        (f"{ADDITION} analysis=path_kernel analysis.path_kernel.examples=[9999]", "path_kernel.examples", "below"),
+        (f"{ADDITION} analysis=path_kernel analysis.path_kernel.nodes=0", "path_kernel.nodes", "at least 1"),
+    ],
+    "function of outputs": [
+        (f"{ADDITION} analysis=path_kernel {OUTPUTS}=targt", OUTPUTS, "one of all, target, margin, loss or package."),
+        *(
+            (f"{ADDITION} allow_targets=[user_parts] analysis=path_kernel {OUTPUTS}=user_parts.{name}", OUTPUTS, says)
+            for name, says in (
+                ("no_such", "there is no no_such"),
+                ("mean_of_all", "shape () of float32"),
+                ("best_class", "int64"),
+                ("not_a_number", "finite numbers"),
+            )
+        ),
     ],
 }
 TRAIN_ROWS = [pytest.param(*row, id=f"{kind}: {row[0]}") for kind, rows in TRAIN.items() for row in rows]
@@ -186,10 +219,12 @@ ANALYZE: dict[str, list[tuple[str, str, str]]] = {
     "analysis without what it needs": [
         ("run=small analysis=ambiguity", "analysis.ambiguity", "an automaton"),
         (f"run=small {' '.join(OWN_ANALYSIS)}", "history", "train again with history=full"),
+        (f"run=small allow_targets=[user_parts] analysis=path_kernel {OUTPUTS}=user_parts.first", "history", "replay"),
     ],
     "target that is not allowed": [
         ("run=foreign analysis=spectrum", "task._target_", "allow_targets=[user_parts]"),
         (f"run=small {OWN_ANALYSIS[0]}", "analysis.count._target_", "allow_targets=[user_parts]"),
+        (f"run=small analysis=path_kernel {OUTPUTS}=os.getcwd", OUTPUTS, "allow_targets=[os]"),
     ],
 }
 ANALYZE_ROWS = [pytest.param(*row, id=f"{kind}: {row[0]}") for kind, rows in ANALYZE.items() for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from mechlab.core.recipe import Recipe
 from mechlab.core.schedule import Schedule
@@ -29,6 +30,17 @@ class Permuted(FiniteTask):
     def examples(self, split: Split) -> Batch:
         batch = self.task.examples(split)
         return replace(batch[self.order], index=batch.index) if split == "train" else batch
+
+
+class Noisy(nn.Module):
+    """A model with a layer that behaves otherwise while it trains."""
+
+    def __init__(self, spec, layer):
+        super().__init__()
+        self.table, self.layer = nn.Embedding(spec.inputs, spec.outputs), layer
+
+    def forward(self, inputs):
+        return self.layer(self.table(inputs).sum(1))
 
 
 def recipe_of(optimizer, steps=10, batch_size=None, task=None, model=transformer, p=5, **options) -> Recipe:

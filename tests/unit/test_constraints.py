@@ -1,7 +1,7 @@
 """What hints accept, refuse and say, as a table and as properties."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -22,6 +22,8 @@ from mechlab.core.constraints import (
 
 Positive = Annotated[int, at_least(1)]
 Share = Annotated[float, Interval(0, 1, open_low=True, open_high=True)]
+
+Named = Literal["sum", "mean"] | Callable[[list], float]
 
 # hint, value, what comes out
 ACCEPTED = [
@@ -53,11 +55,15 @@ ACCEPTED = [
     (dict[str, int], {"a": 1.0}, {"a": 1}),
     (Any, object, object),
     (object, "anything", "anything"),
+    (Named, "sum", "sum"),
+    (Named, len, len),
 ]
 
 # hint, value, what the message says must hold
 REFUSED = [
     (int, 1.5, "a whole number"),
+    (Named, "median", "one of sum, mean or package.module.function"),
+    (Callable[[list], float], 7, "package.module.function"),
     (int, "3", "a whole number"),
     (int, True, "a whole number"),
     (int, math.nan, "a whole number"),

@@ -8,16 +8,17 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from recorded_trainings import Permuted, recipe_of, recorded, shuffled, trajectory_of
+from recorded_trainings import Noisy, Permuted, recipe_of, recorded, shuffled, trajectory_of
 from reference_path_kernel import reference
 from small_tasks import Echo, Ragged, small_recipe, train
 from torch import nn
 
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers
 from mechlab.core.run import Run
-from mechlab.kernels import Arrays, path_kernel, recomputed_states
+from mechlab.kernels import Arrays, gradient_dot, metagradient, path_kernel, recomputed_states, tracin
 from mechlab.kernels.account import Account
 from mechlab.kernels.explained import Explained
+from mechlab.kernels.inner import InnerProducts
 from mechlab.kernels.quadrature import Quadrature
 from mechlab.kernels.rules import rule_of
 from mechlab.kernels.sweep import Sweep
@@ -225,17 +226,6 @@ def test_an_interrupted_sweep_goes_on(case, options):
     assert np.abs(second.result().completeness).max() < 1e-12
 
 
-class Noisy(nn.Module):
-    """A model with a layer that behaves otherwise while it trains."""
-
-    def __init__(self, spec, layer):
-        super().__init__()
-        self.table, self.layer = nn.Embedding(spec.inputs, spec.outputs), layer
-
-    def forward(self, inputs):
-        return self.layer(self.table(inputs).sum(1))
-
-
 REFUSED_MODELS = {
     "dropout": (lambda spec: Noisy(spec, nn.Dropout(0.5)), "dropout"),
     "batch statistics": (lambda spec: Noisy(spec, nn.BatchNorm1d(spec.outputs)), "buffers that change"),
@@ -268,6 +258,85 @@ def test_optimizers_that_are_not_known_are_refused(optimizer, message):
     groups = [{"params": [nn.Parameter(torch.zeros(1))]} for _ in range(2)]
     with pytest.raises(ConfigError, match="2 parameter groups"):
         rule_of(torch.optim.SGD(groups, lr=0.1))
+
+
+BAD_ARGUMENTS = {  # of path_kernel -> what the message says
+    "no nodes": ({"nodes": 0}, "nodes must be a whole number of at least 1"),
+    "negative nodes": ({"nodes": -3, "tolerance": 1e-3}, "nodes must be a whole number of at least 1"),
+    "half a node": ({"nodes": 1.5}, "nodes must be a whole number of at least 1"),
+    "no node at most": ({"tolerance": 1e-3, "most_nodes": 0}, "most_nodes must be"),
+    "no tolerance": ({"tolerance": 0.0}, "tolerance must be a number above 0"),
+    "NaN as tolerance": ({"tolerance": float("nan")}, "tolerance must be a number above 0"),
+    "rule": ({"rule": "gauss"}, "rule must be midpoint"),
+    "form": ({"form": "gem"}, "did you mean 'gemm'"),
+    "view": ({"view": "paths"}, "view must be"),
+    "late bins": ({"bins": [1, 4]}, "begin at 0"),
+    "bins in disorder": ({"bins": [0, 4, 4]}, "increase"),
+    "bins after the end": ({"bins": [0, 10]}, "at most 9"),
+    "mask": ({"groups": {"some": torch.ones(3)}}, "shape \\(3,\\) in group some"),
+    "name": ({"outputs": "targets"}, "did you mean 'target'"),
+    "no axes": ({"outputs": lambda out: out.sum()}, "shape \\(\\)"),
+    "three axes": ({"outputs": lambda out: out[None]}, "shape \\(1, 2, 7\\)"),
+    "no scalar": ({"outputs": lambda out: out[:, :0]}, "shape \\(2, 0\\)"),
+    "whole numbers": ({"outputs": lambda out: out.argmax(-1)}, "int64"),
+    "no tensor": ({"outputs": lambda out: 1.0}, "given: float"),
+    "NaN": ({"outputs": lambda out: out[:, 0] * torch.nan}, "nan for scalar 0 of explained input 0"),
+    "infinity": ({"outputs": lambda out: out / 0}, "inf for scalar 0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARGUMENTS)
+def test_bad_arguments_are_refused_in_one_sentence(case, name):
+    options, message = BAD_ARGUMENTS[name]
+    recipe, arrays = case("adamw, batches")
+    with pytest.raises(ConfigError, match=message) as caught:
+        path_kernel(trajectory_of(recipe, arrays), explained(recipe), **({"outputs": "target", "nodes": 1} | options))
+    assert_tells_all(caught.value)
+
+
+def test_scalars_that_stop_being_numbers_on_the_way_are_refused(case):
+    """They are numbers at the first parameters, which are tried beforehand, and not at the last."""
+    recipe, arrays = case("adamw, batches")
+    trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
+    first = Explained(trajectory.problem, batch, lambda out: out).values(trajectory.state(0).theta)
+    outputs = lambda out: out / torch.isclose(out, first[: len(out)]).all()  # noqa: E731
+    sweeps = (path_kernel, metagradient)
+    for attribute in sweeps:
+        with pytest.raises(ConfigError, match="finite numbers at every step"):
+            attribute(trajectory, batch, outputs)
+
+
+def test_nothing_to_explain_and_nothing_to_explain_it_with_are_refused(case):
+    recipe, arrays = case("adamw, batches")
+    trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
+    for attribute in (path_kernel, metagradient, tracin, gradient_dot):
+        with pytest.raises(ConfigError, match="at least one explained input") as caught:
+            attribute(trajectory, batch[:0], "target")
+        assert_tells_all(caught.value)
+    for attribute in (gradient_dot, partial(tracin, checkpoints=[1])):
+        with pytest.raises(ConfigError, match="at least one training example"):
+            attribute(trajectory, batch, data=batch[:0])
+    for checkpoints in ([], [11], [-1]):
+        with pytest.raises(ConfigError, match="steps from 0 to 10, one or more"):
+            tracin(trajectory, batch, checkpoints=checkpoints)
+    data, rule = recipe.task.examples("train"), rule_of(recipe.optimizer(recipe.model()))
+    with pytest.raises(ConfigError, match="at least one training example"):
+        Trajectory.of_arrays(recipe.model(), recipe.task.spec, data[:0], rule, arrays)
+    empty = Arrays(**(vars(arrays) | {"batches": [*arrays.batches[:-1], torch.zeros(0, dtype=torch.int64)]}))
+    with pytest.raises(NotRecorded, match="a batch must hold at least one example"):
+        path_kernel(trajectory_of(recipe, empty), batch)
+
+
+def test_parts_of_the_engine_refuse_what_they_would_not_compute(case):
+    recipe, arrays = case("adamw, batches")
+    trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
+    theta = trajectory.state(0).theta
+    with pytest.raises(ConfigError, match="at least one node"):
+        Explained(trajectory.problem, batch, "target").mean_gradients([])
+    with pytest.raises(ConfigError, match="form must be one of"):
+        InnerProducts(trajectory.problem, "none")
+    with pytest.raises(ConfigError, match="form must be one of"):
+        InnerProducts(trajectory.problem)("auto", theta, batch, theta[None])
 
 
 def test_histories_that_are_not_complete_are_refused(case):

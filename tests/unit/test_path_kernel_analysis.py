@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from recorded_trainings import recipe_of
+from recorded_trainings import Noisy, recipe_of
 from small_tasks import train
 
 from mechlab.analyses.metagradient import Metagradient
 from mechlab.analyses.path_kernel import PathKernel, components_of
+from mechlab.analyses.validation import Validation
+from mechlab.config.build import prepare
 from mechlab.core import long_work
-from mechlab.core.analysis import Artifacts
-from mechlab.core.attribution import Question, of_own_class, scalars_function, top_examples
+from mechlab.core.analysis import Analysis, Artifacts
+from mechlab.core.attribution import Question, of_own_class, top_examples
 from mechlab.core.errors import ConfigError
 from mechlab.core.long_work import carry_out
 
@@ -114,13 +119,60 @@ def test_a_tolerance_that_is_not_met_makes_the_claim_fail(run, tmp_path):
     assert not crude.claims["quadrature"].holds and crude.claims["completeness"].holds
 
 
-def test_examples_and_functions_that_do_not_exist_are_refused(run):
+def test_examples_that_do_not_exist_are_refused(run):
     with pytest.raises(ConfigError, match="must be below"):
         Question("val", (0, 999)).batch(run)
-    with pytest.raises(ConfigError, match="can be imported"):
-        scalars_function("mechlab.core.no_such_thing")
-    assert scalars_function("torch.sum") is torch.sum
-    assert scalars_function("target") == "target"
+
+
+def test_functions_of_outputs_are_imported_as_targets_are():
+    """By `prepare`, from allowed packages alone; an identity holds their path, an analysis the function."""
+    node = {"_target_": "mechlab.analyses.path_kernel.PathKernel", "outputs": "torch.sum"}
+    prepared = prepare(node, "analysis.path_kernel", Analysis, allow=["torch"])
+    assert prepared().outputs is torch.sum and prepared.identity()["outputs"] == "torch.sum"
+    named = prepare({**node, "outputs": "margin"}, "analysis.path_kernel", Analysis)
+    assert named().outputs == named.identity()["outputs"] == "margin"
+    for outputs, message in {
+        "torch.sum": "must come from mechlab",
+        "mechlab.core.no_such_thing": "there is no no_such_thing",
+        "mechlab.core.run.Run": "must be a function",
+        "no_such_name": "one of all, target, margin, loss or package.module.function",
+        7: "one of all, target",
+    }.items():
+        with pytest.raises(ConfigError, match=message) as caught:
+            prepare({**node, "outputs": outputs}, "analysis.path_kernel", Analysis)
+        assert caught.value.key == "analysis.path_kernel.outputs"
+
+
+def first_output(outputs):
+    return outputs[:, :1]
+
+
+@pytest.mark.parametrize("make", [PathKernel, Metagradient, partial(Validation, compared=("gradient_dot",))])
+def test_what_cannot_be_attributed_is_refused_before_training(run, make):
+    """The same check passes where there is nothing against it."""
+    make(examples=(0, 2), outputs=first_output).check_recipe("asked", run.recipe, "analysis.asked")
+    amsgrad = replace(run.recipe, make_optimizer=partial(torch.optim.AdamW, amsgrad=True))
+    with_dropout = replace(run.recipe, make_model=lambda spec: Noisy(spec, torch.nn.Dropout(0.5)))
+    with_statistics = replace(run.recipe, make_model=lambda spec: Noisy(spec, torch.nn.BatchNorm1d(spec.outputs)))
+    for recipe, options, key in (
+        (amsgrad, {}, "optimizer"),
+        (with_dropout, {}, "model"),
+        (with_statistics, {}, "model"),
+        (run.recipe, {"examples": (999,)}, "analysis.asked.examples"),
+        (run.recipe, {"outputs": torch.sum}, "analysis.asked.outputs"),
+        (run.recipe, {"outputs": lambda outputs: outputs.log() * 0}, "analysis.asked.outputs"),
+    ):
+        with pytest.raises(ConfigError, match="analysis=asked: ") as caught:
+            make(**options).check_recipe("asked", recipe, "analysis.asked")
+        assert caught.value.key == key and caught.value.fix.endswith("leave asked out of analysis=[...]")
+
+
+def test_more_bins_than_steps_are_one_for_each(run, tmp_path):
+    out = Artifacts(tmp_path)
+    PathKernel(examples=2, bins=100).run(run, out, np.random.default_rng(0))
+    account = out.arrays("account")
+    assert len(account["influence_by_bin"]) == 8
+    np.testing.assert_allclose(account["influence_by_bin"].sum(0), account["influence"], rtol=1e-12, atol=1e-15)
 
 
 def test_the_foremost_examples_are_the_largest_and_smallest(run):
@@ -139,3 +191,39 @@ def test_components_are_modules_or_tensors():
     names = ["a.weight", "a.bias", "scale"]
     assert components_of(names, "module") == {"a": ["a.weight", "a.bias"], "scale": ["scale"]}
     assert components_of(names, "tensor") == {name: [name] for name in names}
+
+
+class Doubled(torch.autograd.Function):
+    """Twice a tensor, with a rule for differentiating backwards and none for forwards, as fused layers have."""
+
+    @staticmethod
+    def forward(values):
+        return 2 * values
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * gradient
+
+    @staticmethod
+    def vmap(info, dims, values):
+        return 2 * values, dims[0]
+
+
+class Fused(torch.nn.Module):
+    def forward(self, values):
+        return Doubled.apply(values)
+
+
+def test_layers_that_torch_cannot_differentiate_forwards_are_refused_before_training(run):
+    """There is no forward mode for an LSTM in 32 bits on most processors, and one in 64 bits."""
+    fused = replace(run.recipe, make_model=lambda spec: Noisy(spec, Fused()))
+    PathKernel().check_recipe("asked", fused, "analysis.asked")
+    for analysis in (PathKernel(form="jvp"), Metagradient(), Validation()):
+        with pytest.raises(ConfigError, match="torch must be able to differentiate the model") as caught:
+            analysis.check_recipe("asked", fused, "analysis.asked")
+        assert "analysis.asked.dtype=float64" in caught.value.fix
+        analysis.check_recipe("asked", run.recipe, "analysis.asked")

@@ -1,10 +1,11 @@
-"""What a user might write: a task and an analysis in a package of their own."""
+"""What a user might write: a task, an analysis and functions of outputs in a package of their own."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from mechlab.core.analysis import Analysis, Artifacts, Finding, Needs
 from mechlab.core.run import Run
@@ -23,3 +24,23 @@ class CountSteps(Analysis):
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Count."""
         return Finding({"steps": len(run.history.steps)})
+
+
+def first(outputs: Tensor) -> Tensor:
+    """Return the first column, or step, of each output."""
+    return outputs[:, 0]
+
+
+def mean_of_all(outputs: Tensor) -> Tensor:
+    """Return a number without axes."""
+    return outputs.mean()
+
+
+def best_class(outputs: Tensor) -> Tensor:
+    """Return whole numbers, which have no gradient."""
+    return outputs.argmax(-1)
+
+
+def not_a_number(outputs: Tensor) -> Tensor:
+    """Return NaN for each input."""
+    return outputs[:, 0].sub(float("inf")).mul(0)
