@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from mechlab.core.errors import ConfigError, MechlabError
+from mechlab.core.printable import printable
 from mechlab.reporting.request import Request, find_runs, parse
 
 HELP = """\
@@ -70,8 +71,8 @@ def report(request: Request) -> Path:
     write_tables(tables, cells, keys)  # after the page, which may have met damaged figures
     troubled = sum(bool(record.problems) for record in page.records)
     print(f"{len(folders)} runs in {len(cells)} cells, {troubled} of the runs failed or damaged")
-    print(f"next:\n  read   open {out} in a browser; it needs no server\n  use    {tables}/*.csv, *.tex, figures/*.pdf")
-    print(f"report: {out}")
+    print(f"next:\n  read   open {printable(out)} in a browser; it needs no server")
+    print(f"  use    {printable(tables)}/*.csv, *.tex, figures/*.pdf\nreport: {printable(out)}")
     return out
 
 

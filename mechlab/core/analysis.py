@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,6 +13,7 @@ import numpy as np
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.files import atomic
+from mechlab.core.spreadsheet import as_text, from_text
 from mechlab.core.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -119,15 +120,15 @@ class Artifacts:
         return arrays
 
     def save_table(self, name: str, table: pd.DataFrame) -> None:
-        """Save a table as CSV, without its index."""
+        """Save a table as CSV, without its index; text that a spreadsheet would take for a formula is marked."""
         with atomic(self.folder / f"{name}.csv") as path:
-            table.to_csv(path, index=False)
+            _each_text(table, as_text).to_csv(path, index=False)
 
     def table(self, name: str) -> pd.DataFrame:
         """Read a table that `save_table` saved."""
         import pandas as pd
 
-        return pd.read_csv(self.folder / f"{name}.csv")
+        return _each_text(pd.read_csv(self.folder / f"{name}.csv"), from_text)
 
     def save_figure(self, name: str, figure: Figure) -> None:
         """Save a figure as .svg and .png; the same figure gives the same bytes."""
@@ -144,6 +145,19 @@ class Artifacts:
         """Save a file as it is; its name has an ending, such as that of an animation (.gif)."""
         with atomic(self.folder / name) as path:
             path.write_bytes(content)
+
+
+def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """Return a table with all its texts changed, those of its header among them."""
+
+    def changed(value: Any) -> Any:
+        return change(value) if isinstance(value, str) else value
+
+    table = table.copy(deep=False)
+    for name in table.columns:
+        if table[name].dtype.kind not in "biufc":
+            table[name] = table[name].map(changed)
+    return table.rename(columns=changed)
 
 
 class Analysis(ABC):

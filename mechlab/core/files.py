@@ -22,6 +22,7 @@ TEMPORARY = ".tmp"
 SEAL = "sha256"  # the key of a JSON file under which the digest of all its other content stands
 JSON_BYTES = 64 * 2**20
 LINES_BYTES = 2**30  # of a manifest of a hundred thousand jobs
+TABLE_BYTES = 2**28
 YAML_BYTES = 4 * 2**20
 DEPTH = 64  # containers within containers
 TOO_DEEP = f"more than {DEPTH} containers within each other"
@@ -100,17 +101,20 @@ def _refuse_link(path: str) -> None:
     raise RunError("below a run directory there must be files and folders only", got=got, key=path, fix=fix)
 
 
-def open_regular(path: str | Path, mode: str = "r", flags: int = os.O_RDONLY, **options: Any) -> IO[Any]:
+def open_regular(
+    path: str | Path, mode: str = "r", flags: int = os.O_RDONLY, most: int | None = None, **options: Any
+) -> IO[Any]:
     """Open a file of a record, without following a link and without waiting for another program.
 
     Args:
         path: the file.
         mode: as `open` takes it.
         flags: as `os.open` takes them; they must fit the mode.
+        most: bytes that the file may have.
         options: further arguments of `open`.
 
     Raises:
-        RunError: it is a link, or not a regular file.
+        RunError: it is a link, not a regular file, or too large.
         OSError: it cannot be opened.
     """
     try:
@@ -119,9 +123,14 @@ def open_regular(path: str | Path, mode: str = "r", flags: int = os.O_RDONLY, **
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             _not_regular(path)
         raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
         os.close(handle)
         _not_regular(path)
+    if most is not None and found.st_size > most:
+        os.close(handle)
+        must, got = f"the file must have at most {most:,} bytes", f"{found.st_size:,}"
+        raise RunError(must, got=got, key=str(path), fix=REPEAT)
     return open(handle, mode, **options)
 
 
@@ -133,16 +142,13 @@ def _not_regular(path: str | Path) -> None:
 def read_bytes(path: str | Path, most: int) -> bytes:
     """Read a file of at most so many bytes, or raise RunError with the file's name and how to mend it."""
     try:
-        with open_regular(path, "rb") as file:
-            content = file.read(most + 1)
+        with open_regular(path, "rb", most=most) as file:
+            return file.read(most)
     except FileNotFoundError:
         raise RunError("the file must exist", got="no such file", key=str(path)) from None
     except OSError as error:
         fix = "change its permissions"
         raise RunError("the file must be readable", got=str(error), key=str(path), fix=fix) from None
-    if len(content) > most:
-        raise RunError(f"the file must have at most {most:,} bytes", got="more", key=str(path), fix=REPEAT)
-    return content
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any, TextIO
 from mechlab.core.claim import DAMAGED, read_status
 from mechlab.core.digests import check_file
 from mechlab.core.errors import MechlabError, RunError
-from mechlab.core.files import open_regular, read_json, read_yaml, refuse_links
+from mechlab.core.files import TABLE_BYTES, open_regular, read_json, read_yaml, refuse_links
+from mechlab.core.printable import printable
 from mechlab.core.result import read_result
 from mechlab.reporting.record import DONE, Claim, Expected, Problem, Record
 
@@ -24,7 +25,7 @@ def read_run(folder: Path) -> Record:
     record = Record(folder, {"status": DAMAGED})
     with _told(record, "."):
         refuse_links(folder)
-        record.status = read_status(folder)
+        record.status = _clean(read_status(folder))
     if record.problems:
         return record
     if record.state == DAMAGED:
@@ -32,7 +33,7 @@ def read_run(folder: Path) -> Record:
     _read_provenance(record)
     if (folder / "result.json").exists() or record.state == DONE:
         with _told(record, "result.json"):
-            _read_result(record, read_result(folder))
+            _read_result(record, _clean(read_result(folder)))
     if record.state == "failed":
         reason = _last_line(record.status.get("traceback")) or _last_line(record.status["reason"])
         record.problems.append(Problem(str(folder), "failed", "status.json", reason))
@@ -55,7 +56,7 @@ def read_curves(
     curves: dict[str, tuple[list[int], list[float]]] = {}
     with _told(record, file_name), _checked(record.folder, file_name) as file:
         rows = csv.reader(file)
-        header = next(rows, [])
+        header = [printable(name) for name in next(rows, [])]
         if "step" not in header:
             raise ValueError("there is no column `step`")
         at = header.index("step")
@@ -70,7 +71,7 @@ def read_curves(
 
 def _checked(folder: Path, name: str) -> TextIO:
     check_file(folder, name)
-    return open_regular(folder / name, encoding="utf-8", newline="")
+    return open_regular(folder / name, most=TABLE_BYTES, encoding="utf-8", newline="")
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -104,17 +105,17 @@ def _read_provenance(record: Record) -> None:
     if not provenance.is_dir() and record.state == "pending":
         return
     with _told(record, "provenance/config.yaml"):
-        record.config = dict(flat(_mapping(read_yaml(provenance / "config.yaml"))))
+        record.config = dict(flat(_clean(_mapping(read_yaml(provenance / "config.yaml")))))
     with _told(record, "provenance/overrides.json"):
         words = read_json(provenance / "overrides.json")
         if not isinstance(words, list | None):
             raise ValueError("it must hold a list")
-        record.overrides = None if words is None else [str(word) for word in words]
+        record.overrides = None if words is None else [printable(word) for word in words]
     with _told(record, "provenance/environment.json"):
         found = _mapping(read_json(provenance / "environment.json"))
         versions = _mapping(found.get("packages") or {})
         values = {"command": found.get("command"), "commit": found.get("commit"), "torch": versions.get("torch")}
-        record.environment = {name: str(value or "") for name, value in values.items()}
+        record.environment = {name: printable(value or "") for name, value in values.items()}
 
 
 def _read_result(record: Record, result: dict[str, Any]) -> None:
@@ -127,6 +128,15 @@ def _read_result(record: Record, result: dict[str, Any]) -> None:
     for metric, row in result.get("expected", {}).items():
         values = {name: row[name] for name in Expected._fields}
         record.expected[metric] = Expected(**{**values, "source": row["source"] or ""})
+
+
+def _clean(value: Any) -> Any:
+    """Return plain data in which all text prints: control characters and the like are escaped."""
+    if isinstance(value, dict):
+        return {printable(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return printable(value, lines=True) if isinstance(value, str) else value
 
 
 def _mapping(value: Any) -> dict[str, Any]:

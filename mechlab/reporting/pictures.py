@@ -30,8 +30,12 @@ def drawn(figure: Figure, path: Path, text: str) -> str:
         text: what it shows, for those who do not see it.
     """
     import matplotlib
+    from matplotlib.text import Text
 
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name, "pdf.fonttype": 42}):
+    for words in figure.findobj(Text):
+        words.set_parse_math(False)  # names come from records: a dollar sign in them begins no formula
+    settings = {"svg.fonttype": "none", "svg.hashsalt": path.name, "pdf.fonttype": 42, "text.parse_math": False}
+    with matplotlib.rc_context(settings):
         for ending, metadata in (("pdf", {"CreationDate": None}), ("svg", {"Date": None})):
             with atomic(path.with_suffix(f".{ending}")) as temporary:
                 figure.savefig(temporary, format=ending, transparent=True, metadata=metadata)

@@ -96,7 +96,7 @@ class Record:
     def seed(self) -> Any:
         """The root seed, as recorded or as the folder's name has it."""
         named = self.folder.name.rpartition("-s")[2]
-        return self.config.get("seed", int(named) if named.isdigit() else None)
+        return self.config.get("seed", int(named) if named.isdecimal() else None)
 
     @property
     def figures(self) -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlab.core.files import atomic
+from mechlab.core.spreadsheet import as_text
 from mechlab.reporting.cells import Cell, shown, value_of
 from mechlab.reporting.record import Record
 from mechlab.reporting.statistics import Summary, summarise
@@ -17,12 +18,18 @@ Row = dict[str, Any]
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Write rows under columns, and under further ones that the rows have; numbers keep all their digits."""
+    """Write rows under columns, and under further ones that the rows have; numbers keep all their digits, and text
+    that a spreadsheet would take for a formula is marked as text."""
     header = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
-    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, header, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    options = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    with atomic(path) as temporary, open(temporary, "w", **options) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(map(_cell, header))
+        writer.writerows([_cell(row.get(name, "")) for name in header] for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    return as_text(value) if isinstance(value, str) else value
 
 
 def write_tables(folder: Path, cells: Sequence[Cell], keys: Sequence[str]) -> list[Path]:

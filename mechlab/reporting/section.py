@@ -20,6 +20,7 @@ FOREST_ROWS = 40
 PANELS = 6  # forest plots of a task
 LEARNED = 2  # metrics whose curves are drawn
 LABEL = 28  # letters of a word in a label
+LINE = 44  # letters beside a forest plot, which has little room
 NUMBERS = 1500  # rows of the table of all numbers in the page
 
 
@@ -64,7 +65,7 @@ class Section:
         """Return what tells a cell from the others."""
         values = [(key, cell.value(key)) for key in self.telling]
         words = [value if key in NAMES else f"{_short(key)}={value}" for key, value in values]
-        return " ".join(word if len(word) <= LABEL else f"{word[: LABEL - 1]}…" for word in words)
+        return " ".join(_cut(word, LABEL) for word in words)
 
     def results(self) -> Table:
         """Return the table of final metrics: one row for each cell."""
@@ -214,7 +215,11 @@ def _loss_last(name: str) -> tuple[bool, bool, str]:
 
 
 def _interval(label: str, summary: Any) -> Interval:
-    return Interval(label, summary.values, summary.mean, summary.low, summary.high)
+    return Interval(_cut(label, LINE), summary.values, summary.mean, summary.low, summary.high)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _short(key: str) -> str:

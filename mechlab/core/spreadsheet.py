@@ -1,0 +1,30 @@
+"""Text in CSV that a spreadsheet would take for a formula."""
+
+from __future__ import annotations
+
+MARK = "'"  # what makes a spreadsheet take a cell as text
+STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def as_text(cell: str) -> str:
+    r"""Return a cell's text with a mark before it if a spreadsheet would take it for a formula; numbers are kept.
+
+    >>> as_text("=1+1"), as_text("-0.5"), as_text("+"), as_text("a=b")
+    ("'=1+1", '-0.5', '+', 'a=b')
+    """
+    return MARK + cell if _is_formula(cell.lstrip(MARK)) else cell
+
+
+def from_text(cell: str) -> str:
+    """Return the text of which `as_text` made a cell."""
+    return cell.removeprefix(MARK) if _is_formula(cell.lstrip(MARK)) else cell
+
+
+def _is_formula(text: str) -> bool:
+    if len(text) < 2 or not text.startswith(STARTS):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
