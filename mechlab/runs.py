@@ -181,23 +181,35 @@ def diff_runs(arguments: argparse.Namespace) -> int:
 
 
 def verify_runs(arguments: argparse.Namespace) -> int:
-    """Train each run again from a recorded step and compare bits; the exit status is 0 if all agree."""
-    return _each(arguments.runs, lambda folder: _parted(folder, arguments))
+    """Train each run again from a recorded step and compare bits; compare its files with their recorded digests; the exit
+    status is 0 if all agree."""
+    return _each(arguments.runs, lambda folder: _differs(folder, arguments))
+
+
+def _differs(folder: Path, arguments: argparse.Namespace) -> bool:
+    from mechlab.core.digests import damages, has_digests
+
+    damaged = list(damages(folder))
+    try:
+        parted = _parted(folder, arguments)
+    except MechlabError as error:
+        if not damaged:
+            raise
+        print(f"NOT trained again: {error.brief}")
+        parted = True
+    for error in damaged:
+        print(f"NOT verified: {error.brief}")
+    if damaged:
+        print(printable(f"  fix:   {damaged[0].fix}"))
+    else:
+        print("verified: every file is as it was written" if has_digests(folder) else "the files have no digests")
+    print(f"run: {printable(folder)}")
+    return parted or bool(damaged)
 
 
 def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
-    """Print whether a run's files are as they were written, and whether training again gives what is recorded; return
-    whether anything differs."""
+    """Print whether training again gives what is recorded; return whether it does not."""
     import torch
-
-    from mechlab.core.digests import damages
-
-    if damaged := list(damages(folder)):
-        for error in damaged:
-            print(printable(f"NOT verified: {error.must}: {error.key} ({error.got})"))
-        print(printable(f"  fix:   {damaged[0].fix}\nrun: {folder}"))
-        return True
-    print("verified: every file is as it was written")
 
     from mechlab.config.recipe import load_run, recorded_config
     from mechlab.core.device import set_up_device
@@ -216,7 +228,6 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
         how = "differs" if verdict.tensor == HASH else f"differs by up to {verdict.difference:.3g}"
         where = f"{verdict.tensor} {how} at step {verdict.parted}"
         print(printable(f"NOT verified: {where}; compared {compared}"))
-    print(f"run: {printable(folder)}")
     return verdict.parted is not None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from mechlab.config.build import Prepared, in_folder, prepare
 from mechlab.config.schema import TrainConfig, typed
 from mechlab.core.claim import complete
-from mechlab.core.digests import check_file
+from mechlab.core.digests import CONFIG, check_file
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.core.files import read_yaml, refuse_links
 from mechlab.core.model import SequenceModel, StaticModel
@@ -146,11 +147,11 @@ def _weights_file(init_from: str) -> Path:
 
 def stored_config(folder: str | Path) -> dict[str, Any]:
     """Return the resolved configuration of a recorded run as plain data."""
-    path = Path(folder) / "provenance" / "config.yaml"
+    path = Path(folder) / CONFIG
     if not path.is_file():
         must = "a run directory holds provenance/config.yaml"
         raise RunError(must, got=f"none in {folder}", fix="python -m mechlab.runs ls lists the runs")
-    check_file(Path(folder), "provenance/config.yaml")
+    _warn_of_changes(Path(folder))
     must = "a run's configuration must be valid YAML"
     try:
         values = read_yaml(path)
@@ -159,6 +160,15 @@ def stored_config(folder: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RunError(must, got="no mapping of keys", key=str(path), fix=RESTORE)
     return values
+
+
+@functools.lru_cache
+def _warn_of_changes(folder: Path) -> None:
+    """Print a warning if a run's configuration is not as it was written; it may have been edited on purpose."""
+    try:
+        check_file(folder, CONFIG)
+    except RunError as error:
+        print(f"warning: {error.brief}", file=sys.stderr)
 
 
 def recorded_config(folder: Path) -> TrainConfig:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from mechlab.core import answers
+from mechlab.core.claim import read_status
 from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import file_digest, read_json, write_json
 
 DIGESTS = "digests.json"
-METRICS, WEIGHTS = "metrics.csv", "checkpoints/weights.safetensors"
+CONFIG, METRICS, WEIGHTS = "provenance/config.yaml", "metrics.csv", "checkpoints/weights.safetensors"
 OF_TRAINING = (METRICS, WEIGHTS, "checkpoints/best.ckpt", "history/**/*", "tb/**/*")
 ENVIRONMENT = "provenance/environment.json"
 AGAIN = "repeat the command that trained the run: it restores what the record allows; or train it anew with rerun=true"
@@ -63,6 +64,11 @@ def read_digests(run: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else None
 
 
+def has_digests(run: Path) -> bool:
+    """True if digests of the run's files were recorded; earlier versions did not."""
+    return bool(_recorded(run))
+
+
 def check_file(run: Path, name: str) -> None:
     """Compare one file of a run with its recorded digest, where there is one.
 
@@ -80,6 +86,8 @@ def damages(run: Path) -> Iterator[RunError]:
 
     for path in [*sorted(run.glob("*.json")), *sorted(run.glob("provenance/*.json")), *run.glob("history/*.json")]:
         yield from _errors(read_json, path)
+    if read_status(run)["status"] == "done" and has_digests(run) and not (run / DIGESTS).exists():
+        yield RunError("every file of the record must be there", got="no such file", key=str(run / DIGESTS), fix=AGAIN)
     for name, digest in _recorded(run).items():
         path = run / name
         if not path.is_file():

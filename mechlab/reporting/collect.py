@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mechlab.core.claim import DAMAGED, read_status
-from mechlab.core.digests import check_file
+from mechlab.core.digests import CONFIG, check_file
 from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import TABLE_BYTES, open_regular, read_json, read_yaml, refuse_links
 from mechlab.core.printable import printable
@@ -104,7 +104,9 @@ def _read_provenance(record: Record) -> None:
     provenance = record.folder / "provenance"
     if not provenance.is_dir() and record.state == "pending":
         return
-    with _told(record, "provenance/config.yaml"):
+    with _told(record, CONFIG):
+        check_file(record.folder, CONFIG)
+    with _told(record, CONFIG):
         record.config = dict(flat(_clean(_mapping(read_yaml(provenance / "config.yaml")))))
     with _told(record, "provenance/overrides.json"):
         words = read_json(provenance / "overrides.json")

@@ -151,6 +151,7 @@ def test_verify_trains_again(call):
     done = call("verify", folders()[0], "--steps", "24")
     assert done.exit == 0, done.text
     assert done.out.startswith("verified: 4 recorded step(s) from 0 to 24 are bit-equal")
+    assert "\nverified: every file is as it was written\n" in done.out
 
 
 @pytest.mark.parametrize("name", ["params/layers.0.weight_hh_l0", "optimizer/exp_avg_sq/readout.weight"])
@@ -160,13 +161,17 @@ def test_verify_names_the_step_and_the_tensor_that_was_changed(call, name):
     done = call("verify", a)
     assert done.exit == 1
     assert done.out.startswith(f"NOT verified: {name.split('/', 1)[1]} differs by up to 0.001 at step 10;"), done.text
-    assert call("verify", a, "--steps", "4").exit == 0  # before that step all is well
+    done = call("verify", a, "--steps", "4")
+    assert done.out.startswith("verified: 2 recorded step(s) from 0 to 4")  # before that step all is well
+    assert done.exit == 1 and "NOT verified: " in done.out and "other content" in done.out
 
 
 def test_verify_needs_recorded_steps(call):
     refused(call("verify", folders()[0], "--start", "3"), "start=3, recorded are [0, 1, 4, 10, 24]")
     shutil.rmtree(Path(folders()[0]) / "history")
-    refused(call("verify", folders()[0]), "no recorded steps", "history=sparse")
+    done = call("verify", folders()[0])
+    assert done.exit == 1 and "NOT trained again: " in done.out and "no recorded steps" in done.out
+    assert "history.json: every file of the record must be there: no such file" in done.out
 
 
 def litter(run: str) -> list[Path]:

@@ -74,7 +74,8 @@ def test_garbage_behind_a_link_is_left_alone(
 ) -> None:
     linked(tmp_path, place, outside)
     good = write_run(tmp_path / "runs", "tomita", "gru", 3, 9, 0)
-    write(good / "checkpoints" / "last.ckpt", "x")
+    for name in ("last.ckpt", "weights.safetensors"):
+        write(good / "checkpoints" / name, "x")
     monkeypatch.setattr(sys, "argv", ["runs", "gc", str(tmp_path / "runs"), "--yes"])
     with pytest.raises(SystemExit, match="0"):
         runs.main()
