@@ -221,15 +221,25 @@ def test_a_changed_recipe_is_refused_with_the_step(runs, tmp_path):
     assert same(other.history.params(14), run.history.params(14))  # what is stored is there all the same
 
 
-def test_changed_code_is_refused_and_told(runs, tmp_path, monkeypatch):
-    """An optimiser update of another version: the refusal says which code trained and which is there."""
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ({"update": "0123456789ab", "Gone": "0"}, "the code has changed since: Gone, update"),
+        ({}, "the code is that of the training"),
+        ("0123456789ab", "whether the code has changed since is not recorded"),  # as older records have it
+        (None, "whether the code has changed since is not recorded"),
+    ],
+)
+def test_changed_code_is_refused_and_told(runs, tmp_path, monkeypatch, code, told):
+    """An optimiser update of another version: the refusal names the functions and classes that have changed."""
     run = copied(runs()[0], tmp_path)
     about = run.folder / "history" / "history.json"
     was = json.loads(about.read_text())
-    about.write_text(json.dumps(was | {"code": "0123456789ab"}))
+    assert {"update", "Points", "MLP", "Recipe"} <= set(was["code"])
+    about.write_text(json.dumps(was | {"code": was["code"] | code if isinstance(code, dict) else code}))
     assert len(History(about.parent, lambda: run.recipe).params(3))  # other code that does the same is as good
     monkeypatch.setattr("mechlab.core.recipe.update", lambda model, *_, **__: next(model.parameters()).data.add_(1e-7))
-    with pytest.raises(ReplayDiffers, match=rf"step 1 differs.*code was 0123456789ab and is {was['code']}"):
+    with pytest.raises(ReplayDiffers, match=rf"step 1 differs.*; {told}\n"):
         History(about.parent, lambda: run.recipe).params(3)
 
 
