@@ -34,6 +34,13 @@ WORDS = (
     "task.max_length=8",
 )
 
+STOP = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/loss, patience: 1}"
+LIGHTNING = "allow_targets=[pytorch_lightning]"
+ASKS = (
+    "+callbacks.spectrum={_target_: mechlab.training.callbacks.AnalysisCallback, "
+    "analysis: {_target_: mechlab.analyses.spectrum.Spectrum}}"
+)
+
 
 @pytest.fixture(autouse=True, scope="module")
 def composing() -> Iterator[None]:
@@ -98,9 +105,10 @@ def test_a_default_that_is_spelled_out_changes_nothing(spelled: str) -> None:
         "trainer.checkpoint_every=7",
         "trainer.chunk=3",
         "history.limit_gb=1",
+        "code=accept",
+        "rerun=true",
         "allow_targets=[somewhere]",
-        "+callbacks.spectrum={_target_: mechlab.training.callbacks.AnalysisCallback, "
-        "analysis: {_target_: mechlab.analyses.spectrum.Spectrum}}",
+        ASKS,
         "+loggers.table={_target_: pytorch_lightning.loggers.CSVLogger, save_dir: there}",
     ],
 )
@@ -136,6 +144,19 @@ def test_what_does_not_decide_the_result_leaves_the_name_alone(override: str) ->
 )
 def test_what_decides_the_result_changes_the_id(override: str) -> None:
     assert run_id(*COPY, override) != run_id(*COPY)
+
+
+def test_a_callback_that_may_change_training_changes_the_id() -> None:
+    stopped = run_id(*COPY, STOP, LIGHTNING)
+    assert stopped != run_id(*COPY, LIGHTNING) == run_id(*COPY)
+    assert stopped != run_id(*COPY, STOP.replace("patience: 1", "patience: 2"), LIGHTNING)
+    assert stopped == run_id(*COPY, STOP, LIGHTNING, ASKS)
+    assert stopped == run_id(*COPY, STOP.replace("stop=", "other_name="), LIGHTNING)
+
+
+def test_a_callback_that_follows_the_seed_differs_from_one_that_equals_it() -> None:
+    tied = {run_id(*COPY, STOP.replace("1}", "${seed}}"), LIGHTNING, f"seed={seed}") for seed in (1, 2)}
+    assert len(tied) == 1 and tied != {run_id(*COPY, STOP, LIGHTNING, "seed=1")}
 
 
 def test_all_seeds_of_a_setting_share_their_id() -> None:

@@ -1,6 +1,5 @@
 """A replay record against a full one of the same training: every tensor of every step, or a refusal."""
 
-import json
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from torch import nn
 
 from mechlab.core import segments
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers, RunError
+from mechlab.core.files import read_json, write_json
 from mechlab.core.history import History, write_shard
 from mechlab.core.replay import HASH, first_parting, verify
 from mechlab.core.run import Run
@@ -234,9 +234,9 @@ def test_changed_code_is_refused_and_told(runs, tmp_path, monkeypatch, code, tol
     """An optimiser update of another version: the refusal names the functions and classes that have changed."""
     run = copied(runs()[0], tmp_path)
     about = run.folder / "history" / "history.json"
-    was = json.loads(about.read_text())
+    was = read_json(about)
     assert {"update", "Points", "MLP", "Recipe"} <= set(was["code"])
-    about.write_text(json.dumps(was | {"code": was["code"] | code if isinstance(code, dict) else code}))
+    write_json(about, was | {"code": was["code"] | code if isinstance(code, dict) else code})
     assert len(History(about.parent, lambda: run.recipe).params(3))  # other code that does the same is as good
     monkeypatch.setattr("mechlab.core.recipe.update", lambda model, *_, **__: next(model.parameters()).data.add_(1e-7))
     with pytest.raises(ReplayDiffers, match=rf"step 1 differs.*; {told}\n"):
@@ -292,7 +292,7 @@ def test_another_device_is_refused(runs, tmp_path):
         pytest.skip("there is a CUDA device")
     run = copied(runs()[0], tmp_path)
     path = run.folder / "history" / "history.json"
-    path.write_text(path.read_text().replace('"cpu"', '"cuda"'))
+    write_json(path, read_json(path) | {"device": "cuda"})
     with pytest.raises(ReplayDiffers, match="device of the training"):
         run.history.params(3)
 
