@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,8 +14,8 @@ from omegaconf import DictConfig
 from mechlab.config.build import Prepared, prepare, without_files
 from mechlab.config.configured import configured_parameters
 from mechlab.config.identity import run_id
-from mechlab.config.provenance import Origin, code_state, recorded_sources, write_provenance
-from mechlab.config.recipe import initial_digest, make_recipe, stored_config
+from mechlab.config.provenance import Origin, code_state, write_provenance
+from mechlab.config.recipe import initial_digest, make_recipe
 from mechlab.config.schema import Expected, TrainConfig, typed
 from mechlab.core import answers
 from mechlab.core.analysis import Analysis
@@ -25,13 +23,13 @@ from mechlab.core.ask import answered, ask
 from mechlab.core.claim import read_status
 from mechlab.core.device import set_up_device
 from mechlab.core.digests import METRICS, check_file, read_digests, write_digests
-from mechlab.core.errors import ConfigError, MechlabError, RunError, did_you_mean
-from mechlab.core.files import read_mapping, write_json
+from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
+from mechlab.core.files import write_json
 from mechlab.core.history import LEVELS
 from mechlab.core.recipe import Recipe
 from mechlab.core.result import read_result
 from mechlab.core.run import Run
-from mechlab.core.sources import changed, defining, hashes, listed
+from mechlab.core.sources import defining
 from mechlab.core.task import SPLITS
 from mechlab.training.recorder import Recorder, check_size
 
@@ -71,7 +69,7 @@ class Setup:
 
         self.config = config = typed(TrainConfig, values)
         config.task = without_files(config.task, "task", config.allow_targets)
-        self.values, self._origin = {**values, "task": config.task}, origin
+        self.values, self.origin = {**values, "task": config.task}, origin
         self.expected = {name: typed(Expected, node, f"expected.{name}.") for name, node in config.expected.items()}
         if not re.fullmatch(r"[\w.+-]*\w", config.name):
             raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=config.name, key="name")
@@ -86,7 +84,7 @@ class Setup:
         self.loggers = self._loggers()
         self._check_objective(model)
         kind = self._history_kind()
-        changing = [name for name, callback in self.callbacks.items() if not _asks(callback)]
+        changing = [name for name, callback in self.callbacks.items() if not asks(callback)]
         self.run_id = identity or run_id(cfg, kind, initial_digest(config.init_from), changing)
         self.folder = Path(config.paths.root) / config.name / f"{self.run_id}-s{config.seed}"
         self.recorder = Recorder(
@@ -106,58 +104,15 @@ class Setup:
 
     def write_provenance(self) -> None:
         """Record what the run is made of and where."""
-        origin = self._origin
+        origin = self.origin
         if origin is None:
             overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
             origin = Origin(overrides, *code_state([Path(self.config.paths.root)]))
-        write_provenance(self.folder, self.values, origin, self._is_begun(), self._defining())
+        write_provenance(self.folder, self.values, origin, is_begun(self.folder), self.defining())
 
-    def starts_anew(self) -> bool:
-        """Return whether the record of the run is to be removed, as rerun=true asks for.
-
-        A job of a sweep removes what is not of the same sweep, and a job that SLURM starts again removes nothing: both
-        go on with what they have begun.
-        """
-        if not self.config.rerun:
-            return False
-        environment, sweep = self.folder / "provenance" / "environment.json", None
-        with contextlib.suppress(RunError):  # a damaged one is removed with the rest
-            sweep = read_mapping(environment).get("sweep")
-        if self._origin is not None and sweep is not None and sweep == self._origin.sweep:
-            return False
-        restarted = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
-        return not restarted or read_status(self.folder).get("slurm_job_id") != os.environ.get("SLURM_JOB_ID")
-
-    def check_code(self) -> None:
-        """Raise RunError if the run is interrupted and its code has changed since, unless code=accept."""
-        if self.config.code == "accept" or not self._is_begun():
-            return
-        recorded = recorded_sources(self.folder)
-        if not recorded:
-            print("whether the code has changed since the run began is not recorded")
-        elif names := changed(recorded[-1], hashes(self._defining())):
-            must = f"an interrupted run goes on with the code that it began with: {self.folder}"
-            fix = "code=accept goes on all the same; rerun=true removes its record and trains it anew"
-            raise RunError(must, got=f"changed since: {listed(names)}", key="code", fix=fix)
-
-    def remarks(self) -> list[str]:
-        """Return sentences about how a finished run differs from what the configuration and the code now say."""
-        recorded, now = recorded_sources(self.folder), hashes(self._defining())
-        names = sorted({name for before in recorded for name in changed(before, now)})
-        code = [f"its code has changed since: {listed(names)}; rerun=true trains it anew"] if names else []
-        code += [] if recorded else ["whether its code has changed since is not recorded"]
-        asked = stored_config(self.folder).get("callbacks") or {}
-        new = [name for name, callback in self.callbacks.items() if _asks(callback) and name not in asked]
-        how = "ask with at=all for its recorded steps"
-        return code + [f"not run: callback {name}, which was not there; {how}" for name in new]
-
-    def _is_begun(self) -> bool:
-        """Return whether there is a checkpoint to go on from."""
-        return any(self.folder.glob("checkpoints/*.ckpt"))
-
-    def _defining(self) -> list[Any]:
-        """Return the classes that define the result."""
-        found = [*defining(self.recipe), *(type(item) for item in self.callbacks.values() if not _asks(item))]
+    def defining(self) -> list[Any]:
+        """Return the classes that define the result: those of the recipe, and of what may change or end training."""
+        found = [*defining(self.recipe), *(type(item) for item in self.callbacks.values() if not asks(item))]
         if self.config.trainer.stop_at is not None:
             from mechlab.training.callbacks import StopWhenLearned
 
@@ -280,7 +235,7 @@ class Setup:
     def _history_kind(self) -> str:
         """Return the least recording that the configuration and all attached analyses ask for."""
         attached = [analysis for _, analysis in self.analyses.values()]
-        attached += [callback.analysis for callback in self.callbacks.values() if _asks(callback)]
+        attached += [callback.analysis for callback in self.callbacks.values() if asks(callback)]
         asked = [self.config.history.kind, *(analysis.needs.history for analysis in attached)]
         return max(asked, key=LEVELS.index)
 
@@ -347,11 +302,16 @@ def model_class(recipe: Recipe) -> type | None:
     return getattr(recipe.make_model, "target", None)
 
 
-def _asks(callback: Callback) -> bool:
+def asks(callback: Callback) -> bool:
     """Return whether a callback asks an analysis, which leaves training as it is."""
     from mechlab.training.callbacks import AnalysisCallback
 
     return isinstance(callback, AnalysisCallback)
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether there is a checkpoint to go on from."""
+    return any(folder.glob("checkpoints/*.ckpt"))
 
 
 def _check_time(max_time: str | None) -> None:

@@ -54,19 +54,18 @@ def train(setup: Any) -> dict[str, Any] | None:
     """Do what is left to do of a run, and return its result; None when another process holds it."""
     from mechlab import console
     from mechlab.core.claim import Claim, Held
-    from mechlab.core.removal import is_half_removed, remove_record
+    from mechlab.reuse import check_code, remarks, remove_if_unwanted
 
     try:
         with Claim(setup.folder) as claim:
-            if setup.starts_anew() or is_half_removed(setup.folder):
-                remove_record(claim)
+            remove_if_unwanted(setup, claim)
             if _is_done(setup.folder, claim):
                 print(f"the run is done already, so it is not trained again: {setup.folder}")
-                for remark in setup.remarks():
+                for remark in remarks(setup):
                     print(remark)
                 setup.restore()
             else:
-                setup.check_code()
+                check_code(setup)
                 _fit(setup, claim)
             setup.answer_missing()
             result = setup.write_result()

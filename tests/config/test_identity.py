@@ -14,6 +14,7 @@ from mechlab.analyses.spectrum import Spectrum
 from mechlab.automata.definition import from_definition, read_automaton, to_definition
 from mechlab.automata.dot import to_dot
 from mechlab.automata.tomita import tomita
+from mechlab.config.build import prepare
 from mechlab.config.launch import config_dir, register, resolve
 from mechlab.config.provenance import Origin, write_provenance
 from mechlab.config.recipe import load_run
@@ -22,6 +23,7 @@ from mechlab.core.tensors import save_tensors
 from mechlab.models.rnn import RNN
 from mechlab.setup import Setup
 from mechlab.tasks.repeat_copy import RepeatCopy
+from mechlab.training.callbacks import AnalysisCallback
 
 COPY = ("name=repeat_copy-rnn", "task.d=2", "task.s=2", "model.hidden=8", "trainer=smoke")
 WORDS = (
@@ -34,6 +36,7 @@ WORDS = (
     "task.max_length=8",
 )
 
+SPECTRUM = "mechlab.analyses.spectrum.Spectrum"
 STOP = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/loss, patience: 1}"
 LIGHTNING = "allow_targets=[pytorch_lightning]"
 ASKS = (
@@ -157,6 +160,11 @@ def test_a_callback_that_may_change_training_changes_the_id() -> None:
 def test_a_callback_that_follows_the_seed_differs_from_one_that_equals_it() -> None:
     tied = {run_id(*COPY, STOP.replace("1}", "${seed}}"), LIGHTNING, f"seed={seed}") for seed in (1, 2)}
     assert len(tied) == 1 and tied != {run_id(*COPY, STOP, LIGHTNING, "seed=1")}
+
+
+def test_the_classes_of_nested_objects_are_named_too() -> None:
+    node = {"_target_": "mechlab.training.callbacks.AnalysisCallback", "analysis": {"_target_": SPECTRUM}}
+    assert prepare(node, "callbacks.spectrum", AnalysisCallback).targets() == (AnalysisCallback, Spectrum)
 
 
 def test_all_seeds_of_a_setting_share_their_id() -> None:

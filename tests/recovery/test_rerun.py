@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from faults import Fault
+from operations import KilledAt
 from records import Uninterrupted, arguments, check_same, record, run_folder, status
 from warm_process import Done, command
 
 TASK = "repeat_copy"
 
 
-def rerun(folder: Path, fault: Fault | None = None, *words: str) -> Done:
+def rerun(folder: Path, fault: Callable[[], None] | None = None, *words: str) -> Done:
     """Run the command again."""
     return command("train", *arguments(TASK), *words, folder=folder, before=fault)
 
@@ -49,3 +52,26 @@ def test_killed_at_every_operation_the_removal_is_completed(marked: Path, uninte
     assert done.exit == 0 and "resuming" not in done.out, done.text
     assert not list(run.rglob("old"))
     check_same(record(marked), uninterrupted(TASK))
+
+
+@pytest.mark.ci
+def test_killed_before_any_operation_the_removal_is_completed(marked: Path, uninterrupted: Uninterrupted) -> None:
+    run, log = run_folder(marked), marked / "log"
+    shutil.copytree(run, marked / "before")
+    assert rerun(marked, KilledAt(log), "rerun=true").exit == 0
+    operations = [line.split() for line in log.read_text().splitlines()]
+    last = next(
+        i for i, (event, path) in enumerate(operations) if (event, Path(path).name) == ("os.remove", "status.json")
+    )
+    assert last > 20
+    for nth in range(1, last + 3):
+        shutil.rmtree(run)
+        shutil.copytree(marked / "before", run)
+        assert rerun(marked, KilledAt(log, nth), "rerun=true").exit == -signal.SIGKILL
+        done = rerun(marked)
+        assert done.exit == 0 and "resuming" not in done.out, f"{operations[nth - 1]}: {done.text}"
+        if "the run is done already" in done.out:
+            assert len(list(run.rglob("old"))) == 6, operations[nth - 1]
+        else:
+            assert not list(run.rglob("old")), operations[nth - 1]
+            check_same(record(marked), uninterrupted(TASK))
