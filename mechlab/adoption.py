@@ -33,6 +33,7 @@ from mechlab.core.finite import check_loss
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
 from mechlab.core.run import Run
+from mechlab.core.sources import defining
 from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Task
 from mechlab.core.tensors import save_tensors
@@ -128,8 +129,8 @@ class Adoption:
         claim.status("running")
         try:
             command = shlex.join(["python", "-m", "mechlab.adopt", *self.words])
-            origin = Origin(None, *code_state(Path(__file__).parent), command=command)
-            write_provenance(self.folder, self.values, origin)
+            origin = Origin(None, *code_state([self.folder.parents[1]]), command=command)
+            write_provenance(self.folder, self.values, origin, defining=defining(self.recipe))
             self._write_data(self.folder)
             replayed = self._write_history()
             write_json(self.folder / "provenance" / "adoption.json", self._record(replayed))

@@ -15,7 +15,7 @@ from mechlab.config.build import Prepared, prepare, without_files
 from mechlab.config.configured import configured_parameters
 from mechlab.config.identity import run_id
 from mechlab.config.provenance import Origin, code_state, write_provenance
-from mechlab.config.recipe import initial_digest, make_recipe, stored_config
+from mechlab.config.recipe import initial_digest, make_recipe
 from mechlab.config.schema import Expected, TrainConfig, typed
 from mechlab.core import answers
 from mechlab.core.analysis import Analysis
@@ -29,6 +29,7 @@ from mechlab.core.history import LEVELS
 from mechlab.core.recipe import Recipe
 from mechlab.core.result import read_result
 from mechlab.core.run import Run
+from mechlab.core.sources import defining
 from mechlab.core.task import SPLITS
 from mechlab.training.recorder import Recorder, check_size
 
@@ -68,7 +69,7 @@ class Setup:
 
         self.config = config = typed(TrainConfig, values)
         config.task = without_files(config.task, "task", config.allow_targets)
-        self.values, self._origin = {**values, "task": config.task}, origin
+        self.values, self.origin = {**values, "task": config.task}, origin
         self.expected = {name: typed(Expected, node, f"expected.{name}.") for name, node in config.expected.items()}
         if not re.fullmatch(r"[\w.+-]*\w", config.name):
             raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=config.name, key="name")
@@ -83,7 +84,8 @@ class Setup:
         self.loggers = self._loggers()
         self._check_objective(model)
         kind = self._history_kind()
-        self.run_id = identity or run_id(cfg, kind, initial_digest(config.init_from))
+        changing = [name for name, callback in self.callbacks.items() if not asks(callback)]
+        self.run_id = identity or run_id(cfg, kind, initial_digest(config.init_from), changing)
         self.folder = Path(config.paths.root) / config.name / f"{self.run_id}-s{config.seed}"
         self.recorder = Recorder(
             self.folder / "history", kind, self.recipe, config.history.points, config.history.every
@@ -102,15 +104,20 @@ class Setup:
 
     def write_provenance(self) -> None:
         """Record what the run is made of and where."""
-        origin = self._origin
+        origin = self.origin
         if origin is None:
             overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-            origin = Origin(overrides, *code_state(Path(__file__).parent))
-        write_provenance(self.folder, self.values, origin, resumed=any(self.folder.glob("checkpoints/*.ckpt")))
+            origin = Origin(overrides, *code_state([Path(self.config.paths.root)]))
+        write_provenance(self.folder, self.values, origin, is_begun(self.folder), self.defining())
 
-    def new_callbacks(self) -> list[str]:
-        """Return the callbacks that a finished run did not have."""
-        return [name for name in self.callbacks if name not in (stored_config(self.folder).get("callbacks") or {})]
+    def defining(self) -> list[Any]:
+        """Return the classes that define the result: those of the recipe, and of what may change or end training."""
+        found = [*defining(self.recipe), *(type(item) for item in self.callbacks.values() if not asks(item))]
+        if self.config.trainer.stop_at is not None:
+            from mechlab.training.callbacks import StopWhenLearned
+
+            found.append(StopWhenLearned)
+        return found
 
     def answer_missing(self) -> None:
         """Ask the analyses whose answers the run does not hold yet."""
@@ -228,7 +235,7 @@ class Setup:
     def _history_kind(self) -> str:
         """Return the least recording that the configuration and all attached analyses ask for."""
         attached = [analysis for _, analysis in self.analyses.values()]
-        attached += [callback.analysis for callback in self.callbacks.values() if hasattr(callback, "analysis")]
+        attached += [callback.analysis for callback in self.callbacks.values() if asks(callback)]
         asked = [self.config.history.kind, *(analysis.needs.history for analysis in attached)]
         return max(asked, key=LEVELS.index)
 
@@ -293,6 +300,18 @@ def check_analysis(analysis: Analysis, name: str, task_name: str, recipe: Recipe
 def model_class(recipe: Recipe) -> type | None:
     """Return the class of a recipe's models, or None where what makes them does not tell."""
     return getattr(recipe.make_model, "target", None)
+
+
+def asks(callback: Callback) -> bool:
+    """Return whether a callback asks an analysis, which leaves training as it is."""
+    from mechlab.training.callbacks import AnalysisCallback
+
+    return isinstance(callback, AnalysisCallback)
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether there is a checkpoint to go on from."""
+    return any(folder.glob("checkpoints/*.ckpt"))
 
 
 def _check_time(max_time: str | None) -> None:

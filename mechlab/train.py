@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechlab.config.launch import hydra_program, note_folder, resolve
+from mechlab.config.launch import check_choices, hydra_program, note_folder, resolve
 from mechlab.core.errors import ConfigError, MechlabError, RunError, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def job(cfg: DictConfig) -> float | None:
     from mechlab.setup import Setup
 
     try:
+        check_choices()
         setup = Setup(resolve(cfg), cfg)
         told_later = note_folder(setup.folder)
         result = train(setup)
@@ -53,15 +54,18 @@ def train(setup: Any) -> dict[str, Any] | None:
     """Do what is left to do of a run, and return its result; None when another process holds it."""
     from mechlab import console
     from mechlab.core.claim import Claim, Held
+    from mechlab.reuse import check_code, remarks, remove_if_unwanted
 
     try:
         with Claim(setup.folder) as claim:
+            remove_if_unwanted(setup, claim)
             if _is_done(setup.folder, claim):
                 print(f"the run is done already, so it is not trained again: {setup.folder}")
+                for remark in remarks(setup):
+                    print(remark)
                 setup.restore()
-                for name in setup.new_callbacks():
-                    print(f"not run: callback {name}, which was not there; ask with at=all for its recorded steps")
             else:
+                check_code(setup)
                 _fit(setup, claim)
             setup.answer_missing()
             result = setup.write_result()

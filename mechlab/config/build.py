@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,11 +59,16 @@ class Prepared:
                 must, got=given or "no arguments", key=self.key, fix=f"see --cfg job, under {self.key}"
             ) from error
 
+    def targets(self) -> tuple[Any, ...]:
+        """Return the target and those of the objects among its arguments."""
+        nested = (value.targets() for value in self.arguments.values() if isinstance(value, Prepared))
+        return (self.target, *itertools.chain.from_iterable(nested))
+
     def identity(self) -> dict[str, Any]:
         """Return the target's name and all its arguments as plain data, our own defaults filled in."""
         name = f"{self.target.__module__}.{self.target.__qualname__}"
         values = {}
-        if not name.startswith("torch."):  # a newer torch may add parameters; what is configured there is all listed
+        if not name.startswith(("torch.", "pytorch_lightning.")):  # newer versions of these may add parameters
             parameters = inspect.signature(self.target).parameters.values()
             values = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
         values |= self.arguments

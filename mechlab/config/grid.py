@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mechlab.config.launch import config_dir, readable, register, resolve
+from mechlab.config.launch import check_choices, config_dir, readable, register, resolve
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def expand(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Iterator[C
             for job in BasicSweeper.split_arguments(parsed, None)[0]:
                 cfg = machine.compose_config("train", [*job, *search], RunMode.RUN, with_log_configuration=False)
                 HydraConfig.instance().set_config(cfg)
+                check_choices()
                 with open_dict(cfg):
                     del cfg["hydra"]
                 yield Cell(list(job), cfg, resolve(cfg))

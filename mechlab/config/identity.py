@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -21,25 +21,31 @@ from mechlab.core.task import Task
 SEED = "<seed>"
 
 
-def run_id(cfg: DictConfig, history_kind: str, initial: str | None = None) -> str:
+def run_id(
+    cfg: DictConfig, history_kind: str, initial: str | None = None, training_callbacks: Sequence[str] = ()
+) -> str:
     """Return the 10 hexadecimal digits that name a configuration, whatever its seed.
 
-    Task, model, optimizer, history, and the trainer keys that change bits take part, each typed by its schema (1e3 and
-    1000 are alike), with defaults filled in and with what files hold in place of their paths. The seed is masked before
-    interpolations are resolved, so that what follows from it (`task.seed=${seed}`) differs from what merely equals it.
+    Task, model, optimizer, history, the trainer keys that change bits and the callbacks that may change training take
+    part, each typed by its schema (1e3 and 1000 are alike), with defaults filled in and with what files hold in place
+    of their paths. The seed is masked before interpolations are resolved, so that what follows from it
+    (`task.seed=${seed}`) differs from what merely equals it.
 
     Args:
         cfg: the composed configuration.
         history_kind: the recording in force, after analyses have added what they need.
         initial: digest of the weights that training starts from.
+        training_callbacks: names of the callbacks that may change training: all but those that ask an analysis.
     """
     masked = OmegaConf.merge(cfg)
     OmegaConf.set_struct(masked, False)
     masked.seed = SEED
-    return identity(OmegaConf.to_container(masked, resolve=True), history_kind, initial)
+    return identity(OmegaConf.to_container(masked, resolve=True), history_kind, initial, training_callbacks)
 
 
-def identity(values: Mapping[str, Any], history_kind: str, initial: str | None = None) -> str:
+def identity(
+    values: Mapping[str, Any], history_kind: str, initial: str | None = None, training_callbacks: Sequence[str] = ()
+) -> str:
     """Return the name of a configuration that is plain data, the seed masked; see `run_id`."""
     allow = values["allow_targets"]
     task = without_files(values["task"], "task", allow)
@@ -52,6 +58,10 @@ def identity(values: Mapping[str, Any], history_kind: str, initial: str | None =
         "history": _deciding(values["history"], HistoryConfig) | {"kind": history_kind},
         "initial": initial,
     }
+    if training_callbacks:
+        nodes = {name: values["callbacks"][name] for name in training_callbacks}
+        prepared = [prepare(node, f"callbacks.{name}", object, allow, lenient=True) for name, node in nodes.items()]
+        parts["callbacks"] = [callback.identity() for callback in prepared]
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 

@@ -25,6 +25,8 @@ from mechlab.config.schema import AnalyzeConfig, TrainConfig, defaults
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 from mechlab.core.files import write_text
 
+LISTS = ("analysis", "callbacks")  # the config groups of which several choices may be made
+
 
 def config_dir() -> Path:
     """Return the folder of mechlab's own configuration: inside the installed package, or beside it in a checkout."""
@@ -93,6 +95,21 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
         nodes = values[group] or {}
         values[group] = {k: node for k, node in nodes.items() if not isinstance(node, dict) or "_target_" in node}
     return values
+
+
+def check_choices() -> None:
+    """Raise ConfigError if a config group that takes one choice was given a list: Hydra would leave its name open."""
+    hydra_cfg = HydraConfig.get()
+    given_words = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)  # ${key} in them is the job's own
+    words = [(word, word.partition("=")[0].lstrip("+"), word.partition("=")[2]) for word in given_words]
+    removed = {key.removeprefix("~") for _, key, _ in words if key.startswith("~")}
+    for group in sorted({*_groups()} - {*LISTS, *hydra_cfg.runtime.choices, *removed}):
+        given = [(word, value) for word, key, value in words if key == group]
+        got, value = given[-1] if given else ("a list, in a file of the configuration", "[NAME,NAME]")
+        names = [name.strip() for name in value.strip("[]").split(",")]
+        several = f", or -m {group}={','.join(names)} for a run of each" if len(names) > 1 else ""
+        fix = f"{group}={names[0]}{several}"
+        raise ConfigError(f"{group} must be the name of one choice, not a list", got=got, key=group, fix=fix)
 
 
 def note_folder(folder: Path) -> bool:

@@ -6,16 +6,21 @@ import importlib.metadata
 import os
 import platform
 import shlex
+import shutil
 import socket
-import subprocess
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from mechlab.core.files import file_digest, read_json, write_json, write_text
+from mechlab.config.repository import repository_state
+from mechlab.core.errors import RunError
+from mechlab.core.files import atomic, file_digest, read_json, read_mapping, remove, write_json, write_text
+from mechlab.core.modules import package_of
+from mechlab.core.sources import files, hashes
 
 PACKAGES = (
     "mechlab",
@@ -28,7 +33,7 @@ PACKAGES = (
     "scikit-learn",
     "safetensors",
 )
-DIGESTED = ("config.yaml", "overrides.json", "code.patch")  # files whose digests environment.json holds
+NOT_RECORDED = ("code", "rerun")  # keys that are about a command rather than about the run
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Origin:
     Args:
         overrides: the words that made it, as after `python -m mechlab.train`; None where another program did.
         commit: git commit of the code, or None.
-        patch: its uncommitted changes.
+        patch: its uncommitted changes, untracked files among them.
         sweep: id of the sweep that it belongs to, or None.
         command: the command line that makes it; that of this process by default.
     """
@@ -50,26 +55,102 @@ class Origin:
     command: str | None = None
 
 
-def write_provenance(folder: Path, config: dict[str, Any], origin: Origin, resumed: bool = False) -> None:
-    """Write config.yaml, overrides.json, environment.json and code.patch into `folder`/provenance.
+def write_provenance(
+    folder: Path, config: dict[str, Any], origin: Origin, resumed: bool = False, defining: Iterable[Any] = ()
+) -> None:
+    """Write config.yaml, overrides.json, environment.json, sources.json and code.patch into `folder`/provenance.
 
     A run that goes on from a checkpoint keeps what it began with; resumed.json then lists the environments of the later
-    parts, and resumed-N.patch is the code of part N.
+    parts, and resumed-N.patch and resumed-N-sources.json are the code of part N. The code of a user's package is kept
+    too: as PART-PACKAGE.patch, with the commit in the environment; as copies of the files that define the run, in the
+    folder sources (or resumed-N-sources), where no repository holds it.
+
+    Args:
+        defining: the classes and functions that define the result.
     """
-    target = folder / "provenance"
-    later = target / "resumed.json"
+    target, later, defining = folder / "provenance", folder / "provenance" / "resumed.json", list(defining)
     if resumed and (target / "environment.json").exists():
         before = read_json(later) if later.exists() else []
-        parts = [*(before if isinstance(before, list) else []), _environment(origin)]
-        write_text(target / f"resumed-{len(parts)}.patch", origin.patch)
-        write_json(later, parts)
+        before = before if isinstance(before, list) else []
+        environment = _write_code(target, f"resumed-{len(before) + 1}", origin, defining)
+        write_json(later, [*before, environment])
         return
+    if not resumed:
+        remove(target)  # what an earlier start left
     (target / "environment.json").unlink(missing_ok=True)  # it holds the digests of the others
-    write_text(target / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+    write_text(target / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(_recorded(config))))
     write_json(target / "overrides.json", origin.overrides)
-    write_text(target / "code.patch", origin.patch)
-    files = {path.name: file_digest(path) for path in sorted(target.iterdir()) if path.name in DIGESTED}
-    write_json(target / "environment.json", {**_environment(origin), "files": files})
+    environment = _write_code(target, "", origin, defining)
+    digests = {str(path.relative_to(target)): file_digest(path) for path in _unsealed(target)}
+    write_json(target / "environment.json", {**environment, "files": digests})
+
+
+def _write_code(target: Path, part: str, origin: Origin, defining: Sequence[Any]) -> dict[str, Any]:
+    """Write the patches and the hashes of the code; return the environment, which says where they are."""
+    environment = {**_environment(origin), "user_code": _keep_user_code(target, part, origin, files(defining))}
+    write_text(target / f"{part or 'code'}.patch", origin.patch)
+    write_json(target / _name(part, "sources.json"), {"sources": hashes(defining)})
+    return environment
+
+
+def _unsealed(target: Path) -> Iterator[Path]:
+    """Yield the files that do not hold a digest of their own content."""
+    for path in sorted(target.rglob("*")):
+        if path.is_file() and (path.suffix != ".json" or path.name == "overrides.json"):
+            yield path
+
+
+def _name(part: str, name: str) -> str:
+    return f"{part}-{name}" if part else name
+
+
+def recorded_sources(folder: Path) -> list[dict[str, str]]:
+    """Return the hashes of the sources that define a run, as it began and for each part that was resumed; nothing for
+    parts of which none were recorded."""
+    target = folder / "provenance"
+    paths = [path for path in target.glob("resumed-*-sources.json") if path.name.split("-")[1].isdecimal()]
+    parts = sorted(paths, key=lambda path: int(path.name.split("-")[1]))
+    return [_hashes(path) for path in (target / "sources.json", *parts) if path.exists()]
+
+
+def _hashes(path: Path) -> dict[str, str]:
+    found = read_mapping(path).get("sources")
+    if not isinstance(found, dict):
+        must, fix = "the file must hold hashes by name", "delete it; the run's code is then no longer compared"
+        raise RunError(must, got=type(found).__name__, key=str(path), fix=fix)
+    return found
+
+
+def _recorded(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in NOT_RECORDED}
+
+
+def _keep_user_code(target: Path, part: str, origin: Origin, found: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    """Record the state of the packages beside mechlab that hold a run's sources.
+
+    Returns:
+        By package: its repository's commit and the file with its changes, or no commit and the folder with the copies.
+    """
+    kept = {}
+    for package in sorted({package_of(module) for module in found} - {"mechlab"}):
+        modules = {name: path for name, path in found.items() if package_of(name) == package}
+        state = None  # a sweep's jobs run a copy of the code, which no repository holds
+        if origin.sweep is None:
+            state = repository_state(next(iter(modules.values())), without=[target.parents[2]])
+        if state is not None:
+            shared = (state.commit, state.patch) == (origin.commit, origin.patch)
+            patch = f"{part or 'code'}.patch" if shared else f"{part or 'code'}-{package}.patch"
+            write_text(target / patch, state.patch)
+            kept[package] = {"commit": state.commit, "patch": patch}
+        else:
+            copies = _name(part, "sources")
+            for name, path in modules.items():
+                words = name.split(".")
+                place = [*words, path.name] if path.name == "__init__.py" else [*words[:-1], f"{words[-1]}.py"]
+                with atomic(target.joinpath(copies, *place)) as temporary:
+                    shutil.copyfile(path, temporary)
+            kept[package] = {"commit": None, "copy": copies}
+    return kept
 
 
 def package_versions() -> dict[str, str | None]:
@@ -99,22 +180,14 @@ def _program() -> str:
     return Path(sys.argv[0]).stem.split()[-1]
 
 
-def code_state(folder: Path) -> tuple[str | None, str]:
-    """Return the git commit of the code in `folder` and its uncommitted changes; (None, "") outside a repository."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if (
-        commit is None or _git(folder, "ls-files", "--error-unmatch", __file__) is None
-    ):  # installed inside some other one
-        return None, ""
-    return commit.strip(), _git(folder, "diff", "HEAD") or ""
+def code_state(without: Sequence[Path] = ()) -> tuple[str | None, str]:
+    """Return the git commit of mechlab's own code and all that differs from it; (None, "") outside a repository.
 
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
+    Args:
+        without: folders whose untracked files are left out, such as the one that holds the runs.
+    """
+    state = repository_state(Path(__file__).resolve(), tracked=True, without=without)
+    return (None, "") if state is None else (state.commit, state.patch)
 
 
 def _version(name: str) -> str | None:

@@ -37,7 +37,8 @@ def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Reci
     import torch
 
     allow = config.allow_targets if allow is None else allow
-    task = prepare(config.task, "task", Task, allow)()
+    prepared = prepare(config.task, "task", Task, allow)
+    task = prepared()
     model = prepare(config.model, "model", (SequenceModel, StaticModel), allow, context=1)
     check_fit(model.target, task, config.name)
     optimizer = prepare(config.optimizer, "optimizer", torch.optim.Optimizer, allow, context=1)
@@ -60,6 +61,7 @@ def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Reci
         evaluation_size=trainer.eval_examples,
         overfit=trainer.overfit,
         initial=initial_weights(config.init_from),
+        targets=(*prepared.targets(), *model.targets(), *optimizer.targets()),
     )
     return _with_steps(recipe, config)
 

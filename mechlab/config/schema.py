@@ -113,6 +113,8 @@ class TrainConfig:
         seed: the root seed of all randomness.
         objective: the metric that train returns to a sweeper.
         init_from: a run directory whose final weights to start from.
+        code: what to do with an interrupted run whose code has changed: check (refuse to go on) or accept.
+        rerun: remove the record of the run, whatever its status, and train from step 0.
         analysis: analyses to run at the end, by name.
         callbacks: analyses to run while training, or Lightning callbacks, by name.
         loggers: further Lightning loggers, by name.
@@ -124,6 +126,8 @@ class TrainConfig:
     seed: Annotated[int, at_least(0)] = 0
     objective: str = "val/loss"
     init_from: str | None = None
+    code: Literal["check", "accept"] = "check"
+    rerun: bool = False
     allow_targets: list[str] = field(default_factory=list)
     paths: PathsConfig = field(default_factory=PathsConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

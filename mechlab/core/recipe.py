@@ -40,6 +40,7 @@ class Recipe:
         evaluation_size: held-out examples drawn of endless data.
         overfit: every step sees the first batch.
         initial: weights to start from instead of fresh ones.
+        targets: the classes that the configuration names, nested ones among them.
     """
 
     task: Task
@@ -55,6 +56,7 @@ class Recipe:
     evaluation_size: int = 1000
     overfit: bool = False
     initial: dict[str, Tensor] | None = None
+    targets: tuple[Any, ...] = ()
 
     @property
     def streams(self) -> Streams:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,27 +13,21 @@ from torch import Tensor
 from mechlab.core.device import set_up_device
 from mechlab.core.errors import ConfigError, ReplayDiffers
 from mechlab.core.recipe import Recipe
+from mechlab.core.sources import changed, defining, hashes, listed
 from mechlab.core.state import digest, optimizer_tensors, put_state
 
 State = dict[str, Tensor]  # `params/<name>` and `optimizer/<state>/<name>`, as in a shard
-CODE = ("step", "recipe", "plan", "data", "schedule", "seeding", "task", "model")  # of the core, what updates depend on
 
 
 def conditions(recipe: Recipe, device: str) -> dict[str, Any]:
-    """Return what the bits of an update depend on beyond the recipe: threads, device, torch, kind of processor, and a
-    hash of the code that trains."""
-    modules = [f"mechlab.core.{name}" for name in CODE]
-    modules += [type(recipe.task).__module__, type(recipe.model()).__module__]
-    code = hashlib.sha256()
-    for name in modules:
-        file = getattr(sys.modules[name], "__file__", None)
-        code.update(Path(file).read_bytes() if file else name.encode())
+    """Return what the bits of an update depend on beyond the recipe: threads, device, torch, kind of processor, and the
+    hashes of the sources that define it."""
     return {
         "threads": torch.get_num_threads(),
         "device": device,
         "torch": torch.__version__,
         "processor": torch.backends.cpu.get_cpu_capability(),
-        "code": code.hexdigest()[:12],
+        "code": hashes(defining(recipe)),
     }
 
 
@@ -105,14 +97,22 @@ class Segments:
     def _refuse(self, must: str, got: str) -> NoReturn:
         trained = self.trained
         now = conditions(self.recipe, trained["device"]) | {"threads": trained["threads"]}  # replays have as many
-        pairs = [(name, trained.get(name), now[name]) for name in now]
-        changed = [f"{name} was {before} and is {value}" for name, before, value in pairs if value != before]
-        told = "; ".join(changed) or f"code {now['code']} and torch {now['torch']} are those of the training"
+        pairs = [(name, trained.get(name), now[name]) for name in now if name != "code"]
+        differences = [f"{name} was {before} and is {value}" for name, before, value in pairs if value != before]
+        told = "; ".join([_compared(trained.get("code"), now["code"]), *differences])
         fix = (
             "go back to the code, packages and kind of machine in the run's provenance/environment.json; or train "
             "again (with history=full if the record has to outlive such changes)"
         )
         raise ReplayDiffers(must, got=f"{got}; {told}", key=str(self.where), fix=fix)
+
+
+def _compared(trained: Mapping[str, str] | str | None, now: Mapping[str, str]) -> str:
+    """Return how the code has changed since the training; older records have one hash for all of it."""
+    if not isinstance(trained, Mapping):
+        return "whether the code has changed since is not recorded"
+    names = changed(trained, now)
+    return f"the code has changed since: {listed(names)}" if names else "the code is that of the training"
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
         jobs.setdefault(run, Job(len(jobs), run, identities[key], cell.overrides, config))
     if root is None:
         raise ConfigError("a sweep must have at least one job", got=" ".join(overrides))
-    commit, patch = code_state(Path(__file__).parent)
+    commit, patch = code_state([root])
     return freeze(root, list(jobs.values()), commit, patch, package_versions())
 
 

@@ -30,6 +30,8 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("model=gruu", "model", "did you mean 'gru'?"),
         ("analysis=[spectrm]", "analysis", "did you mean 'spectrum'?"),
         ("trainer=5", "trainer", "--help lists them"),
+        ("model=[rnn]", "model", "fix:   model=rnn"),
+        ("optimizer=[adam,sgd]", "optimizer", "fix:   optimizer=adam, or -m optimizer=adam,sgd for a run of each"),
     ],
     "misspelt key": [
         ("trainer.max_step=5", "trainer.max_step", "did you mean 'trainer.max_steps'?"),
@@ -51,6 +53,8 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("model.bias=perhaps", "model.bias", "true or false"),
         ("seed=abc", "seed", "whole number"),
         ("trainer.max_time=soon", "trainer.max_time", "DD:HH:MM:SS"),
+        ("code=maybe", "code", "one of check, accept"),
+        ("rerun=perhaps", "rerun", "true or false"),
     ],
     "out of range": [
         ("trainer.batch_size=0", "trainer.batch_size", "at least 1"),

@@ -14,6 +14,7 @@ from mechlab.analyses.spectrum import Spectrum
 from mechlab.automata.definition import from_definition, read_automaton, to_definition
 from mechlab.automata.dot import to_dot
 from mechlab.automata.tomita import tomita
+from mechlab.config.build import prepare
 from mechlab.config.launch import config_dir, register, resolve
 from mechlab.config.provenance import Origin, write_provenance
 from mechlab.config.recipe import load_run
@@ -22,6 +23,7 @@ from mechlab.core.tensors import save_tensors
 from mechlab.models.rnn import RNN
 from mechlab.setup import Setup
 from mechlab.tasks.repeat_copy import RepeatCopy
+from mechlab.training.callbacks import AnalysisCallback
 
 COPY = ("name=repeat_copy-rnn", "task.d=2", "task.s=2", "model.hidden=8", "trainer=smoke")
 WORDS = (
@@ -32,6 +34,14 @@ WORDS = (
     "task.val_words=40",
     "task.test_words=40",
     "task.max_length=8",
+)
+
+SPECTRUM = "mechlab.analyses.spectrum.Spectrum"
+STOP = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/loss, patience: 1}"
+LIGHTNING = "allow_targets=[pytorch_lightning]"
+ASKS = (
+    "+callbacks.spectrum={_target_: mechlab.training.callbacks.AnalysisCallback, "
+    "analysis: {_target_: mechlab.analyses.spectrum.Spectrum}}"
 )
 
 
@@ -98,9 +108,10 @@ def test_a_default_that_is_spelled_out_changes_nothing(spelled: str) -> None:
         "trainer.checkpoint_every=7",
         "trainer.chunk=3",
         "history.limit_gb=1",
+        "code=accept",
+        "rerun=true",
         "allow_targets=[somewhere]",
-        "+callbacks.spectrum={_target_: mechlab.training.callbacks.AnalysisCallback, "
-        "analysis: {_target_: mechlab.analyses.spectrum.Spectrum}}",
+        ASKS,
         "+loggers.table={_target_: pytorch_lightning.loggers.CSVLogger, save_dir: there}",
     ],
 )
@@ -136,6 +147,24 @@ def test_what_does_not_decide_the_result_leaves_the_name_alone(override: str) ->
 )
 def test_what_decides_the_result_changes_the_id(override: str) -> None:
     assert run_id(*COPY, override) != run_id(*COPY)
+
+
+def test_a_callback_that_may_change_training_changes_the_id() -> None:
+    stopped = run_id(*COPY, STOP, LIGHTNING)
+    assert stopped != run_id(*COPY, LIGHTNING) == run_id(*COPY)
+    assert stopped != run_id(*COPY, STOP.replace("patience: 1", "patience: 2"), LIGHTNING)
+    assert stopped == run_id(*COPY, STOP, LIGHTNING, ASKS)
+    assert stopped == run_id(*COPY, STOP.replace("stop=", "other_name="), LIGHTNING)
+
+
+def test_a_callback_that_follows_the_seed_differs_from_one_that_equals_it() -> None:
+    tied = {run_id(*COPY, STOP.replace("1}", "${seed}}"), LIGHTNING, f"seed={seed}") for seed in (1, 2)}
+    assert len(tied) == 1 and tied != {run_id(*COPY, STOP, LIGHTNING, "seed=1")}
+
+
+def test_the_classes_of_nested_objects_are_named_too() -> None:
+    node = {"_target_": "mechlab.training.callbacks.AnalysisCallback", "analysis": {"_target_": SPECTRUM}}
+    assert prepare(node, "callbacks.spectrum", AnalysisCallback).targets() == (AnalysisCallback, Spectrum)
 
 
 def test_all_seeds_of_a_setting_share_their_id() -> None:

@@ -1,6 +1,5 @@
 """A replay record against a full one of the same training: every tensor of every step, or a refusal."""
 
-import json
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from torch import nn
 
 from mechlab.core import segments
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers, RunError
+from mechlab.core.files import read_json, write_json
 from mechlab.core.history import History, write_shard
 from mechlab.core.replay import HASH, first_parting, verify
 from mechlab.core.run import Run
@@ -221,15 +221,25 @@ def test_a_changed_recipe_is_refused_with_the_step(runs, tmp_path):
     assert same(other.history.params(14), run.history.params(14))  # what is stored is there all the same
 
 
-def test_changed_code_is_refused_and_told(runs, tmp_path, monkeypatch):
-    """An optimiser update of another version: the refusal says which code trained and which is there."""
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ({"update": "0123456789ab", "Gone": "0"}, "the code has changed since: Gone, update"),
+        ({}, "the code is that of the training"),
+        ("0123456789ab", "whether the code has changed since is not recorded"),  # as older records have it
+        (None, "whether the code has changed since is not recorded"),
+    ],
+)
+def test_changed_code_is_refused_and_told(runs, tmp_path, monkeypatch, code, told):
+    """An optimiser update of another version: the refusal names the functions and classes that have changed."""
     run = copied(runs()[0], tmp_path)
     about = run.folder / "history" / "history.json"
-    was = json.loads(about.read_text())
-    about.write_text(json.dumps(was | {"code": "0123456789ab"}))
+    was = read_json(about)
+    assert {"update", "Points", "MLP", "Recipe"} <= set(was["code"])
+    write_json(about, was | {"code": was["code"] | code if isinstance(code, dict) else code})
     assert len(History(about.parent, lambda: run.recipe).params(3))  # other code that does the same is as good
     monkeypatch.setattr("mechlab.core.recipe.update", lambda model, *_, **__: next(model.parameters()).data.add_(1e-7))
-    with pytest.raises(ReplayDiffers, match=rf"step 1 differs.*code was 0123456789ab and is {was['code']}"):
+    with pytest.raises(ReplayDiffers, match=rf"step 1 differs.*; {told}\n"):
         History(about.parent, lambda: run.recipe).params(3)
 
 
@@ -282,7 +292,7 @@ def test_another_device_is_refused(runs, tmp_path):
         pytest.skip("there is a CUDA device")
     run = copied(runs()[0], tmp_path)
     path = run.folder / "history" / "history.json"
-    path.write_text(path.read_text().replace('"cpu"', '"cuda"'))
+    write_json(path, read_json(path) | {"device": "cuda"})
     with pytest.raises(ReplayDiffers, match="device of the training"):
         run.history.params(3)
 
