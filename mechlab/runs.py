@@ -181,8 +181,9 @@ def diff_runs(arguments: argparse.Namespace) -> int:
 
 
 def verify_runs(arguments: argparse.Namespace) -> int:
-    """Train each run again from a recorded step and compare bits; compare its files with their recorded digests; the exit
-    status is 0 if all agree."""
+    """Train each run again from a recorded step and compare bits; compare its files with their recorded digests.
+
+    The exit status is 0 if all agree."""
     return _each(arguments.runs, lambda folder: _differs(folder, arguments))
 
 
