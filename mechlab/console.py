@@ -35,6 +35,8 @@ def print_findings(findings: Mapping[str, Any]) -> None:
             ends = claim.get("interval")  # which older records lack
             measured = number(claim["value"]) + ("" if ends is None else f" [{', '.join(map(number, ends))}]")
             print(printable(f"  {verdict}: {claim['statement']} (measured {measured}{null})"))
+        for note in finding.get("notes", {}).values():
+            print(printable(f"  {note}"))
 
 
 def print_expected(expected: Mapping[str, Any]) -> None:

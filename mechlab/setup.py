@@ -70,7 +70,8 @@ class Setup:
         self.config = config = typed(TrainConfig, values)
         config.task = without_files(config.task, "task", config.allow_targets)
         self.values, self.origin = {**values, "task": config.task}, origin
-        self.expected = {name: typed(Expected, node, f"expected.{name}.") for name, node in config.expected.items()}
+        expected = {name: typed(Expected, node, f"expected.{name}.") for name, node in config.expected.items()}
+        self.expected = {name: entry for name, entry in expected.items() if entry.number is not None}
         if not re.fullmatch(r"[\w.+-]*\w", config.name):
             raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=config.name, key="name")
         torch.set_num_threads(config.trainer.threads)
@@ -270,7 +271,7 @@ def compare(
     scalars = {f"{name}/{key}": value for name, found in findings.items() for key, value in found["scalars"].items()}
     found = {}
     for name, number in expected.items():
-        target = number.published if number.corrected is None else number.corrected
+        target = number.number
         measured = {**metrics, **scalars}.get(name)
         deviation = None if measured is None or target is None else measured - target
         within = None if deviation is None else abs(deviation) <= number.tolerance

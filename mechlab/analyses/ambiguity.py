@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from mechlab.analyses.ambiguity_parts import by_factor, by_letters_more, by_word_length, partitions, save_states
-from mechlab.analyses.reached import By, Reached, label_names, reached
+from mechlab.analyses.reached import By, Reached, label_names, reached, supported
 from mechlab.automata.trie import prefix_states
 from mechlab.clustering.bisimulation import successors
 from mechlab.clustering.bootstrap import BOUND, ambiguity_of_resamples, interval, resampled_words
@@ -114,7 +114,7 @@ class Ambiguity(Analysis):
             weights = self._weights(found)
             sizes = self.lengths, self.length_words
             scalars |= by_word_length(out, run, found, clusters, weights, self.by, sizes, streams["lengths"])
-        return Finding(scalars, self._claims(scalars))
+        return supported(scalars, self._claims(scalars), found.prefixes)
 
     def _scored(
         self, run: Run, found: Reached, streams: dict[str, np.random.Generator]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from mechlab.analyses.reached import By, Part, reached
+from mechlab.analyses.reached import By, Part, reached, supported
 from mechlab.clustering.bisimulation import successors
 from mechlab.clustering.bootstrap import BOUND, interval
 from mechlab.clustering.dbscan import NOISE
@@ -98,7 +98,7 @@ class Clusterings(Analysis):
         unseen = {f"{row['method']}_held_out": row["held_out"] for row in table if "held_out" in row}
         starts = {f"{row['method']}_starts": row["starts"] for row in table if "starts" in row}
         scalars = {name: float(value) for name, value in {**measured, **unseen, **starts, **sizes}.items()}
-        return Finding(scalars, {row["method"]: self._claim(row) for row in table})
+        return supported(scalars, {row["method"]: self._claim(row) for row in table}, prefixes)
 
     def _claim(self, row: dict[str, float]) -> Claim:
         rows, over, value, ends = f"{row['clusters']} clusters", "", row["weighted"], None

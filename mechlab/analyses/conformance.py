@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from mechlab.analyses.reached import drawn_words
+from mechlab.analyses.reached import drawn_words, padded, supported
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.conformance import Sampler, Scores, by_length, conformance, outputs_of
 from mechlab.automata.network import Network
+from mechlab.automata.prefixes import distinct_prefixes
 from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
 from mechlab.core.constraints import at_least, between
 
@@ -30,7 +31,8 @@ class Conformance(Analysis):
 
     Args:
         words: number of words.
-        lengths: letters of the shortest and the longest; every length is alike.
+        lengths: letters of the shortest and the longest; every length is alike. Null takes 1 to those of the task's
+            longest word.
         sampler: letters are independent ("uniform"), or the classes have equal shares of the words of each length
             ("balanced"; of a pushdown automaton half are accepted words and half near misses of such).
         threshold: least accuracy for the claim `right`.
@@ -39,11 +41,12 @@ class Conformance(Analysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
+    version = 2
 
     def __init__(
         self,
         words: Annotated[int, at_least(1)] = 10_000,
-        lengths: tuple[Annotated[int, between(1, 1000)], Annotated[int, between(1, 1000)]] = (16, 30),
+        lengths: tuple[Annotated[int, between(1, 1000)], Annotated[int, between(1, 1000)]] | None = (16, 30),
         sampler: Sampler = "uniform",
         threshold: Annotated[float, between(0, 1)] = 1.0,
     ):
@@ -54,17 +57,19 @@ class Conformance(Analysis):
         import pandas as pd
 
         truth = run.task.ground_truth()
-        words, lengths = drawn_words(truth, self.lengths, self.words, rng, self.sampler)
+        spread = self.lengths or (1, run.spec.length)
+        words, lengths = drawn_words(truth, spread, self.words, rng, self.sampler)
         told, right = Network(run.model()).outputs(words, lengths), outputs_of(truth, words)
         found = conformance(told, right, lengths)
         rows = [{"length": length, **scores._asdict()} for length, scores in by_length(told, right, lengths)]
         out.save_table("by_length", pd.DataFrame(rows))
         low = lower_bound(round(found.accuracy * found.words), found.words, 1 - CONFIDENCE)
         scalars = {name: float(value) for name, value in found._asdict().items()}
-        return Finding({**scalars, "accuracy_bound": low}, {"right": self._claim(found)})
+        prefixes = distinct_prefixes(padded(words, lengths))
+        claims = {"right": self._claim(found, *sorted(spread))}
+        return supported({**scalars, "accuracy_bound": low}, claims, prefixes, "random words")
 
-    def _claim(self, found: Scores) -> Claim:
-        shortest, longest = sorted(self.lengths)
+    def _claim(self, found: Scores, shortest: int, longest: int) -> Claim:
         return Claim(
             f"The share of {self.sampler} words of {shortest} to {longest} letters that are right after every prefix "
             f"is at least {self.threshold:g}.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from mechlab.analyses.extracted import Extracted, Machine, named, save_counterexample, save_machine
-from mechlab.analyses.reached import drawn_words, words_of
+from mechlab.analyses.reached import drawn_words, evaluation_words, padded, supported
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.cluster_automaton import see
@@ -144,7 +144,8 @@ class Extraction(Analysis):
         out.save_table("rounds", pd.DataFrame(found.rounds))
         save_machine(found.machine, out)
         claims = {**claim, "agrees": self._agrees(truth, bound, constant)}
-        return Finding({name: float(value) for name, value in {**scalars, **compared}.items()}, claims)
+        scalars = {name: float(value) for name, value in {**scalars, **compared}.items()}
+        return supported(scalars, claims, distinct_prefixes(padded(words, lengths)), "random words")
 
     def _words(self, truth: Automaton | Pushdown, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         sampler = "uniform" if isinstance(truth, Automaton) else "balanced"
@@ -155,7 +156,7 @@ class Extraction(Analysis):
         search = self._words(truth, rng, self.tests), rng, self.extra, self.tolerance
         smallest = minimal_mealy if isinstance(truth, Automaton) and truth.mealy else minimise
         if self.method == "clusters":
-            seen = see(network, distinct_prefixes(words_of(run.evaluation(self.split, self.words).inputs)))
+            seen = see(network, distinct_prefixes(evaluation_words(run, self.words, self.split)))
             k = max(1, round(self.multiple * (truth.size if isinstance(truth, Automaton) else len(truth.states))))
             starts = starts_for(seen.states, k) if self.start == "k_means" else 0
             clusters = kmeans(seen.states, k, rng, starts) if starts else seen.told

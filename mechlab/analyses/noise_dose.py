@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from mechlab.analyses.reached import labelled, words_of
+from mechlab.analyses.reached import evaluation_words, labelled, padded, supported
 from mechlab.automata.conformance import conformance, draw_words, outputs_of
 from mechlab.automata.network import Network
-from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.prefixes import Prefixes, distinct_prefixes
 from mechlab.automata.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.scores import ambiguity
@@ -43,6 +43,7 @@ class NoiseDose(Analysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("disturbed",))
+    version = 2
     other_model = "model=constructed"
 
     def __init__(
@@ -66,7 +67,7 @@ class NoiseDose(Analysis):
         shortest, longest = self.lengths
         words, lengths = draw_words(truth, shortest, longest, self.words, rng, "uniform")
         right = outputs_of(truth, words)
-        prefixes = distinct_prefixes(words_of(run.evaluation("val", self.evaluation_words).inputs))
+        prefixes = distinct_prefixes(evaluation_words(run, self.evaluation_words, "val"))
         labels, names = labelled(truth, prefixes)
         k = self.multiple * len(names)
 
@@ -83,9 +84,12 @@ class NoiseDose(Analysis):
                 rows.append({"noise": dose, "repeat": repeat, "accuracy": accuracy, "weighted": weighted})
         table = pd.DataFrame(rows)
         out.save_table("doses", table)
-        return self._finding(table.groupby("noise").mean(), table.groupby("noise").min(), clean.margin, starts)
+        doses, read = table.groupby("noise"), distinct_prefixes(padded(words, lengths))
+        return self._finding(doses.mean(), doses.min(), clean.margin, starts, read)
 
-    def _finding(self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float, starts: int) -> Finding:
+    def _finding(
+        self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float, starts: int, read: Prefixes
+    ) -> Finding:
         doses, accuracy = mean.index.to_numpy(), mean["accuracy"].to_numpy()
         borne = worst.index[(worst["accuracy"] == 1).cummin()]
         proved = margin if np.isfinite(margin) else 0.0
@@ -120,7 +124,8 @@ class NoiseDose(Analysis):
                 null=float(accuracy[-1]),
             ),
         }
-        return Finding({name: float(value) for name, value in scalars.items()}, claims)
+        scalars = {name: float(value) for name, value in scalars.items()}
+        return supported(scalars, claims, read, "random words")
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw accuracy and ambiguity against the dose."""

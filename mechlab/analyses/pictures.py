@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from mechlab.analyses.reached import By, Reached, reached
+from mechlab.analyses.reached import By, Reached, reached, supported
 from mechlab.automata.trie import trie_states
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.projections import (
@@ -61,6 +61,7 @@ class Pictures(Analysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
+    version = 2
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class Pictures(Analysis):
             start = f"{row['method']}_{row['dimensions']}d"
             measured = {name: value for name, value in row.items() if name not in ("method", "dimensions")}
             scalars |= {f"{start}_{name}": float(value) for name, value in measured.items()}
-        return Finding(scalars, self._claims(scalars))
+        return supported(scalars, self._claims(scalars), found.prefixes)
 
     def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
         most = max(self.dimensions, default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,13 +16,16 @@ from mechlab.automata.prefixes import PADDING, Prefixes, distinct_prefixes
 from mechlab.automata.pushdown import Pushdown
 from mechlab.automata.trie import prefix_states
 from mechlab.automata.words import Sample
+from mechlab.core.analysis import Claim, Finding
 from mechlab.core.errors import ConfigError
-from mechlab.core.task import Split
+from mechlab.core.task import Batch, FiniteTask, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mechlab.core.run import Run
+
+LEAST_PREFIXES, LEAST_WORDS = 200, 50  # distinct ones that a statistical claim must rest on
 
 By = Literal["state", "transition", "height", "top"]
 Part = Literal["all", "hidden", "cells", "last"]
@@ -65,7 +69,7 @@ def reached(
     Raises:
         ConfigError: the network's state has no such part, or no word is left.
     """
-    letters, truth, model = words_of(run.evaluation(split, words).inputs), run.task.ground_truth(), run.model()
+    letters, truth, model = evaluation_words(run, words, split), run.task.ground_truth(), run.model()
     if not keep_traps:
         letters = letters[~_trapped(truth, letters)]
         if not len(letters):
@@ -80,6 +84,55 @@ def reached(
         n = len(truth.states)
     states = prefix_states(model, prefixes)[:, model.columns(part)]
     return Reached(prefixes, states, labels, names, n, factor)
+
+
+def evaluation(run: Run, n: int, split: Split) -> Batch:
+    """Return n words of a split, in the split's order.
+
+    Of a fixed split with more words these are evenly spaced: published splits begin with their shortest words.
+    """
+    if not isinstance(run.task, FiniteTask):
+        return run.evaluation(split, n)
+    batch = run.evaluation(split)
+    return batch if n >= len(batch) else batch[torch.from_numpy(evenly_spaced(len(batch), n))]
+
+
+def evaluation_words(run: Run, n: int, split: Split) -> np.ndarray:
+    """Return the letter indices (B, T) int64 of n words of a split; see `evaluation` and `words_of`."""
+    return words_of(evaluation(run, n, split).inputs)
+
+
+def evenly_spaced(size: int, n: int) -> np.ndarray:
+    """Return n (at most size) evenly spaced indices (n,) below size, increasing.
+
+    >>> evenly_spaced(10, 4).tolist()
+    [1, 3, 6, 8]
+    """
+    n = min(n, size)
+    return (2 * np.arange(n) + 1) * size // max(2 * n, 1)
+
+
+def supported(
+    scalars: Mapping[str, float], claims: Mapping[str, Claim], prefixes: Prefixes, what: str = "evaluation words"
+) -> Finding:
+    """Return a finding; statistical claims are left out, with a note, if they rest on too few distinct words.
+
+    Exact claims are kept: they do not depend on the words.
+
+    Args:
+        prefixes: the distinct prefixes of the words that the claims rest on.
+        what: what these words are, for the note.
+    """
+    few = len(prefixes) < LEAST_PREFIXES or prefixes.distinct_words < LEAST_WORDS
+    left_out = [slug for slug, claim in claims.items() if few and claim.kind == "statistical"]
+    if not left_out:
+        return Finding(scalars, claims)
+    note = (
+        f"Too few words for a claim ({', '.join(left_out)}): the {what} have {prefixes.distinct_words} distinct words "
+        f"and {len(prefixes)} distinct prefixes; a claim needs {LEAST_WORDS} and {LEAST_PREFIXES}."
+    )
+    kept = {slug: claim for slug, claim in claims.items() if slug not in left_out}
+    return Finding(scalars, kept, {"too_few_words": note})
 
 
 def _trapped(truth: Automaton | Pushdown, words: np.ndarray) -> np.ndarray:
@@ -148,3 +201,8 @@ def drawn_words(
 def words_of(inputs: Tensor) -> np.ndarray:
     """Return the letter indices (B, T) int64 of one-hot inputs (B, T, m), -1 where a row of zeros is past the end."""
     return torch.where(inputs.any(-1), inputs.argmax(-1), PADDING).cpu().numpy()
+
+
+def padded(words: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return words (N, T) with -1 past the end of each, given their lengths (N,)."""
+    return np.where(np.arange(words.shape[1]) < lengths[:, None], words, PADDING)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import torch
 
-from mechlab.analyses.reached import labelled, words_of
+from mechlab.analyses.reached import evaluation_words, labelled, padded, supported
 from mechlab.automata.conformance import conformance, draw_words, outputs_of
 from mechlab.automata.network import Network
 from mechlab.automata.prefixes import distinct_prefixes
@@ -48,6 +48,7 @@ class Retraining(Analysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("clean",))
+    version = 2
     other_model = "model=constructed"
 
     def __init__(
@@ -68,7 +69,7 @@ class Retraining(Analysis):
 
         networks = {"clean": run.model().clean(), "noisy": run.untrained(), "retrained": run.model()}
         truth = run.task.ground_truth()
-        prefixes = distinct_prefixes(words_of(run.evaluation(self.split, self.words).inputs))
+        prefixes = distinct_prefixes(evaluation_words(run, self.words, self.split))
         labels, names = labelled(truth, prefixes)
         for_words, for_rows, *streams = rng.spawn(2 + len(networks))
         words, lengths = draw_words(truth, min(self.lengths), max(self.lengths), self.long_words, for_words, "uniform")
@@ -94,7 +95,7 @@ class Retraining(Analysis):
         scores = {f"{line['network']}_{name}": line[name] for line in lines for name in ("accuracy", "weighted")}
         scores |= {**_distances(networks), "starts": starts}  # of k-means
         scalars = {name: float(value) for name, value in scores.items()}
-        return Finding(scalars, self._claims(scalars))
+        return supported(scalars, self._claims(scalars), distinct_prefixes(padded(words, lengths)), "random words")
 
     def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
         clean, noisy, retrained = (scalars[f"{name}_accuracy"] for name in ("clean", "noisy", "retrained"))

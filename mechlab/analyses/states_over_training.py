@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import torch
 
-from mechlab.analyses.reached import By, Reached, reached
+from mechlab.analyses.reached import By, Reached, evaluation, reached, supported
+from mechlab.automata.prefixes import Prefixes
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.methods import Rows, cluster
 from mechlab.clustering.projections import LINEAR, fit_projection
@@ -51,6 +52,7 @@ class StatesOverTraining(Analysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"), history="sparse")
+    version = 2
 
     def __init__(
         self,
@@ -88,7 +90,7 @@ class StatesOverTraining(Analysis):
         out.save_arrays("states", planes=planes.astype(np.float32), labels=labels[shown], clusters=clusters)
         out.save_table("training", table)
         out.save_table("names", pd.DataFrame({"state": names}))
-        return self._finding(table, len(labels))
+        return self._finding(table, found[-1][0].prefixes)
 
     def _steps(self, run: Run) -> list[int]:
         """Return the recorded steps to look at, none of them after the run's moment."""
@@ -104,7 +106,7 @@ class StatesOverTraining(Analysis):
         """Return what is reached at one moment, the cluster (P,) of each prefix, and the scores."""
         found, batch, model = (
             reached(run, self.words, self.split, self.by),
-            run.evaluation(self.split, self.words),
+            evaluation(run, self.words, self.split),
             run.model(),
         )
         n, count = found.machine_states * found.factor, found.prefixes.count
@@ -130,11 +132,11 @@ class StatesOverTraining(Analysis):
             },
         )
 
-    def _finding(self, table: pd.DataFrame, prefixes: int) -> Finding:
+    def _finding(self, table: pd.DataFrame, prefixes: Prefixes) -> Finding:
         measured = ("accuracy", "weighted", "lda", "lda_held_out")
         first, last = ({name: float(table[name].iloc[row]) for name in measured} for row in (0, -1))
         start = {f"{name}_first": value for name, value in first.items()}
-        scalars = {**last, **start, "steps": float(len(table)), "prefixes": float(prefixes)}
+        scalars = {**last, **start, "steps": float(len(table)), "prefixes": float(len(prefixes))}
         scalars["starts"] = float(table["starts"].iloc[-1])  # of k-means
         claim = Claim(
             "The weighted ambiguity of k-means clusters at the last step is below half of that at the first.",
@@ -144,7 +146,7 @@ class StatesOverTraining(Analysis):
             kind="statistical",
             null=first["weighted"],
         )
-        return Finding(scalars, {"halved": claim})
+        return supported(scalars, {"halved": claim}, prefixes)
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the states at a few steps side by side, and the scores against the step."""

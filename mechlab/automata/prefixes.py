@@ -39,6 +39,12 @@ class Prefixes:
         """The last letter (P,) of each prefix."""
         return self.words[self.row, self.length - 1]
 
+    @property
+    def distinct_words(self) -> int:
+        """Number of distinct words among the given ones, those without letters aside."""
+        ends = np.append(self.length[self.index][1:] == 1, True)[: len(self.index)]
+        return len(np.unique(self.index[ends]))
+
     def __len__(self) -> int:
         return len(self.row)
 

@@ -13,6 +13,7 @@ from mechlab.automata.words import Keep, Sample, all_words, length_counts
 POSSIBLE = 0.75  # how often a walk takes a possible letter
 LISTABLE = 2000  # up to so many accepted words of a length are listed
 ROUNDS = 200  # of looking for words to keep
+DISTINCT = 20  # rejected words of a length have more changes if these make so many of them distinct
 
 
 def walks(machine: Pushdown, length: int, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -82,6 +83,7 @@ def balanced_words(
     keep_accepted: Keep,
     keep_rejected: Keep,
     near: bool,
+    every_length: bool = False,
 ) -> Sample:
     """Draw about n words such that half of each length is accepted and half rejected, with replacement.
 
@@ -92,18 +94,25 @@ def balanced_words(
         lengths: lengths that words may have.
         keep_accepted, keep_rejected: leave only some words in existence.
         near: whether rejected words are accepted ones in which a letter is replaced or two neighbours are swapped (more
-            than once only where this gives no word to keep) rather than walks.
+            than once only where this gives too few words to keep) rather than walks.
+        every_length: also take rejected words of the lengths whose accepted words are all left out, and as many
+            accepted words of the other lengths. Half of all words are then accepted, but not half of each length.
     """
     found, longest = [], max(lengths)
-    pools = {length: _accepted_pool(accepted, length, keep_accepted) for length in lengths}
-    pools = {length: draw for length, draw in pools.items() if draw is not None}
-    total = sum(pools)
-    for length, draw in pools.items():
+    pools = {length: _accepted_pool(accepted, length, keep_accepted) for length in lengths if accepted.count(length)}
+    kept = [length for length, draw in pools.items() if draw is not None]
+    total = sum(pools if every_length else kept)
+    for length in pools if every_length and kept else kept:
         half = n * length // total // 2 + 1
         rejected = _rejected(machine, accepted, length, half, rng, keep_rejected, near)
-        if len(rejected):
-            words = np.concatenate([draw(half, rng), rejected[np.arange(half) % len(rejected)]])
-            found.append((np.pad(words, ((0, 0), (0, longest - length))), np.full(2 * half, length)))
+        if not len(rejected):
+            continue
+        others = [length] * half if length in kept else rng.choice(kept, half, p=np.array(kept) / sum(kept))
+        shares = zip(*np.unique(others, return_counts=True), strict=True)
+        blocks = [pools[other](int(share), rng) for other, share in shares]
+        for block in (*blocks, rejected[np.arange(half) % len(rejected)]):
+            size = block.shape[1]
+            found.append((np.pad(block, ((0, 0), (0, longest - size))), np.full(len(block), size)))
     if not found:
         return np.empty((0, longest), np.int64), np.empty(0, np.int64)
     return tuple(np.concatenate(column) for column in zip(*found, strict=True))
@@ -160,14 +169,17 @@ def _rejected(
     machine: Pushdown, accepted: Accepted, length: int, n: int, rng: np.random.Generator, keep: Keep, near: bool
 ) -> np.ndarray:
     """Return at most n rejected words (n, length) that are to be kept."""
-    words = np.empty((0, length), np.int64)
+    words, edits = np.empty((0, length), np.int64), 1
     originals = accepted.draw(length, n, rng) if near else None
-    for i in range(ROUNDS):
-        more = (
-            near_misses(originals, len(machine.alphabet), 1 + i // 20, rng) if near else walks(machine, length, n, rng)
-        )
+    for i in range(1, ROUNDS + 1):
+        more = near_misses(originals, len(machine.alphabet), edits, rng) if near else walks(machine, length, n, rng)
         more = more[machine.outputs(more)[:, -1] == 0]
         words = np.concatenate([words, more[keep(more)]])
         if len(words) >= n:
-            break
+            distinct = np.unique(words[:n], axis=0)
+            if len(distinct) >= min(n, DISTINCT) or edits >= length:
+                break
+            words, edits = distinct, edits + 1
+        elif i % 20 == 0:
+            edits += 1
     return words[:n]

@@ -103,6 +103,11 @@ class Expected:
     tolerance: Annotated[float, at_least(0)] = 0.0
     source: str = ""
 
+    @property
+    def number(self) -> float | None:
+        """The number to compare with."""
+        return self.published if self.corrected is None else self.corrected
+
 
 @dataclass
 class TrainConfig:
@@ -118,7 +123,9 @@ class TrainConfig:
         analysis: analyses to run at the end, by name.
         callbacks: analyses to run while training, or Lightning callbacks, by name.
         loggers: further Lightning loggers, by name.
-        expected: published numbers to compare with, by metric or `<analysis>/<scalar>`; see Expected.
+        published: tables of published numbers, for `expected` to choose from by interpolation.
+        expected: published numbers to compare with, by metric or `<analysis>/<scalar>`; see Expected. Entries without a
+            number, as for a language that nothing was published of, are left out.
         allow_targets: packages beyond mechlab whose classes a configuration may name.
     """
 
@@ -136,6 +143,7 @@ class TrainConfig:
     analysis: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
     loggers: dict[str, Any] = field(default_factory=dict)
+    published: dict[str, Any] = field(default_factory=dict)
     expected: dict[str, Any] = field(default_factory=dict)
     task: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)

@@ -73,19 +73,27 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer of an analysis: numbers by name, and claims by slug."""
+    """The answer of an analysis.
+
+    Args:
+        scalars: numbers by name.
+        claims: by slug.
+        notes: sentences for the reader by slug, such as why a claim is not made.
+    """
 
     scalars: Mapping[str, float]
     claims: Mapping[str, Claim] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data for result.json."""
+        """Return plain data for result.json; notes only where there are some."""
         claims = {}
         for slug, claim in self.claims.items():
             ends = None if claim.interval is None else [float(end) for end in claim.interval]
             plain = {"value": float(claim.value), "holds": bool(claim.holds), "interval": ends}
             claims[slug] = {**asdict(claim), **plain}
-        return {"scalars": {name: float(value) for name, value in self.scalars.items()}, "claims": claims}
+        notes = {"notes": dict(self.notes)} if self.notes else {}
+        return {"scalars": {name: float(value) for name, value in self.scalars.items()}, "claims": claims, **notes}
 
 
 @dataclass(frozen=True)

@@ -133,8 +133,9 @@ def read_findings(run: Path, damaged: list[MechlabError] | None = None) -> dict[
 
 
 def summary(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what result.json holds of a finding: scalars, claims, and what differs from the configured parameters."""
-    names = ("scalars", "claims", *(("differs",) if finding.get("differs") else ()))
+    """Return what result.json holds of a finding: scalars, claims, notes if there are some, and what differs from the
+    configured parameters."""
+    names = ("scalars", "claims", *(name for name in ("notes", "differs") if finding.get(name)))
     return {name: finding[name] for name in names}
 
 

@@ -18,14 +18,14 @@ CLAIM = {
     "kind": "text",
     "null": NUMBER,
 }
-FINDING = {"scalars": [NUMBER], "claims": [CLAIM]}
+FINDING = {"scalars": [NUMBER], "claims": [CLAIM], "notes": ["text"]}
 EXPECTED = {
     **dict.fromkeys(("published", "corrected", "tolerance", "measured", "deviation"), NUMBER),
     "source": TEXT_OR_NULL,
     "within": "true, false or null",
 }
 RESULT = {"metrics": [NUMBER], "findings": [FINDING], "expected": [EXPECTED]}
-OPTIONAL = ("findings", "expected")  # absent until they are known
+OPTIONAL = ("findings", "expected", "notes")  # absent until they are known, or where there are none
 
 Shape = str | list[Any] | dict[str, Any]  # of a value; of all values of a mapping; of a mapping's values by name
 

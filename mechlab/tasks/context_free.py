@@ -23,7 +23,8 @@ from mechlab.tasks.defined import defined, without_files
 from mechlab.tasks.words import Words, balanced_accuracy, check_countable, check_longer
 
 SHORTEST = 5  # words with fewer letters are all training words
-LONGEST = 60
+USUAL, LONGEST = 14, 60  # letters of the longest words
+ENOUGH = 6  # accepted words of SHORTEST letters or more, so that each split has some
 
 
 class ContextFree(Words):
@@ -31,7 +32,8 @@ class ContextFree(Words):
 
     A tenth of the words of 5 letters or more, chosen by a seeded hash of the word, make up validation, another tenth
     test; neither is ever trained on. Where the sampler is to balance and few words are accepted, the tenths of these
-    are exact, at least one word each.
+    are exact, at least one word each; validation and test then have rejected words of all lengths, and accepted words
+    of some. Single words are neither the shortest nor the longest that are accepted.
 
     Inputs are one-hot letters (N, T, m), zero after the end of a word; targets (N, T) tell after each letter whether
     the word so far is accepted (0 reject, 1 accept; 0 after the end).
@@ -43,7 +45,8 @@ class ContextFree(Words):
             path).
         target: "class" for whether the word is accepted, "state" for the control state; the ground truth says the same.
         words, val_words, test_words: words that are asked for; about as many come, fewer where a language has few.
-        max_length: letters of the longest words.
+        max_length: letters of the longest words; null takes 14 or, where fewer than 6 words of 5 to 14 letters are
+            accepted (L1, L4, L5, L10), the least length up to which there are 6.
         test_lengths: shortest and longest test word, longer than all others; null takes held-out words of up to
             max_length letters.
         sampler: "near_miss" and "balanced" make half of the words of each length accepted, repeating words where a
@@ -71,7 +74,7 @@ class ContextFree(Words):
         words: Annotated[int, at_least(1)] = 50_000,
         val_words: Annotated[int, at_least(1)] = 2_000,
         test_words: Annotated[int, at_least(1)] = 2_000,
-        max_length: Annotated[int, between(8, LONGEST)] = 14,
+        max_length: Annotated[int, between(8, LONGEST)] | None = None,
         test_lengths: tuple[Annotated[int, between(9, 120)], Annotated[int, between(9, 120)]] | None = None,
         sampler: Literal["near_miss", "balanced", "walk"] = "near_miss",
         stack_limit: Annotated[int, at_least(1)] | None = None,
@@ -82,12 +85,13 @@ class ContextFree(Words):
     ):
         self.grammar, self.path, self.definition, self.target = grammar, path, definition, target
         self.words, self.val_words, self.test_words = words, val_words, test_words
-        self.max_length, self.test_lengths, self.sampler = max_length, test_lengths, sampler
+        self.test_lengths, self.sampler = test_lengths, sampler
         self.stack_limit, self.break_on_impossible, self.compat = stack_limit, break_on_impossible, compat
         machine = defined(Pushdown, "grammar", grammar, path, definition)
         self._machine = pushdown_of(grammar, compat) if machine is None else machine
         self._truth = replace(self._machine, says=target)
         self._accepted = Accepted(self._machine)
+        self.max_length = max_length = max_length or self._usual_length()
         longest = max_length if test_lengths is None else test_lengths[1]
         super().__init__(self._truth.alphabet, self._truth.classes, longest, supervise, seed)
         check_longer(test_lengths, max_length)
@@ -126,11 +130,14 @@ class ContextFree(Words):
         if self.sampler == "walk":
             words, lengths = self._walks(n, split, rng)
         else:
-            first, last = self.test_lengths if longer else (1, self.max_length)
+            first, last = self.test_lengths if longer else (1 if split == "train" else SHORTEST, self.max_length)
             keep = (_everything, _everything) if longer else (self._keep_accepted(split), self.keep(split))
             near = self.sampler == "near_miss"
             lengths = range(first, last + 1)
-            words, lengths = balanced_words(self._machine, self._accepted, lengths, n, rng, *keep, near)
+            held_out = split != "train" and not longer
+            words, lengths = balanced_words(self._machine, self._accepted, lengths, n, rng, *keep, near, held_out)
+        if self.compat == "published":
+            return words, lengths  # OPTICS and mean shift depend on the order of the rows
         order = rng.permutation(len(words))  # the first words of a split are a fair sample of it
         return words[order], lengths[order]
 
@@ -145,19 +152,33 @@ class ContextFree(Words):
     def _keep_accepted(self, split: Split) -> Keep:
         """Return what selects accepted words of a split: by exact tenths of their hashes where they are few."""
         lengths = range(SHORTEST, self.max_length + 1)
-        count = sum(map(self._accepted.count, lengths))
+        count = self._held(self.max_length)
         if count > LISTABLE:
             return self.keep(split)
-        hashes = np.sort(np.concatenate([word_hash(self._accepted.all(length), seed=self.seed) for length in lengths]))
         tenth = max(1, round(count / 10))
+        held = [length for length in lengths if self._accepted.count(length)]
+        if tenth == 1 and sum(map(self._accepted.count, held[1:-1])) >= 2:
+            held = held[1:-1]  # with the shortest and the longest in training, held-out words lie between them
+        hashes = np.sort(np.concatenate([word_hash(self._accepted.all(length), seed=self.seed) for length in held]))
         bounds = hashes[[tenth - 1, 2 * tenth - 1]]
 
         def keep(words: np.ndarray) -> np.ndarray:
             rank = np.searchsorted(bounds, word_hash(words, seed=self.seed))  # 0 validation, 1 test, 2 train
-            found = np.array([1, 2, 0])[rank] if words.shape[1] >= SHORTEST else np.zeros(len(words), np.int64)
+            found = np.array([1, 2, 0])[rank] if words.shape[1] in held else np.zeros(len(words), np.int64)
             return found == SPLITS.index(split)
 
         return keep
+
+    def _held(self, longest: int) -> int:
+        """Return how many words of SHORTEST to `longest` letters are accepted."""
+        return sum(map(self._accepted.count, range(SHORTEST, longest + 1)))
+
+    def _usual_length(self) -> int:
+        """Return the least length, USUAL or more, up to which ENOUGH words are accepted, or all that there are."""
+        if self.sampler == "walk":
+            return USUAL
+        enough = min(ENOUGH, self._held(LONGEST))
+        return next(length for length in range(USUAL, LONGEST + 1) if self._held(length) >= enough)
 
     def _check_walks(self) -> None:
         only_walks = {
@@ -185,7 +206,7 @@ class ContextFree(Words):
         """Refuse a language with too few words for each split to have an accepted one."""
 
         def enough(longest: int) -> bool:
-            held = sum(map(self._accepted.count, range(SHORTEST, longest + 1)))
+            held = self._held(longest)
             short = sum(map(self._accepted.count, range(1, SHORTEST)))
             return held >= 2 and held + short >= 3
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mechlab.core.task import Batch, Split, Task, TaskSpec
+from mechlab.core.task import Batch, FiniteTask, Split, Task, TaskSpec
 
 
 @dataclass
@@ -28,4 +28,7 @@ class FakeRun:
         return self.fresh
 
     def evaluation(self, split: Split, n: int | None = None) -> Batch:
+        if isinstance(self.task, FiniteTask):
+            batch = self.task.examples(split)
+            return batch if n is None else batch[:n]
         return self.task.generate(n or 100, split, torch.Generator().manual_seed(0))

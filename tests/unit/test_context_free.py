@@ -6,8 +6,10 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score
 
+from mechlab.analyses.reached import LEAST_PREFIXES, LEAST_WORDS, words_of
 from mechlab.automata.definition import to_definition
 from mechlab.automata.grammars import grammar
+from mechlab.automata.prefixes import distinct_prefixes
 from mechlab.automata.tomita import tomita
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import SPLITS
@@ -28,7 +30,7 @@ def constant(label, batch):
 @pytest.mark.parametrize("sampler", ["near_miss", "balanced"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_constant_guess_scores_one_half(name, sampler):
-    task = ContextFree(name, max_length=20 if name in ("L5", "L10") else 14, sampler=sampler, **FEW)
+    task = ContextFree(name, sampler=sampler, **FEW)
     assert task.chance() == 0.5
     for split, label in itertools.product(SPLITS, (0, 1)):
         batch = task.examples(split)
@@ -78,7 +80,7 @@ def test_the_control_state_may_be_the_target():
 
 def test_few_accepted_words_are_split_in_exact_tenths():
     """Of a^k b^k there are five words of 5 to 14 letters: one is for validation, one for test, three to train on."""
-    task = ContextFree("L1", **FEW)
+    task = ContextFree("L1", max_length=14, **FEW)
     accepted = {}
     for split in SPLITS:
         batch = task.examples(split)
@@ -88,6 +90,32 @@ def test_few_accepted_words_are_split_in_exact_tenths():
         assert all((word[: k // 2] == 0).all() for word, k in zip(words[right], lengths[right], strict=True))
     assert [len(accepted[split]) for split in SPLITS] == [5, 1, 1] and accepted["train"] >= {1, 2}
     assert set.union(*accepted.values()) == set(range(1, 8))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_grammar_has_enough_words_to_validate_on(name):
+    task = ContextFree(name, words=200, val_words=500, test_words=200)
+    prefixes = distinct_prefixes(words_of(task.examples("val").inputs))
+    assert len(prefixes) >= 2 * LEAST_PREFIXES and prefixes.distinct_words >= 2 * LEAST_WORDS
+
+
+@pytest.mark.parametrize("name", ["L1", "L4", "L5", "L10"])
+def test_held_out_words_lie_between_shorter_and_longer_training_words(name):
+    task, lengths = ContextFree(name, **FEW), {}
+    for split in SPLITS:
+        batch = task.examples(split)
+        _, ends = padded(batch)
+        right = batch.targets[torch.arange(len(batch)), torch.from_numpy(ends) - 1].bool().numpy()
+        lengths[split] = set(ends[right].tolist())
+    for split in ("val", "test"):
+        assert min(lengths["train"]) < min(lengths[split]) and max(lengths[split]) < max(lengths["train"])
+
+
+def test_published_walks_are_in_the_published_order():
+    """Short words first: OPTICS and mean shift depend on the order of the rows."""
+    task = ContextFree("L7", sampler="walk", compat="published", **FEW)
+    _, lengths = padded(task.examples("val"))
+    assert (np.diff(lengths) >= 0).all() and lengths[0] == 1 and lengths[-1] == 14
 
 
 def test_test_words_may_be_longer_than_all_others():
@@ -145,8 +173,8 @@ def test_the_same_seed_gives_the_same_words_and_another_seed_others():
 @pytest.mark.parametrize(
     ("options", "key", "fix"),
     [
-        ({"grammar": "L5"}, "task.max_length", "task.max_length=18"),
-        ({"grammar": "L10"}, "task.max_length", "task.max_length=20"),
+        ({"grammar": "L5", "max_length": 14}, "task.max_length", "task.max_length=18"),
+        ({"grammar": "L10", "max_length": 14}, "task.max_length", "task.max_length=20"),
         ({"stack_limit": 3}, "task.stack_limit", "task.sampler=walk"),
         ({"break_on_impossible": True}, "task.break_on_impossible", "task.sampler=walk"),
         ({"compat": "published"}, "task.compat", "task.sampler=walk"),

@@ -1,0 +1,85 @@
+"""Expected numbers are those of the language that is chosen."""
+
+from __future__ import annotations
+
+import hydra
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from mechlab.config.launch import config_dir, register, resolve
+from mechlab.config.schema import Expected, typed
+from mechlab.setup import Setup
+
+STATES = {  # mean weighted ambiguity of 40 networks, k-means with 8 n clusters, by control state
+    **{"L1": 0.063, "L2": 0.098, "L3": 0.129, "L4": 0.027, "L5": 0.091, "L6": 0.180, "L7": 0.504, "L8": 0.607},
+    **{"L9": 0.756, "L10": 0.147, "L11": 0.318, "L12": 0.253, "L13": 0.019, "L14": 0.301, "L15": 0.196},
+}
+
+
+def composed(*overrides: str) -> DictConfig:
+    register([config_dir()])
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return hydra.compose("train", list(overrides))
+
+
+def numbered(cfg: DictConfig) -> dict[str, Expected]:
+    """Return the expectations of a configuration that have a number."""
+    nodes = OmegaConf.to_container(cfg.expected, resolve=True)
+    entries = {name: typed(Expected, node, f"expected.{name}.") for name, node in nodes.items()}
+    return {name: entry for name, entry in entries.items() if entry.number is not None}
+
+
+def test_every_grammar_has_its_own_number() -> None:
+    cfg = composed("experiment=context_free")
+    for name, number in STATES.items():
+        cfg.task.grammar = name
+        found = numbered(cfg)["clusterings/k_means_8"]
+        assert found.published == number and f"on {name}," in found.source
+
+
+CHOSEN = {
+    ("experiment=context_free", "task.grammar=L7", "analysis.clusterings.by=height"): {"clusterings/k_means_8": 0.323},
+    ("experiment=context_free", "analysis.clusterings.by=top"): {},
+    ("experiment=context_free", "task.grammar=file"): {},
+    ("experiment=clustering_grid_cfg", "task.grammar=L8"): {"clusterings/k_means_8": 0.607},
+    ("experiment=regular",): {"conformance/accuracy": 1.0},
+    ("experiment=regular", "task.language=coffee"): {"conformance/accuracy": 1.0},
+    ("experiment=regular", "task.language=tomita4"): {},
+    ("experiment=regular", "task.language=random"): {},
+    ("experiment=clustering_quick", "task.index=7"): {"conformance/accuracy": 1.0, "clusterings/k_means_8": 0.0},
+    ("experiment=clustering_quick", "task.index=4"): {},
+    ("experiment=tomita7_ambiguity", "task.index=3"): {"test/accuracy": 0.9985},
+    ("experiment=clustering_grid", "task.language=angluin"): {},
+    ("experiment=construction_noise",): {"noise_dose/clean_accuracy": 1.0},
+    ("experiment=construction_noise", "model.noise=0.5", "task.language=random"): {
+        "retraining/retrained_accuracy": 1.0
+    },
+    ("experiment=construction_noise", "model.noise=.1"): {
+        "noise_dose/clean_accuracy": 1.0,
+        "retraining/retrained_accuracy": 1.0,
+    },
+}
+
+
+@pytest.mark.parametrize("overrides", CHOSEN)
+def test_what_is_expected_belongs_to_what_was_chosen(overrides: tuple[str, ...]) -> None:
+    assert {name: entry.number for name, entry in numbered(composed(*overrides)).items()} == CHOSEN[overrides]
+
+
+def test_nothing_is_expected_of_a_language_that_nothing_was_published_of() -> None:
+    few = [f"task.{name}=100" for name in ("words", "val_words", "test_words")]
+    cfg = composed("experiment=regular", "task.language=tomita4", "name=some", "analysis=[]", *few)
+    assert Setup(resolve(cfg), cfg).expected == {}
+
+
+def test_a_large_dose_of_noise_is_trained_as_long_as_published() -> None:
+    """And ends sooner once the network is right, so that small doses do not take longer than they need."""
+    trainer = composed("experiment=construction_noise", "model.noise=0.5").trainer
+    assert (trainer.max_steps, trainer.stop_at) == (98_000, 1.0)
+
+
+def test_the_tables_name_grammars_that_there_are() -> None:
+    tables = OmegaConf.load(config_dir() / "published" / "context_free.yaml").k_means_8
+    assert all(set(table) == set(STATES) for table in tables.values())
