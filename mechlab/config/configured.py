@@ -30,7 +30,7 @@ def configured_parameters(run: Path, name: str, given: Prepared, allow: Sequence
     if not isinstance(node, dict) or "_target_" not in node:
         return given.identity()
     try:
-        return prepare(node, f"analysis.{name}", Analysis, allow).identity()
+        return prepare(node, f"analysis.{name}", Analysis, allow, lenient=True).identity()  # functions stay paths
     except ConfigError:  # recorded with parameters that there are no longer
         return given.identity()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +16,7 @@ from mechlab.analyses.metagradient import Metagradient
 from mechlab.analyses.path_kernel import PathKernel, components_of
 from mechlab.analyses.validation import Validation
 from mechlab.config.build import prepare
+from mechlab.config.configured import configured_parameters
 from mechlab.core import long_work
 from mechlab.core.analysis import Analysis, Artifacts
 from mechlab.core.attribution import Question, of_own_class, top_examples
@@ -141,6 +143,15 @@ def test_functions_of_outputs_are_imported_as_targets_are():
         with pytest.raises(ConfigError, match=message) as caught:
             prepare({**node, "outputs": outputs}, "analysis.path_kernel", Analysis)
         assert caught.value.key == "analysis.path_kernel.outputs"
+
+
+def test_a_recorded_function_is_part_of_the_configured_parameters_and_not_imported(tmp_path):
+    """The record does not decide what is imported; the answer to its own question is told from others all the same."""
+    node = {"_target_": "mechlab.analyses.path_kernel.PathKernel", "outputs": "nowhere.to_be_found"}
+    (tmp_path / "provenance").mkdir()
+    (tmp_path / "provenance" / "config.yaml").write_text(json.dumps({"analysis": {"path_kernel": node}}))
+    given = prepare({**node, "outputs": "margin"}, "analysis.path_kernel", Analysis)
+    assert configured_parameters(tmp_path, "path_kernel", given)["outputs"] == "nowhere.to_be_found"
 
 
 def first_output(outputs):
