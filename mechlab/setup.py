@@ -298,6 +298,6 @@ def model_class(recipe: Recipe) -> type | None:
 
 
 def _check_time(max_time: str | None) -> None:
-    if max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", max_time):
+    if max_time is not None and not re.fullmatch(r"\d{1,6}:\d\d:\d\d:\d\d", max_time):
         must, fix = "trainer.max_time must be DD:HH:MM:SS", "trainer.max_time=00:01:30:00 for 90 minutes"
         raise ConfigError(must, got=repr(max_time), key="trainer.max_time", fix=fix)

@@ -83,7 +83,8 @@ def between(low: float, high: float) -> Interval:
 
 
 Seed = Annotated[int, Interval(0, 2**63, open_high=True)]  # what the generators of torch and numpy both take
-Size = Annotated[int, between(1, 1_000_000)]  # of one axis; whether a product of sizes fits is for `core.memory` to say
+LARGEST = 1_000_000
+Size = Annotated[int, between(1, LARGEST)]  # of one axis; whether a product of sizes fits is for `core.memory` to say
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
 

@@ -51,6 +51,7 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("model.bias=perhaps", "model.bias", "true or false"),
         ("seed=abc", "seed", "whole number"),
         ("trainer.max_time=soon", "trainer.max_time", "DD:HH:MM:SS"),
+        ("trainer.max_time=99999999999:00:00:00", "trainer.max_time", "DD:HH:MM:SS"),
     ],
     "out of range": [
         ("trainer.batch_size=0", "trainer.batch_size", "at least 1"),
