@@ -26,6 +26,7 @@ from mechlab.core.digests import METRICS, check_file, read_digests, write_digest
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 from mechlab.core.files import write_json
 from mechlab.core.history import LEVELS
+from mechlab.core.memory import check_recipe
 from mechlab.core.recipe import Recipe
 from mechlab.core.result import read_result
 from mechlab.core.run import Run
@@ -78,6 +79,7 @@ class Setup:
         set_up_device(config.trainer.accelerator)
         _check_time(config.trainer.max_time)
         self.recipe = make_recipe(config)
+        check_recipe(self.recipe)
         model = self.recipe.model()
         self._task_name = config.name.rpartition("-")[0]
         self.analyses = prepare_analyses(config.analysis, config.allow_targets, self._task_name, self.recipe)
@@ -316,6 +318,6 @@ def is_begun(folder: Path) -> bool:
 
 
 def _check_time(max_time: str | None) -> None:
-    if max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", max_time):
+    if max_time is not None and not re.fullmatch(r"\d{1,6}:\d\d:\d\d:\d\d", max_time):
         must, fix = "trainer.max_time must be DD:HH:MM:SS", "trainer.max_time=00:01:30:00 for 90 minutes"
         raise ConfigError(must, got=repr(max_time), key="trainer.max_time", fix=fix)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mechlab.config.launch import check_choices, hydra_program, note_folder, resolve
-from mechlab.core.errors import ConfigError, MechlabError, RunError, did_you_mean
+from mechlab.core.errors import ConfigError, MechlabError, RunError, did_you_mean, out_of_memory
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -113,7 +113,8 @@ def _fit(setup: Any, claim: Any) -> None:
         claim.status("preempted", step=stop.step)
         print(f"{stop}\nrun: {setup.folder}", flush=True)
         raise SystemExit(stop.exit_status) from stop
-    except BaseException as error:
+    except BaseException as raised:
+        error = out_of_memory(raised) or raised
         with contextlib.suppress(OSError):  # on a full disk the status cannot be told, which must not hide the reason
             claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
         if isinstance(error, OSError):
@@ -123,7 +124,7 @@ def _fit(setup: Any, claim: Any) -> None:
         if not isinstance(error, MechlabError):
             traceback.print_exc()
             error.reported = True
-        raise
+        raise error from raised.__cause__
 
 
 def _report(error: MechlabError) -> None:

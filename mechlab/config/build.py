@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlab.core.constraints import ConstraintError, check, hints_of, takes_function
-from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
+from mechlab.core.errors import ConfigError, MechlabError, did_you_mean, out_of_memory
 from mechlab.core.task import Task
 
 ALLOWED = ("mechlab.", "torch.optim.", "pytorch_lightning.loggers.")
@@ -52,7 +52,11 @@ class Prepared:
             return self.target(*context, **arguments)
         except MechlabError:
             raise
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError, RuntimeError, MemoryError) as error:
+            if (large := out_of_memory(error, self.key)) is not None:
+                raise large from error
+            if isinstance(error, RuntimeError):
+                raise
             given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
             must = f"{self.target.__name__} refused its arguments: {error}"
             raise ConfigError(

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mechlab.config import completion
 from mechlab.config.schema import AnalyzeConfig, TrainConfig, defaults
-from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
+from mechlab.core.errors import ConfigError, MechlabError, did_you_mean, out_of_memory
 from mechlab.core.files import write_text
 
 LISTS = ("analysis", "callbacks")  # the config groups of which several choices may be made
@@ -73,7 +73,7 @@ def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        if (message := _readable_before(job, error)) is not None:
+        if (message := _readable_before(job, error) or out_of_memory(error)) is not None:
             _fail(message, show_tracebacks)
         if not getattr(error, "reported", False):
             traceback.print_exc()

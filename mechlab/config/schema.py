@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_type_hints
 
-from mechlab.core.constraints import ConstraintError, above, at_least, between, check
+from mechlab.core.constraints import ConstraintError, Seed, above, at_least, between, check
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.schedule import Schedule
 
@@ -56,7 +56,7 @@ class TrainerConfig:
     stop_on: Literal["val", "both"] = may_decide("val")
     accelerator: Literal["cpu", "gpu"] = decides("cpu")
     precision: Literal[32, 64] = decides(32)
-    threads: Annotated[int, at_least(1)] = decides(1)
+    threads: Annotated[int, between(1, 1024)] = decides(1)
     chunk: Annotated[int, at_least(1)] = 50
     log_every: Annotated[int, at_least(1)] = 50
     checkpoint_every: Annotated[int, at_least(1)] = 2000
@@ -75,7 +75,7 @@ class HistoryConfig:
     """
 
     kind: Literal["none", "sparse", "replay", "full"] = decides("sparse")
-    points: Annotated[int, at_least(2)] = decides(25)
+    points: Annotated[int, between(2, 1_000_000)] = decides(25)
     every: Annotated[int, at_least(1)] | None = may_decide(None)
     limit_gb: Annotated[float, above(0)] = 2.0
 
@@ -130,7 +130,7 @@ class TrainConfig:
     """
 
     name: str = "${hydra:runtime.choices.task}-${hydra:runtime.choices.model}"
-    seed: Annotated[int, at_least(0)] = 0
+    seed: Seed = 0
     objective: str = "val/loss"
     init_from: str | None = None
     code: Literal["check", "accept"] = "check"
@@ -164,7 +164,7 @@ class AnalyzeConfig:
 
     run: str = "???"
     at: str | int | list[int] = "last"
-    seed: Annotated[int, at_least(0)] | None = None
+    seed: Seed | None = None
     analysis: dict[str, Any] = field(default_factory=dict)
     allow_targets: list[str] = field(default_factory=list)
 

@@ -1,8 +1,9 @@
 """Constraints declared beside a parameter, checked by one function and readable by the tests.
 
-A constructor declares what it accepts in its type hints, with an `Interval` where a range matters:
+A constructor declares what it accepts in its type hints, with an `Interval` where a range matters, `Size` for
+an axis of a tensor and `Seed` for a seed:
 
-    def __init__(self, hidden: Annotated[int, at_least(1)] = 128, activation: Literal["tanh", "relu"] = "tanh")
+    def __init__(self, hidden: Size = 128, gain: Annotated[float, above(0)] = 1.0, seed: Seed = 0)
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Interval:
         return above and below
 
     def __str__(self) -> str:
-        low = "" if self.low == -math.inf else f"{'above' if self.open_low else 'of at least'} {self.low:g}"
-        high = "" if self.high == math.inf else f"{'below' if self.open_high else 'at most'} {self.high:g}"
+        low = "" if self.low == -math.inf else f"{'above' if self.open_low else 'of at least'} {_shown(self.low)}"
+        high = "" if self.high == math.inf else f"{'below' if self.open_high else 'at most'} {_shown(self.high)}"
         return " and ".join(part for part in (low, high) if part) or "of any size"
 
     def outside(self) -> list[float]:
@@ -50,6 +51,12 @@ class Interval:
         if self.high < math.inf:
             values.append(math.ceil(self.high) if self.open_high else math.floor(self.high) + 1)
         return values
+
+
+def _shown(bound: float) -> str:
+    if isinstance(bound, int) and bound >= 2**31 and bound.bit_count() == 1:
+        return f"2**{bound.bit_length() - 1}"
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,10 @@ def between(low: float, high: float) -> Interval:
     """Return the interval [low, high]."""
     return Interval(low=low, high=high)
 
+
+Seed = Annotated[int, Interval(0, 2**63, open_high=True)]  # what the generators of torch and numpy both take
+LARGEST = 1_000_000
+Size = Annotated[int, between(1, LARGEST)]  # of one axis; whether a product of sizes fits is for `core.memory` to say
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
 

@@ -59,6 +59,28 @@ class NotFinite(MechlabError):
     """A loss or a parameter is not finite."""
 
 
+TOO_LARGE = (
+    "allocate memory",
+    "out of memory",
+    "size calculation overflowed",
+    "array is too big",
+    "maximum allowed dimension",
+    "unpacking long",
+)
+
+
+def out_of_memory(error: BaseException, key: str | None = None) -> ConfigError | None:
+    """Return an error for the user if `error` says that there is no memory for a tensor, or none ever of such a size;
+    None for all others."""
+    text = str(error).partition("\n")[0]
+    kinds = (RuntimeError, ValueError, TypeError)  # as torch and numpy have them
+    large = isinstance(error, kinds) and any(sign in text.lower() for sign in TOO_LARGE)
+    if isinstance(error, MechlabError) or not (large or isinstance(error, MemoryError)):
+        return None
+    fix = "choose smaller sizes of task, model, analysis or batch"
+    return ConfigError("everything must fit into memory", got=text or type(error).__name__, key=key, fix=fix)
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Return a hint that names the closest of `options`, or lists them all when none is close.
 

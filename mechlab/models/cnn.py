@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import Size
 from mechlab.core.model import StaticModel
 from mechlab.core.task import TaskSpec
 
@@ -37,8 +37,8 @@ class CNN(StaticModel):
     def __init__(
         self,
         spec: TaskSpec,
-        channels: Annotated[int, at_least(1)] = 8,
-        grid: Annotated[int, at_least(1)] = 4,
+        channels: Size = 8,
+        grid: Size = 4,
         activation: Literal["relu", "tanh", "gelu"] = "relu",
     ):
         super().__init__(spec)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mechlab.core.constraints import above, at_least, between
+from mechlab.core.constraints import Size, above, between
 from mechlab.core.task import TaskSpec
 from mechlab.models.recurrent import Recurrent, affine
 
@@ -34,8 +34,8 @@ class LSTM(Recurrent):
     def __init__(
         self,
         spec: TaskSpec,
-        hidden: Annotated[int, at_least(1)] | None = 64,
-        layers: Annotated[int, at_least(1)] = 1,
+        hidden: Size | None = 64,
+        layers: Annotated[int, between(1, 1000)] = 1,
         bias: bool = True,
         per_transition: Annotated[float, above(0)] | None = None,
         dropout: Annotated[float, between(0, 1)] = 0.0,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import Size, between
 from mechlab.core.model import StaticModel
 from mechlab.core.task import TaskSpec
 
@@ -39,9 +39,9 @@ class MLP(StaticModel):
     def __init__(
         self,
         spec: TaskSpec,
-        hidden: Annotated[int, at_least(1)] = 128,
-        layers: Annotated[int, at_least(1)] = 1,
-        embedding: Annotated[int, at_least(1)] = 128,
+        hidden: Size = 128,
+        layers: Annotated[int, between(1, 1000)] = 1,
+        embedding: Size = 128,
         activation: Literal["relu", "tanh", "gelu"] = "relu",
         bias: bool = True,
     ):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mechlab.core.constraints import LARGEST
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel, Trace
 from mechlab.core.task import TaskSpec
@@ -119,7 +120,15 @@ def units(spec: TaskSpec, hidden: int | None, per_transition: float | None) -> i
             fix="set model.hidden=64 model.per_transition=null, or choose another task",
         )
     states = len(set(spec.truth.parts)) if kind == "automaton" else len(spec.truth.states)
-    return max(1, int(per_transition * states * len(spec.truth.alphabet)))
+    hidden = per_transition * states * len(spec.truth.alphabet)
+    if hidden > LARGEST:
+        raise ConfigError(
+            f"model.per_transition must give at most {LARGEST} units per layer",
+            got=f"model.per_transition={per_transition:g}, which gives {hidden:g}",
+            key="model.per_transition",
+            fix="choose a smaller model.per_transition",
+        )
+    return max(1, int(hidden))
 
 
 def affine(layer: nn.RNNBase, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import Size, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import StaticModel
 from mechlab.core.stacked import Stacked
@@ -49,10 +49,10 @@ class Transformer1(StaticModel):
     def __init__(
         self,
         spec: TaskSpec,
-        width: Annotated[int, at_least(1)] = 64,
-        heads: Annotated[int, at_least(1)] = 4,
-        hidden: Annotated[int, at_least(1)] = 512,
-        positions: Annotated[int, at_least(0)] = 10,
+        width: Size = 64,
+        heads: Annotated[int, between(1, 1000)] = 4,
+        hidden: Size = 512,
+        positions: Annotated[int, between(0, 1_000_000)] = 10,
     ):
         super().__init__(spec)
         if width % heads:

@@ -13,7 +13,7 @@ from mechlab.automata.library import angluin, coffee, parentheses
 from mechlab.automata.mealy import mealy_of
 from mechlab.automata.random import random_automaton
 from mechlab.automata.tomita import tomita
-from mechlab.core.constraints import at_least, between
+from mechlab.core.constraints import Seed, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
 from mechlab.tasks.defined import defined, without_files
@@ -61,7 +61,7 @@ class AutomatonWords(Regular):
         states: Annotated[int, between(2, 1000)] = 5,
         letters: Annotated[int, between(2, 26)] = 2,
         outputs: Annotated[int, between(2, 1000)] = 2,
-        automaton_seed: Annotated[int, at_least(0)] = 0,
+        automaton_seed: Seed = 0,
         path: str | None = None,
         definition: dict[str, Any] | None = None,
         target: Literal["class", "state"] = "class",
@@ -73,7 +73,7 @@ class AutomatonWords(Regular):
         sampler: Literal["uniform", "balanced"] = "uniform",
         supervise: Literal["last", "all"] | None = None,
         compat: Literal["none", "published"] = "none",
-        seed: Annotated[int, at_least(0)] = 0,
+        seed: Seed = 0,
     ):
         self.language, self.depth, self.path, self.definition = language, depth, path, definition
         self.states, self.letters, self.classes, self.automaton_seed = states, letters, outputs, automaton_seed

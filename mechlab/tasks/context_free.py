@@ -15,12 +15,12 @@ from mechlab.automata.grammars import grammar as pushdown_of
 from mechlab.automata.pushdown import Pushdown
 from mechlab.automata.pushdown_words import LISTABLE, balanced_words, walk_words
 from mechlab.automata.words import Keep, Sample, split_of, word_hash
-from mechlab.core.constraints import at_least, between
+from mechlab.core.constraints import Seed, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
 from mechlab.core.task import SPLITS, Batch, Split
 from mechlab.tasks.defined import defined, without_files
-from mechlab.tasks.words import Words, balanced_accuracy, check_countable, check_longer
+from mechlab.tasks.words import Words, balanced_accuracy, check_countable, check_longer, check_words
 
 SHORTEST = 5  # words with fewer letters are all training words
 USUAL, LONGEST = 14, 60  # letters of the longest words
@@ -59,7 +59,8 @@ class ContextFree(Words):
         seed: of the words and of the split; the seed of the run is another one.
 
     Raises:
-        ConfigError: settings do not go together, or too few words are accepted to be split.
+        ConfigError: settings do not go together, too few words are accepted to be split, or the words do not fit into
+            memory.
 
     Source: Muskardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
     arXiv 2306.16854, and its published code.
@@ -81,7 +82,7 @@ class ContextFree(Words):
         break_on_impossible: bool = False,
         supervise: Literal["last", "all"] = "last",
         compat: Literal["none", "published"] = "none",
-        seed: Annotated[int, at_least(0)] = 0,
+        seed: Seed = 0,
     ):
         self.grammar, self.path, self.definition, self.target = grammar, path, definition, target
         self.words, self.val_words, self.test_words = words, val_words, test_words
@@ -95,6 +96,7 @@ class ContextFree(Words):
         longest = max_length if test_lengths is None else test_lengths[1]
         super().__init__(self._truth.alphabet, self._truth.classes, longest, supervise, seed)
         check_longer(test_lengths, max_length)
+        check_words(self.spec.inputs, (words, max_length), (val_words, max_length), (test_words, longest))
         self._check_walks()
         if sampler == "walk":
             check_countable(len(self._machine.alphabet), max_length)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import torch
 
-from mechlab.core.constraints import at_least, between
+from mechlab.core.constraints import Seed, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec
@@ -34,7 +34,7 @@ class Digits(FiniteTask):
         self,
         classes: tuple[Annotated[int, between(0, 9)], ...] | None = None,
         held_out: Annotated[float, between(0.02, 0.45)] = 0.15,
-        seed: Annotated[int, at_least(0)] = 0,
+        seed: Seed = 0,
     ):
         self.classes, self.held_out, self.seed = classes, held_out, seed
         self._digits = tuple(range(10)) if classes is None else tuple(classes)

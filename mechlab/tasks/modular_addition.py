@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mechlab.core.constraints import Interval, at_least
+from mechlab.core.constraints import Interval, Seed, at_least, between
 from mechlab.core.errors import ConfigError
+from mechlab.core.memory import check_memory
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec
 
 
@@ -35,7 +36,7 @@ class ModularAddition(FiniteTask):
         seed: of the split; the seed of the run is another one. The source has seed 0 for expressions.
 
     Raises:
-        ConfigError: sizes are given for "pair", or they leave no pair for test.
+        ConfigError: sizes are given for "pair", they leave no pair for test, or the pairs do not fit into memory.
 
     Source: for pairs Stander et al., arXiv 2312.06581; for expressions "ExPLAIND", arXiv 2505.20076. Both splits are
     those of the published code, pair for pair.
@@ -43,16 +44,17 @@ class ModularAddition(FiniteTask):
 
     def __init__(
         self,
-        p: Annotated[int, at_least(2)] = 113,
+        p: Annotated[int, between(2, 1_000_000)] = 113,
         tokens: Literal["pair", "expression"] = "pair",
         train_fraction: Annotated[float, Interval(0, 1, open_low=True, open_high=True)] = 0.3,
         n_val: Annotated[int, at_least(1)] | None = None,
         n_train: Annotated[int, at_least(1)] | None = None,
-        seed: Annotated[int, at_least(0)] = 0,
+        seed: Seed = 0,
     ):
         self.p, self.tokens, self.train_fraction = p, tokens, train_fraction
         self.n_val, self.n_train, self.seed = n_val, n_train, seed
         self._check_sizes()
+        check_memory(64 * p**2, f"the pairs of {p} numbers", "task.p", "choose a smaller task.p")  # 64 bytes for each
         numbers = tuple(map(str, range(p)))
         symbols = numbers if tokens == "pair" else (*numbers, "+", "=")
         self.spec = TaskSpec(

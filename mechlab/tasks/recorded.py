@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import between
 from mechlab.core.errors import RunError
 from mechlab.core.state import digest
 from mechlab.core.task import Batch, FiniteTask, Split, TaskSpec
@@ -34,7 +34,7 @@ class RecordedExpressions(FiniteTask):
         RunError: the file is missing, or it is not the one with this hash.
     """
 
-    def __init__(self, p: Annotated[int, at_least(2)], digest: int, folder: str | None = None):
+    def __init__(self, p: Annotated[int, between(2, 1_000_000)], digest: int, folder: str | None = None):
         self.p, self.digest, self.folder = p, digest, folder
         symbols = (*map(str, range(p)), "+", "=")
         self.spec = TaskSpec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from mechlab.automata.words import Sample, balanced_words, uniform_words
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
 from mechlab.core.task import Split
-from mechlab.tasks.words import Words, check_countable, check_longer
+from mechlab.tasks.words import Words, check_countable, check_longer, check_words
 
 
 class Regular(Words):
@@ -28,7 +29,8 @@ class Regular(Words):
         test_lengths: shortest and longest test word, if these are to be longer than all others.
 
     Raises:
-        ConfigError: the published data is asked to be balanced, or the lengths do not do.
+        ConfigError: the published data is asked to be balanced, the lengths do not do, or the words do not fit into
+            memory.
     """
 
     def __init__(
@@ -53,6 +55,11 @@ class Regular(Words):
             )
         check_countable(len(automaton.alphabet), max_length)
         check_longer(test_lengths, max_length)
+        letters = len(automaton.alphabet)
+        existing = sum(letters**length for length in range(1, max_length + 1))
+        most = math.inf if sampler == "balanced" else existing  # a uniform sample repeats no word
+        sizes = [(min(n, most), max_length) for n in (words, val_words, test_words)]
+        check_words(letters, *sizes[:2], sizes[2] if test_lengths is None else (test_words, test_lengths[1]))
         self.words, self.val_words, self.test_words = words, val_words, test_words
         self.max_length, self.sampler, self.compat, self.test_lengths = max_length, sampler, compat, test_lengths
         self._automaton = automaton

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
 
 from mechlab.binding.companion import CompanionMatrix
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import Size
 from mechlab.core.task import Batch, Split, Task, TaskSpec
 
 
@@ -24,9 +22,9 @@ class RepeatCopy(Task):
 
     def __init__(
         self,
-        d: Annotated[int, at_least(1)] = 6,
-        s: Annotated[int, at_least(1)] = 7,
-        repeats: Annotated[int, at_least(1)] = 4,
+        d: Size = 6,
+        s: Size = 7,
+        repeats: Size = 4,
     ):
         self.d, self.s, self.repeats = d, s, repeats
         self.spec = TaskSpec(inputs=d, outputs=d, kind="sequence", loss="mse", length=s * (1 + repeats))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from mechlab.automata.tomita import tomita
-from mechlab.core.constraints import at_least, between
+from mechlab.core.constraints import Seed, at_least, between
 from mechlab.tasks.regular import Regular
 
 
@@ -48,7 +48,7 @@ class Tomita(Regular):
         sampler: Literal["uniform", "balanced"] = "uniform",
         supervise: Literal["last", "all"] | None = None,
         compat: Literal["none", "published"] = "none",
-        seed: Annotated[int, at_least(0)] = 0,
+        seed: Seed = 0,
     ):
         self.index = index
         super().__init__(tomita(index), words, val_words, test_words, max_length, sampler, supervise, compat, seed)

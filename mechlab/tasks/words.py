@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mechlab.automata.words import Keep, Sample, split_of
 from mechlab.core.errors import ConfigError
+from mechlab.core.memory import check_memory
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec, per_example
 
 
@@ -107,6 +108,22 @@ def check_countable(letters: int, max_length: int) -> None:
             key="task.max_length",
             fix=f"set task.max_length={longest} or less",
         )
+
+
+def check_words(letters: int, *splits: tuple[int, int]) -> None:
+    """Refuse more words than fit into memory.
+
+    Args:
+        letters: of the alphabet.
+        splits: the number of words of each split, and the length of its longest.
+
+    Raises:
+        ConfigError: the words of all splits take more memory than there is.
+    """
+    needed = sum(n * length for n, length in splits) * (6 * letters + 32)  # bytes: one-hot, letters, classes, mask
+    what = f"{sum(n for n, _ in splits)} words of up to {max(length for _, length in splits)} letters"
+    keys = "task.words, task.val_words, task.test_words"
+    check_memory(needed, what, keys, "ask for fewer or shorter words")
 
 
 def check_longer(test_lengths: tuple[int, int] | None, max_length: int) -> None:

@@ -136,6 +136,13 @@ def test_sizes_that_are_no_sizes_are_refused(options: dict) -> None:
         GRU(SPEC, **options)
 
 
+def test_units_per_transition_are_bounded() -> None:
+    truth = Automaton("abc", ["x", "y"], ["p", "q", "r"], 0, [[1, 2, 0]] * 3, [0, 1, 1])
+    for per_transition in (1e9, 1e300, float("inf")):
+        with pytest.raises(ConfigError, match="at most 1000000 units per layer"):
+            GRU(replace(SPEC, truth=truth), hidden=None, per_transition=per_transition)
+
+
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
 def test_dropout_acts_between_layers_and_only_while_training(name: str) -> None:
     torch.manual_seed(0)
