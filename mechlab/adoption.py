@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shlex
@@ -27,8 +28,8 @@ from mechlab.config.schema import TrainConfig, defaults, typed
 from mechlab.core import answers
 from mechlab.core.claim import Claim, Held, read_status
 from mechlab.core.digests import write_digests
-from mechlab.core.errors import ConfigError
-from mechlab.core.files import write_json, write_text
+from mechlab.core.errors import ConfigError, RunError
+from mechlab.core.files import write_json, write_text, writing
 from mechlab.core.finite import check_loss
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
@@ -77,7 +78,7 @@ class Adoption:
         for note in self.adopted.notes:
             print(f"note: {note}")
         try:
-            with Claim(self.folder) as claim:
+            with Claim(self.folder) as claim, writing(self.folder):
                 if _is_done(self.folder):
                     print(f"adopted already, so it is left as it is: {self.folder}")
                 else:
@@ -137,7 +138,8 @@ class Adoption:
             save_tensors(self.folder / "checkpoints" / "weights.safetensors", self.weights, {"step": self._steps})
             self._write_metrics(self._measured(), [] if replayed is None else replayed.metrics)
         except BaseException as error:
-            claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
+            with contextlib.suppress(OSError, RunError):  # a status that cannot be written must not hide the reason
+                claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
             raise
         seconds = time.monotonic() - started
         write_digests(self.folder, self._steps, seconds)

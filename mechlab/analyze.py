@@ -31,6 +31,7 @@ def job(cfg: DictConfig) -> None:
     from mechlab.config.recipe import load_run
     from mechlab.config.schema import AnalyzeConfig, typed
     from mechlab.core.claim import Claim
+    from mechlab.core.files import writing
     from mechlab.setup import prepare_analyses
 
     config = typed(AnalyzeConfig, resolve(cfg))
@@ -46,7 +47,7 @@ def job(cfg: DictConfig) -> None:
         asked[run.folder] = (analyses, moments(run, config.at))
     for run in runs:
         analyses, at = asked[run.folder]
-        with Claim(run.folder):
+        with Claim(run.folder), writing(run.folder):
             for name, (prepared, analysis) in analyses.items():
                 answer(run, name, prepared, analysis, at, config.seed, config.allow_targets)
         print(f"next:\n  show   python -m mechlab.runs show {run.folder}")

@@ -52,6 +52,7 @@ def report(request: Request) -> Path:
     out = request.out or _root(folders) / "report.html"
     tables = out.with_suffix("")
 
+    from mechlab.core.files import writing
     from mechlab.reporting.cells import make_cells, varying
     from mechlab.reporting.collect import read_run
     from mechlab.reporting.networks import survey
@@ -67,8 +68,9 @@ def report(request: Request) -> Path:
         fix = f"python -m mechlab.analyze run=RUNS analysis=clusterings, or leave out {request.filters.told}"
         raise ConfigError(must, got=request.filters.told, key="runs", fix=fix)
     page = Page(request, make_sections(cells, request.by), tables, out, networks)
-    page.write()
-    write_tables(tables, cells, keys)  # after the page, which may have met damaged figures
+    with writing(out.parent, f"out={out}"):
+        page.write()
+        write_tables(tables, cells, keys)  # after the page, which may have met damaged figures
     troubled = sum(bool(record.problems) for record in page.records)
     print(f"{len(folders)} runs in {len(cells)} cells, {troubled} of the runs failed or damaged")
     print(f"next:\n  read   open {printable(out)} in a browser; it needs no server")

@@ -24,6 +24,9 @@ def main() -> None:
     except MechlabError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:  # such as a folder that cannot be read
+        print(f"error: {printable(error)}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

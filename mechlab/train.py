@@ -54,10 +54,11 @@ def train(setup: Any) -> dict[str, Any] | None:
     """Do what is left to do of a run, and return its result; None when another process holds it."""
     from mechlab import console
     from mechlab.core.claim import Claim, Held
+    from mechlab.core.files import writing
     from mechlab.reuse import check_code, remarks, remove_if_unwanted
 
     try:
-        with Claim(setup.folder) as claim:
+        with Claim(setup.folder) as claim, writing(setup.folder):
             remove_if_unwanted(setup, claim)
             if _is_done(setup.folder, claim):
                 print(f"the run is done already, so it is not trained again: {setup.folder}")
@@ -94,11 +95,12 @@ def _is_done(folder: Path, claim: Any) -> bool:
 
 def _fit(setup: Any, claim: Any) -> None:
     """Train under a claim, and let status.json tell what became of it."""
+    from mechlab.core.files import not_writable
     from mechlab.training.fit import fit
     from mechlab.training.signals import Preempted, stopped_at_once
 
-    claim.status("running")
     try:
+        claim.status("running")
         with stopped_at_once():
             setup.write_provenance()
             print(f"training {setup.config.name} for {setup.recipe.max_steps} steps in {setup.folder}", flush=True)
@@ -115,12 +117,11 @@ def _fit(setup: Any, claim: Any) -> None:
         raise SystemExit(stop.exit_status) from stop
     except BaseException as raised:
         error = out_of_memory(raised) or raised
-        with contextlib.suppress(OSError):  # on a full disk the status cannot be told, which must not hide the reason
+        with contextlib.suppress(OSError, RunError):  # a status that cannot be written must not hide the reason
             claim.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
-        if isinstance(error, OSError):
-            must = "the run directory must be writable"
-            fix = "make room on the disk, or see to its permissions; the same command goes on from the last checkpoint"
-            raise RunError(must, got=str(error), key=str(setup.folder), fix=fix) from error
+        if isinstance(error, OSError) or "PytorchStreamWriter" in str(error):  # torch's own error on a full disk
+            claim.check_in_place()
+            raise not_writable(setup.folder, error) from error
         if not isinstance(error, MechlabError):
             traceback.print_exc()
             error.reported = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import json
 import os
 import socket
 import time
@@ -13,12 +14,13 @@ from typing import IO, Any, Literal, get_args
 
 from mechlab.core import answers
 from mechlab.core.errors import MechlabError, RunError
-from mechlab.core.files import open_regular, read_mapping, refuse_links, write_json
+from mechlab.core.files import FULL, open_regular, read_mapping, refuse_links, write_json
 from mechlab.core.result import NUMBER, TEXT_OR_NULL, fits
 
 Status = Literal["pending", "running", "preempted", "failed", "done"]
 STATUS = "status.json"
 DAMAGED = "damaged"  # read from a status.json that cannot be read; never written
+LETTERS = 500  # of a reason on a full disk: status.json has a block of 4096 bytes already
 TEXTS = ("reason", "traceback", "host", "started", "updated")
 NUMBERS = ("step", "seconds", "pid")
 
@@ -71,9 +73,36 @@ class Claim:
         self._file.truncate(0)  # whoever finds the file locked next must not read this process's name
         self._file.close()
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the run directory is still where it was claimed."""
+        try:
+            return os.path.samestat(os.stat(self.folder / ".lock"), os.fstat(self._file.fileno()))
+        except OSError:
+            return False
+
+    def check_in_place(self) -> None:
+        """Raise RunError if the run directory has been moved or removed since it was claimed."""
+        if not self.in_place:
+            must = "the run directory must stay where it is while a process works on it"
+            fix = "move it back, in place of what may have been written there since, and repeat the command"
+            raise RunError(must, got="it has been moved or removed", key=str(self.folder), fix=fix)
+
     def status(self, status: Status, **details: Any) -> None:
-        """Write status.json; details (step, traceback, ...) are added to the times, host and process."""
-        write_status(self.folder, status, **details)
+        """Write status.json; details (step, traceback, ...) are added to the times, host and process.
+
+        On a full disk it is written over the one before, which takes no room, without a traceback.
+
+        Raises:
+            RunError: the run directory has been moved or removed.
+        """
+        self.check_in_place()
+        try:
+            write_status(self.folder, status, **details)
+        except OSError as error:
+            if error.errno not in FULL or not (self.folder / STATUS).is_file():
+                raise
+            _write_over(self.folder, status, **details)
 
 
 def _lock(file: IO[str]) -> bool:
@@ -99,9 +128,21 @@ def _holder(file: IO[str]) -> str:
 
 def write_status(folder: Path, status: Status, **details: Any) -> None:
     """Write status.json, keeping the time of the first start."""
+    write_json(folder / STATUS, _content(folder, status, details))
+
+
+def _write_over(folder: Path, status: Status, **details: Any) -> None:
+    brief = {name: value[:LETTERS] if isinstance(value, str) else value for name, value in details.items()}
+    content = json.dumps(_content(folder, status, brief | {"traceback": None}))
+    with open_regular(folder / STATUS, "r+", os.O_RDWR, encoding="utf-8") as file:
+        file.write(content)
+        file.truncate()
+
+
+def _content(folder: Path, status: Status, details: dict[str, Any]) -> dict[str, Any]:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     before = read_status(folder)
-    values = {
+    return {
         "status": status,
         "started": before.get("started") or now,
         "updated": now,
@@ -110,7 +151,6 @@ def write_status(folder: Path, status: Status, **details: Any) -> None:
         "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
         **details,
     }
-    write_json(folder / STATUS, values)
 
 
 def read_status(folder: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ DEPTH = 64  # containers within containers
 TOO_DEEP = f"more than {DEPTH} containers within each other"
 LONG_NUMBER = "a whole number of thousands of digits"
 INTEGER_BITS = 14_000  # of a whole number in YAML: Python prints one of 4,300 digits at most
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REPEAT = "delete the file and repeat the command that wrote it"
 
 
@@ -54,6 +55,30 @@ def atomic(path: str | Path) -> Iterator[Path]:
             raise RunError("the file must be a regular file", got="a folder", key=str(path), fix="remove it") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(folder: str | Path, key: str | None = None) -> Iterator[None]:
+    """Turn an OSError in the block, which writes into `folder`, into a RunError that says how to mend it.
+
+    Args:
+        folder: the folder.
+        key: the config key that names it; the folder by default.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise not_writable(folder, error, key) from error
+
+
+def not_writable(folder: str | Path, error: Exception, key: str | None = None) -> RunError:
+    """Return the error for the user where a file could not be written."""
+    full = getattr(error, "errno", None) in FULL or "PytorchStreamWriter" in str(error)
+    fix = "make room on the disk: space, inodes or quota" if full else "change its permissions, or choose another one"
+    must = "the folder must be writable"
+    if key is None:
+        must, fix = "the run directory must be writable", f"{fix}; the same command goes on from what is there"
+    return RunError(must, got=str(error), key=key or str(folder), fix=fix)
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -13,6 +13,7 @@ from mechlab.config.identity import SEED
 from mechlab.config.launch import resolve
 from mechlab.config.provenance import code_state, package_versions
 from mechlab.core.errors import ConfigError
+from mechlab.core.files import writing
 from mechlab.setup import Setup
 from mechlab.sweeps.manifest import Job, Sweep, freeze
 
@@ -46,7 +47,8 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
     if root is None:
         raise ConfigError("a sweep must have at least one job", got=" ".join(overrides))
     commit, patch = code_state([root])
-    return freeze(root, list(jobs.values()), commit, patch, package_versions())
+    with writing(root, "paths.root"):
+        return freeze(root, list(jobs.values()), commit, patch, package_versions())
 
 
 def _on_cpu(config: dict[str, Any]) -> dict[str, Any]:

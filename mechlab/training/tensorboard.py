@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class RunTensorBoard(TensorBoardLogger):
 
     def __init__(self, folder: Path, resume_at: int = 0, rows: Sequence[Mapping[str, str]] = ()):
         super().__init__(save_dir=str(folder), name="", version="tb", default_hp_metric=False)
+        _silence_writers()
         self.folder, self._resume_at = folder / "tb", resume_at
         kept = cut_events(self.folder, resume_at, rows)
         self._present = {value.tag for event in kept if event.step == resume_at for value in event.summary.value}
@@ -85,6 +87,21 @@ class RunTensorBoard(TensorBoardLogger):
 
     def _written(self, tag: str, step: int | None) -> bool:
         return step == self._resume_at and tag in self._present
+
+
+def _silence_writers() -> None:
+    """Let the threads that write events print no tracebacks: an error of theirs, such as that of a full disk, is raised
+    again where the next event is written."""
+    before = threading.excepthook
+    if getattr(before, "silences_writers", False):
+        return
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not (isinstance(failure.exc_value, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
+            before(failure)
+
+    hook.silences_writers = True
+    threading.excepthook = hook
 
 
 def cut_events(folder: Path, step: int, rows: Sequence[Mapping[str, str]] = ()) -> list[Any]:

@@ -317,6 +317,7 @@ def test_what_slurm_or_its_settings_refuse_is_told(tmp_path: Path) -> None:
         (("plan", *SMALL, "seed=range(0)"), "seed=range(0)", "at least one job"),
         (("plan", *SMALL, "seed=range("), "range(", "must compose"),
         (("plan", *SMALL, "task=a.yaml", "--config-dir", "nowhere"), "nowhere", "must exist"),
+        (("plan", *SMALL, "paths.root=/dev/null/runs"), "paths.root", "must be writable"),
         (("run", *SMALL, "--chunk", "0"), "--chunk", "at least 1"),
         (("run", *SMALL, "--slots", "-1"), "--slots", "at least 1"),
         (("submit", *SMALL, "--parallel", "0"), "--parallel", "at least 1"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from faults import STEP, Fault
 from records import Uninterrupted, arguments, finishes_like, killed, record, run_folder, status
-from warm_process import command
+from warm_process import Command, command
 
 from mechlab.core.errors import RunError
 from mechlab.core.history import History
@@ -84,6 +86,7 @@ def test_when_both_checkpoints_are_damaged_nothing_is_lost_and_the_message_says_
         Fault("mechlab.training.recorder.write_shard", nth=4, does="full"),
         Fault("mechlab.training.metrics_csv.MetricsCSV.save", nth=6, does="full"),
         Fault("mechlab.training.fit.save_tensors", does="full"),
+        Fault("tensorboard.summary.writer.record_writer.RecordWriter.write", nth=16, does="full"),  # in its own thread
     ],
     ids=str,
 )
@@ -101,23 +104,55 @@ def test_a_full_disk_leaves_the_last_good_state(fault: Fault, tmp_path: Path, un
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A folder whose runs/ is a file system of its own with little room; only root can have one."""
     runs = tmp_path / "runs"
     runs.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(runs)]
+    mount = ["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", str(runs)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("a small file system needs the right to mount")
     yield tmp_path
     subprocess.run(["umount", str(runs)], check=True)
 
 
+@pytest.mark.parametrize("small_disk", ["size=256k", "nr_inodes=20"], indirect=True)
 def test_a_disk_that_is_really_full_leaves_the_last_good_state(small_disk: Path, uninterrupted: Uninterrupted) -> None:
     done = command("train", *arguments(TASK), folder=small_disk)
     assert done.exit == 1, done.text
-    assert "No space left on device" in done.err
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk / "runs")], check=True)
+    assert "No space left on device" in done.err and "make room on the disk" in done.err
+    assert "Traceback" not in done.err
+    assert status(small_disk)["status"] == "failed"
+    subprocess.run(["mount", "-o", "remount,size=64m,nr_inodes=1000", str(small_disk / "runs")], check=True)
     finishes_like(uninterrupted(TASK), TASK, small_disk)
+
+
+@pytest.mark.parametrize("small_disk", ["size=192k"], indirect=True)
+def test_a_full_disk_with_figures_in_tensorboard_is_told_in_a_sentence(small_disk: Path) -> None:
+    done = command("train", *arguments("tomita"), folder=small_disk)
+    assert done.exit == 1, done.text
+    assert "No space left on device" in done.err and "Traceback" not in done.err
+    assert status(small_disk)["status"] == "failed" and "No space left" in status(small_disk)["reason"]
+
+
+def test_a_run_directory_that_is_moved_while_training_is_asked_back(
+    tmp_path: Path, uninterrupted: Uninterrupted
+) -> None:
+    running = Command("train", *arguments(TASK), folder=tmp_path, before=Fault(STEP, nth=30, does="wait"))
+    while not list(tmp_path.glob("runs/*/*/checkpoints/previous.ckpt")):
+        time.sleep(0.02)
+    time.sleep(0.1)  # until it waits
+    run = run_folder(tmp_path)
+    run.rename(tmp_path / "moved")
+    (tmp_path / "go").touch()
+    done = running.wait()
+    assert done.exit == 1, done.text
+    assert "error: the run directory must stay where it is" in done.err and "moved or removed" in done.err
+    assert "room on the disk" not in done.err and "Traceback" not in done.err
+    assert not (run / "status.json").exists()
+    if run.exists():
+        shutil.rmtree(run)
+    (tmp_path / "moved").rename(run)
+    finishes_like(uninterrupted(TASK), TASK, tmp_path)
 
 
 @pytest.mark.parametrize(

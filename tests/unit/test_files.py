@@ -3,17 +3,23 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from mechlab.core.analysis import Artifacts
 from mechlab.core.errors import RunError
-from mechlab.core.files import atomic, read_json, remove_temporaries, write_json, write_text
+from mechlab.core.files import atomic, read_json, read_yaml, remove_temporaries, write_json, write_text
+from mechlab.core.printable import printable
+from mechlab.core.spreadsheet import as_text, from_text
 from mechlab.core.tensors import load_metadata, load_tensors, save_tensors
 
 
@@ -110,6 +116,78 @@ def test_a_damaged_json_is_refused_by_name(tmp_path, content):
     assert caught.value.key == str(path)
     with pytest.raises(RunError, match="must exist"):
         read_json(tmp_path / "b.json")
+
+
+BOMB = "a: &a [x, x]\nb: [*a, *a]\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (BOMB, "an alias"),
+        ("[" * 100_000, "more than 64 containers"),
+        ("a: !!python/object/apply:os.getcwd []", "a tag"),
+        ("a: 2020-01-01", "neither text nor a number"),
+        ("a: 0x" + "f" * 20_000, "thousands of digits"),
+        ("a: " + "9" * 20_000, "thousands of digits"),
+        ("{a: 1", "flow mapping"),
+        ("a: 0x_", "invalid literal"),
+    ],
+)
+def test_yaml_with_more_than_plain_data_is_refused_by_name(tmp_path, content, got):
+    path = tmp_path / "a.yaml"
+    path.write_text(content)
+    with pytest.raises(RunError, match="valid YAML") as caught:
+        read_yaml(path)
+    assert caught.value.key == str(path) and got in caught.value.got
+
+
+@given(PLAIN)
+def test_what_a_configuration_writes_is_read_as_yaml(tmp_path_factory, value):
+    assume(not re.search(r"\$|\\x85|\\u202[89]", ascii(value)))  # interpolations; line breaks that PyYAML writes as is
+    path = tmp_path_factory.mktemp("yaml") / "value.yaml"
+    shared = OmegaConf.create({"a": value, "b": [value, "1e-3", "2020-01-01", "yes", "*a", "&b", "!c", "=", "<<"]})
+    path.write_text(OmegaConf.to_yaml(shared), encoding="utf-8")
+    assert read_yaml(path) == OmegaConf.to_container(shared)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 900 + "1" + "}" * 900, "9" * 5000])
+def test_json_without_end_is_refused_by_name(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(RunError, match="valid JSON") as caught:
+        read_json(tmp_path / "a.json")
+    assert len(caught.value.brief) <= 200
+
+
+def test_files_beyond_their_limit_are_not_read(tmp_path):
+    for name, read in (("a.json", read_json), ("a.yaml", read_yaml)):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 2**40)  # a hole, which takes no room
+        with pytest.raises(RunError, match="at most"):
+            read(tmp_path / name)
+
+
+def test_text_of_a_record_prints_without_commands_to_the_terminal():
+    assert printable("a\x1b[2J\u202eb\udc80\n") == "a\\x1b[2J\\u202eb\\udc80\\n"
+    assert printable("two\nlines é 漢", lines=True) == "two\nlines é 漢"
+    error = RunError("must", got="\x1b[2J", key="a\rb")
+    assert str(error) == "must\n  given: \\x1b[2J\n  key:   a\\rb" and error.brief == "a b: must: \\x1b[2J"
+
+
+@given(st.text("=+-@\t\r\n'1.ae", max_size=6))
+def test_no_text_is_a_formula_and_all_of_it_comes_back(text):
+    cell = as_text(text)
+    assert from_text(cell) == text
+    if len(text) > 1 and text[0] in "=+-@\t\r\n":
+        assert cell[0] == "'" or float(cell) == float(text)
+
+
+def test_tables_of_analyses_come_back_without_marks(tmp_path):
+    table = pd.DataFrame({"=word": ["=1+1", "'=1", "+", "-0.5", None], "n": [1, -2, 3, 4, 5], "x": [-0.5] * 5})
+    out = Artifacts(tmp_path)
+    out.save_table("t", table)
+    assert (tmp_path / "t.csv").read_text().splitlines()[:3] == ["'=word,n,x", "'=1+1,1,-0.5", "''=1,-2,-0.5"]
+    assert out.table("t").equals(table)
 
 
 def test_tensors_and_their_metadata_come_back(tmp_path):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from synthetic_runs import claim, write, write_run, write_status
 
+from mechlab.core.errors import RunError
 from mechlab.report import report
-from mechlab.reporting.request import Request
+from mechlab.reporting.request import Request, parse
 
 HOSTILE = "<script>alert('1')</script>\"&' onload=x"
 EXPECTED = {"published": 0.98, "corrected": 0.97, "tolerance": 0.02, "source": "a paper, table 2"}
@@ -226,6 +227,31 @@ def test_hostile_words_are_only_text(tmp_path: Path) -> None:
     assert not [attributes for _, attributes in page.tags if any(name.startswith("on") for name in attributes)]
     assert HOSTILE in "".join(page.text)
     assert all("<script" not in path.name for path in (tmp_path / "runs" / "report" / "figures").iterdir())
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
+    formula = '=HYPERLINK("http://x")'
+    findings = {formula: {"scalars": {formula: -0.5}, "claims": {formula: claim(formula, -1.0, 1.0, True, None)}}}
+    run = write_run(tmp_path / "runs", "tomita", "gru", 3, 8, 0, findings=findings)
+    other = write_run(tmp_path / "runs", "tomita", "gru", 3, 9, 0)
+    config = {"name": "@a-+b", "seed": 0, "model": {"hidden": -8, "=key": formula}}
+    write(run / "provenance" / "config.yaml", json.dumps(config))
+    write_status(other, "failed", reason="-1+cmd|' /C calc'!A0")
+    make(tmp_path)
+    seen = set()
+    for name in ("metrics", "claims", "runs", "failures"):
+        with open(tmp_path / "runs" / "report" / f"{name}.csv", newline="") as file:
+            for cell in (cell for row in csv.reader(file) for cell in row if cell.startswith(tuple("=+-@'"))):
+                seen.add(cell)
+                assert cell.startswith("'") or float(cell) < 0, cell
+    assert f"'{formula}" in seen and "-0.5" in seen and "'-1+cmd|' /C calc'!A0" in seen and "-8" in seen
+
+
+def test_a_report_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "tomita", "gru", 3, 8, 0)
+    write(tmp_path / "file", "")
+    with pytest.raises(RunError, match="must be writable"):
+        report(parse([f"runs={tmp_path}/runs", f"out={tmp_path}/file/report.html"]))
 
 
 def test_configurations_do_not_execute(tmp_path: Path) -> None:
