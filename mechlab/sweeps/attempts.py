@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mechlab.core.errors import RunError
 from mechlab.core.files import LINES_BYTES, open_regular, read_bytes
+from mechlab.core.printable import printable
 from mechlab.sweeps.manifest import Sweep
 
 FILE = "attempts.jsonl"
@@ -80,4 +81,4 @@ def last_words(log: Path) -> str:
     except (OSError, RunError):
         return ""
     telling = [line for line in lines if line.strip() and not line[0].isspace() and not re.fullmatch(NOISE, line)]
-    return telling[-1].strip() if telling else ""
+    return printable(telling[-1].strip()) if telling else ""

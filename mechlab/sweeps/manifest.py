@@ -7,14 +7,15 @@ import json
 import re
 import reprlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mechlab.core.errors import ConfigError, RunError, did_you_mean
-from mechlab.core.files import LINES_BYTES, parse_json, read_bytes, write_text
+from mechlab.core.files import write_text
 from mechlab.sweeps import code as frozen_code
+from mechlab.sweeps.entries import read_entries, refused
 
 FOLDER = "_sweeps"
 ID = r"[0-9a-f]{10}"
@@ -182,92 +183,14 @@ def is_sweep(words: Sequence[str], root: Path) -> bool:
 
 
 def _read(path: Path) -> Sweep:
-    """Read a manifest: nothing in it is used before its kind, its form and the sweep's id have been checked."""
+    """Read a manifest: nothing in it is used before its lines and the sweep's id have been checked."""
     folder = path.parent if re.fullmatch(ID, path.parent.name) else path.parent.resolve()
     if not re.fullmatch(ID, folder.name) or folder.parent.name != FOLDER:
-        raise _refused(path, f"a manifest outside of a folder {FOLDER}/<id>")
-    try:
-        lines = read_bytes(path, LINES_BYTES).removesuffix(b"\n").split(b"\n")
-    except RunError as error:
-        raise _refused(path, error.brief) from None
-    entries = [_entry(path, number, line) for number, line in enumerate(lines, start=1)]
-    jobs = [Job(**{key: entry[key] for key in Job.__dataclass_fields__}) for entry in entries]
-    seen: set[str] = set()
-    for number, (job, entry) in enumerate(zip(jobs, entries, strict=True), start=1):
-        expected = {
-            "index": number - 1,
-            "run": f"{job.config['name']}/{job.run_id}-s{job.config['seed']}",
-            **{key: entries[0][key] for key in ("commit", "packages", "code")},
-        }
-        for key, value in expected.items():
-            if entry[key] != value:
-                raise _refused(path, f"line {number}, key {key}: {_short(entry[key])} in place of {_short(value)}")
-        if job.run in seen:
-            raise _refused(path, f"line {number}, key run: {_short(job.run)} for the second time")
-        seen.add(job.run)
-    first = entries[0]
-    sweep = Sweep(folder, jobs, first["commit"], first["packages"], first["code"])
+        raise refused(path, f"a manifest outside of a folder {FOLDER}/<id>")
+    lines = read_entries(path)
+    jobs = [Job(**{key: line[key] for key in Job.__dataclass_fields__}) for line in lines]
+    sweep = Sweep(folder, jobs, *(lines[0][key] for key in ("commit", "packages", "code")))
     if _id(jobs, sweep.packages, sweep.code) != sweep.id:
-        raise _refused(path, f"other jobs, packages or code than those of the sweep {sweep.id}")
+        raise refused(path, f"other jobs, packages or code than those of the sweep {sweep.id}")
     below(sweep.root, f"{FOLDER}/{sweep.id}")
     return sweep
-
-
-def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    """Parse one line of a manifest and check the kind of each value that is used."""
-    try:
-        entry = parse_json(line, path)
-    except RunError as error:
-        raise _refused(path, f"line {number}: {error.got}") from None
-    if not isinstance(entry, dict):
-        raise _refused(path, f"line {number}: {_short(entry)}")
-    for key, (kind, fits) in KINDS.items():
-        value: Any = entry
-        for word in key.split("."):
-            if not isinstance(value, dict) or word not in value:
-                raise _refused(path, f"line {number} without the key {key}")
-            value = value[word]
-        if not fits(value):
-            raise _refused(path, f"line {number}, key {key}: {_short(value)}, which is not {kind}")
-    return entry
-
-
-def _refused(path: Path, got: str) -> RunError:
-    must = "a manifest must hold one JSON object per line, as `mechlab.sweep plan` wrote them"
-    return RunError(must, got=got, key=str(path), fix="plan it again, which writes the manifest anew")
-
-
-def _short(value: Any) -> str:
-    return reprlib.repr(value)
-
-
-def _matches(pattern: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
-
-
-def _words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
-
-
-# What each line of a manifest must hold, and how it is checked. `index`, `run` and what is alike on all lines are
-# compared with what they must equal besides.
-KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "config": ("a configuration", lambda value: isinstance(value, dict)),
-    "config.name": ("a name of letters, digits and -_.+", _matches(r"[\w.+-]*\w")),
-    "config.seed": ("a seed", lambda value: type(value) is int and value >= 0),
-    "config.allow_targets": (
-        "a list of packages",
-        lambda value: _words(value) and all(map(_matches(frozen_code.PACKAGE), value)),
-    ),
-    "config.trainer.accelerator": ("cpu or gpu", _matches("cpu|gpu")),
-    "index": ("a whole number", lambda value: type(value) is int),
-    "run_id": ("hexadecimal digits", _matches(r"[0-9a-f]{8,64}")),
-    "run": ("NAME/RUN_ID-sSEED", _matches(r"[\w.+-]*\w/[0-9a-f]+-s\d+")),
-    "overrides": ("a list of words", _words),
-    "commit": ("a git commit or null", lambda value: value is None or _matches(r"[0-9a-f]{1,64}")(value)),
-    "packages": (
-        "versions by package",
-        lambda value: isinstance(value, dict) and all(v is None or isinstance(v, str) for v in value.values()),
-    ),
-    "code": ("a SHA-256 digest", _matches(r"[0-9a-f]{64}")),
-}

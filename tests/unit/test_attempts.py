@@ -152,6 +152,17 @@ def test_elements_are_named_as_slurm_does():
     assert {which: slurm._elements(which) for which in named} == named
 
 
+def test_a_job_is_in_the_queue_unless_slurm_says_that_it_is_not(monkeypatch):
+    for outputs, expected in (
+        ({"squeue": "RUNNING\n"}, True),
+        ({"squeue": ""}, False),
+        ({"squeue": None}, True),
+        ({}, True),
+    ):
+        answers(monkeypatch, **outputs)
+        assert slurm.is_queued("77_0") is expected
+
+
 def test_an_interrupted_command_ends_without_a_traceback(monkeypatch, capsys):
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt

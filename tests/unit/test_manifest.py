@@ -230,6 +230,7 @@ def test_a_manifest_with_a_job_twice_or_too_few_is_refused(tmp_path):
     lines = path.read_text().splitlines(keepends=True)
     for damaged, says in (
         ([lines[0], lines[0]], "line 2, key index"),
+        ([lines[0], lines[0].replace('"index": 0', '"index": 1')], "line 2, key run"),
         ([lines[0]], "other jobs"),
         ([lines[1], lines[0]], "line 1, key index"),
         ([*lines, "[" * 100_000], "line 3: more than 64 containers"),
@@ -243,7 +244,7 @@ def test_a_manifest_with_a_job_twice_or_too_few_is_refused(tmp_path):
 @pytest.mark.usefixtures("own_module")
 def test_a_huge_manifest_is_not_read(tmp_path, monkeypatch):
     path = frozen(tmp_path)
-    monkeypatch.setattr("mechlab.sweeps.manifest.LINES_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr("mechlab.sweeps.entries.LINES_BYTES", path.stat().st_size - 1)
     with pytest.raises(RunError, match="must have at most"):
         load(path, tmp_path)
 
