@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from mechlab.config.build import Prepared, prepare, without_files
 from mechlab.config.configured import configured_parameters
 from mechlab.config.identity import run_id
-from mechlab.config.provenance import Origin, code_state, write_provenance
+from mechlab.config.provenance import Origin, code_state, mend_provenance, write_provenance
 from mechlab.config.recipe import initial_digest, make_recipe
 from mechlab.config.schema import Expected, TrainConfig, typed
 from mechlab.core import answers
@@ -22,7 +22,7 @@ from mechlab.core.analysis import Analysis
 from mechlab.core.ask import answered, ask
 from mechlab.core.claim import read_status
 from mechlab.core.device import set_up_device
-from mechlab.core.digests import METRICS, check_file, read_digests, write_digests
+from mechlab.core.digests import METRICS, check_file, provenance_damages, read_digests, write_digests
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 from mechlab.core.files import write_json
 from mechlab.core.history import LEVELS
@@ -107,11 +107,16 @@ class Setup:
 
     def write_provenance(self) -> None:
         """Record what the run is made of and where."""
-        origin = self.origin
-        if origin is None:
-            overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-            origin = Origin(overrides, *code_state([Path(self.config.paths.root)]))
+        origin = self._origin()
+        if is_begun(self.folder):
+            mend_provenance(self.folder, self.values, origin, self.defining())
         write_provenance(self.folder, self.values, origin, is_begun(self.folder), self.defining())
+
+    def _origin(self) -> Origin:
+        if self.origin is not None:
+            return self.origin
+        overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+        return Origin(overrides, *code_state([Path(self.config.paths.root)]))
 
     def defining(self) -> list[Any]:
         """Return the classes that define the result: those of the recipe, and of what may change or end training."""
@@ -139,6 +144,8 @@ class Setup:
         """Restore what is missing or damaged in the record of the finished run, as far as the rest of it allows."""
         from mechlab.training.mend import restore
 
+        if provenance_damages(self.folder):
+            mend_provenance(self.folder, self.values, self._origin(), self.defining())
         device = "cuda" if self.config.trainer.accelerator == "gpu" else "cpu"
         restore(Run(self.folder, lambda: self.recipe), self.recorder, device, self.config.trainer.threads)
 

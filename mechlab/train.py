@@ -62,9 +62,9 @@ def train(setup: Any) -> dict[str, Any] | None:
             remove_if_unwanted(setup, claim)
             if _is_done(setup.folder, claim):
                 print(f"the run is done already, so it is not trained again: {setup.folder}")
+                setup.restore()
                 for remark in remarks(setup):
                     print(remark)
-                setup.restore()
             else:
                 check_code(setup)
                 _fit(setup, claim)

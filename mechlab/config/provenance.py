@@ -9,6 +9,7 @@ import shlex
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mechlab.config.repository import repository_state
+from mechlab.core.digests import provenance_damages
 from mechlab.core.errors import RunError
-from mechlab.core.files import atomic, file_digest, read_json, read_mapping, remove, write_json, write_text
+from mechlab.core.files import TEMPORARY, atomic, file_digest, read_json, read_mapping, remove, write_json, write_text
 from mechlab.core.modules import package_of
 from mechlab.core.sources import files, hashes
 
@@ -85,6 +87,23 @@ def write_provenance(
     write_json(target / "environment.json", {**environment, "files": digests})
 
 
+def mend_provenance(folder: Path, config: dict[str, Any], origin: Origin, defining: Iterable[Any] = ()) -> None:
+    """Write the files of a run's provenance that are missing or damaged as `write_provenance` would write them now."""
+    damaged, target = provenance_damages(folder), folder / "provenance"
+    if not damaged:
+        return
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=TEMPORARY) as aside:
+        write_provenance(Path(aside), config, origin, defining=defining)
+        for name, error in damaged.items():
+            new = Path(aside) / "provenance" / name
+            print(f"warning: {error.brief}; it is {'written again, as of now' if new.exists() else 'left out'}")
+            remove(target / name)
+            if new.exists():
+                os.replace(new, target / name)
+    digests = {str(path.relative_to(target)): file_digest(path) for path in _unsealed(target)}
+    write_json(target / "environment.json", {**read_mapping(target / "environment.json"), "files": digests})
+
+
 def _write_code(target: Path, part: str, origin: Origin, defining: Sequence[Any]) -> dict[str, Any]:
     """Write the patches and the hashes of the code; return the environment, which says where they are."""
     environment = {**_environment(origin), "user_code": _keep_user_code(target, part, origin, files(defining))}
@@ -94,9 +113,10 @@ def _write_code(target: Path, part: str, origin: Origin, defining: Sequence[Any]
 
 
 def _unsealed(target: Path) -> Iterator[Path]:
-    """Yield the files that do not hold a digest of their own content."""
+    """Yield the files from when the run began that do not hold a digest of their own content."""
     for path in sorted(target.rglob("*")):
-        if path.is_file() and (path.suffix != ".json" or path.name == "overrides.json"):
+        later = path.relative_to(target).parts[0].startswith("resumed-")
+        if path.is_file() and not later and (path.suffix != ".json" or path.name == "overrides.json"):
             yield path
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from mechlab.core import answers
 from mechlab.core.claim import read_status
 from mechlab.core.errors import MechlabError, RunError
-from mechlab.core.files import file_digest, read_json, write_json
+from mechlab.core.files import file_digest, read_json, read_mapping, write_json
 
 DIGESTS = "digests.json"
 CONFIG, METRICS, WEIGHTS = "provenance/config.yaml", "metrics.csv", "checkpoints/weights.safetensors"
@@ -84,16 +84,12 @@ def damages(run: Path) -> Iterator[RunError]:
     """Yield an error for every file of a run that is missing, or not as it was written."""
     from mechlab.core.tensors import load_checkpoint, open_tensors  # torch takes over a second to import
 
-    for path in [*sorted(run.glob("*.json")), *sorted(run.glob("provenance/*.json")), *run.glob("history/*.json")]:
+    for path in [*sorted(run.glob("*.json")), *run.glob("history/*.json")]:
         yield from _errors(read_json, path)
+    yield from provenance_damages(run).values()
     if read_status(run)["status"] == "done" and has_digests(run) and not (run / DIGESTS).exists():
-        yield RunError("every file of the record must be there", got="no such file", key=str(run / DIGESTS), fix=AGAIN)
-    for name, digest in _recorded(run).items():
-        path = run / name
-        if not path.is_file():
-            yield RunError("every file of the record must be there", got="no such file", key=str(path), fix=AGAIN)
-        elif file_digest(path) != digest:
-            yield _changed(path)
+        yield _missing(run / DIGESTS)
+    yield from _differing(run, (read_digests(run) or {"files": {}})["files"]).values()
     if not (run / DIGESTS).exists():  # training has not ended: what can be told of a file from itself
         for path in sorted(run.glob("history/**/*.safetensors")):
             yield from _errors(open_tensors, path)
@@ -104,6 +100,21 @@ def damages(run: Path) -> Iterator[RunError]:
             yield from _errors(answers.read_finding, path.parent)
 
 
+def provenance_damages(run: Path) -> dict[str, RunError]:
+    """Return an error for every file of the provenance that is missing, or not as it was written, by its name there."""
+    target, found = run / "provenance", {}
+    for path in sorted(target.glob("*.json")):
+        found |= {path.name: error for error in _errors(read_json, path)}
+    if (target / "config.yaml").exists() and not (run / ENVIRONMENT).exists():
+        found["environment.json"] = _missing(run / ENVIRONMENT)
+    return found | _differing(target, _provenance_digests(run))
+
+
+def _differing(folder: Path, files: Mapping[str, str]) -> dict[str, RunError]:
+    names = changed_files(folder, files)
+    return {name: _changed(folder / name) if (folder / name).is_file() else _missing(folder / name) for name in names}
+
+
 def _present(run: Path) -> dict[str, str]:
     paths = (path for pattern in OF_TRAINING for path in sorted(run.glob(pattern)))
     return {str(path.relative_to(run)): file_digest(path) for path in paths if path.is_file()}
@@ -112,11 +123,19 @@ def _present(run: Path) -> dict[str, str]:
 def _recorded(run: Path) -> dict[str, str]:
     """Return the recorded digests by path in the run directory."""
     found = dict((read_digests(run) or {}).get("files", {}))
+    return found | {f"provenance/{name}": digest for name, digest in _provenance_digests(run).items()}
+
+
+def _provenance_digests(run: Path) -> dict[str, str]:
     try:
-        files = read_json(run / ENVIRONMENT).get("files", {})
-    except (MechlabError, AttributeError):
-        files = {}
-    return found | {f"provenance/{name}": digest for name, digest in files.items()}
+        files = read_mapping(run / ENVIRONMENT).get("files")
+    except MechlabError:
+        files = None
+    return files if isinstance(files, dict) else {}
+
+
+def _missing(path: Path) -> RunError:
+    return RunError("every file of the record must be there", got="no such file", key=str(path), fix=AGAIN)
 
 
 def _changed(path: Path) -> RunError:
