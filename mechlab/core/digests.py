@@ -104,7 +104,8 @@ def provenance_damages(run: Path) -> dict[str, RunError]:
     """Return an error for every file of the provenance that is missing, or not as it was written, by its name there."""
     target, found = run / "provenance", {}
     for path in sorted(target.glob("*.json")):
-        found |= {path.name: error for error in _errors(read_json, path)}
+        for error in _errors(read_json, path):
+            found[path.name] = error
     if (target / "config.yaml").exists() and not (run / ENVIRONMENT).exists():
         found["environment.json"] = _missing(run / ENVIRONMENT)
     return found | _differing(target, _provenance_digests(run))
