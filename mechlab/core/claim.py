@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
-import json
 import os
 import socket
 import time
@@ -14,7 +13,7 @@ from typing import IO, Any, Literal, get_args
 
 from mechlab.core import answers
 from mechlab.core.errors import MechlabError, RunError
-from mechlab.core.files import FULL, open_regular, read_mapping, refuse_links, write_json
+from mechlab.core.files import FULL, json_text, open_regular, read_mapping, refuse_links, write_json
 from mechlab.core.result import NUMBER, TEXT_OR_NULL, fits
 
 Status = Literal["pending", "running", "preempted", "failed", "done"]
@@ -133,7 +132,7 @@ def write_status(folder: Path, status: Status, **details: Any) -> None:
 
 def _write_over(folder: Path, status: Status, **details: Any) -> None:
     brief = {name: value[:LETTERS] if isinstance(value, str) else value for name, value in details.items()}
-    content = json.dumps(_content(folder, status, brief | {"traceback": None}))
+    content = json_text(_content(folder, status, brief | {"traceback": None}))
     with open_regular(folder / STATUS, "r+", os.O_RDWR, encoding="utf-8") as file:
         file.write(content)
         file.truncate()

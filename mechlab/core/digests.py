@@ -15,6 +15,7 @@ from mechlab.core import answers
 from mechlab.core.claim import read_status
 from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import file_digest, read_json, read_mapping, write_json
+from mechlab.core.result import NUMBER, fits
 
 DIGESTS = "digests.json"
 CONFIG, METRICS, WEIGHTS = "provenance/config.yaml", "metrics.csv", "checkpoints/weights.safetensors"
@@ -61,7 +62,8 @@ def read_digests(run: Path) -> dict[str, Any] | None:
         found = read_json(run / DIGESTS)
     except MechlabError:
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else None
+    whole = isinstance(found, dict) and fits(found.get("steps"), NUMBER) and fits(found.get("seconds"), NUMBER)
+    return found if whole and isinstance(found.get("files"), dict) else None
 
 
 def has_digests(run: Path) -> bool:

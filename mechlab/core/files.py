@@ -183,14 +183,19 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a JSON file atomically; numbers that are not finite become null, as JSON has no name for them.
+    """Write a JSON file atomically; see `json_text`."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return the text of a JSON file; numbers that are not finite become null, as JSON has no name for them.
 
     A mapping also gets the digest of its content, under the key SEAL.
     """
     plain = _plain(value)
     if isinstance(plain, dict):
         plain = {**plain, SEAL: _content_digest(plain)}
-    write_text(path, json.dumps(plain, indent=2, allow_nan=False) + "\n")
+    return json.dumps(plain, indent=2, allow_nan=False) + "\n"
 
 
 def read_json(path: str | Path) -> Any:

@@ -193,9 +193,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 def _places(folder: Path) -> dict[int, tuple[Path, int]]:
     """Return the file and row of each stored record by step."""
-    return {
-        step: (path, row) for path in sorted(folder.glob(SHARDS)) for row, step in enumerate(_recorded(path))
-    }
+    return {step: (path, row) for path in sorted(folder.glob(SHARDS)) for row, step in enumerate(_recorded(path))}
 
 
 def _recorded(path: Path) -> list[int]:

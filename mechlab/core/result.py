@@ -10,6 +10,8 @@ from mechlab.core.files import REPEAT, read_mapping
 
 NUMBER = "a number or null"
 TEXT_OR_NULL = "text or null"
+INTERVAL = "two numbers or null"
+ANY = "anything"
 CLAIM = {
     "statement": "text",
     "value": NUMBER,
@@ -17,15 +19,16 @@ CLAIM = {
     "holds": "true or false",
     "kind": "text",
     "null": NUMBER,
+    "interval": INTERVAL,
 }
-FINDING = {"scalars": [NUMBER], "claims": [CLAIM], "notes": ["text"]}
+FINDING = {"scalars": [NUMBER], "claims": [CLAIM], "notes": ["text"], "differs": [ANY], "files": ["text"]}
 EXPECTED = {
     **dict.fromkeys(("published", "corrected", "tolerance", "measured", "deviation"), NUMBER),
     "source": TEXT_OR_NULL,
     "within": "true, false or null",
 }
 RESULT = {"metrics": [NUMBER], "findings": [FINDING], "expected": [EXPECTED]}
-OPTIONAL = ("findings", "expected", "notes")  # absent until they are known, or where there are none
+OPTIONAL = ("findings", "expected", "notes", "differs", "files")  # absent until they are known, or where there are none
 
 Shape = str | list[Any] | dict[str, Any]  # of a value; of all values of a mapping; of a mapping's values by name
 
@@ -73,8 +76,10 @@ def _wrong(value: Any, shape: Shape, place: str) -> str | None:
 
 def fits(value: Any, kind: str) -> bool:
     """Tell whether a value is of a kind: "text", "a number", "true or false", or null where the kind mentions it."""
-    if value is None:
-        return "null" in kind
+    if value is None or kind == ANY:
+        return "null" in kind or kind == ANY
+    if kind == INTERVAL:
+        return isinstance(value, list) and len(value) == 2 and all(fits(end, NUMBER) for end in value)
     if "text" in kind:
         return isinstance(value, str)
     if "true" in kind:

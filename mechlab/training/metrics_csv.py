@@ -14,7 +14,7 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 
 from mechlab.core.errors import RunError
-from mechlab.core.files import write_text
+from mechlab.core.files import open_regular, write_text
 
 START = ""  # the digest of a table without rows
 
@@ -111,7 +111,7 @@ class MetricsCSV(Logger):
         if not self._rows:
             return
         text = _table(self._columns, self._rows, header=False)
-        with open(self.path, "r+", encoding="utf-8", newline="") as file:
+        with open_regular(self.path, "r+", os.O_RDWR, encoding="utf-8", newline="") as file:
             file.seek(self._offset)
             file.write(text)
             file.truncate()  # not before: the last row that is there belongs to a checkpoint

@@ -27,7 +27,8 @@ SMALL = ("task.d=2", "task.s=2", "task.repeats=2", "model.hidden=4", "trainer.ev
 STEPS = ("trainer.max_steps=6", "trainer.steps_per_epoch=3", "trainer.log_every=3", "paths.root=made")
 STATUS, RESULT, CONFIG = "status.json", "result.json", "provenance/config.yaml"
 FINDING, HISTORY = "analyses/spectrum/finding.json", "history/history.json"
-OTHERS = (FINDING, HISTORY, "provenance/environment.json", "provenance/overrides.json", "metrics.csv")
+DIGESTS = "digests.json"
+OTHERS = (FINDING, HISTORY, "provenance/environment.json", "provenance/overrides.json", "metrics.csv", DIGESTS)
 HEALTHY = "healthy-s1000"
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 
@@ -50,7 +51,7 @@ def other(make: Callable[[Path], Any]) -> Damage:
 
 
 def enormous(path: Path) -> None:
-    os.truncate(path, 2**31)  # a hole, which takes no room
+    os.truncate(path, 2**28 + 1)  # a hole, which takes no room
 
 
 def changed(*keys: str, to: Any) -> Damage:
@@ -65,6 +66,7 @@ def changed(*keys: str, to: Any) -> Damage:
             del place[keys[-1]]
         else:
             place[keys[-1]] = to
+        whole.pop("sha256", None)  # as somebody would who makes a record up
         path.write_text(dump(whole))
 
     return damage
@@ -117,12 +119,18 @@ PARTICULAR: list[tuple[str, Damage]] = [
     (RESULT, changed(*CLAIM, "own", to={"statement": "x", "kind": "exact"})),
     (RESULT, changed(*CLAIM, "own", to={"statement": 1, "kind": "exact", "holds": True})),
     (RESULT, changed(*CLAIM, "own", to={"statement": ESCAPE, "kind": "$x^$", "holds": True, "value": 1})),
+    (RESULT, changed(*CLAIM, "own", to={"statement": "x", "kind": "exact", "holds": True, "interval": 7})),
+    (RESULT, changed(*CLAIM, "own", to={"statement": "x", "kind": "exact", "holds": True, "interval": [1, "x"]})),
     (RESULT, changed("expected", to={"a": None})),
     (RESULT, changed("expected", to={"a": {"within": "yes"}})),
     (RESULT, changed("expected", to={"a": {"published": [1]}})),
     (RESULT, changed("expected", to={ESCAPE: {}})),
     (FINDING, changed("claims", to={"a": {}})),
     (FINDING, changed("scalars", to="x")),
+    (FINDING, changed("files", to=[1])),
+    (FINDING, changed("differs", to=7)),
+    (RESULT, changed("findings", "spectrum", "differs", to="x")),
+    (RESULT, changed("findings", "spectrum", "differs", to={ESCAPE: [ESCAPE]})),
     (CONFIG, content(BOMB)),
     (CONFIG, content("a: !!python/object/apply:os.mkdir [made]")),
     (CONFIG, content("a: 2020-01-01")),
@@ -144,6 +152,10 @@ PARTICULAR: list[tuple[str, Damage]] = [
     (HISTORY, changed("kind", to=["full"])),
     (HISTORY, changed("kind", to="replay")),
     (HISTORY, changed("version", to="x")),
+    (DIGESTS, changed("files", to=[1])),
+    (DIGESTS, changed("files", to={"../../x": 1, "\0": [], "/": "x", "metrics.csv": None})),
+    (DIGESTS, changed("steps", to=...)),
+    ("provenance/environment.json", changed("files", to=[1])),
     ("provenance/environment.json", changed("command", to=["a"])),
     ("provenance/environment.json", changed("command", to="python -m x; touch 'owned")),
     ("provenance/environment.json", changed("commit", to={"a": 1})),
@@ -221,9 +233,15 @@ def test_every_run_is_compared_or_refused(root: Path, capsys: pytest.CaptureFixt
         assert (code == 1 and "error: " in err) or "parameters: " in out
 
 
+def test_every_run_is_verified_or_refused(root: Path, capsys: pytest.CaptureFixture) -> None:
+    few = [copy for copy, (file, _) in zip(copies(root), DAMAGES, strict=True) if file in (DIGESTS, HISTORY)]
+    code, out, _ = call(capsys, "verify", "--steps", "1", *map(str, few), str(healthy(root)))
+    assert code == 1 and out.rstrip().endswith(f"run: {healthy(root)}")
+
+
 def test_every_run_is_opened_or_refused(root: Path) -> None:
     for copy, (file, _) in zip(copies(root), DAMAGES, strict=True):
-        if file not in (CONFIG, FINDING, HISTORY):
+        if file not in (CONFIG, FINDING, HISTORY, DIGESTS):
             continue
         try:
             run = load_run(copy)
@@ -248,7 +266,7 @@ def test_the_report_names_every_damaged_file(root: Path) -> None:
 def test_every_job_of_a_sweep_has_its_line(root: Path) -> None:
     folders = [*copies(root), healthy(root)]
     jobs = [Job(n, str(folder.relative_to(root)), "", [], {}) for n, folder in enumerate(folders)]
-    found = standings(Sweep(root / "_sweeps" / "x", jobs, None, {}))
+    found = standings(Sweep(root / "_sweeps" / "x", jobs, None, {}, ""))
     assert [standing.job for standing in found] == jobs and found[-1].state == "done"
     for standing, (file, damage) in zip(found, DAMAGES, strict=False):
         if file == STATUS and damage in ANYTHING.values():
