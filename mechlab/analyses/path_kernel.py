@@ -42,7 +42,8 @@ class PathKernel(Analysis):
         split: of the explained examples.
         examples: their number, from the first on, or their ids.
         outputs: the explained scalars: all (log-probabilities of all classes), target (of the own class), margin (its
-            log-odds), loss (the mean over the examples), or package.module.function, from outputs to (X, C).
+            log-odds), loss (the mean over the examples), or a function from outputs to (X, C); a configuration names it
+            as package.module.function, of a package in allow_targets.
         nodes, tolerance, most_nodes, secant: of the quadrature along each step.
         dtype: of the arithmetic; that of training if None.
         form: of the inner products.
