@@ -119,8 +119,10 @@ class Setup:
         return Origin(overrides, *code_state([Path(self.config.paths.root)]))
 
     def defining(self) -> list[Any]:
-        """Return the classes that define the result: those of the recipe, and of what may change or end training."""
+        """Return what defines the result: the classes of the recipe, and of what may change or end training, and the
+        names of the allowed packages, which these may refer to."""
         found = [*defining(self.recipe), *(type(item) for item in self.callbacks.values() if not asks(item))]
+        found += self.config.allow_targets
         if self.config.trainer.stop_at is not None:
             from mechlab.training.callbacks import StopWhenLearned
 

@@ -72,6 +72,10 @@ def write_provenance(
     """
     target, later, defining = folder / "provenance", folder / "provenance" / "resumed.json", list(defining)
     if resumed and (target / "environment.json").exists():
+        try:
+            read_mapping(target / "environment.json")
+        except RunError as error:
+            print(f"warning: {error.must}: {error.key}; what the run began with is not known")
         before = read_json(later) if later.exists() else []
         before = before if isinstance(before, list) else []
         environment = _write_code(target, f"resumed-{len(before) + 1}", origin, defining)

@@ -41,7 +41,8 @@ def hashes(objects: Iterable[Any]) -> dict[str, str]:
     order of definitions, and the file that holds a definition have no influence.
 
     Args:
-        objects: classes and functions. Those of torch and of other packages whose versions are recorded are left out.
+        objects: classes and functions, and names of further packages to follow. What is of torch, or of another package
+            whose version is recorded, is left out.
 
     Returns:
         Hash by name, sorted. Definitions of the same name in several modules share one. An object without a source file
@@ -84,8 +85,10 @@ class _Definition:
 
 def _reached(objects: Iterable[Any]) -> tuple[dict[Place, _Definition], list[Any]]:
     """Return the definitions that the objects lead to, and the objects without a source."""
-    own = [item for item in dict.fromkeys(objects) if package_of(item.__module__) not in VERSIONED]
-    packages = frozenset({"mechlab", *(package_of(item.__module__) for item in own)})
+    given = dict.fromkeys(objects)
+    named = {package_of(item) for item in given if isinstance(item, str)} - VERSIONED
+    own = [i for i in given if not isinstance(i, str) and package_of(i.__module__) not in VERSIONED]
+    packages = frozenset({"mechlab", *named, *(package_of(item.__module__) for item in own)})
     todo, sourceless = [], []
     for item in own:
         module = read_module(item.__module__)

@@ -178,6 +178,17 @@ def test_a_class_may_move_to_another_file(lab: Hashes) -> None:
     assert lab(module="lab_moved", **nearer) == before
 
 
+def test_an_installed_package_is_followed_where_it_is_allowed(
+    lab: Hashes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "lab_installed.py").write_text("def gain(x):\n    return x\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site-packages"))
+    found = lab("lab_task.py", "2 * x", "lab_installed.gain(x)", lab_task="import lab_installed\n" + TASK)
+    ladder = sys.modules["lab_task"].Ladder
+    assert "gain" not in found and "gain" in hashes([ladder, "lab_installed", "torch"])
+
+
 def test_two_definitions_of_one_name_share_a_hash(lab: Hashes) -> None:
     before = lab()
     second = lab("lab_tools/deep.py", "DEPTH = 1", "def helper():\n    return 5\n\n\nDEPTH = helper()")
