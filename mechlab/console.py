@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mechlab.core.printable import printable
+from mechlab.core.printable import printable, quoted
 
 
 def number(value: float | None) -> str:
@@ -56,19 +55,6 @@ def print_next(folder: Path, root: Path, allow_targets: Sequence[str] = ()) -> N
     print(f"  ask    python -m mechlab.analyze {quoted('run=', folder)} analysis=NAME at=all{trusted}")
     print(f"  show   python -m mechlab.runs show {quoted(folder)}")
     print(f"  report python -m mechlab.report {all_runs(root)}")
-
-
-def quoted(*parts: object) -> str:
-    """Return one word of a command line, quoted for a shell if need be."""
-    return shlex.quote(printable("".join(map(str, parts))))
-
-
-def command(text: str) -> str:
-    """Return a command line from a record as one command: whatever else a shell would make of it is quoted."""
-    try:
-        return printable(shlex.join(shlex.split(text)))
-    except ValueError:  # a quotation without an end
-        return quoted(text)
 
 
 def all_runs(root: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mechlab import console
 from mechlab.core.errors import ConfigError, MechlabError, RunError
-from mechlab.core.printable import printable
+from mechlab.core.printable import as_command, printable
 
 
 def main() -> None:
@@ -138,7 +138,7 @@ def _show(folder: Path) -> None:
     print(printable(f"{status['status']} {times}"))
     if status["status"] in ("failed", DAMAGED):
         print(f"reason: {printable(status['reason'], lines=True)}")
-    print(f"command: {console.command(str(environment.get('command') or 'not recorded'))}")
+    print(f"command: {as_command(str(environment.get('command') or 'not recorded'))}")
     print(f"code: {printable(environment.get('commit') or 'not under version control')}")
     for section in ("task", "model", "optimizer", "trainer"):
         values = {name: value for name, value in _section(config, section).items() if value is not None}

@@ -1,6 +1,8 @@
-"""Text from a record made safe to print: a terminal obeys control characters."""
+"""Text from a record made safe to print, where a terminal obeys control characters, and to paste into a shell."""
 
 from __future__ import annotations
+
+import shlex
 
 
 def printable(text: object, lines: bool = False) -> str:
@@ -17,6 +19,19 @@ def printable(text: object, lines: bool = False) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or (lines and c == "\n") else _escaped(c) for c in text)
+
+
+def quoted(*parts: object) -> str:
+    """Return one word of a command line, quoted for a shell if need be."""
+    return shlex.quote(printable("".join(map(str, parts))))
+
+
+def as_command(text: str) -> str:
+    """Return a command line from a record as one command: whatever else a shell would make of it is quoted."""
+    try:
+        return printable(shlex.join(shlex.split(text)))
+    except ValueError:  # a quotation without an end
+        return quoted(text)
 
 
 def _escaped(character: str) -> str:

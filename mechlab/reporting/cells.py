@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mechlab import console
 from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.printable import as_command
 from mechlab.reporting.record import Claim, Expected, Record
 from mechlab.reporting.statistics import Summary, summarise
 
@@ -81,7 +81,7 @@ class Cell:
             if record.overrides is not None:
                 key: Any = tuple(word for word in record.overrides if not _sets_seed(word))
             else:
-                key = console.command(record.environment.get("command") or f"not recorded: {record.folder}")
+                key = as_command(record.environment.get("command") or f"not recorded: {record.folder}")
             seeds.setdefault(key, []).append(record)
         return [_command(key, records) for key, records in seeds.items()]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mechlab import console
+from mechlab.core.printable import as_command
 
 HOSTILE = ("a b", "$(touch owned)", "`touch owned`", "x'; touch owned; '", 'x"; touch owned; "', "x\ntouch owned")
 
@@ -31,6 +32,6 @@ def test_plain_names_are_printed_plainly(capsys: pytest.CaptureFixture) -> None:
 
 @pytest.mark.parametrize("text", ["python -m x; touch owned", "python -m x 'a b' $(y)", "python 'x", "a\x1b[2J"])
 def test_a_recorded_command_is_one_command(text: str) -> None:
-    shown = console.command(text)
+    shown = as_command(text)
     assert shown.isprintable()
     assert not {";", "$(y)"} & set(shlex.shlex(shown, punctuation_chars=True))
