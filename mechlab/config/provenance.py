@@ -72,10 +72,6 @@ def write_provenance(
     """
     target, later, defining = folder / "provenance", folder / "provenance" / "resumed.json", list(defining)
     if resumed and (target / "environment.json").exists():
-        try:
-            read_mapping(target / "environment.json")
-        except RunError as error:
-            print(f"warning: {error.must}: {error.key}; what the run began with is not known")
         before = read_json(later) if later.exists() else []
         before = before if isinstance(before, list) else []
         environment = _write_code(target, f"resumed-{len(before) + 1}", origin, defining)
@@ -98,6 +94,7 @@ def mend_provenance(folder: Path, config: dict[str, Any], origin: Origin, defini
         return
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=TEMPORARY) as aside:
         write_provenance(Path(aside), config, origin, defining=defining)
+        (Path(aside) / "provenance" / "sources.json").unlink()  # hashes as of now would hide what has changed
         for name, error in damaged.items():
             new = Path(aside) / "provenance" / name
             print(f"warning: {error.brief}; it is {'written again, as of now' if new.exists() else 'left out'}")

@@ -103,7 +103,8 @@ def test_reuse_says_what_has_changed_since(lab: Path) -> None:
     assert not (run_of(lab) / "provenance" / "old").exists()
     assert (run_of(lab) / "checkpoints" / "weights.safetensors").read_bytes() != weights
     assert "rerun" not in (run_of(lab) / "provenance" / "config.yaml").read_text()
-    (run_of(lab) / "provenance" / "sources.json").unlink()  # as in an older record
+    (run_of(lab) / "provenance" / "sources.json").write_text("{")  # it must not be made again from other code
+    edit(lab, "FACTOR = 10.0", "FACTOR = 1")
     again = train(lab)
     assert "whether its code has changed since is not recorded" in again.out and again.exit == 0, again.text
 
