@@ -196,7 +196,7 @@ def _differs(folder: Path, arguments: argparse.Namespace) -> bool:
     damaged = list(damages(folder))
     try:
         parted = _parted(folder, arguments)
-    except MechlabError as error:
+    except RunError as error:
         if not damaged:
             raise
         print(f"NOT trained again: {error.brief}")

@@ -18,7 +18,7 @@ import mechlab
 from mechlab import cli, runs
 from mechlab.core.claim import Claim
 from mechlab.core.errors import ConfigError, MechlabError, NotRecorded, RunError
-from mechlab.core.files import read_json, write_json
+from mechlab.core.files import file_digest, read_json, write_json
 from mechlab.core.history import write_shard
 from mechlab.core.tensors import load_metadata, load_tensors
 
@@ -381,6 +381,9 @@ def test_a_record_that_names_a_foreign_class_is_refused_unless_it_is_trusted(lab
     config["task"]["_target_"] = "stranger.Stranger"
     config["allow_targets"] = ["stranger"]  # what a record says of itself is not trusted
     path.write_text(yaml.safe_dump(config))
+    about = path.with_name("environment.json")
+    environment = read_json(about)
+    write_json(about, environment | {"files": environment["files"] | {path.name: file_digest(path)}})
     with pytest.raises(ConfigError, match=r"stranger\.Stranger") as caught:
         mechlab.load_run(a).model()
     assert caught.value.key == "task._target_"

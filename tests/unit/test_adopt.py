@@ -18,7 +18,7 @@ from torch import nn
 
 import mechlab
 from mechlab.adopt import adopt, formats, parse
-from mechlab.analyses.reached import reached, words_of
+from mechlab.analyses.reached import evaluation_words, reached
 from mechlab.automata import trie_states
 from mechlab.automata.definition import from_definition
 from mechlab.automata.dot import to_dot
@@ -148,7 +148,7 @@ PAIRS = [
 def test_states_and_ambiguity_are_those_of_a_loop_over_letters(files, cell, kind, layers, suffix):
     made = net(cell, kind, layers)
     run = adopt(**files(made, KINDS[kind], suffix), cell=cell)
-    words = [[int(letter) for letter in row if letter >= 0] for row in words_of(run.evaluation("val", 40).inputs)]
+    words = [[int(letter) for letter in row if letter >= 0] for row in evaluation_words(run, 40, "val")]
     found = trie_states(run.model(), words)
     expected = np.stack([state for word in words for state in token_by_token(made, word)])
     assert expected.shape[1] == 6 * layers * (2 if cell == "lstm" else 1)
