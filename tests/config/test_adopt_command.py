@@ -49,11 +49,13 @@ def test_adopt_then_ask_then_show(folder: Path) -> None:
     assert asked.out.strip().splitlines()[-1] == last and "weighted" in asked.out
     result = json.loads((folder / run / "result.json").read_text())
     assert result["status"] == "done" and result["metrics"]["steps"] == 0
-    assert result["findings"]["ambiguity"]["scalars"]["states"] == 5
+    [(name, finding)] = result["findings"].items()
+    assert name.startswith("ambiguity@") and finding["differs"] == {"words": 60, "n_init": 1}
+    assert finding["scalars"]["states"] == 5
 
     shown = command("runs", "show", run, folder=folder)
     assert shown.exit == 0 and f"command: python -m mechlab.adopt {' '.join(words)}" in shown.out
-    assert "history: none" in shown.out and "ambiguity: " in shown.out
+    assert "history: none" in shown.out and "ambiguity@" in shown.out
     assert "1 runs" in (listed := command("runs", "ls", folder=folder)).out and run in listed.out
     reported = command("report", "runs=runs/*/*", folder=folder)
     assert reported.exit == 0 and "0 of the runs failed or damaged" in reported.out

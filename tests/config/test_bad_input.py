@@ -213,7 +213,6 @@ def damaged(runs: Path, tmp_path: Path, name: str) -> Path:
     [
         ("result.json", "", "valid JSON"),
         ("history/history.json", "", "valid JSON"),
-        ("checkpoints/weights.safetensors", "", "whole safetensors file"),
         ("checkpoints/best.ckpt", "at=best", "whole checkpoint"),
         ("provenance/config.yaml", "", "configuration must be"),
     ],

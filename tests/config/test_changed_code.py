@@ -166,6 +166,7 @@ def test_a_run_that_stops_early_is_not_the_one_that_does_not(lab: Path) -> None:
     assert "not run" not in long.out
 
 
+@pytest.mark.ci
 def test_a_sweep_s_copy_of_the_code_has_the_same_hashes(lab: Path) -> None:
     def sweep(*words: str) -> str:
         done = command("sweep", *words, folder=lab, before=partial(_begin, str(lab), None))

@@ -55,6 +55,7 @@ def test_without_slurm_another_launcher_is_named(tmp_path: Path) -> None:
     assert "given: no sbatch, srun, squeue\n" in done.err and "hydra/launcher=joblib" in done.err
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("seeds", "job", "shown"),
     [

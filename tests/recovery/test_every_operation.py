@@ -30,7 +30,7 @@ SMALL = (
     "history=full",
 )
 ASK = ("analysis=spectrum", "analysis.spectrum.draws=5")
-SOME = 5  # operations that are tried by default, spread over all
+SOME = 3  # operations that are tried by default, spread over all
 
 
 def operations(path: Path) -> list[str]:

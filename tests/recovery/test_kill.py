@@ -45,7 +45,15 @@ def test_killed_at_a_delicate_moment_a_run_ends_as_if_uninterrupted(
     finishes_like(uninterrupted(task), task, tmp_path)
 
 
-@pytest.mark.parametrize("task", ["repeat_copy", "tomita", "modular_addition", "replay"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param("repeat_copy", marks=pytest.mark.ci),
+        pytest.param("tomita", marks=pytest.mark.ci),
+        "modular_addition",
+        "replay",
+    ],
+)
 def test_killed_twice_at_random_steps_a_run_ends_as_if_uninterrupted(
     task: str, tmp_path: Path, uninterrupted: Uninterrupted
 ) -> None:
@@ -56,6 +64,7 @@ def test_killed_twice_at_random_steps_a_run_ends_as_if_uninterrupted(
     finishes_like(uninterrupted(task), task, tmp_path)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("nth", range(1, 7))
 def test_killed_while_it_tidies_up_after_a_kill_a_run_ends_as_if_uninterrupted(
     nth: int, tmp_path: Path, uninterrupted: Uninterrupted

@@ -37,7 +37,7 @@ def test_a_signal_ends_with_a_checkpoint_at_the_next_step_boundary(
     assert f"resuming from step {step} of {STEPS}" in out
 
 
-@pytest.mark.parametrize("task", ["tomita", "modular_addition"])
+@pytest.mark.parametrize("task", [pytest.param("tomita", marks=pytest.mark.ci), "modular_addition"])
 def test_every_task_goes_on_after_a_signal(task: str, tmp_path: Path, uninterrupted: Uninterrupted) -> None:
     done = command("train", *arguments(task), folder=tmp_path, before=Fault(STEP, nth=29, does="term"))
     assert done.exit == 143, done.text

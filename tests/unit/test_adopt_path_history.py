@@ -462,9 +462,8 @@ def test_adopt_then_ask_by_commands(simple, tmp_path):
     run = last.removeprefix("run: ")
     asked = command("analyze", f"run={run}", "analysis=path_kernel", *few, folder=tmp_path)
     assert asked.exit == 0, asked.text
-    assert (
-        json.loads((tmp_path / run / "result.json").read_text())["findings"]["path_kernel"]["scalars"]["steps"] == STEPS
-    )
+    [finding] = json.loads((tmp_path / run / "result.json").read_text())["findings"].values()
+    assert finding["scalars"]["steps"] == STEPS
 
 
 def test_an_interrupted_adoption_is_begun_anew(simple, tmp_path, monkeypatch):
@@ -472,7 +471,7 @@ def test_an_interrupted_adoption_is_begun_anew(simple, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("mechlab.training.recorder.SHARD_BYTES", 20_000)
         patched.setattr("mechlab.adoption.save_tensors", fails_on("weights.safetensors"))
-        with pytest.raises(OSError, match="full disk"):
+        with pytest.raises(RunError, match="full disk"):
             adopt("path_history", folder, root=tmp_path / "runs")
     (broken,) = (tmp_path / "runs").glob("*/*")
     assert json.loads((broken / "status.json").read_text())["status"] == "failed"
