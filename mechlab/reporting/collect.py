@@ -122,7 +122,9 @@ def _read_provenance(record: Record) -> None:
 
 def _read_result(record: Record, result: dict[str, Any]) -> None:
     record.numbers = _numbers(result["metrics"])
-    for analysis, finding in result.get("findings", {}).items():
+    for folder, finding in result.get("findings", {}).items():
+        differs = ", ".join(f"{name}={value}" for name, value in finding.get("differs", {}).items())
+        analysis = f"{folder} ({differs})" if differs else folder  # other parameters than the configured ones
         for name, value in _numbers(finding["scalars"]).items():
             record.numbers[f"{analysis}/{name}"] = value
         for slug, claim in finding["claims"].items():

@@ -144,3 +144,46 @@ def test_the_file_holds_what_a_dictionary_would(tmp_path_factory, logs, killed_a
             step += 1  # a checkpoint is the last that happens at its step
     table.save()
     assert rows(path) == list(wanted.values())
+
+
+def test_a_rewrite_that_fails_leaves_the_table_and_its_header_in_step(path, monkeypatch):
+    table = MetricsCSV(path)
+    table.log_metrics({"a": 1.0}, 1)
+    table.save()
+    table.log_metrics({"b": 2.0}, 2)
+    with monkeypatch.context() as patched:
+        patched.setattr("mechlab.training.metrics_csv.write_text", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            table.save()
+    table.save()  # as Lightning does while it ends
+    assert rows(path) == [{"step": "1", "a": "1.0"}, {"step": "2", "b": "2.0"}]
+    assert MetricsCSV(path, 2).latest("") == {"step": 2.0, "a": 1.0, "b": 2.0}
+
+
+def saved(path):
+    """A table of three rows and what a checkpoint keeps of it."""
+    table = MetricsCSV(path)
+    for step in (1, 2, 3):
+        table.log_metrics({"a": step / 4}, step)
+    return table.sync()
+
+
+CHANGES = [("0.25", "0.75"), ("2,0.5\n", ""), ("3,0.75\n", ""), ("step,a", "step,b"), ("1,", "4,")]
+
+
+@pytest.mark.parametrize(("old", "new"), CHANGES)
+def test_rows_that_are_not_those_of_the_checkpoint_are_refused(path, old, new):
+    state = saved(path)
+    MetricsCSV(path, 3, state)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(RunError, match="rows that the checkpoint was written with"):
+        MetricsCSV(path, 3, state)
+
+
+def test_what_was_logged_at_the_step_after_the_checkpoint_is_removed(path):
+    state = saved(path)
+    table = MetricsCSV(path, 3, state)
+    table.log_metrics({"test/loss": 9.0}, 3)
+    table.save()
+    assert MetricsCSV(path, 3, state).latest("test/") == {}
+    assert rows(path)[-1] == {"step": "3", "a": "0.75"}

@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import api_pb2, metadata
 
-from mechlab.training.tensorboard import RunTensorBoard, cut_events
+from mechlab.training.tensorboard import RunTensorBoard, cut_events, read_scalars
 
 
 def events(folder):
@@ -137,3 +137,20 @@ def test_lightnings_own_page_of_hyper_parameters_stays_empty(tmp_path):
     logger.save()
     logger.experiment.close()
     assert hparams(tmp_path) == ([], [])
+
+
+def test_scalars_that_are_missing_are_taken_from_the_rows_in_order(tmp_path, capsys):
+    log(tmp_path, range(1, 6))
+    rows = [{"step": str(step), "loss": repr(value)} for step, value in curve(tmp_path, "loss")]
+    [path] = (tmp_path / "tb").iterdir()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    assert len(curve(tmp_path, "loss")) < 5
+    RunTensorBoard(tmp_path, 5, rows)
+    assert curve(tmp_path, "loss") == [(int(row["step"]), pytest.approx(float(row["loss"]))) for row in rows]
+    assert "scalars are missing from the events of TensorBoard" in capsys.readouterr().out
+
+
+def test_scalars_are_read_by_step_and_tag(tmp_path):
+    log(tmp_path, range(1, 4))
+    found = read_scalars(tmp_path / "tb", 2)
+    assert list(found) == [1, 2] and found[1].keys() == {"loss"}
