@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from mechlab.core.errors import RunError
 from mechlab.core.files import atomic
@@ -118,12 +119,20 @@ class Checkpoints(pl.Callback):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint to go on from: its file, its optimiser step, whether training had ended there, and what had been
-    logged: `metrics`, as `MetricsCSV.sync` returned it, and the number of `figures` in TensorBoard."""
+    """A checkpoint to go on from.
+
+    Args:
+        path: its file.
+        step: its optimiser step.
+        ended: whether training had ended there.
+        params: the model's parameters and buffers.
+        logged: what had been logged: `metrics`, as `MetricsCSV.sync` returned it, and the number of `figures`.
+    """
 
     path: Path
     step: int
     ended: bool
+    params: dict[str, Tensor]
     logged: dict[str, Any] = field(default_factory=dict)
 
 
@@ -159,4 +168,5 @@ def resume_point(folder: Path) -> ResumePoint | None:
 def _read(path: Path) -> ResumePoint:
     content = load_checkpoint(path)
     state = content["callbacks"]["Checkpoints"]
-    return ResumePoint(path, int(content["global_step"]), state["ended"], state.get("logged", {}))
+    params = {name.removeprefix("model."): value for name, value in content["state_dict"].items()}
+    return ResumePoint(path, int(content["global_step"]), state["ended"], params, state.get("logged", {}))

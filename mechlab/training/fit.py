@@ -107,7 +107,7 @@ def fit(
     found = resume_point(folder / "checkpoints")
     step = found.step if found else 0
     if found:
-        mend_history(recorder, step, found.ended, device, torch.get_num_threads())
+        mend_history(recorder, step, found.ended, device, torch.get_num_threads(), found.params)
     watch, source = SignalWatch(), recipe.source(device)
     module = TrainingModule(recipe, source, recorder, watch, settings.log_every)
     table, tensorboard = open_logs(folder, found)

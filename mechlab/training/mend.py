@@ -3,9 +3,11 @@ training them again, the final weights from the history. What was restored is pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from mechlab.core.digests import (
     DIGESTS,
@@ -23,7 +25,7 @@ from mechlab.core.history import ABOUT, History
 from mechlab.core.run import Run
 from mechlab.core.segments import training_mode
 from mechlab.core.state import digest, put_state
-from mechlab.core.tensors import open_tensors, save_tensors
+from mechlab.core.tensors import load_tensors, open_tensors, save_tensors
 from mechlab.training.checkpoints import ResumePoint
 from mechlab.training.metrics_csv import MetricsCSV, read_rows, write_rows
 from mechlab.training.recorder import Recorder
@@ -69,7 +71,14 @@ def _rewrite_metrics(folder: Path, step: int, state: Mapping[str, Any] | None, e
     print(f"warning: {error.must}; it has been written again from TensorBoard's events, in single precision")
 
 
-def mend_history(recorder: Recorder, stop: int, ended: bool, device: str, threads: int) -> None:
+def mend_history(
+    recorder: Recorder,
+    stop: int,
+    ended: bool,
+    device: str,
+    threads: int,
+    end: Mapping[str, Tensor] | None = None,
+) -> None:
     """Train again the recorded steps below `stop` whose records are missing or damaged, and record them.
 
     Args:
@@ -78,9 +87,10 @@ def mend_history(recorder: Recorder, stop: int, ended: bool, device: str, thread
         ended: whether training ended there, so that the state at `stop` belongs to the record as well.
         device: where the run was trained.
         threads: CPU threads that it was trained with.
+        end: parameters (and buffers) at `stop`, to compare with where no later step is recorded.
 
     Raises:
-        ReplayDiffers: the next recorded state is not what training again gives.
+        ReplayDiffers: the next state that is known is not what training again gives.
     """
     if recorder.kind == "none":
         return
@@ -102,14 +112,14 @@ def mend_history(recorder: Recorder, stop: int, ended: bool, device: str, thread
     print(f"{len(missing)} recorded steps are missing: training {missing[0]} to {missing[-1]} again", flush=True)
     recipe, history = recorder.recipe, History(recorder.folder)
     stored = history.stored
-    check = next((step for step in stored if step > missing[-1]), None)
+    check = next((step for step in stored if step > missing[-1]), stop)
     with training_mode(threads, device):
         model, source = recipe.model().to(device), recipe.source(device)
         optimizer = recipe.optimizer(model)
         done = 0
-        for step in [*missing, *([] if check is None else [check])]:
+        for step in sorted({*missing, check}):
             start = max((before for before in stored if before <= step), default=0)
-            if start > done and step != check:
+            if start > done and start != check:
                 put_state(model, optimizer, history.params(start), history.optimizer(start))
                 done = start
             for at in range(done, step):
@@ -119,7 +129,8 @@ def mend_history(recorder: Recorder, stop: int, ended: bool, device: str, thread
                 recorder.record_state(step, model, optimizer)
             if step in hashes:
                 recorder.record_hash(step, model, optimizer)
-        if check is not None and digest(model.state_dict()) != digest(history.params(check)):
+        known = history.params(check) if check in stored else end
+        if known is not None and digest(model.state_dict()) != digest(known):
             must = "training again must give what is recorded, bit for bit"
             raise ReplayDiffers(must, got=f"other parameters at step {check}", key=str(recorder.folder), fix=ANEW)
     recorder.flush()
@@ -137,7 +148,8 @@ def restore(run: Run, recorder: Recorder, device: str, threads: int) -> None:
         return
     steps, restored = recorded["steps"], set()
     if any(name.startswith("history/") for name in changed):
-        mend_history(recorder, steps, True, device, threads)
+        end = None if WEIGHTS in changed else load_tensors(folder / WEIGHTS)
+        mend_history(recorder, steps, True, device, threads, end)
         restored |= {name for name in changed if name.startswith("history/")}
         run = Run(folder, lambda: recorder.recipe)  # whose history is read anew
     if WEIGHTS in changed and (weights := run.recorded_end()) is not None:
@@ -154,8 +166,13 @@ def restore(run: Run, recorder: Recorder, device: str, threads: int) -> None:
         restored |= {name for name in changed if name.startswith("tb/")}
     update_digests(folder, restored)
     for name in changed:
-        how = "restored from the rest of the record" if name in restored else f"not restored; to train anew: {ANEW}"
-        print(f"warning: {name} was missing or damaged: {how}")
+        print(f"warning: {name} was missing or damaged: {_outcome(name, restored)}")
+
+
+def _outcome(name: str, restored: Collection[str]) -> str:
+    if name not in restored:
+        return f"not restored; to train anew: {ANEW}"
+    return "its scalars are those of metrics.csv" if name.startswith("tb/") else "restored from the rest of the record"
 
 
 def _write_digests(run: Run) -> None:
