@@ -128,6 +128,7 @@ def refused(folder: Path, *words: str, key: str, says: str, slurm: Callable[[], 
     assert key in done.err and says in done.err, done.err
 
 
+@pytest.mark.ci
 def test_a_sweep_with_a_failing_job_from_plan_to_retry(tmp_path: Path) -> None:
     first = sweep(tmp_path, "plan", *FAILS, "seed=0,1")
     assert "4 jobs: 4 new" in first.out
@@ -193,6 +194,7 @@ class SignalAtStep:
         scontrol.chmod(0o755)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("step", "number", "states", "asks"),
     [
@@ -383,6 +385,7 @@ def test_a_manifest_cannot_allow_packages_itself(tmp_path: Path, foreign: str) -
     assert not (tmp_path / "imported").exists()
 
 
+@pytest.mark.ci
 def test_packages_that_the_command_line_allows_reach_the_jobs(tmp_path: Path, foreign: str) -> None:
     allowed = "allow_targets=[stranger]"
     slurm = Slurm(tmp_path / "bin")
@@ -452,6 +455,7 @@ def test_a_link_in_place_of_a_runs_folder_is_not_followed(tmp_path: Path) -> Non
     assert "must lie below" in sweep(tmp_path, "status", name).out
 
 
+@pytest.mark.ci
 def test_jobs_that_died_before_training_are_listed_with_their_logs_and_retried(tmp_path: Path) -> None:
     name = planned(tmp_path, *SMALL, "seed=range(4)")
     logs = tmp_path / "runs" / "_sweeps" / name / "logs"

@@ -36,6 +36,7 @@ def test_an_uninterrupted_run_records_every_step_once(task: str, uninterrupted: 
     check_record(uninterrupted(task))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("fault", PLACES, ids=str)
 def test_killed_at_a_delicate_moment_a_run_ends_as_if_uninterrupted(
     fault: Fault, tmp_path: Path, uninterrupted: Uninterrupted

@@ -110,8 +110,8 @@ def test_a_running_command_ends_as_it_would_when_the_pool_is_killed(tmp_path: Pa
     ready, ended = tmp_path / "ready", tmp_path / "ended"
     program = f"""
 import os, time
-open({str(ready)!r}, "w").close()
 parent = os.getppid()
+open({str(ready)!r}, "w").close()
 while os.getppid() == parent:
     time.sleep(0.01)
 print("alone", flush=True)
