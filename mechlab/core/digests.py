@@ -17,7 +17,7 @@ from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import file_digest, read_json, read_mapping, write_json
 from mechlab.core.result import NUMBER, fits
 
-DIGESTS = "digests.json"
+DIGESTS, RESULT = "digests.json", "result.json"
 CONFIG, METRICS, WEIGHTS = "provenance/config.yaml", "metrics.csv", "checkpoints/weights.safetensors"
 OF_TRAINING = (METRICS, WEIGHTS, "checkpoints/best.ckpt", "history/**/*", "tb/**/*")
 ENVIRONMENT = "provenance/environment.json"
@@ -92,11 +92,13 @@ def damages(run: Path) -> Iterator[RunError]:
     if read_status(run)["status"] == "done" and has_digests(run) and not (run / DIGESTS).exists():
         yield _missing(run / DIGESTS)
     yield from _differing(run, (read_digests(run) or {"files": {}})["files"]).values()
+    if (run / DIGESTS).exists():
+        yield from (_missing(path) for path in _after_training(run) if not path.exists())
     if not (run / DIGESTS).exists():  # training has not ended: what can be told of a file from itself
         for path in sorted(run.glob("history/**/*.safetensors")):
             yield from _errors(open_tensors, path)
-    for path in sorted(run.glob("checkpoints/*.ckpt")):
-        yield from _errors(load_checkpoint, path)
+        for path in sorted(run.glob("checkpoints/*.ckpt")):  # of a finished run, nothing goes on from them
+            yield from _errors(load_checkpoint, path)
     for pattern in ("*", f"*/{answers.MOMENTS}/*"):
         for path in sorted(run.glob(f"{answers.FOLDER}/{pattern}/{answers.FINDING}")):
             yield from _errors(answers.read_finding, path.parent)
@@ -111,6 +113,16 @@ def provenance_damages(run: Path) -> dict[str, RunError]:
     if (target / "config.yaml").exists() and not (run / ENVIRONMENT).exists():
         found["environment.json"] = _missing(run / ENVIRONMENT)
     return found | _differing(target, _provenance_digests(run))
+
+
+def _after_training(run: Path) -> Iterator[Path]:
+    """Yield the files that are written once training has ended: status, result, and the findings that it holds."""
+    yield from (run / "status.json", run / RESULT)
+    try:
+        findings = read_mapping(run / RESULT).get("findings")
+    except MechlabError:
+        return
+    yield from (run / answers.FOLDER / name / answers.FINDING for name in findings or ())
 
 
 def _differing(folder: Path, files: Mapping[str, str]) -> dict[str, RunError]:

@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from mechlab.core.digests import changed_files, check_file, damages, read_digests, update_digests, write_digests
+from mechlab.core.digests import (
+    CONFIG,
+    changed_files,
+    check_file,
+    damages,
+    read_digests,
+    update_digests,
+    write_digests,
+)
 from mechlab.core.errors import RunError
-from mechlab.core.files import read_json, write_json
+from mechlab.core.files import file_digest, read_json, write_json
 from mechlab.core.tensors import load_metadata, load_tensors, save_tensors
 
 
@@ -53,6 +61,8 @@ def run(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     write_digests(tmp_path, 7, 1.5)
+    write_json(tmp_path / "status.json", {"status": "done"})
+    write_json(tmp_path / "result.json", {"metrics": {}, "findings": {}})
     return tmp_path
 
 
@@ -76,6 +86,21 @@ def test_a_changed_file_is_refused_and_a_missing_one_named(run: Path) -> None:
         check_file(run, "metrics.csv")
     check_file(run, "tb/events")
     assert sorted(Path(error.key).name for error in damages(run)) == ["b", "metrics.csv"]
+
+
+@pytest.mark.parametrize("name", ["status.json", "result.json", "digests.json"])
+def test_what_is_written_after_training_must_be_there(run: Path, name: str) -> None:
+    (run / "provenance").mkdir()
+    (run / CONFIG).write_text("a: 1")
+    write_json(run / "provenance" / "environment.json", {"files": {"config.yaml": file_digest(run / CONFIG)}})
+    assert list(damages(run)) == []
+    (run / name).unlink()
+    assert [Path(error.key).name for error in damages(run)] == [name]
+
+
+def test_a_finding_of_the_result_must_be_there(run: Path) -> None:
+    write_json(run / "result.json", {"metrics": {}, "findings": {"spectrum": {"scalars": {}, "claims": {}}}})
+    assert [Path(error.key).name for error in damages(run)] == ["finding.json"]
 
 
 def test_only_what_was_written_again_gets_new_digests(run: Path) -> None:
