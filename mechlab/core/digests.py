@@ -97,8 +97,8 @@ def damages(run: Path) -> Iterator[RunError]:
     if not (run / DIGESTS).exists():  # training has not ended: what can be told of a file from itself
         for path in sorted(run.glob("history/**/*.safetensors")):
             yield from _errors(open_tensors, path)
-        for path in sorted(run.glob("checkpoints/*.ckpt")):  # of a finished run, nothing goes on from them
-            yield from _errors(load_checkpoint, path)
+    for path in sorted(run.glob("checkpoints/*.ckpt")):
+        yield from _errors(load_checkpoint, path)
     for pattern in ("*", f"*/{answers.MOMENTS}/*"):
         for path in sorted(run.glob(f"{answers.FOLDER}/{pattern}/{answers.FINDING}")):
             yield from _errors(answers.read_finding, path.parent)

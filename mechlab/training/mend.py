@@ -25,13 +25,14 @@ from mechlab.core.history import ABOUT, History
 from mechlab.core.run import Run
 from mechlab.core.segments import training_mode
 from mechlab.core.state import digest, put_state
-from mechlab.core.tensors import load_tensors, open_tensors, save_tensors
+from mechlab.core.tensors import load_checkpoint, load_tensors, open_tensors, save_tensors
 from mechlab.training.checkpoints import ResumePoint
 from mechlab.training.metrics_csv import MetricsCSV, read_rows, write_rows
 from mechlab.training.recorder import Recorder
 from mechlab.training.tensorboard import RunTensorBoard, read_scalars
 
 ANEW = "rerun=true"
+RESUMABLE = ("last", "previous", "damaged")
 
 
 def open_logs(folder: Path, point: ResumePoint | None) -> tuple[MetricsCSV, RunTensorBoard]:
@@ -144,6 +145,8 @@ def restore(run: Run, recorder: Recorder, device: str, threads: int) -> None:
         _write_digests(run)
         return
     changed = changed_files(folder, recorded["files"])
+    if WEIGHTS not in changed:
+        _remove_damaged_checkpoints(folder / "checkpoints")
     if not changed:
         return
     steps, restored = recorded["steps"], set()
@@ -167,6 +170,18 @@ def restore(run: Run, recorder: Recorder, device: str, threads: int) -> None:
     update_digests(folder, restored)
     for name in changed:
         print(f"warning: {name} was missing or damaged: {_outcome(name, restored)}")
+
+
+def _remove_damaged_checkpoints(folder: Path) -> None:
+    """Remove checkpoints to resume from that cannot be read: a finished run does not need them."""
+    for path in (folder / f"{name}.ckpt" for name in RESUMABLE):
+        if not path.exists():
+            continue
+        try:
+            load_checkpoint(path)
+        except RunError as error:
+            print(f"warning: {error.must}: {path}; it is removed, since a finished run does not need it")
+            path.unlink()
 
 
 def _outcome(name: str, restored: Collection[str]) -> str:
