@@ -24,7 +24,7 @@ from mechlab.core.claim import read_status
 from mechlab.core.device import set_up_device
 from mechlab.core.digests import METRICS, check_file, provenance_damages, read_digests, write_digests
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
-from mechlab.core.files import write_json
+from mechlab.core.files import remove_temporaries, write_json
 from mechlab.core.history import LEVELS
 from mechlab.core.memory import check_recipe
 from mechlab.core.recipe import Recipe
@@ -146,6 +146,7 @@ class Setup:
         """Restore what is missing or damaged in the record of the finished run, as far as the rest of it allows."""
         from mechlab.training.mend import restore
 
+        remove_temporaries(self.folder)
         if provenance_damages(self.folder):
             mend_provenance(self.folder, self.values, self._origin(), self.defining())
         device = "cuda" if self.config.trainer.accelerator == "gpu" else "cpu"
