@@ -2,4 +2,5 @@
 # Environment, install, and the test suite; arguments go to pytest.
 EXTRAS="[dev,sweep]"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-exec .venv/bin/python -m pytest -n "${TEST_PROCESSES:-2}" --dist loadfile "$@"  # what a file's tests share is made once
+# The tests of a file go to one process, so that what they share is made once; files in order, so that the slow come early.
+exec .venv/bin/python -m pytest -n "${TEST_PROCESSES:-2}" --dist loadfile --no-loadscope-reorder "$@"
