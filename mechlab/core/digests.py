@@ -94,7 +94,7 @@ def damages(run: Path) -> Iterator[RunError]:
     yield from _differing(run, (read_digests(run) or {"files": {}})["files"]).values()
     if (run / DIGESTS).exists():
         yield from (_missing(path) for path in _after_training(run) if not path.exists())
-    if not (run / DIGESTS).exists():  # training has not ended: what can be told of a file from itself
+    else:  # training has not ended: each file is compared with the digest in it
         for path in sorted(run.glob("history/**/*.safetensors")):
             yield from _errors(open_tensors, path)
     for path in sorted(run.glob("checkpoints/*.ckpt")):

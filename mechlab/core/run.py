@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mechlab.core import answers, probe
 from mechlab.core.analysis import Artifacts
+from mechlab.core.claim import read_status
 from mechlab.core.digests import check_file, read_digests
 from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.files import read_mapping, read_yaml
@@ -165,7 +166,7 @@ class Run:
     def recorded_end(self) -> dict[str, Tensor] | None:
         """Return the final weights of a finished run as its history holds them, else its last checkpoint; None if
         training has not ended or neither can be read."""
-        ended = read_digests(self.folder) or self.status
+        ended = read_digests(self.folder) or read_status(self.folder)
         step = ended.get("steps", ended.get("step") if ended.get("status") == "done" else None)
         try:
             if step is not None and step in self.history.stored:

@@ -17,6 +17,7 @@ from faults import STEP, Fault
 from records import Uninterrupted, arguments, finishes_like, killed, record, run_folder, status
 from warm_process import Command, command
 
+from mechlab.config.recipe import load_run
 from mechlab.core.errors import RunError
 from mechlab.core.history import History
 from mechlab.training.checkpoints import resume_point
@@ -221,6 +222,13 @@ def test_a_damaged_shard_is_refused_by_name_when_read(tmp_path: Path) -> None:
     shard.write_bytes(content)
     with pytest.raises(RunError, match=rf"whole safetensors file[\s\S]*{shard.name}"):
         History(shard.parent).params(3)
+
+
+def test_an_interrupted_run_without_a_status_is_read_at_its_last_checkpoint(tmp_path: Path) -> None:
+    killed(TASK, Fault(STEP, nth=45), tmp_path)
+    run = run_folder(tmp_path)
+    (run / "status.json").unlink()
+    assert load_run(run).model() is not None
 
 
 def test_damaged_weights_of_a_finished_run_are_read_from_its_history_and_restored(
