@@ -20,7 +20,7 @@ from mechlab.core.digests import (
     write_digests,
 )
 from mechlab.core.errors import ReplayDiffers, RunError
-from mechlab.core.files import read_json
+from mechlab.core.files import TEMPORARY, read_json
 from mechlab.core.history import ABOUT, History
 from mechlab.core.run import Run
 from mechlab.core.segments import training_mode
@@ -100,12 +100,26 @@ def mend_history(
     except RunError as error:
         print(f"warning: {error.must}: {error.key}; it is written again, with what holds now")
         recorder.describe(device)
+    damaged = {}
     for path in recorder.shards():
         try:
             open_tensors(path)
         except RunError as error:
             print(f"warning: {error.must}: {error.key}; its steps are trained again")
-            path.unlink()
+            damaged[path] = path.rename(path.with_name(f".{path.name}{TEMPORARY}"))
+    try:
+        _train_missing(recorder, stop, ended, device, threads, end)
+    except ReplayDiffers:
+        for path, aside in damaged.items():
+            aside.rename(path)
+        raise
+    for aside in damaged.values():
+        aside.unlink()
+
+
+def _train_missing(
+    recorder: Recorder, stop: int, ended: bool, device: str, threads: int, end: Mapping[str, Tensor] | None
+) -> None:
     states, hashes = recorder.missing(stop, ended)
     missing = sorted({*states, *hashes})
     if not missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -18,9 +19,11 @@ from records import Uninterrupted, arguments, finishes_like, killed, record, run
 from warm_process import Command, command
 
 from mechlab.config.recipe import load_run
-from mechlab.core.errors import RunError
+from mechlab.core.errors import ReplayDiffers, RunError
 from mechlab.core.history import History
 from mechlab.training.checkpoints import resume_point
+from mechlab.training.mend import mend_history
+from mechlab.training.recorder import Recorder
 
 TASK = "repeat_copy"
 
@@ -212,6 +215,18 @@ def test_a_damaged_shard_of_the_history_is_trained_again(
         damage(shard)
     out = finishes_like(uninterrupted(TASK), TASK, tmp_path)
     assert "recorded steps are missing: training 0 to " in out
+
+
+def test_a_damaged_shard_stays_where_training_again_gives_something_else(tmp_path: Path) -> None:
+    killed(TASK, Fault(STEP, nth=45), tmp_path)
+    run, recipe = run_folder(tmp_path), load_run(run_folder(tmp_path)).recipe
+    shard = sorted((run / "history").glob("*.safetensors"))[1]
+    truncate(shard)
+    before = shard.read_bytes()
+    other = Recorder(run / "history", "full", dataclasses.replace(recipe, clip=1e-3), points=2)
+    with pytest.raises(ReplayDiffers, match="rerun=true"):
+        mend_history(other, 40, False, "cpu", 1)
+    assert shard.read_bytes() == before and not list(run.rglob(".*.tmp"))
 
 
 def test_a_damaged_shard_is_refused_by_name_when_read(tmp_path: Path) -> None:
