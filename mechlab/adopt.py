@@ -18,8 +18,8 @@ from mechlab.core.constraints import ConstraintError, check, describe, hints_of
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 
 if TYPE_CHECKING:
-    from mechlab.adopters.adopted import Adopted
-    from mechlab.core.run import Run
+    from mechlab.adopting.adopted import Adopted
+    from mechlab.record.run import Run
 
 HELP = """\
 usage: python -m mechlab.adopt format=NAME path=FILE OPTION=VALUE ... [paths.root=DIR] [name=NAME]
@@ -54,7 +54,7 @@ def adopt(format: str, path: str | Path, root: str | Path = "runs", name: str | 
     """Make a complete run directory out of somebody else's weights, and open it.
 
     Args:
-        format: what the files are: the name of a module in `mechlab.adopters`.
+        format: what the files are: the name of a module in `mechlab.adopting.formats`.
         path: the weights, or the folder that holds them.
         root: the folder that holds all runs.
         name: the folder of the run's siblings; `<task>-<model>` by default.
@@ -63,7 +63,7 @@ def adopt(format: str, path: str | Path, root: str | Path = "runs", name: str | 
     Raises:
         ConfigError: there is no such format or option, or the files do not hold what they must; nothing is written.
     """
-    from mechlab.adoption import Adoption
+    from mechlab.adopting.adoption import Adoption
 
     reader = formats().get(format)
     if reader is None:
@@ -75,11 +75,11 @@ def adopt(format: str, path: str | Path, root: str | Path = "runs", name: str | 
 
 
 def formats() -> dict[str, Callable[..., Adopted]]:
-    """Return the reader of each format: each function in `mechlab.adopters` that has the name of its module."""
-    package = importlib.import_module("mechlab.adopters")
+    """Return the reader of each format: each function in `mechlab.adopting.formats` that has the name of its module."""
+    package = importlib.import_module("mechlab.adopting.formats")
     found = {}
     for module in pkgutil.iter_modules(package.__path__):
-        reader = getattr(importlib.import_module(f"mechlab.adopters.{module.name}"), module.name, None)
+        reader = getattr(importlib.import_module(f"mechlab.adopting.formats.{module.name}"), module.name, None)
         if inspect.isfunction(reader):
             found[module.name] = reader
     return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mechlab.config.build import Prepared
     from mechlab.core.analysis import Analysis, Finding
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 
 def main() -> None:
@@ -30,9 +30,9 @@ def job(cfg: DictConfig) -> None:
     """Ask every analysis of every run, at every moment asked for."""
     from mechlab.config.recipe import load_run
     from mechlab.config.schema import AnalyzeConfig, typed
-    from mechlab.core.claim import Claim
-    from mechlab.core.files import writing
-    from mechlab.setup import prepare_analyses
+    from mechlab.jobs.analyses import prepare_analyses
+    from mechlab.record.files import writing
+    from mechlab.record.lock import RunLock
 
     config = typed(AnalyzeConfig, resolve(cfg))
     if not config.analysis:
@@ -47,7 +47,7 @@ def job(cfg: DictConfig) -> None:
         asked[run.folder] = (analyses, moments(run, config.at))
     for run in runs:
         analyses, at = asked[run.folder]
-        with Claim(run.folder), writing(run.folder):
+        with RunLock(run.folder), writing(run.folder):
             for name, (prepared, analysis) in analyses.items():
                 answer(run, name, prepared, analysis, at, config.seed, config.allow_targets)
         print(f"next:\n  show   python -m mechlab.runs show {run.folder}")
@@ -94,10 +94,10 @@ def answer(
     allow: Sequence[str] = (),
 ) -> None:
     """Ask one analysis at each moment; several moments also give a table and a figure over training."""
-    from mechlab import console
     from mechlab.config.configured import configured_parameters
-    from mechlab.core import answers
-    from mechlab.core.ask import ask
+    from mechlab.jobs import console
+    from mechlab.jobs.ask import ask
+    from mechlab.record import answers
 
     identity, configured = prepared.identity(), configured_parameters(run.folder, name, prepared, allow)
     other_seed = None if seed == run.seed else seed
@@ -122,8 +122,8 @@ def _over_training(folder: Path, findings: dict[Any, Finding]) -> None:
     """Save each scalar against the optimiser step as a table and a figure."""
     import pandas as pd
 
-    from mechlab.core.analysis import Artifacts
     from mechlab.plotting.over_training import over_training
+    from mechlab.record.artifacts import Artifacts
 
     out = Artifacts(folder)
     out.save_table("over_training", pd.DataFrame([{"step": step, **found.scalars} for step, found in findings.items()]))
@@ -133,9 +133,9 @@ def _over_training(folder: Path, findings: dict[Any, Finding]) -> None:
 
 def _update_result(run: Path, answer: Path) -> None:
     """Copy an answer about the end of training into result.json."""
-    from mechlab.core import answers
-    from mechlab.core.files import write_json
-    from mechlab.core.result import read_result
+    from mechlab.record import answers
+    from mechlab.record.files import write_json
+    from mechlab.record.result import read_result
 
     path = run / "result.json"
     if path.exists():

@@ -52,7 +52,7 @@ def report(request: Request) -> Path:
     out = request.out or _root(folders) / "report.html"
     tables = out.with_suffix("")
 
-    from mechlab.core.files import writing
+    from mechlab.record.files import writing
     from mechlab.reporting.cells import make_cells, varying
     from mechlab.reporting.collect import read_run
     from mechlab.reporting.networks import survey

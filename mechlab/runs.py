@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mechlab import console
 from mechlab.core.errors import ConfigError, MechlabError, RunError
 from mechlab.core.printable import as_command, printable
+from mechlab.jobs import console
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def run_folders(root: str | Path) -> list[Path]:
         raise ConfigError(
             "the folder that holds the runs must exist", got=str(root), fix="python -m mechlab.train makes it"
         )
-    from mechlab.core.claim import has_status
+    from mechlab.record.status import has_status
 
     return sorted(folder for folder in Path(root).glob("*/*") if has_status(folder))
 
@@ -92,8 +92,9 @@ def list_runs(arguments: argparse.Namespace) -> int:
 
 def _line(folder: Path) -> tuple[str, str, str, str, str]:
     """Return status, steps, test accuracy, claims that hold, and the reason if the run failed or is damaged."""
-    from mechlab.core.claim import DAMAGED, is_held, read_status
-    from mechlab.core.files import refuse_links
+    from mechlab.record.files import refuse_links
+    from mechlab.record.lock import is_held
+    from mechlab.record.status import DAMAGED, read_status
 
     try:
         refuse_links(folder)
@@ -127,8 +128,8 @@ def _each(folders: Sequence[str], look: Callable[[Path], bool | None]) -> int:
 
 
 def _show(folder: Path) -> None:
-    from mechlab.core.claim import DAMAGED, read_status
-    from mechlab.core.files import read_mapping, refuse_links
+    from mechlab.record.files import read_mapping, refuse_links
+    from mechlab.record.status import DAMAGED, read_status
 
     refuse_links(folder)
     config = _config(folder)
@@ -157,7 +158,7 @@ def _show(folder: Path) -> None:
 def diff_runs(arguments: argparse.Namespace) -> int:
     """Print how two runs differ; the exit status is 0 if they do not."""
     from mechlab.config.recipe import load_run
-    from mechlab.core.replay import first_parting
+    from mechlab.record.replay import first_parting
 
     first, second = Path(arguments.first), Path(arguments.second)
     ours, theirs = (dict(_flat(_config(folder))) for folder in (first, second))
@@ -191,7 +192,7 @@ def verify_runs(arguments: argparse.Namespace) -> int:
 
 
 def _differs(folder: Path, arguments: argparse.Namespace) -> bool:
-    from mechlab.core.digests import damages, has_digests
+    from mechlab.record.digests import damages, has_digests
 
     damaged = list(damages(folder))
     try:
@@ -217,7 +218,7 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
 
     from mechlab.config.recipe import load_run, recorded_config
     from mechlab.core.device import set_up_device
-    from mechlab.core.replay import HASH, verify
+    from mechlab.record.replay import HASH, verify
 
     trainer = recorded_config(folder).trainer
     set_up_device(trainer.accelerator)
@@ -237,13 +238,13 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
 
 def collect_garbage(arguments: argparse.Namespace) -> int:
     """Remove left-over temporary files, resume checkpoints of finished runs, and on request failed runs."""
-    from mechlab.core.claim import Claim
-    from mechlab.core.files import remove
+    from mechlab.record.files import remove
+    from mechlab.record.lock import RunLock
 
     total = 0
     for folder in run_folders(arguments.root):
         try:
-            with Claim(folder):
+            with RunLock(folder):
                 for path in _garbage(folder, arguments.failed):
                     size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
                     total += size
@@ -259,9 +260,9 @@ def collect_garbage(arguments: argparse.Namespace) -> int:
 
 
 def _garbage(folder: Path, failed: bool) -> Iterator[Path]:
-    from mechlab.core.claim import read_status
-    from mechlab.core.digests import WEIGHTS
-    from mechlab.core.files import TEMPORARY
+    from mechlab.record.digests import WEIGHTS
+    from mechlab.record.files import TEMPORARY
+    from mechlab.record.status import read_status
 
     status = read_status(folder)["status"]
     if status == "failed" and failed:
@@ -277,7 +278,7 @@ def _garbage(folder: Path, failed: bool) -> Iterator[Path]:
 
 
 def _is_whole(folder: Path, name: str) -> bool:
-    from mechlab.core.digests import check_file
+    from mechlab.record.digests import check_file
 
     try:
         check_file(folder, name)
@@ -287,7 +288,7 @@ def _is_whole(folder: Path, name: str) -> bool:
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    from mechlab.core.result import read_result
+    from mechlab.record.result import read_result
 
     return read_result(folder) if (folder / "result.json").exists() else {}
 
@@ -310,7 +311,7 @@ def _short(value: Any) -> str:
 
 
 def _history_summary(folder: Path) -> str:
-    from mechlab.core.history import History
+    from mechlab.record.history import History
 
     history = History(folder / "history")
     steps, stored = history.steps, history.stored

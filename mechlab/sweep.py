@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mechlab.core.errors import ConfigError, MechlabError
-from mechlab.core.files import LINES_BYTES, read_bytes
 from mechlab.core.printable import printable
+from mechlab.record.files import LINES_BYTES, read_bytes
 
 if TYPE_CHECKING:
     from mechlab.sweeps.manifest import Job, Sweep
@@ -206,10 +206,10 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
 
     SignalWatch().install()  # a signal waits until the imports below are done, which take seconds, or a run is
     from mechlab.config.provenance import Origin
-    from mechlab.setup import Setup
+    from mechlab.jobs.execute import execute
+    from mechlab.jobs.prepare import prepare_run
     from mechlab.sweeps import slurm
     from mechlab.sweeps.code import check_running
-    from mechlab.train import train
 
     _check_packages(sweep)
     check_running(sweep.targets, sweep.code, sweep.id)
@@ -222,8 +222,8 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
             config = {**job.config, "paths": {"root": str(sweep.root)}}
             origin = Origin(job.overrides, sweep.commit, patch, sweep.id)
             with _failure_told(sweep.run_folder(job)):
-                setup = Setup(config, identity=job.run_id, origin=origin)
-            train(setup)
+                setup = prepare_run(config, identity=job.run_id, origin=origin)
+            execute(setup)
         except SystemExit as stop:
             at_limit = isinstance(stop.__cause__, Preempted) and stop.__cause__.signum == signal.SIGUSR1
             if at_limit and "SLURM_ARRAY_JOB_ID" in os.environ:
@@ -248,20 +248,21 @@ def _patch(sweep: Sweep) -> str:
 @contextlib.contextmanager
 def _failure_told(folder: Path) -> Iterator[None]:
     """Let the run's status tell of an exception that comes before its training, as on a machine without the GPU."""
-    from mechlab.core.claim import Claim, Held, read_status
+    from mechlab.record.lock import Held, RunLock
+    from mechlab.record.status import read_status
 
     try:
         yield
     except Exception as error:
-        with contextlib.suppress(Held), Claim(folder) as claim:
+        with contextlib.suppress(Held), RunLock(folder) as lock:
             if read_status(folder)["status"] != "done":
-                claim.status("failed", reason=str(error), traceback=traceback.format_exc())
+                lock.status("failed", reason=str(error), traceback=traceback.format_exc())
         raise
 
 
 def _run_pool(sweep: Sweep, arguments: argparse.Namespace, allowed: Sequence[str]) -> int:
     """Run what is not done in a pool of processes, each with a chunk, and print a final table."""
-    from mechlab import pool
+    from mechlab.jobs import pool
     from mechlab.sweeps.attempts import Attempt, note_attempts
     from mechlab.sweeps.code import check_copy, environment
     from mechlab.sweeps.state import standings, summary

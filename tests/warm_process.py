@@ -14,8 +14,8 @@ from pathlib import Path
 WARM = [
     "mechlab.train",
     "mechlab.analyze",
-    "mechlab.setup",
-    "mechlab.console",
+    "mechlab.jobs.prepare",
+    "mechlab.jobs.console",
     "mechlab.training.fit",
     "mechlab.analyses.spectrum",
     "mechlab.analyses.ambiguity",

@@ -14,11 +14,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from mechlab import pool
 from mechlab.config.launch import user_folders
 from mechlab.core.errors import ConfigError
-from mechlab.core.files import write_text
-from mechlab.core.result import read_result
+from mechlab.jobs import pool
+from mechlab.record.files import write_text
+from mechlab.record.result import read_result
 
 
 class JobFailed(Exception):

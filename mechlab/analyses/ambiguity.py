@@ -8,22 +8,23 @@ import numpy as np
 
 from mechlab.analyses.ambiguity_parts import by_factor, by_letters_more, by_word_length, partitions, save_states
 from mechlab.analyses.reached import By, Reached, label_names, reached, supported
-from mechlab.automata.trie import prefix_states
+from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.bisimulation import successors
 from mechlab.clustering.bootstrap import BOUND, ambiguity_of_resamples, interval, resampled_words
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
 from mechlab.clustering.separation import fisher_ratios
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split, Task
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 STREAMS = ("fit", "nulls", "bootstrap", "factors", "causal", "lengths")
 

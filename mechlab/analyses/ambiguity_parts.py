@@ -9,12 +9,12 @@ import numpy as np
 
 from mechlab.analyses.reached import By, Reached, classes_told, labelled
 from mechlab.automata.automaton import Automaton
+from mechlab.automata.extraction.network import Network
 from mechlab.automata.factors import Factor, found_factors, given_factors, own_states
-from mechlab.automata.network import Network
 from mechlab.automata.partitions import quotient
-from mechlab.automata.prefixes import distinct_prefixes
-from mechlab.automata.pushdown import Pushdown
-from mechlab.automata.trie import prefix_states
+from mechlab.automata.pushdown.pushdown import Pushdown
+from mechlab.automata.words.prefixes import distinct_prefixes
+from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.bisimulation import successors
 from mechlab.clustering.by_length import ambiguity_by_length
 from mechlab.clustering.causal import replace_states
@@ -22,10 +22,10 @@ from mechlab.clustering.centres import centres_of
 from mechlab.clustering.nulls import permuted_ambiguity
 from mechlab.clustering.plane import principal_plane
 from mechlab.clustering.scores import ambiguity, cluster_ambiguity, contingency
-from mechlab.core.analysis import Artifacts
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 REPLACED = 500  # states whose place their cluster's mean takes
 

@@ -13,14 +13,15 @@ from mechlab.clustering.dbscan import NOISE
 from mechlab.clustering.methods import METHODS, SPLITS, Clustering, Rows, Setting, cluster
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import Filled, at_least, between
 from mechlab.core.task import Split
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 Name = Literal[tuple(METHODS)]
 

@@ -8,16 +8,17 @@ import numpy as np
 
 from mechlab.analyses.reached import drawn_words, padded, supported
 from mechlab.automata.bounds import lower_bound
-from mechlab.automata.conformance import Sampler, Scores, by_length, conformance, outputs_of
-from mechlab.automata.network import Network
-from mechlab.automata.prefixes import distinct_prefixes
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.automata.extraction.conformance import Sampler, Scores, by_length, conformance, outputs_of
+from mechlab.automata.extraction.network import Network
+from mechlab.automata.words.prefixes import distinct_prefixes
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least, between
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 CONFIDENCE = 0.95
 

@@ -10,10 +10,10 @@ import numpy as np
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.definition import to_definition
 from mechlab.automata.dot import to_dot
+from mechlab.automata.extraction.network import Network
 from mechlab.automata.mealy import mealy_of
-from mechlab.automata.network import Network
-from mechlab.automata.visibly import SingleEntry
-from mechlab.core.analysis import Artifacts
+from mechlab.automata.pushdown.visibly import SingleEntry
+from mechlab.record.artifacts import Artifacts
 
 Machine = Automaton | SingleEntry
 

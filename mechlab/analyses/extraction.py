@@ -10,30 +10,31 @@ from mechlab.analyses.extracted import Extracted, Machine, named, save_counterex
 from mechlab.analyses.reached import drawn_words, evaluation_words, padded, supported
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.bounds import lower_bound
-from mechlab.automata.cluster_automaton import see
-from mechlab.automata.conformance import conformance, empty_class, outputs_of
 from mechlab.automata.definition import from_definition
-from mechlab.automata.disagreement import Disagreement
 from mechlab.automata.equivalence import equivalent, minimise
-from mechlab.automata.learning import Oracle, learn, oracle
+from mechlab.automata.extraction.cluster_automaton import see
+from mechlab.automata.extraction.conformance import conformance, empty_class, outputs_of
+from mechlab.automata.extraction.disagreement import Disagreement
+from mechlab.automata.extraction.learning import Oracle, learn, oracle
+from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.refinement import refine
 from mechlab.automata.mealy import minimal_mealy
-from mechlab.automata.network import Network
-from mechlab.automata.prefixes import distinct_prefixes
-from mechlab.automata.pushdown import Pushdown
-from mechlab.automata.refinement import refine
-from mechlab.automata.visible_learning import learn_visibly
-from mechlab.automata.visibly import kinds_of
+from mechlab.automata.pushdown.learning import learn_visibly
+from mechlab.automata.pushdown.pushdown import Pushdown
+from mechlab.automata.pushdown.visibly import kinds_of
+from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.clustering.kmeans import kmeans, starts_for
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.errors import ConfigError
-from mechlab.core.files import read_mapping
 from mechlab.core.task import Split, Task
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.files import read_mapping
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 
 class Extraction(Analysis):

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from mechlab.analyses.attributions import check_attribution, second_derivatives
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
-from mechlab.core.attribution import (
+from mechlab.analyses.attribution.settings import check_attribution, second_derivatives
+from mechlab.analyses.attribution.shared import (
     Examples,
     Outputs,
     Positive,
@@ -18,17 +17,19 @@ from mechlab.core.attribution import (
     top_examples,
     work_key,
 )
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least
-from mechlab.core.long_work import carry_out
 from mechlab.core.task import FiniteTask
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.long_work import carry_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.recipe import Recipe
-    from mechlab.core.run import Run
     from mechlab.core.task import Batch
     from mechlab.kernels.trajectory import Trajectory
+    from mechlab.record.run import Run
 
 
 class Metagradient(Analysis):

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from mechlab.analyses.reached import evaluation_words, labelled, padded, supported
-from mechlab.automata.conformance import conformance, draw_words, outputs_of
-from mechlab.automata.network import Network
-from mechlab.automata.prefixes import Prefixes, distinct_prefixes
-from mechlab.automata.trie import prefix_states
+from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
+from mechlab.automata.extraction.network import Network
+from mechlab.automata.words.prefixes import Prefixes, distinct_prefixes
+from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.scores import ambiguity
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import Filled, at_least
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 
 class NoiseDose(Analysis):
@@ -87,9 +88,7 @@ class NoiseDose(Analysis):
         doses, read = table.groupby("noise"), distinct_prefixes(padded(words, lengths))
         return self._finding(doses.mean(), doses.min(), clean.margin, starts, read)
 
-    def _finding(
-        self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float, starts: int, read: Prefixes
-    ) -> Finding:
+    def _finding(self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float, starts: int, read: Prefixes) -> Finding:
         doses, accuracy = mean.index.to_numpy(), mean["accuracy"].to_numpy()
         borne = worst.index[(worst["accuracy"] == 1).cummin()]
         proved = margin if np.isfinite(margin) else 0.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from mechlab.analyses.reached import By, Reached, reached, supported
-from mechlab.automata.trie import trie_states
+from mechlab.automata.words.trie import trie_states
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.projections import (
     LINEAR,
@@ -18,16 +18,17 @@ from mechlab.clustering.projections import (
     tsne,
 )
 from mechlab.clustering.scores import ambiguity
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import Filled, above, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split, Task
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 Method = Literal[METHODS]
 DRAWN = 2000  # states in a picture

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.conformance import Sampler, draw_words
+from mechlab.automata.extraction.conformance import Sampler, draw_words
 from mechlab.automata.factors import own_states
-from mechlab.automata.prefixes import PADDING, Prefixes, distinct_prefixes
-from mechlab.automata.pushdown import Pushdown
-from mechlab.automata.trie import prefix_states
-from mechlab.automata.words import Sample
+from mechlab.automata.pushdown.pushdown import Pushdown
+from mechlab.automata.words.prefixes import PADDING, Prefixes, distinct_prefixes
+from mechlab.automata.words.sampling import Sample
+from mechlab.automata.words.trie import prefix_states
 from mechlab.core.analysis import Claim, Finding
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch, FiniteTask, Split
@@ -23,7 +23,7 @@ from mechlab.core.task import Batch, FiniteTask, Split
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 LEAST_PREFIXES, LEAST_WORDS = 200, 50  # distinct ones that a statistical claim must rest on
 
@@ -186,7 +186,7 @@ def classes_told(truth: Automaton | Pushdown, words: np.ndarray) -> np.ndarray:
 def drawn_words(
     truth: Automaton | Pushdown, lengths: tuple[int, int], n: int, rng: np.random.Generator, sampler: Sampler
 ) -> Sample:
-    """Draw words to test a network with; see `mechlab.automata.conformance.draw_words`.
+    """Draw words to test a network with; see `mechlab.automata.extraction.conformance.draw_words`.
 
     Raises:
         ConfigError: balanced words are asked for, and no word of these lengths is accepted.

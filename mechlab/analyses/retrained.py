@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mechlab.core.long_work import carry_out
 from mechlab.core.recipe import Recipe
 from mechlab.core.task import Batch
+from mechlab.record.long_work import carry_out
 
 if TYPE_CHECKING:
-    from mechlab.analyses.attributions import Kept
+    from mechlab.analyses.attribution.settings import Kept
     from mechlab.kernels.explained import Explained
     from mechlab.kernels.retraining import Training
     from mechlab.kernels.trajectory import Trajectory

@@ -8,23 +8,24 @@ import numpy as np
 import torch
 
 from mechlab.analyses.reached import evaluation_words, labelled, padded, supported
-from mechlab.automata.conformance import conformance, draw_words, outputs_of
-from mechlab.automata.network import Network
-from mechlab.automata.prefixes import distinct_prefixes
-from mechlab.automata.trie import prefix_states
+from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
+from mechlab.automata.extraction.network import Network
+from mechlab.automata.words.prefixes import distinct_prefixes
+from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.projections import fit_projection
 from mechlab.clustering.scores import ambiguity
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.precision import in_precision
 from mechlab.core.task import Split
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 DRAWN = 1500  # states in a picture
 

@@ -8,15 +8,16 @@ import numpy as np
 import torch
 
 from mechlab.binding.spectrum import Comparison, chance_angle_errors, compare
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least
 from mechlab.core.precision import in_precision
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.model import SequenceModel
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 
 class Spectrum(Analysis):

@@ -8,23 +8,24 @@ import numpy as np
 import torch
 
 from mechlab.analyses.reached import By, Reached, evaluation, reached, supported
-from mechlab.automata.prefixes import Prefixes
+from mechlab.automata.words.prefixes import Prefixes
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.methods import Rows, cluster
 from mechlab.clustering.projections import LINEAR, fit_projection
 from mechlab.clustering.scores import ambiguity
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least
 from mechlab.core.errors import NotRecorded
-from mechlab.core.history import log_spaced
 from mechlab.core.model import outputs_of
 from mechlab.core.task import Split
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.history import log_spaced
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 Method = Literal[LINEAR]
 DRAWN = 800  # states in a picture

@@ -10,20 +10,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import torch
 
-from mechlab.analyses.attributions import Attributions, Kept, Relabelled, check_attribution, second_derivatives, trained
+from mechlab.analyses.attribution.settings import (
+    Attributions,
+    Kept,
+    Relabelled,
+    check_attribution,
+    second_derivatives,
+    trained,
+)
+from mechlab.analyses.attribution.shared import Examples, Outputs, Positive, Question, work_key
+from mechlab.analyses.attribution.validation_parts import Judgement, Measured, by_method, by_share
 from mechlab.analyses.retrained import Again
-from mechlab.analyses.validation_parts import Judgement, Measured, by_method, by_share
-from mechlab.core.analysis import Analysis, Artifacts, Finding, Needs
-from mechlab.core.attribution import Examples, Outputs, Positive, Question, work_key
+from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.constraints import Filled, Interval, at_least, between
 from mechlab.core.task import Batch, FiniteTask
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.recipe import Recipe
-    from mechlab.core.run import Run
     from mechlab.kernels.trajectory import Trajectory
+    from mechlab.record.run import Run
 
 Share = Annotated[float, Interval(0, 1, open_low=True, open_high=True)]
 Method = Literal["path_kernel", "metagradient", "tracin", "tracin_checkpoints", "gradient_dot"]

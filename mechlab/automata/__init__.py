@@ -2,6 +2,6 @@
 
 from mechlab.automata.construction import Construction, construct
 from mechlab.automata.equivalence import equivalent, minimise
-from mechlab.automata.trie import TrieStates, trie_states
+from mechlab.automata.words.trie import TrieStates, trie_states
 
 __all__ = ["Construction", "TrieStates", "construct", "equivalent", "minimise", "trie_states"]

@@ -22,8 +22,8 @@ from mechlab.automata.automaton import Automaton, accepting_class
 from mechlab.automata.dot import read_dot
 from mechlab.automata.mealy import mealy_of, moore_of_mealy
 from mechlab.automata.named import Names, is_list
-from mechlab.automata.pushdown import Pushdown
-from mechlab.automata.pushdown_definition import definition_of, pushdown_of
+from mechlab.automata.pushdown.definition import definition_of, pushdown_of
+from mechlab.automata.pushdown.pushdown import Pushdown
 
 VERDICTS = ("reject", "accept")
 _NEEDED = ("kind", "alphabet", "states", "initial", "transitions")

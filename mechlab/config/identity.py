@@ -21,32 +21,30 @@ from mechlab.core.task import Task
 SEED = "<seed>"
 
 
-def run_id(
-    cfg: DictConfig, history_kind: str, initial: str | None = None, training_callbacks: Sequence[str] = ()
-) -> str:
-    """Return the 10 hexadecimal digits that name a configuration, whatever its seed.
-
-    Task, model, optimizer, history, the trainer keys that change bits and the callbacks that may change training take
-    part, each typed by its schema (1e3 and 1000 are alike), with defaults filled in and with what files hold in place
-    of their paths. The seed is masked before interpolations are resolved, so that what follows from it
-    (`task.seed=${seed}`) differs from what merely equals it.
-
-    Args:
-        cfg: the composed configuration.
-        history_kind: the recording in force, after analyses have added what they need.
-        initial: digest of the weights that training starts from.
-        training_callbacks: names of the callbacks that may change training: all but those that ask an analysis.
-    """
-    masked = OmegaConf.merge(cfg)
-    OmegaConf.set_struct(masked, False)
-    masked.seed = SEED
-    return identity(OmegaConf.to_container(masked, resolve=True), history_kind, initial, training_callbacks)
+def masked(cfg: DictConfig) -> dict[str, Any]:
+    """Return a composed configuration as plain data, its seed masked before interpolations are resolved: values that
+    follow from the seed (`task.seed=${seed}`) then differ from values that merely equal it."""
+    copy = OmegaConf.merge(cfg)
+    OmegaConf.set_struct(copy, False)
+    copy.seed = SEED
+    return OmegaConf.to_container(copy, resolve=True)
 
 
 def identity(
     values: Mapping[str, Any], history_kind: str, initial: str | None = None, training_callbacks: Sequence[str] = ()
 ) -> str:
-    """Return the name of a configuration that is plain data, the seed masked; see `run_id`."""
+    """Return the 10 hexadecimal digits that name a configuration, whatever its seed.
+
+    Task, model, optimizer, history, the trainer keys that change bits and the callbacks that may change training take
+    part, each typed by its schema (1e3 and 1000 are alike), with defaults filled in and with the content of files in
+    place of their paths.
+
+    Args:
+        values: the configuration as plain data, its seed masked; see `masked`.
+        history_kind: the recording in force, after analyses have added what they need.
+        initial: digest of the weights that training starts from.
+        training_callbacks: names of the callbacks that may change training: all but those that ask an analysis.
+    """
     allow = values["allow_targets"]
     task = without_files(values["task"], "task", allow)
     parts = {

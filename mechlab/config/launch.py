@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mechlab.config import completion
 from mechlab.config.schema import AnalyzeConfig, TrainConfig, defaults
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean, out_of_memory
-from mechlab.core.files import write_text
+from mechlab.record.files import write_text
 
 LISTS = ("analysis", "callbacks")  # the config groups of which several choices may be made
 

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from mechlab.config.repository import repository_state
-from mechlab.core.digests import provenance_damages
 from mechlab.core.errors import RunError
-from mechlab.core.files import TEMPORARY, atomic, file_digest, read_json, read_mapping, remove, write_json, write_text
-from mechlab.core.modules import package_of
-from mechlab.core.sources import files, hashes
+from mechlab.record.digests import provenance_damages
+from mechlab.record.files import TEMPORARY, atomic, file_digest, read_json, read_mapping, remove, write_json, write_text
+from mechlab.record.modules import package_of
+from mechlab.record.sources import files, hashes
 
 PACKAGES = (
     "mechlab",
@@ -55,6 +56,16 @@ class Origin:
     patch: str
     sweep: str | None = None
     command: str | None = None
+
+
+def this_origin(without: Sequence[Path] = ()) -> Origin:
+    """Return the overrides of this process and the state of mechlab's code.
+
+    Args:
+        without: folders whose untracked files are left out, such as the one that holds the runs.
+    """
+    overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    return Origin(overrides, *code_state(without))
 
 
 def write_provenance(

@@ -11,14 +11,14 @@ from typing import Any
 
 from mechlab.config.build import Prepared, in_folder, prepare
 from mechlab.config.schema import TrainConfig, typed
-from mechlab.core.claim import complete
-from mechlab.core.digests import CONFIG, check_file
 from mechlab.core.errors import ConfigError, RunError
-from mechlab.core.files import read_yaml, refuse_links
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
-from mechlab.core.run import Run
 from mechlab.core.task import FiniteTask, Task
+from mechlab.record.digests import CONFIG, check_file
+from mechlab.record.files import read_yaml, refuse_links
+from mechlab.record.lock import complete
+from mechlab.record.run import Run
 
 RESTORE = "restore the file, or delete the run directory and train again"
 DTYPES = {32: "float32", 64: "float64"}
@@ -129,7 +129,7 @@ def initial_weights(init_from: str | None) -> dict | None:
     """Return the final weights of the run to start from, or None."""
     if init_from is None:
         return None
-    from mechlab.core.tensors import load_tensors
+    from mechlab.record.tensors import load_tensors
 
     return load_tensors(_weights_file(init_from))
 

@@ -1,1 +1,1 @@
-"""The vocabulary that everything else shares: tasks, models, analyses, runs, plans, updates, streams of randomness."""
+"""The vocabulary that everything else shares: tasks, losses, models, analyses, recipes, plans, updates, randomness."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from mechlab.core.attribution import Name, Outputs
+from mechlab.analyses.attribution.shared import Name, Outputs
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.step import example_losses
 from mechlab.core.task import Batch

@@ -42,7 +42,7 @@ from mechlab.kernels.rules import SGD, Adam
 from mechlab.kernels.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from mechlab.kernels.sweep import Sweep
 from mechlab.kernels.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 Progress = Callable[[int, int], None]
 

@@ -16,8 +16,8 @@ from mechlab.kernels.inner import InnerProducts
 from mechlab.kernels.path_kernel import Progress, explained_batch, trajectory_of
 
 if TYPE_CHECKING:
-    from mechlab.core.run import Run
     from mechlab.kernels.trajectory import Trajectory
+    from mechlab.record.run import Run
 
 
 def tracin(

@@ -16,7 +16,7 @@ from mechlab.kernels.rules import Rule, clip_factor, rule_of
 
 if TYPE_CHECKING:
     from mechlab.core.recipe import Recipe
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 UPDATE_DIFFERS = 0.1  # share of an update by which it may differ from that of the equations
 

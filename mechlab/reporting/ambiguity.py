@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mechlab.core.files import write_text
+from mechlab.record.files import write_text
 from mechlab.reporting.collect import read_curves
 from mechlab.reporting.correlation import RESAMPLES, cluster_interval, line, mean, pearson, spearman, whole
 from mechlab.reporting.networks import ANALYSIS, HELD_OUT, Network, Survey

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mechlab.core.files import write_text
+from mechlab.record.files import write_text
 from mechlab.reporting.cells import Cell
 from mechlab.reporting.pictures import drawn, small
 from mechlab.reporting.section import FOREST_ROWS, Section

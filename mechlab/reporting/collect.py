@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from mechlab.core.claim import DAMAGED, read_status
-from mechlab.core.digests import CONFIG, check_file
 from mechlab.core.errors import MechlabError, RunError
-from mechlab.core.files import TABLE_BYTES, open_regular, read_json, read_yaml, refuse_links
 from mechlab.core.printable import printable
-from mechlab.core.result import read_result
+from mechlab.record.digests import CONFIG, check_file
+from mechlab.record.files import TABLE_BYTES, open_regular, read_json, read_yaml, refuse_links
+from mechlab.record.result import read_result
+from mechlab.record.status import DAMAGED, read_status
 from mechlab.reporting.record import DONE, Claim, Expected, Problem, Record
 
 DAMAGE = (MechlabError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from mechlab.core.files import write_text
+from mechlab.record.files import write_text
 from mechlab.reporting import ambiguity
 from mechlab.reporting.cells import Cell
 from mechlab.reporting.chapter import Chapters

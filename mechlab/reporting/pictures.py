@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mechlab.core.files import atomic
 from mechlab.plotting.style import COLOURS, FAINT, INK
+from mechlab.record.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mechlab.core.claim import has_status
 from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.record.status import has_status
 
 KEYS = ("runs", "by", "out", "accuracy_from", "model", "separable")
 ASK = 'python -m mechlab.report runs="runs/*/*"'

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mechlab.core.files import atomic
-from mechlab.core.spreadsheet import as_text
+from mechlab.record.files import atomic
+from mechlab.record.spreadsheet import as_text
 from mechlab.reporting.cells import Cell, shown, value_of
 from mechlab.reporting.record import Record
 from mechlab.reporting.statistics import Summary, summarise

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mechlab.core.errors import RunError
-from mechlab.core.files import LINES_BYTES, open_regular, read_bytes
 from mechlab.core.printable import printable
+from mechlab.record.files import LINES_BYTES, open_regular, read_bytes
 from mechlab.sweeps.manifest import Sweep
 
 FILE = "attempts.jsonl"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlab.core.errors import RunError
-from mechlab.core.files import LINES_BYTES, parse_json, read_bytes
+from mechlab.record.files import LINES_BYTES, parse_json, read_bytes
 from mechlab.sweeps.code import PACKAGE
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlab.core.errors import ConfigError, RunError, did_you_mean
-from mechlab.core.files import write_text
+from mechlab.record.files import write_text
 from mechlab.sweeps import code as frozen_code
 from mechlab.sweeps.entries import read_entries, refused
 

@@ -9,12 +9,11 @@ from typing import Any
 
 from mechlab.config.build import without_files
 from mechlab.config.grid import expand
-from mechlab.config.identity import SEED
-from mechlab.config.launch import resolve
+from mechlab.config.identity import masked
 from mechlab.config.provenance import code_state, package_versions
 from mechlab.core.errors import ConfigError
-from mechlab.core.files import writing
-from mechlab.setup import Setup
+from mechlab.jobs.prepare import prepare_run
+from mechlab.record.files import writing
 from mechlab.sweeps.manifest import Job, Sweep, freeze
 
 
@@ -37,11 +36,9 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
     for cell in expand(overrides, folders):
         config = {**cell.values, "task": without_files(cell.values["task"], "task", cell.values["allow_targets"])}
         root = Path(config["paths"]["root"])
-        masked = cell.cfg.copy()
-        masked.seed = SEED
-        key = json.dumps([resolve(masked), config["init_from"]], sort_keys=True)
+        key = json.dumps([masked(cell.cfg), config["init_from"]], sort_keys=True)
         if key not in identities:
-            identities[key] = Setup(_on_cpu(config), cell.cfg).run_id
+            identities[key] = prepare_run(_on_cpu(config), masked(cell.cfg)).run_id
         run = f"{config['name']}/{identities[key]}-s{config['seed']}"
         jobs.setdefault(run, Job(len(jobs), run, identities[key], cell.overrides, config))
     if root is None:

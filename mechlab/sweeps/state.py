@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from mechlab.core.claim import DAMAGED, is_held, read_status
 from mechlab.core.errors import ConfigError, MechlabError
+from mechlab.record.lock import is_held
+from mechlab.record.status import DAMAGED, read_status
 from mechlab.sweeps import slurm
 from mechlab.sweeps.attempts import Attempt, last_attempts, last_words
 from mechlab.sweeps.manifest import Job, Sweep

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from mechlab.automata.accepted import Accepted
-from mechlab.automata.grammars import Grammar
-from mechlab.automata.grammars import grammar as pushdown_of
-from mechlab.automata.pushdown import Pushdown
-from mechlab.automata.pushdown_words import LISTABLE, balanced_words, walk_words
-from mechlab.automata.words import Keep, Sample, split_of, word_hash
+from mechlab.automata.pushdown.accepted import Accepted
+from mechlab.automata.pushdown.grammars import Grammar
+from mechlab.automata.pushdown.grammars import grammar as pushdown_of
+from mechlab.automata.pushdown.pushdown import Pushdown
+from mechlab.automata.pushdown.words import LISTABLE, balanced_words, walk_words
+from mechlab.automata.words.sampling import Keep, Sample, split_of, word_hash
 from mechlab.core.constraints import Seed, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
@@ -39,7 +39,7 @@ class ContextFree(Words):
     the word so far is accepted (0 reject, 1 accept; 0 after the end).
 
     Args:
-        grammar: L1 to L15, see `mechlab.automata.grammars.grammar`; or "file".
+        grammar: L1 to L15, see `mechlab.automata.pushdown.grammars.grammar`; or "file".
         path: a .json file of a pushdown automaton ("file" only). A run's record holds the definition instead.
         definition: such an automaton as plain data, see `mechlab.automata.definition` ("file" only, in place of a
             path).

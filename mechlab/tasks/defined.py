@@ -7,7 +7,7 @@ from typing import Any
 
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.definition import from_definition, read_automaton, to_definition
-from mechlab.automata.pushdown import Pushdown
+from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.core.errors import ConfigError
 
 FILE = "file"

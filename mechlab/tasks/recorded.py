@@ -13,7 +13,7 @@ from mechlab.core.constraints import between
 from mechlab.core.errors import RunError
 from mechlab.core.state import digest
 from mechlab.core.task import Batch, FiniteTask, Split, TaskSpec
-from mechlab.core.tensors import load_tensors
+from mechlab.record.tensors import load_tensors
 
 DATA = "data.safetensors"
 

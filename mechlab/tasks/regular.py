@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.long_words import long_words
-from mechlab.automata.words import Sample, balanced_words, uniform_words
+from mechlab.automata.words.long_words import long_words
+from mechlab.automata.words.sampling import Sample, balanced_words, uniform_words
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
 from mechlab.core.task import Split

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mechlab.automata.words import Keep, Sample, split_of
+from mechlab.automata.words.sampling import Keep, Sample, split_of
 from mechlab.core.errors import ConfigError
 from mechlab.core.memory import check_memory
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec, per_example

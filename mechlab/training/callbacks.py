@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytorch_lightning as pl
+from pytorch_lightning import Callback
 
-from mechlab.core.analysis import Analysis, Artifacts
+from mechlab.core.analysis import Analysis
 from mechlab.core.constraints import at_least
-from mechlab.core.run import Run
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.run import Run
 from mechlab.training.module import TrainingModule, evaluate
 from mechlab.training.tensorboard import RunTensorBoard
 
 
-class AnalysisCallback(pl.Callback):
+class AnalysisCallback(Callback):
     """Runs an analysis while training: scalars go to every logger, figures to TensorBoard.
 
     Args:
@@ -62,7 +64,7 @@ class AnalysisCallback(pl.Callback):
                         logger.log_figure(self.name, name, figure, module.global_step)
 
 
-class StopWhenLearned(pl.Callback):
+class StopWhenLearned(Callback):
     """Ends training once the validation accuracy (and that on the training split, if `train`) has been at least
     `accuracy` in `patience` epochs in a row."""
 

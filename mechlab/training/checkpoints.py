@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from mechlab.core.errors import RunError
-from mechlab.core.files import atomic
-from mechlab.core.tensors import load_checkpoint
+from mechlab.record.files import atomic
+from mechlab.record.tensors import load_checkpoint
 from mechlab.training.metrics_csv import MetricsCSV
 from mechlab.training.module import TrainingModule
 from mechlab.training.signals import Preempted

@@ -17,17 +17,17 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
-from mechlab.core.files import remove_temporaries
 from mechlab.core.finite import check_parameters
 from mechlab.core.recipe import Recipe
-from mechlab.core.tensors import save_tensors
+from mechlab.record.files import remove_temporaries
+from mechlab.record.recorder import Recorder
+from mechlab.record.tensors import save_tensors
 from mechlab.training.callbacks import AnalysisCallback, StopWhenLearned
 from mechlab.training.checkpoints import Checkpoints, resume_point
 from mechlab.training.data import RunData
 from mechlab.training.mend import mend_history, open_logs
 from mechlab.training.module import TrainingModule, evaluate
 from mechlab.training.progress import ShowProgress
-from mechlab.training.recorder import Recorder
 from mechlab.training.signals import SignalWatch
 from mechlab.training.tensorboard import RunTensorBoard
 

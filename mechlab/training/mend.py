@@ -9,7 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from mechlab.core.digests import (
+from mechlab.core.errors import ReplayDiffers, RunError
+from mechlab.core.state import digest, put_state
+from mechlab.record.digests import (
     DIGESTS,
     ENVIRONMENT,
     METRICS,
@@ -19,16 +21,14 @@ from mechlab.core.digests import (
     update_digests,
     write_digests,
 )
-from mechlab.core.errors import ReplayDiffers, RunError
-from mechlab.core.files import TEMPORARY, read_json
-from mechlab.core.history import ABOUT, History
-from mechlab.core.run import Run
-from mechlab.core.segments import training_mode
-from mechlab.core.state import digest, put_state
-from mechlab.core.tensors import load_checkpoint, load_tensors, open_tensors, save_tensors
+from mechlab.record.files import TEMPORARY, read_json
+from mechlab.record.history import ABOUT, History
+from mechlab.record.recorder import Recorder
+from mechlab.record.run import Run
+from mechlab.record.segments import training_mode
+from mechlab.record.tensors import load_checkpoint, load_tensors, open_tensors, save_tensors
 from mechlab.training.checkpoints import ResumePoint
 from mechlab.training.metrics_csv import MetricsCSV, read_rows, write_rows
-from mechlab.training.recorder import Recorder
 from mechlab.training.tensorboard import RunTensorBoard, read_scalars
 
 ANEW = "rerun=true"

@@ -14,7 +14,7 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 
 from mechlab.core.errors import RunError
-from mechlab.core.files import open_regular, write_text
+from mechlab.record.files import open_regular, write_text
 
 START = ""  # the digest of a table without rows
 

@@ -14,8 +14,8 @@ from mechlab.core.finite import SLOWER, check_loss
 from mechlab.core.recipe import Recipe
 from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Batch, Split
+from mechlab.record.recorder import Recorder
 from mechlab.training.data import portions
-from mechlab.training.recorder import Recorder
 from mechlab.training.signals import SignalWatch
 
 

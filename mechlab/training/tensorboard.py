@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from mechlab.core.files import atomic
+from mechlab.record.files import atomic
 
 EVENTS = "events.out.tfevents.*"
 FIRST = "events.out.tfevents.0000000000.cut"

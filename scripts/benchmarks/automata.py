@@ -31,7 +31,7 @@ def _network() -> tuple[Any, Any, list[list[int]]]:
     import numpy as np
     import torch
 
-    from mechlab.automata.words import uniform_words
+    from mechlab.automata.words.sampling import uniform_words
     from mechlab.core.recipe import Recipe
     from mechlab.core.schedule import Schedule
     from mechlab.models.gru import GRU
@@ -76,8 +76,8 @@ def _conformance(model: Any, truth: Any, repeats: int) -> None:
     """Count the words that are right after every prefix: all at once against letter by letter until the first error."""
     import numpy as np
 
-    from mechlab.automata.conformance import conformance, draw_words, outputs_of
-    from mechlab.automata.network import Network
+    from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
+    from mechlab.automata.extraction.network import Network
 
     words, lengths = draw_words(truth, SHORTEST, LONGEST, TESTED, np.random.default_rng(1), "uniform")
 
@@ -102,8 +102,8 @@ def _clusterings(model: Any, truth: Any, words: list[list[int]]) -> None:
     """Cluster the states by every method, in the fair setting."""
     import numpy as np
 
-    from mechlab.automata.prefixes import distinct_prefixes
-    from mechlab.automata.trie import padded, prefix_states
+    from mechlab.automata.words.prefixes import distinct_prefixes
+    from mechlab.automata.words.trie import padded, prefix_states
     from mechlab.clustering.methods import METHODS, Rows, cluster
     from mechlab.clustering.scores import ambiguity
 

@@ -55,9 +55,10 @@ def _seconds_of_mechlab(overrides: list[str]) -> float:
     from hydra.core.hydra_config import HydraConfig
     from pytorch_lightning.callbacks import Callback
 
+    from mechlab.config.identity import masked
     from mechlab.config.launch import config_dir, register, resolve
-    from mechlab.setup import Setup
-    from mechlab.train import train as train_run
+    from mechlab.jobs.execute import execute
+    from mechlab.jobs.prepare import prepare_run
 
     class Clock(Callback):
         def on_train_start(self, *_: object) -> None:
@@ -74,9 +75,9 @@ def _seconds_of_mechlab(overrides: list[str]) -> float:
             cfg = hydra.compose("train", names, return_hydra_config=True)
             HydraConfig.instance().set_config(cfg)
             del cfg.hydra
-            setup = Setup(resolve(cfg), cfg)
+            setup = prepare_run(resolve(cfg), masked(cfg))
         setup.callbacks["clock"] = clock
-        train_run(setup)
+        execute(setup)
     return clock.seconds
 
 

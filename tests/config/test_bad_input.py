@@ -121,14 +121,14 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
     "target that is not allowed": [
         ("task._target_=os.system", "task._target_", "allow_targets=[os]"),
         ("+callbacks.x._target_=subprocess.run", "callbacks.x._target_", "must come from mechlab"),
-        ("optimizer._target_=mechlab.core.files.os.system", "optimizer._target_", "no module"),
+        ("optimizer._target_=mechlab.record.files.os.system", "optimizer._target_", "no module"),
         ("optimizer._target_=torch.optim.lr_scheduler.partial", "optimizer._target_", "of an allowed package"),
-        ("task._target_=mechlab.core.files.write_text", "task._target_", "kind Task"),
+        ("task._target_=mechlab.record.files.write_text", "task._target_", "kind Task"),
         ("task._target_=user_parts.OwnTask", "task._target_", "allow_targets=[user_parts]"),
         *(
             (f"{ADDITION} analysis={name} analysis.{name}.outputs={path}", f"analysis.{name}.outputs", says)
             for name in ("path_kernel", "metagradient", "validation")
-            for path, says in (("os.getcwd", "allow_targets=[os]"), ("mechlab.core.run.Run", "must be a function"))
+            for path, says in (("os.getcwd", "allow_targets=[os]"), ("mechlab.record.run.Run", "must be a function"))
         ),
         (f"{ADDITION} +callbacks=path_kernel callbacks.path_kernel.analysis.outputs=os.getcwd", "outputs", "[os]"),
     ],

@@ -7,9 +7,10 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from mechlab.config.identity import masked
 from mechlab.config.launch import config_dir, register, resolve
 from mechlab.config.schema import Expected, typed
-from mechlab.setup import Setup
+from mechlab.jobs.prepare import prepare_run
 
 STATES = {  # mean weighted ambiguity of 40 networks, k-means with 8 n clusters, by control state
     **{"L1": 0.063, "L2": 0.098, "L3": 0.129, "L4": 0.027, "L5": 0.091, "L6": 0.180, "L7": 0.504, "L8": 0.607},
@@ -71,7 +72,7 @@ def test_what_is_expected_belongs_to_what_was_chosen(overrides: tuple[str, ...])
 def test_nothing_is_expected_of_a_language_that_nothing_was_published_of() -> None:
     few = [f"task.{name}=100" for name in ("words", "val_words", "test_words")]
     cfg = composed("experiment=regular", "task.language=tomita4", "name=some", "analysis=[]", *few)
-    assert Setup(resolve(cfg), cfg).expected == {}
+    assert prepare_run(resolve(cfg), masked(cfg)).expected == {}
 
 
 def test_a_large_dose_of_noise_is_trained_as_long_as_published() -> None:

@@ -15,13 +15,14 @@ from mechlab.automata.definition import from_definition, read_automaton, to_defi
 from mechlab.automata.dot import to_dot
 from mechlab.automata.tomita import tomita
 from mechlab.config.build import prepare
+from mechlab.config.identity import masked
 from mechlab.config.launch import config_dir, register, resolve
 from mechlab.config.provenance import Origin, write_provenance
 from mechlab.config.recipe import load_run
 from mechlab.core.analysis import Needs
-from mechlab.core.tensors import save_tensors
+from mechlab.jobs.prepare import prepare_run
 from mechlab.models.rnn import RNN
-from mechlab.setup import Setup
+from mechlab.record.tensors import save_tensors
 from mechlab.tasks.repeat_copy import RepeatCopy
 from mechlab.training.callbacks import AnalysisCallback
 
@@ -57,7 +58,7 @@ def composing() -> Iterator[None]:
 def run_name(*overrides: str) -> str:
     """Return `<run_id>-s<seed>` of a command line."""
     cfg = hydra.compose("train", overrides=list(overrides))
-    return Setup(resolve(cfg), cfg).folder.name
+    return prepare_run(resolve(cfg), masked(cfg)).folder.name
 
 
 def run_id(*overrides: str) -> str:
@@ -191,7 +192,7 @@ def test_the_record_of_a_run_needs_no_file(tmp_path: Path) -> None:
     definition |= {"alphabet": names, "transitions": [(row * 5)[: len(names)] for row in definition["transitions"]]}
     path.write_text(json.dumps(definition))
     cfg = hydra.compose("train", overrides=[*FILE, f"task.path={path}", f"paths.root={tmp_path}"])
-    setup = Setup(resolve(cfg), cfg)
+    setup = prepare_run(resolve(cfg), masked(cfg))
     path.unlink()
     write_provenance(setup.folder, setup.values, Origin([], None, ""))
     run = load_run(setup.folder)

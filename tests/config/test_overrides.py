@@ -16,7 +16,7 @@ import torch
 from warm_process import Done, command
 
 from mechlab import load_run
-from mechlab.core.run import Run
+from mechlab.record.run import Run
 
 COPY = ("task.d=2", "task.s=2", "task.repeats=2", "model.hidden=16", "~analysis.spectrum", "trainer.eval_examples=50")
 WITHOUT_TORCH = """

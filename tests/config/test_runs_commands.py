@@ -16,11 +16,11 @@ from warm_process import Done, command
 
 import mechlab
 from mechlab import cli, runs
-from mechlab.core.claim import Claim
 from mechlab.core.errors import ConfigError, MechlabError, NotRecorded, RunError
-from mechlab.core.files import file_digest, read_json, write_json
-from mechlab.core.history import write_shard
-from mechlab.core.tensors import load_metadata, load_tensors
+from mechlab.record.files import file_digest, read_json, write_json
+from mechlab.record.lock import RunLock
+from mechlab.record.shards import write_shard
+from mechlab.record.tensors import load_metadata, load_tensors
 
 SMALL = ("task.d=2", "task.s=2", "task.repeats=2", "model.hidden=8", "trainer.eval_examples=20", "history.points=5")
 STEPS = ("trainer.max_steps=24", "trainer.steps_per_epoch=8", "trainer.log_every=4", "trainer.checkpoint_every=8")
@@ -216,7 +216,7 @@ def test_gc_leaves_a_run_alone_that_somebody_works_on(call):
     a = folders()[0]
     litter(a)
     before = tree(a)
-    with Claim(Path(a)):
+    with RunLock(Path(a)):
         done = call("gc", "a", "--yes")
         assert f"left alone: {a}: run is held by" in done.out and f":{os.getpid()}" in done.out
         assert tree(a) == before
@@ -435,17 +435,17 @@ def as_module() -> None:
 
 EVIL = {
     "a function of ours": {
-        "_target_": "mechlab.core.files.write_text",
+        "_target_": "mechlab.record.files.write_text",
         "path": "evil.txt",
         "text": "written by opening a run",
     },
     "a pool of commands": {
-        "_target_": "mechlab.pool.run_all",
+        "_target_": "mechlab.jobs.pool.run_all",
         "commands": [["touch", "evil.txt"]],
-        "slots": {"_target_": "mechlab.pool.cpu_slots", "count": 1},
+        "slots": {"_target_": "mechlab.jobs.pool.cpu_slots", "count": 1},
         "environment": {},
     },
-    "a class of another kind": {"_target_": "mechlab.core.claim.Claim", "folder": "evil.txt"},
+    "a class of another kind": {"_target_": "mechlab.record.status.RunLock", "folder": "evil.txt"},
 }
 
 

@@ -13,15 +13,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mechlab.config.build import ALLOWED, Prepared, prepare
+from mechlab.config.identity import masked
 from mechlab.config.launch import config_dir, register, resolve
 from mechlab.config.recipe import check_fit
 from mechlab.core.analysis import Analysis
 from mechlab.core.constraints import hints_of
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel, StaticModel
-from mechlab.core.run import Run
 from mechlab.core.task import Task
-from mechlab.setup import Setup
+from mechlab.jobs.prepare import Setup, prepare_run
+from mechlab.record.run import Run
 
 SMALL = {  # parameters that cost time, and noise, without which all seeds are alike
     "words": 1000,
@@ -96,7 +97,7 @@ class Registry:
     def setup(self, *overrides: str) -> Setup:
         """Check and build what `mechlab.train` would train."""
         cfg = self.compose(*overrides)
-        return Setup(resolve(cfg), cfg)
+        return prepare_run(resolve(cfg), masked(cfg))
 
     @functools.cache  # noqa: B019 (one registry for each session)
     def node(self, group: str, name: str) -> dict[str, Any]:
@@ -192,9 +193,9 @@ class Registry:
     def trained(self, root: Path, analysis: str) -> Run:
         """Train the task of an analysis for a moment, as the command line would, and return the run."""
         from mechlab.config.recipe import load_run
-        from mechlab.train import train
+        from mechlab.jobs.execute import execute
 
         sizes = ["trainer=smoke", *self.small("analysis", analysis), f"paths.root={root}"]
         setup = self.setup(*self.choices("analysis", analysis), *sizes)
-        train(setup)
+        execute(setup)
         return load_run(setup.folder, allow_targets=self.allow)

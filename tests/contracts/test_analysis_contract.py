@@ -12,12 +12,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from mechlab.core.analysis import Artifacts, Finding
-from mechlab.core.ask import check_recorded
+from mechlab.core.analysis import Finding
 from mechlab.core.errors import ConfigError, NotRecorded
-from mechlab.core.files import read_json
-from mechlab.core.run import Run
 from mechlab.core.seeding import Streams
+from mechlab.jobs.ask import check_recorded
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.files import read_json
+from mechlab.record.run import Run
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from mechlab.core.model import outputs_of
 from mechlab.core.seeding import Streams
 from mechlab.core.step import batch_loss
 from mechlab.core.task import Batch
-from mechlab.core.tensors import load_tensors, save_tensors
+from mechlab.record.tensors import load_tensors, save_tensors
 
 B = 5
 

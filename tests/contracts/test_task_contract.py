@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.pushdown import Pushdown
+from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.binding.companion import CompanionMatrix
 from mechlab.core.step import example_losses
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, Task
@@ -205,11 +205,11 @@ def test_perfect_outputs_have_accuracy_one_and_wrong_ones_are_no_better_than_cha
 
 def test_a_step_of_training_goes_through(registry, task, tmp_path):
     """The program trains the task with its own settings and analyses, and leaves a finished run."""
-    from mechlab.train import train
+    from mechlab.jobs.execute import execute
 
     overrides = [*registry.choices("task", task), "debug=one_step", f"paths.root={tmp_path}"]
     analyses = registry.compose(*overrides).analysis
     small = [word for name in analyses for word in registry.small("analysis", name)]
-    result = train(registry.setup(*overrides, *small))
+    result = execute(registry.setup(*overrides, *small))
     assert result["status"] == "done" and result["metrics"]["steps"] == 1
     assert math.isfinite(result["metrics"]["test/loss"]) and set(result["findings"]) == set(analyses)

@@ -15,9 +15,9 @@ from torch import Tensor
 from warm_process import command
 
 from mechlab.config.recipe import load_run
-from mechlab.core.files import read_json
-from mechlab.core.history import History
-from mechlab.core.tensors import load_tensors
+from mechlab.record.files import read_json
+from mechlab.record.history import History
+from mechlab.record.tensors import load_tensors
 
 Uninterrupted = Callable[[str], dict[str, Any]]  # from a task to the record of its uninterrupted run
 STEPS = 70

@@ -20,10 +20,10 @@ from warm_process import Command, command
 
 from mechlab.config.recipe import load_run
 from mechlab.core.errors import ReplayDiffers, RunError
-from mechlab.core.history import History
+from mechlab.record.history import History
+from mechlab.record.recorder import Recorder
 from mechlab.training.checkpoints import resume_point
 from mechlab.training.mend import mend_history
-from mechlab.training.recorder import Recorder
 
 TASK = "repeat_copy"
 
@@ -89,7 +89,7 @@ def test_when_both_checkpoints_are_damaged_nothing_is_lost_and_the_message_says_
         Fault("pytorch_lightning.Trainer.save_checkpoint", nth=4, does="full"),
         Fault(STEP, nth=30, does="small"),
         Fault("os.fsync", nth=30, does="full"),
-        Fault("mechlab.training.recorder.write_shard", nth=4, does="full"),
+        Fault("mechlab.record.recorder.write_shard", nth=4, does="full"),
         Fault("mechlab.training.metrics_csv.MetricsCSV.save", nth=6, does="full"),
         Fault("mechlab.training.fit.save_tensors", does="full"),
         Fault("tensorboard.summary.writer.record_writer.RecordWriter.write", nth=16, does="full"),  # in its own thread

@@ -15,7 +15,7 @@ from faults import STEP, Fault
 from records import Uninterrupted, arguments, killed, record, run_folder
 from warm_process import command
 
-from mechlab.core.files import read_json
+from mechlab.record.files import read_json
 
 TASK = "repeat_copy and spectrum"
 DONE = {  # files of a finished run, of which the first that fits is damaged

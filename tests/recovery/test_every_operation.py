@@ -114,8 +114,8 @@ def chosen(count: int, some: int | None) -> list[int]:
 
 def age(answer: Path) -> None:
     """Make an answer one of an earlier version of the analysis, with an artifact that later ones do not have."""
-    from mechlab.core.answers import digests
-    from mechlab.core.files import read_json, write_json
+    from mechlab.record.answers import digests
+    from mechlab.record.files import read_json, write_json
 
     finding = read_json(answer / "finding.json")
     (answer / "earlier.csv").write_text("a\n1\n")

@@ -26,8 +26,8 @@ PLACES = [
     Fault("os.replace", about="best.ckpt", nth=2),
     Fault("os.replace", about="previous.ckpt", nth=2, when="after"),
     Fault("os.replace", about="weights.safetensors"),
-    Fault("mechlab.setup.Setup.finish"),
-    Fault("mechlab.setup.Setup.finish", when="after"),
+    Fault("mechlab.jobs.execute.finish"),
+    Fault("mechlab.jobs.execute.finish", when="after"),
 ]
 
 

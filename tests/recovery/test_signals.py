@@ -62,7 +62,7 @@ def test_a_second_interrupt_stops_at_once_and_the_run_goes_on_from_the_last_chec
 
 
 def test_a_signal_outside_of_training_ends_as_preempted_too(tmp_path: Path, uninterrupted: Uninterrupted) -> None:
-    fault = Fault("mechlab.setup.Setup.answer_missing", does="term")
+    fault = Fault("mechlab.jobs.execute.run_missing_analyses", does="term")
     task = "repeat_copy and spectrum"
     done = command("train", *arguments(task), folder=tmp_path, before=fault)
     assert done.exit == 143, done.text

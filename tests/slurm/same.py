@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from mechlab.core.history import History
+from mechlab.record.history import History
 
 
 def check_same(one: Path, other: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from place import SMALL, Place
 from same import check_same
 
-from mechlab.core.claim import read_status
+from mechlab.record.status import read_status
 
 pytest.importorskip("submitit", reason="needs the extra `sweep`")
 pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra `sweep`")

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from mechlab.core.recipe import Recipe
-from mechlab.core.run import Run
 from mechlab.core.schedule import Schedule
 from mechlab.core.task import Batch, FiniteTask, Split, Task, TaskSpec
 from mechlab.models.mlp import MLP
 from mechlab.models.rnn import RNN
+from mechlab.record.recorder import Recorder
+from mechlab.record.run import Run
 from mechlab.training.fit import FitSettings, fit
-from mechlab.training.recorder import Recorder
 
 LENGTHS = (5, 2, 3, 2, 5, 3, 3, 2, 5, 5, 2)  # of the training sequences, in the order of their ids
 

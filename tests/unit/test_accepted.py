@@ -3,9 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from mechlab.automata.accepted import Accepted
-from mechlab.automata.grammars import grammar
-from mechlab.automata.pushdown import ACTIONS, Pushdown, Rule
+from mechlab.automata.pushdown.accepted import Accepted
+from mechlab.automata.pushdown.grammars import grammar
+from mechlab.automata.pushdown.pushdown import ACTIONS, Pushdown, Rule
 
 
 def random_machine(seed):

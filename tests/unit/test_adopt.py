@@ -24,7 +24,7 @@ from mechlab.automata.definition import from_definition
 from mechlab.automata.dot import to_dot
 from mechlab.clustering import ambiguity
 from mechlab.core.errors import ConfigError, MechlabError
-from mechlab.core.tensors import load_tensors
+from mechlab.record.tensors import load_tensors
 
 SMALL = {"words": 150, "val_words": 60, "test_words": 60, "max_length": 9}
 CELLS = {

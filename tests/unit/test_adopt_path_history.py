@@ -12,14 +12,14 @@ from warm_process import command
 
 import mechlab
 from mechlab.adopt import adopt
-from mechlab.adopters.path_history import path_history
+from mechlab.adopting.formats.path_history import path_history
 from mechlab.core.errors import ConfigError, RunError
-from mechlab.core.history import History
 from mechlab.core.task import Batch
-from mechlab.core.tensors import save_tensors
 from mechlab.kernels.path_kernel import path_kernel
 from mechlab.kernels.rules import rule_of
 from mechlab.kernels.trajectory import Arrays, Trajectory
+from mechlab.record.history import History
+from mechlab.record.tensors import save_tensors
 
 P, WIDTH, HIDDEN, HEADS, STEPS = 7, 8, 12, 2, 9
 N = 16
@@ -428,7 +428,7 @@ def test_memory_does_not_grow_with_the_steps(tmp_path):
 
 
 def test_the_record_goes_through_shards(simple, tmp_path, monkeypatch):
-    monkeypatch.setattr("mechlab.training.recorder.SHARD_BYTES", 20_000)
+    monkeypatch.setattr("mechlab.record.shards.SHARD_BYTES", 20_000)
     run = adopt("path_history", simple.write(tmp_path / "source"), root=tmp_path / "runs")
     assert len(list((run.folder / "history").glob("*.safetensors"))) > 3
     assert History(run.folder / "history").steps == list(range(STEPS + 1))
@@ -469,8 +469,8 @@ def test_adopt_then_ask_by_commands(simple, tmp_path):
 def test_an_interrupted_adoption_is_begun_anew(simple, tmp_path, monkeypatch):
     folder = simple.write(tmp_path / "source")
     with monkeypatch.context() as patched:
-        patched.setattr("mechlab.training.recorder.SHARD_BYTES", 20_000)
-        patched.setattr("mechlab.adoption.save_tensors", fails_on("weights.safetensors"))
+        patched.setattr("mechlab.record.shards.SHARD_BYTES", 20_000)
+        patched.setattr("mechlab.adopting.adoption.save_tensors", fails_on("weights.safetensors"))
         with pytest.raises(RunError, match="full disk"):
             adopt("path_history", folder, root=tmp_path / "runs")
     (broken,) = (tmp_path / "runs").glob("*/*")

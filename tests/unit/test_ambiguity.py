@@ -16,19 +16,20 @@ from word_task import Words
 from mechlab.analyses.ambiguity import Ambiguity
 from mechlab.analyses.reached import label_names, words_of
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.grammars import grammar
-from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.tomita import tomita
+from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.clustering import ambiguity
 from mechlab.clustering.information import homogeneity
 from mechlab.clustering.kmeans import kmeans
 from mechlab.clustering.scores import cluster_ambiguity, contingency, table_ambiguity
-from mechlab.core.analysis import Artifacts, Finding
+from mechlab.core.analysis import Finding
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel
 from mechlab.models.gru import GRU
 from mechlab.models.lstm import LSTM
 from mechlab.plotting.ambiguity import states_figure
+from mechlab.record.artifacts import Artifacts
 
 few = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 10**6)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mechlab.core import answers
 from mechlab.core.errors import RunError
-from mechlab.core.files import write_json
+from mechlab.record import answers
+from mechlab.record.files import write_json
 
 CONFIGURED = {"_target_": "x.Extraction", "method": "clusters", "lengths": [1, 2]}
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 import mechlab.sweep as program
-from mechlab.core.claim import Claim
+from mechlab.record.lock import RunLock
 from mechlab.sweeps import slurm
 from mechlab.sweeps.attempts import Attempt, last_attempts, last_words, note_attempts
 from mechlab.sweeps.manifest import Job, Sweep
@@ -85,10 +85,10 @@ def test_without_an_answer_of_the_queue_no_job_counts_as_dead(sweep, monkeypatch
 
 
 def test_a_run_that_was_killed_stays_preempted_and_says_what_is_known(sweep, monkeypatch):
-    with Claim(sweep.root / sweep.jobs[0].run) as claim:
-        claim.status("running")
-    with Claim(sweep.root / sweep.jobs[1].run) as claim:
-        claim.status("done")
+    with RunLock(sweep.root / sweep.jobs[0].run) as lock:
+        lock.status("running")
+    with RunLock(sweep.root / sweep.jobs[1].run) as lock:
+        lock.status("done")
     note_attempts(sweep, [Attempt(2, 0, 77)])
     (sweep.folder / "logs" / "77_0.log").write_text("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=77.0\n")
     answers(monkeypatch, squeue="", scontrol=None, sacct="77_0|OUT_OF_MEMORY|0:125\n77_[1-3]|CANCELLED by 0|0:0\n")

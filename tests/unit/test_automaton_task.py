@@ -8,8 +8,8 @@ import torch
 from mechlab.automata.definition import read_automaton, to_definition
 from mechlab.automata.dot import to_dot
 from mechlab.automata.equivalence import equivalent, minimise
-from mechlab.automata.grammars import grammar
 from mechlab.automata.library import angluin, coffee, parentheses
+from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.tomita import tomita
 from mechlab.core.errors import ConfigError
 from mechlab.tasks.automaton import AutomatonWords

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from mechlab.automata.prefixes import Prefixes, distinct_prefixes
 from mechlab.automata.tomita import tomita
+from mechlab.automata.words.prefixes import Prefixes, distinct_prefixes
 from mechlab.clustering.bisimulation import successors
 
 

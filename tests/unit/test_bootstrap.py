@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.clustering.bootstrap import ambiguity_of_resamples, interval, resampled_words
 from mechlab.clustering.scores import ambiguity
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from mechlab.automata.cluster_automaton import Seen, cluster_automaton, completed, nearest_mean, see
-from mechlab.automata.conformance import draw_words, empty_class
 from mechlab.automata.equivalence import equivalent, minimise
-from mechlab.automata.network import Network
-from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.extraction.cluster_automaton import Seen, cluster_automaton, completed, nearest_mean, see
+from mechlab.automata.extraction.conformance import draw_words, empty_class
+from mechlab.automata.extraction.network import Network
 from mechlab.automata.tomita import tomita
+from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.core.task import TaskSpec
 from mechlab.models.constructed import Constructed
 from mechlab.models.gru import GRU

@@ -20,10 +20,11 @@ from mechlab.clustering.dbscan import NOISE, dbscan
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.mean_shift import mean_shift
 from mechlab.clustering.methods import METHODS, SPLITS, Rows, bandwidth, cluster
-from mechlab.core.analysis import Artifacts, Finding
+from mechlab.core.analysis import Finding
 from mechlab.core.task import TaskSpec
 from mechlab.models.constructed import Constructed
 from mechlab.models.gru import GRU
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.tomita import Tomita
 
 CENTRES = np.array([[0.0, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]])

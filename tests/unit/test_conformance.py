@@ -12,15 +12,16 @@ from torch import Tensor
 
 from mechlab.analyses.conformance import Conformance
 from mechlab.automata.bounds import lower_bound
-from mechlab.automata.conformance import by_length, conformance, draw_words, empty_class, outputs_of
-from mechlab.automata.grammars import grammar
+from mechlab.automata.extraction.conformance import by_length, conformance, draw_words, empty_class, outputs_of
+from mechlab.automata.extraction.network import Network
 from mechlab.automata.library import coffee
-from mechlab.automata.network import Network
+from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.tomita import tomita
-from mechlab.core.analysis import Artifacts, Finding
+from mechlab.core.analysis import Finding
 from mechlab.core.model import SequenceModel, Trace
 from mechlab.models.gru import GRU
 from mechlab.models.lstm import LSTM
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.context_free import ContextFree
 from mechlab.tasks.tomita import Tomita
 
@@ -80,7 +81,7 @@ def test_agrees_with_the_textbook(seed: int) -> None:
 @pytest.mark.parametrize("make", [GRU, LSTM])
 @pytest.mark.parametrize("chunk", [2**22, 300])
 def test_all_words_at_once_are_the_steps_of_each_word(make, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mechlab.automata.network.CHUNK", chunk)
+    monkeypatch.setattr("mechlab.automata.extraction.network.CHUNK", chunk)
     torch.manual_seed(0)
     model = make(Tomita(words=1, val_words=1, test_words=1).spec, hidden=5)
     with torch.no_grad():

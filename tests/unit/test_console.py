@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mechlab.console import print_findings
 from mechlab.core.analysis import Claim, Finding
+from mechlab.jobs.console import print_findings
 
 
 @pytest.mark.parametrize(("interval", "shown"), [(None, "measured 0.02; null"), ((0, 0.07), "0.02 [0, 0.07]; null")])

@@ -8,9 +8,9 @@ from sklearn.metrics import balanced_accuracy_score
 
 from mechlab.analyses.reached import LEAST_PREFIXES, LEAST_WORDS, words_of
 from mechlab.automata.definition import to_definition
-from mechlab.automata.grammars import grammar
-from mechlab.automata.prefixes import distinct_prefixes
+from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.tomita import tomita
+from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import SPLITS
 from mechlab.tasks.context_free import ContextFree

@@ -9,9 +9,9 @@ import pytest
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.definition import from_definition, read_automaton, to_definition
 from mechlab.automata.dot import to_dot
-from mechlab.automata.grammars import grammar
 from mechlab.automata.library import angluin, coffee, parentheses
-from mechlab.automata.pushdown import Pushdown
+from mechlab.automata.pushdown.grammars import grammar
+from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.automata.random import random_automaton
 from mechlab.automata.tomita import tomita
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mechlab.core.digests import (
+from mechlab.core.errors import RunError
+from mechlab.record.digests import (
     CONFIG,
     changed_files,
     check_file,
@@ -17,9 +18,8 @@ from mechlab.core.digests import (
     update_digests,
     write_digests,
 )
-from mechlab.core.errors import RunError
-from mechlab.core.files import file_digest, read_json, write_json
-from mechlab.core.tensors import load_metadata, load_tensors, save_tensors
+from mechlab.record.files import file_digest, read_json, write_json
+from mechlab.record.tensors import load_metadata, load_tensors, save_tensors
 
 
 def flip(path: Path, place: int) -> None:

@@ -16,11 +16,12 @@ from mechlab.automata.definition import from_definition
 from mechlab.automata.dot import read_dot
 from mechlab.automata.equivalence import equivalent
 from mechlab.automata.tomita import tomita
-from mechlab.core.analysis import Artifacts, Finding
+from mechlab.core.analysis import Finding
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Task
 from mechlab.models.constructed import Constructed
 from mechlab.models.gru import GRU
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.automaton import AutomatonWords
 from mechlab.tasks.context_free import ContextFree
 from mechlab.tasks.tomita import Tomita

@@ -15,12 +15,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mechlab.core.analysis import Artifacts
 from mechlab.core.errors import RunError
-from mechlab.core.files import atomic, read_json, read_yaml, remove_temporaries, write_json, write_text
 from mechlab.core.printable import printable
-from mechlab.core.spreadsheet import as_text, from_text
-from mechlab.core.tensors import load_metadata, load_tensors, save_tensors
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.files import atomic, read_json, read_yaml, remove_temporaries, write_json, write_text
+from mechlab.record.spreadsheet import as_text, from_text
+from mechlab.record.tensors import load_metadata, load_tensors, save_tensors
 
 
 def test_a_file_appears_whole_under_its_name(tmp_path):
@@ -207,7 +207,7 @@ def test_tensors_and_their_metadata_come_back(tmp_path):
 def test_two_processes_write_the_same_bytes(tmp_path):
     """Whatever the order in which a process hashes."""
     code = (
-        "import sys, torch; from mechlab.core.tensors import save_tensors\n"
+        "import sys, torch; from mechlab.record.tensors import save_tensors\n"
         "names = sorted({'weight', 'bias', 'steps', 'rates'})\n"
         "save_tensors(sys.argv[1], {n: torch.arange(5.0) for n in names}, {n: [1, 'x'] for n in {*names}})"
     )

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from small_tasks import OPTIMIZERS, Echo, Points, Ragged, small_recipe, train
 
 from mechlab.core.errors import ConfigError, NotRecorded
-from mechlab.core.history import History, cut, log_spaced, write_shard
 from mechlab.core.state import optimizer_tensors
 from mechlab.core.step import aligned_outputs, batch_loss
 from mechlab.models.mlp import MLP
-from mechlab.training.recorder import Recorder, check_size
+from mechlab.record.history import History, log_spaced
+from mechlab.record.recorder import Recorder, check_size
+from mechlab.record.shards import cut, write_shard
 
 STEPS = 30
 CASES = {**{name: (Ragged, name) for name in OPTIMIZERS}, "endless": (Echo, "adamw"), "static": (Points, "momentum")}

@@ -9,20 +9,21 @@ import torch
 from small_tasks import OPTIMIZERS, Echo, Points, Ragged, small_recipe, train
 from torch import nn
 
-from mechlab.core import segments
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers, RunError
-from mechlab.core.files import read_json, write_json
-from mechlab.core.history import History, write_shard
-from mechlab.core.replay import HASH, first_parting, verify
-from mechlab.core.run import Run
 from mechlab.core.state import digest
 from mechlab.core.step import clip_factor
-from mechlab.core.tensors import load_metadata, load_tensors
 from mechlab.models.mlp import MLP
 from mechlab.models.transformer1 import Transformer1
+from mechlab.record import segments
+from mechlab.record.files import read_json, write_json
+from mechlab.record.history import History
+from mechlab.record.recorder import Recorder, check_size
+from mechlab.record.replay import HASH, first_parting, verify
+from mechlab.record.run import Run
+from mechlab.record.shards import write_shard
+from mechlab.record.tensors import load_metadata, load_tensors
 from mechlab.tasks.modular_addition import ModularAddition
 from mechlab.training.fit import FitSettings, fit
-from mechlab.training.recorder import Recorder, check_size
 
 STEPS, EVERY = 25, 7  # neither divides the other, nor the shards' and checkpoints' boundaries
 STORED = [0, 7, 14, 21, 25]

@@ -10,15 +10,15 @@ import torch
 from test_conformance import Oracle
 from test_refinement import TRUTHS, network_of
 
-from mechlab.automata.conformance import conformance, draw_words, empty_class
 from mechlab.automata.equivalence import equivalent, minimise
-from mechlab.automata.grammars import grammar
-from mechlab.automata.learning import from_aalpy, learn, oracle, system_of
-from mechlab.automata.network import Network
-from mechlab.automata.suites import random_words
+from mechlab.automata.extraction.conformance import conformance, draw_words, empty_class
+from mechlab.automata.extraction.learning import from_aalpy, learn, oracle, system_of
+from mechlab.automata.extraction.network import Network
+from mechlab.automata.pushdown.grammars import grammar
+from mechlab.automata.pushdown.learning import learn_visibly, matched_words
+from mechlab.automata.pushdown.visibly import depths, from_sevpa, kinds_of
 from mechlab.automata.tomita import tomita
-from mechlab.automata.visible_learning import learn_visibly, matched_words
-from mechlab.automata.visibly import depths, from_sevpa, kinds_of
+from mechlab.automata.words.suites import random_words
 from mechlab.core.task import TaskSpec
 from mechlab.models.gru import GRU
 
@@ -115,8 +115,8 @@ def test_a_planted_pushdown_automaton_is_learned(name: str) -> None:
 def test_what_is_learned_runs_as_in_aalpy() -> None:
     from aalpy import SevpaAlphabet, run_KV
 
-    from mechlab.automata.disagreement import Difference
-    from mechlab.automata.learning import teacher_of
+    from mechlab.automata.extraction.disagreement import Difference
+    from mechlab.automata.extraction.learning import teacher_of
 
     machine, network = grammar("L14"), network_of_pushdown("L14")
     kinds = kinds_of(machine)

@@ -12,9 +12,9 @@ import pytest
 from synthetic_runs import write_run
 
 from mechlab import load_run, runs
-from mechlab.core.claim import Claim, is_held
 from mechlab.core.errors import RunError
-from mechlab.core.files import open_regular, read_json, refuse_links, remove, remove_temporaries
+from mechlab.record.files import open_regular, read_json, refuse_links, remove, remove_temporaries
+from mechlab.record.lock import RunLock, is_held
 from mechlab.report import report
 from mechlab.reporting.request import parse
 
@@ -53,7 +53,7 @@ def linked(root: Path, place: str, outside: Path) -> Path:
 
 
 def claimed(run: Path) -> None:
-    with Claim(run):
+    with RunLock(run):
         pass
 
 

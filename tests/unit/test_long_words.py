@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mechlab.automata.library import parentheses
-from mechlab.automata.long_words import long_words
 from mechlab.automata.random import random_automaton
 from mechlab.automata.tomita import tomita
+from mechlab.automata.words.long_words import long_words
 
 
 def last_classes(automaton, words, lengths):

@@ -90,7 +90,7 @@ def test_changed_code_is_another_sweep_and_the_first_keeps_its_copy(file, own, t
 def test_the_copy_holds_mechlab_its_configuration_and_the_users_packages(own, tmp_path):
     sweep = freeze(tmp_path / "runs", jobs_of("own_package", "own_module"), None, "a patch", PACKAGES)
     code = sweep.folder / "code"
-    for path in ("mechlab/sweep.py", "mechlab/core/claim.py", "own_package/words.txt", "own_module.py"):
+    for path in ("mechlab/sweep.py", "mechlab/record/status.py", "own_package/words.txt", "own_module.py"):
         assert (code / path).is_file(), path
     kept = {path.relative_to(code / "mechlab" / "conf") for path in (code / "mechlab" / "conf").rglob("*.yaml")}
     assert kept == {path.relative_to(config_dir()) for path in config_dir().rglob("*.yaml")}

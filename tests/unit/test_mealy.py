@@ -20,8 +20,8 @@ from mechlab.automata.definition import from_definition, to_definition
 from mechlab.automata.dot import from_dot, to_dot
 from mechlab.automata.equivalence import equivalent, minimise
 from mechlab.automata.mealy import mealy_of, minimal_mealy, moore_of_mealy
-from mechlab.core.analysis import Artifacts
 from mechlab.models.constructed import Constructed
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.automaton import AutomatonWords
 
 CLASSES = ("CONNACK", "CONCLOSED", "SUBACK", "PUBACK", "UNSUBACK", "PUBACK__PUBLISH")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mechlab import console
 from mechlab.core.printable import as_command
+from mechlab.jobs import console
 
 HOSTILE = ("a b", "$(touch owned)", "`touch owned`", "x'; touch owned; '", 'x"; touch owned; "', "x\ntouch owned")
 

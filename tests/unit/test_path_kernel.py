@@ -14,7 +14,6 @@ from small_tasks import Echo, Ragged, small_recipe, train
 from torch import nn
 
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers
-from mechlab.core.run import Run
 from mechlab.kernels import Arrays, gradient_dot, metagradient, path_kernel, recomputed_states, tracin
 from mechlab.kernels.account import Account
 from mechlab.kernels.explained import Explained
@@ -24,6 +23,7 @@ from mechlab.kernels.rules import rule_of
 from mechlab.kernels.sweep import Sweep
 from mechlab.kernels.trajectory import Trajectory
 from mechlab.models.transformer1 import Transformer1
+from mechlab.record.run import Run
 from mechlab.tasks.modular_addition import ModularAddition
 
 ADAMW = partial(torch.optim.AdamW, lr=0.02, betas=(0.9, 0.98), weight_decay=0.5)

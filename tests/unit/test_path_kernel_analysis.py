@@ -12,16 +12,17 @@ import torch
 from recorded_trainings import Noisy, recipe_of
 from small_tasks import train
 
+from mechlab.analyses.attribution.shared import Question, of_own_class, top_examples
 from mechlab.analyses.metagradient import Metagradient
 from mechlab.analyses.path_kernel import PathKernel, components_of
 from mechlab.analyses.validation import Validation
 from mechlab.config.build import prepare
 from mechlab.config.configured import configured_parameters
-from mechlab.core import long_work
-from mechlab.core.analysis import Analysis, Artifacts
-from mechlab.core.attribution import Question, of_own_class, top_examples
+from mechlab.core.analysis import Analysis
 from mechlab.core.errors import ConfigError
-from mechlab.core.long_work import carry_out
+from mechlab.record import long_work
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.long_work import carry_out
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_functions_of_outputs_are_imported_as_targets_are():
     for outputs, message in {
         "torch.sum": "must come from mechlab",
         "mechlab.core.no_such_thing": "there is no no_such_thing",
-        "mechlab.core.run.Run": "must be a function",
+        "mechlab.record.run.Run": "must be a function",
         "no_such_name": "one of all, target, margin, loss or package.module.function",
         7: "one of all, target",
     }.items():

@@ -11,10 +11,11 @@ from fake_run import FakeRun
 from planted_networks import Planted, Scrambled
 
 from mechlab.analyses.pictures import Pictures, letters_of
-from mechlab.core.analysis import Artifacts, Finding
+from mechlab.core.analysis import Finding
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel
 from mechlab.models.gru import GRU
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.context_free import ContextFree
 from mechlab.tasks.tomita import Tomita
 

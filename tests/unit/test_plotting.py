@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from mechlab.binding.companion import CompanionMatrix
-from mechlab.core.analysis import Artifacts
 from mechlab.plotting.ambiguity import curve_figure, states_figure
 from mechlab.plotting.spectrum import spectrum_figure
 from mechlab.plotting.style import look, new_figure, scatter_kinds
+from mechlab.record.artifacts import Artifacts
 
 
 def test_every_figure_can_be_saved(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mechlab.pool import Slot, cpu_slots, make_slots, python, run_all, visible_devices
+from mechlab.jobs.pool import Slot, cpu_slots, make_slots, python, run_all, visible_devices
 
 QUICK = [sys.executable, "-S", "-c"]
 TELL_DEVICE = """

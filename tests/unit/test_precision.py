@@ -10,11 +10,11 @@ from torch import nn
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import StaticModel
 from mechlab.core.precision import in_precision, set_precision
-from mechlab.core.replay import verify
 from mechlab.core.state import digest
 from mechlab.core.task import Batch
-from mechlab.core.tensors import load_tensors, save_tensors
 from mechlab.kernels.problem import Problem
+from mechlab.record.replay import verify
+from mechlab.record.tensors import load_tensors, save_tensors
 from mechlab.training import fit as fit_module
 
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}

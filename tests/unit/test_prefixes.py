@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechlab.automata.prefixes import distinct_prefixes
 from mechlab.automata.tomita import tomita
+from mechlab.automata.words.prefixes import distinct_prefixes
 
 
 def padded(words: list[tuple[int, ...]], steps: int) -> np.ndarray:

@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from mechlab.automata.grammars import grammar
-from mechlab.automata.pushdown import ACTIONS, Pushdown, Rule
+from mechlab.automata.pushdown.grammars import grammar
+from mechlab.automata.pushdown.pushdown import ACTIONS, Pushdown, Rule
 
 COUNTS = {  # control states with err, letters
     "L1": (4, 2), "L2": (4, 4), "L3": (10, 8), "L4": (7, 4), "L5": (10, 6), "L6": (7, 6), "L7": (3, 4), "L8": (3, 6),

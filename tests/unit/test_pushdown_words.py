@@ -3,11 +3,11 @@ import random
 import numpy as np
 import pytest
 
-from mechlab.automata.accepted import Accepted
-from mechlab.automata.grammars import grammar
-from mechlab.automata.pushdown import ACTIONS
-from mechlab.automata.pushdown_words import balanced_words, near_misses, walk_words, walks
-from mechlab.automata.words import length_counts
+from mechlab.automata.pushdown.accepted import Accepted
+from mechlab.automata.pushdown.grammars import grammar
+from mechlab.automata.pushdown.pushdown import ACTIONS
+from mechlab.automata.pushdown.words import balanced_words, near_misses, walk_words, walks
+from mechlab.automata.words.sampling import length_counts
 
 
 def everything(words):

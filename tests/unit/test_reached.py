@@ -16,14 +16,14 @@ from word_task import Words
 from mechlab.analyses.ambiguity import Ambiguity
 from mechlab.analyses.clusterings import Clusterings
 from mechlab.analyses.reached import classes_told, label_names, reached, words_of
-from mechlab.automata.grammars import grammar
 from mechlab.automata.mealy import moore_of_mealy
+from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.random import random_automaton
 from mechlab.automata.tomita import tomita
-from mechlab.core.analysis import Artifacts
 from mechlab.core.errors import ConfigError
 from mechlab.models.gru import GRU
 from mechlab.models.lstm import LSTM
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.automaton import AutomatonWords
 from mechlab.tasks.context_free import ContextFree
 

@@ -9,17 +9,24 @@ import pytest
 import torch
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.cluster_automaton import see
-from mechlab.automata.conformance import empty_class, outputs_of
-from mechlab.automata.disagreement import Disagreement, difference
 from mechlab.automata.equivalence import equivalent, minimise
+from mechlab.automata.extraction.cluster_automaton import see
+from mechlab.automata.extraction.conformance import empty_class, outputs_of
+from mechlab.automata.extraction.disagreement import Disagreement, difference
+from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.refinement import refine, smallest_good
 from mechlab.automata.library import coffee
-from mechlab.automata.network import Network
-from mechlab.automata.prefixes import distinct_prefixes
 from mechlab.automata.random import random_automaton
-from mechlab.automata.refinement import refine, smallest_good
-from mechlab.automata.suites import access_words, characterising_words, random_words, short_words, state_walks, w_method
 from mechlab.automata.tomita import tomita
+from mechlab.automata.words.prefixes import distinct_prefixes
+from mechlab.automata.words.suites import (
+    access_words,
+    characterising_words,
+    random_words,
+    short_words,
+    state_walks,
+    w_method,
+)
 from mechlab.core.task import TaskSpec
 from mechlab.models.constructed import Constructed
 from mechlab.models.gru import GRU

@@ -9,11 +9,11 @@ import torch
 from small_tasks import Echo, Points, Ragged, small_recipe, train
 
 from mechlab.core.errors import NotRecorded
-from mechlab.core.history import write_shard
-from mechlab.core.replay import first_parting, verify
-from mechlab.core.run import Run
-from mechlab.core.tensors import load_metadata, load_tensors
 from mechlab.models.mlp import MLP
+from mechlab.record.replay import first_parting, verify
+from mechlab.record.run import Run
+from mechlab.record.shards import write_shard
+from mechlab.record.tensors import load_metadata, load_tensors
 
 STEPS = 24
 

@@ -11,10 +11,11 @@ import torch
 from fake_run import FakeRun
 
 from mechlab.analyses.retraining import Retraining
-from mechlab.core.analysis import Artifacts, Finding
+from mechlab.core.analysis import Finding
 from mechlab.core.errors import ConfigError
 from mechlab.models.constructed import Constructed
 from mechlab.models.gru import GRU
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.tomita import Tomita
 
 TASK = Tomita(index=3, words=300, val_words=200, test_words=10, max_length=9)

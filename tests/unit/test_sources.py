@@ -15,11 +15,11 @@ import pytest
 import torch
 from small_tasks import Points, small_recipe
 
-from mechlab.core import modules, sources
-from mechlab.core.claim import Claim
 from mechlab.core.recipe import Recipe
-from mechlab.core.sources import changed, defining, files, hashes, listed
 from mechlab.models.gru import GRU
+from mechlab.record import modules, sources
+from mechlab.record.lock import RunLock
+from mechlab.record.sources import changed, defining, files, hashes, listed
 from mechlab.tasks.tomita import Tomita
 
 TASK = '''"""A task."""
@@ -256,11 +256,13 @@ def test_deep_expressions_and_long_numbers_are_no_error(lab: Hashes) -> None:
 
 
 def test_hashes_are_alike_in_every_process() -> None:
-    code = "from mechlab.core.sources import hashes; from mechlab.core.claim import Claim; print(hashes([Claim]))"
+    code = (
+        "from mechlab.record.sources import hashes; from mechlab.record.lock import RunLock; print(hashes([RunLock]))"
+    )
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment)
-        assert done.stdout.strip() == str(hashes([Claim])), done.stderr
+        assert done.stdout.strip() == str(hashes([RunLock])), done.stderr
 
 
 def test_a_sentence_lists_a_handful_of_names() -> None:

@@ -15,10 +15,11 @@ from scipy.stats import ortho_group
 from mechlab.analyses.spectrum import Spectrum, spectrum_at_origin
 from mechlab.binding.companion import CompanionMatrix, cycle_roots
 from mechlab.binding.spectrum import chance_angle_errors, compare
-from mechlab.core.analysis import Artifacts, Finding
+from mechlab.core.analysis import Finding
 from mechlab.models.gru import GRU
 from mechlab.models.lstm import LSTM
 from mechlab.models.rnn import RNN
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.repeat_copy import RepeatCopy
 
 few = settings(max_examples=20, deadline=None)

@@ -18,9 +18,10 @@ from small_tasks import small_recipe, train
 
 from mechlab.analyses.states_over_training import StatesOverTraining
 from mechlab.clustering.plane import principal_plane
-from mechlab.core.analysis import Artifacts, Finding
+from mechlab.core.analysis import Finding
 from mechlab.core.errors import NotRecorded
 from mechlab.core.model import SequenceModel
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.tomita import Tomita
 
 TASK = Tomita(index=5, words=300, val_words=200, test_words=10, max_length=9)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from small_tasks import small_recipe
 
-from mechlab.core.run import Run
 from mechlab.core.task import Batch, FiniteTask, TaskSpec
 from mechlab.models.mlp import MLP
+from mechlab.record.recorder import Recorder
+from mechlab.record.run import Run
 from mechlab.training.fit import FitSettings, fit
-from mechlab.training.recorder import Recorder
 
 
 class Contradictory(FiniteTask):

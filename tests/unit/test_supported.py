@@ -11,17 +11,18 @@ import torch
 from fake_run import FakeRun
 from word_task import Words
 
-from mechlab import console
 from mechlab.analyses.ambiguity import Ambiguity
 from mechlab.analyses.clusterings import Clusterings
 from mechlab.analyses.conformance import Conformance
 from mechlab.analyses.extraction import Extraction
 from mechlab.analyses.pictures import Pictures
 from mechlab.analyses.reached import LEAST_PREFIXES, LEAST_WORDS, evaluation_words, supported
-from mechlab.automata.prefixes import distinct_prefixes
 from mechlab.automata.tomita import tomita
-from mechlab.core.analysis import Artifacts, Claim
+from mechlab.automata.words.prefixes import distinct_prefixes
+from mechlab.core.analysis import Claim
+from mechlab.jobs import console
 from mechlab.models.gru import GRU
+from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.tomita import Tomita
 
 CLAIMS = {

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mechlab.automata.tomita import tomita
-from mechlab.automata.words import split_of
+from mechlab.automata.words.sampling import split_of
 from mechlab.core.errors import ConfigError
 from mechlab.core.plan import BatchPlan
 from mechlab.tasks.tomita import Tomita

@@ -10,13 +10,13 @@ from small_tasks import train
 from torch import nn
 
 from mechlab.analyses import retrained
-from mechlab.analyses.attributions import METHODS, Attributions
+from mechlab.analyses.attribution.settings import METHODS, Attributions
+from mechlab.analyses.attribution.validation_parts import Measured, over_runs
 from mechlab.analyses.validation import Validation
-from mechlab.analyses.validation_parts import Measured, over_runs
-from mechlab.core.analysis import Artifacts
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import StaticModel
 from mechlab.core.task import Batch, FiniteTask, TaskSpec
+from mechlab.record.artifacts import Artifacts
 
 SMALL = {"examples": 2, "fractions": (0.2, 0.5), "subsets": 6, "leave_one_out": 3, "resamples": 20, "other_seeds": 1}
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechlab.automata import words as module
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.tomita import tomita
-from mechlab.automata.words import (
+from mechlab.automata.words import sampling as module
+from mechlab.automata.words.sampling import (
     Pool,
     all_words,
     balanced_words,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.pushdown import Pushdown
+from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.core.task import Batch, Split, Task, TaskSpec
 
 

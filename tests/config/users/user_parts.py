@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from mechlab.core.analysis import Analysis, Artifacts, Finding, Needs
-from mechlab.core.run import Run
+from mechlab.core.analysis import Analysis, Finding, Needs
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.run import Run
 from mechlab.tasks.repeat_copy import RepeatCopy
 
 

@@ -1,0 +1,1 @@
+"""Runs made of networks that were trained elsewhere; each format has a file in `formats`."""

@@ -1,0 +1,267 @@
+"""Scores of training examples by each method of attribution, for analyses that compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mechlab.analyses.attribution.shared import Outputs, Question
+from mechlab.core.errors import ConfigError
+from mechlab.core.recipe import Recipe
+from mechlab.core.state import optimizer_tensors
+from mechlab.core.task import Batch, FiniteTask, Split
+from mechlab.record.long_work import carry_out
+from mechlab.record.tensors import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from mechlab.kernels.problem import Problem
+    from mechlab.kernels.trajectory import Trajectory
+
+METHODS = ("path_kernel", "metagradient", "tracin", "tracin_checkpoints", "gradient_dot")
+OF_ALL_EXAMPLES = ("tracin_checkpoints", "gradient_dot")  # they look at every training example at once
+
+
+def check_attribution(
+    name: str,
+    recipe: Recipe,
+    question: Question,
+    outputs: Outputs,
+    key: str,
+    products: Callable[[Problem, Tensor, Batch], object] | None = None,
+) -> None:
+    """Raise ConfigError if outputs of what a recipe trains cannot be attributed to its training examples.
+
+    That is so for models that draw random numbers or keep statistics while they train, for optimizers other than SGD,
+    Adam and AdamW or with options such as amsgrad, for functions of the outputs that do not return finite numbers, and
+    where torch cannot differentiate a layer as the analysis does (it has no forward mode for an LSTM in 32 bits).
+
+    Args:
+        name: of the analysis.
+        recipe: what is going to be trained, or was.
+        question: the explained examples, two of which are tried.
+        outputs: the explained scalars.
+        key: the config key of the analysis.
+        products: derivatives of the losses of a batch at parameters (P,), tried on two training examples.
+    """
+    from mechlab.kernels.explained import Explained
+    from mechlab.kernels.trajectory import problem_of
+
+    try:
+        problem, _ = problem_of(recipe, question.torch_dtype)
+        batch = question.batch(recipe.source())[:2]
+        explained = Explained(problem, problem.placed(batch), outputs)
+        theta = problem.layout.join(dict(problem.model.named_parameters()))
+        explained.values(theta)
+        try:
+            if products is not None:
+                products(problem, theta, problem.placed(recipe.source().batch(0)[:2]))
+        except RuntimeError as error:
+            must, fix = "torch must be able to differentiate the model in the way that is asked for", "dtype=float64"
+            raise ConfigError(must, got=str(error).splitlines()[0], key="dtype", fix=f"{key}.{fix}") from None
+    except ConfigError as error:
+        leave_out = f"leave {name} out of {key.partition('.')[0]}=[...]"
+        raise ConfigError(
+            f"analysis={name}: {error.must}",
+            got=error.got,
+            key=f"{key}.{error.key}" if error.key in ("outputs", "examples", "dtype") else error.key,
+            fix=leave_out if error.fix is None else f"{error.fix}, or {leave_out}",
+        ) from None
+
+
+def second_derivatives(problem: Problem, theta: Tensor, batch: Batch) -> object:
+    """Differentiate the losses of a batch twice, as metagradients do."""
+    from mechlab.kernels.metagradient import second_order
+
+    return second_order(problem, theta, batch, theta.expand(2, -1))
+
+
+class Kept:
+    """Finished parts of a long work, in a folder that is there while the work is not done.
+
+    Args:
+        folder: where they are.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __call__(self, name: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the tensors of a part, computing and keeping them if they are not there."""
+        path = self.file(name)
+        if not path.exists():
+            save_tensors(path, {key: value.contiguous() for key, value in compute().items()})
+        return load_tensors(path)
+
+    def file(self, name: str) -> Path:
+        """Return where a part is kept."""
+        return self.folder / f"{name}.safetensors"
+
+    def clear(self) -> None:
+        """Remove all parts."""
+        for path in self.folder.glob("*.safetensors"):
+            path.unlink()
+        for folder in (self.folder, self.folder.parent):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """How each method is asked.
+
+    Args:
+        outputs: the explained scalars, as `kernels.Explained` takes them.
+        nodes, tolerance: of the quadrature of the path kernel.
+        checkpoints: evenly spaced steps of TracIn at checkpoints.
+        limit: bytes that a block of work may take.
+    """
+
+    outputs: Outputs
+    nodes: int
+    tolerance: float | None
+    checkpoints: int
+    limit: int
+
+    def methods(self, chosen: tuple[str, ...], endless: bool) -> list[str]:
+        """Return those of the chosen methods that can be asked; with data that is drawn without end, some cannot.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        found = [name for name in chosen if not (endless and name in OF_ALL_EXAMPLES)]
+        if not found:
+            must = "there must be a method to compare" + (" that can be asked of endless data" if endless else "")
+            raise ConfigError(must, got=list(chosen), key="compared", fix="compared=[path_kernel, metagradient]")
+        return found
+
+    def scores(
+        self, method: str, make: Callable[[], Trajectory], batch: Batch, kept: Kept, name: str
+    ) -> dict[str, Tensor]:
+        """Return `scores` (Q, N) of training examples for each explained scalar, and of the path kernel the account's
+        `error` and `residual` as shares. What is done is kept under a name; a trajectory is made if there is need."""
+        own = f"{name}-{method}"
+        return kept(own, lambda: self._scores(method, make(), batch, kept, own))
+
+    def _scores(self, method: str, trajectory: Trajectory, batch: Batch, kept: Kept, name: str) -> dict[str, Tensor]:
+        from mechlab.kernels import gradient_dot, tracin
+
+        if method == "path_kernel":
+            return self._path_kernel(trajectory, batch, kept.file(f"{name}-part"))
+        if method == "metagradient":
+            return {"scores": self._metagradient(trajectory, batch, kept, name)}
+        if method == "gradient_dot":
+            found = gradient_dot(trajectory, batch, self.outputs, memory=self.limit)
+        else:
+            spaced = np.linspace(0, trajectory.steps, self.checkpoints + 1)[1:].round().astype(int)
+            looks = sorted(set(spaced.tolist())) if method == "tracin_checkpoints" else None
+            found = tracin(trajectory, batch, self.outputs, checkpoints=looks, memory=self.limit)
+        return {"scores": torch.as_tensor(found.reshape(-1, trajectory.examples))}
+
+    def _path_kernel(self, trajectory: Trajectory, batch: Batch, part: Path) -> dict[str, Tensor]:
+        from mechlab.kernels.account import Account
+        from mechlab.kernels.explained import Explained
+        from mechlab.kernels.quadrature import Quadrature
+        from mechlab.kernels.sweep import Sweep
+
+        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), self.outputs)
+        quadrature = Quadrature("midpoint", self.nodes, self.tolerance)
+        sweep = Sweep(trajectory, explained, Account(quadrature, limit=self.limit, scores=False))
+        carry_out(sweep, "path_kernel", part)
+        found = sweep.result()
+        lines = (found.data, found.decay, found.clipping, found.residual, found.arithmetic)
+        size = max(sum(np.abs(line).mean() for line in lines), np.finfo(float).tiny)
+        movement = max(np.abs(found.final - found.initial).mean(), np.finfo(float).tiny)
+        return {
+            "scores": torch.as_tensor(found.influence.reshape(-1, trajectory.examples)),
+            "error": torch.tensor(float(np.abs(found.completeness).max() / size)),
+            "residual": torch.tensor(float(np.abs(found.residual).mean() / movement)),
+        }
+
+    def _metagradient(self, trajectory: Trajectory, batch: Batch, kept: Kept, name: str) -> Tensor:
+        """Return the derivatives (Q, N), for blocks of explained examples whose adjoints fit the limit."""
+        from mechlab.kernels.explained import Explained
+        from mechlab.kernels.metagradient import MetagradientSweep
+
+        problem = trajectory.problem
+        explained = Explained(problem, problem.placed(batch), self.outputs)
+        size = 6 * explained.shape[1] * problem.layout.size * problem.dtype.itemsize  # three adjoints and their updates
+        rows = max(1, self.limit // size) if explained.apart else len(batch)
+
+        def block(start: int) -> dict[str, Tensor]:
+            part = explained.rows(start, min(start + rows, len(batch))) if explained.apart else explained
+            trajectory.forget()
+            sweep = MetagradientSweep(trajectory, part, self.limit)
+            carry_out(sweep, "metagradient", kept.file(f"{name}-{start}-part"))
+            return {"scores": torch.as_tensor(sweep.result().derivative.reshape(-1, trajectory.examples))}
+
+        starts = range(0, len(batch), rows)
+        return torch.cat([kept(f"{name}-{start}", lambda start=start: block(start))["scores"] for start in starts])
+
+
+def trained(recipe: Recipe, steps: int, limit: int) -> Trajectory:
+    """Train a recipe by ordinary updates and return the record of it, which is in memory.
+
+    Raises:
+        ConfigError: the record would take more bytes than the limit.
+    """
+    from mechlab.kernels.rules import rule_of
+    from mechlab.kernels.trajectory import Arrays, Trajectory
+
+    model = recipe.model()
+    size = (steps + 1) * 3 * sum(value.numel() * value.element_size() for value in model.parameters())
+    if size > limit:
+        must, got = "a record of every step in memory must fit memory_gb", f"{size / 1e9:.2g} GB"
+        fix = "memory_gb=..., or other_seeds=0 and mislabelled=0, which need no further trainings that are recorded"
+        raise ConfigError(must, got=got, key="memory_gb", fix=fix)
+    optimizer, source = recipe.optimizer(model), recipe.source()
+    params, states, rates, batches = [_copied(model.state_dict())], [], [], []
+    for step in range(steps):
+        states.append(_copied(optimizer_tensors(model, optimizer)))
+        rates.append(recipe.rates(optimizer, step))
+        batches.append(source.batch(step).index)
+        recipe.update(model, optimizer, source, step)
+        params.append(_copied(model.state_dict()))
+    learning_rates, decays = zip(*rates, strict=True)
+    arrays = Arrays(params, batches, learning_rates, decays, states)
+    data = recipe.task.examples("train").to("cpu", recipe.dtype)
+    rule = rule_of(recipe.optimizer(model))
+    return Trajectory.of_arrays(model, recipe.task.spec, data, rule, arrays, recipe.clip)
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in tensors.items()}
+
+
+class Relabelled(FiniteTask):
+    """Another task whose training examples have other targets.
+
+    Args:
+        task: that other one.
+        targets: as those of its training examples.
+    """
+
+    def __init__(self, task: FiniteTask, targets: Tensor):
+        self.task, self.targets, self.spec = task, targets, task.spec
+
+    def examples(self, split: Split) -> Batch:
+        """Return all examples of a split, in the order of their ids."""
+        batch = self.task.examples(split)
+        return replace(batch, targets=self.targets) if split == "train" else batch
+
+    def groups(self) -> Tensor | None:
+        """Return the other task's groups."""
+        return self.task.groups()
+
+    def recorded_batches(self) -> Tensor | None:
+        """Return the other task's batches."""
+        return self.task.recorded_batches()
+
+    def ground_truth(self) -> object:
+        """Return the other task's mechanism, which constructed models are built from."""
+        return self.task.ground_truth()

@@ -1,0 +1,261 @@
+"""What the analysis `validation` measured, its tables and its verdict; and the same over several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mechlab.core.analysis import Claim, Finding
+from mechlab.kernels import lds as measures
+from mechlab.record.artifacts import Artifacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mechlab.record.run import Run
+
+Arrays = dict[str, np.ndarray]
+GROUPS = ("scores", "helpful", "labels", "seeds")
+BEST, PLAIN = "metagradient", "path_kernel"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Outputs after training again, and scores. There are F shares, M subsets, Q outputs and N training examples.
+
+    Args:
+        recorded, replayed: (Q,) the outputs of the recorded training, and of the same training done again.
+        random, random_removed: (F, M, Q) outputs without random examples (F, M, N).
+        alone, alone_removed: (L, Q) outputs without one example (L, N).
+        helpful: method -> (F, Q) each output without the examples that are held most helpful for it; {} if not asked.
+        scores: method -> (Q, N).
+        labels: "wrong" (K,) and method -> (K,) influence of examples on themselves; {} if not asked.
+        seeds: method -> (R, Q, N) scores of trainings with other seeds; {} if not asked.
+        account: of the path kernel, "error" and "residual".
+    """
+
+    recorded: np.ndarray
+    replayed: np.ndarray
+    random: np.ndarray
+    random_removed: np.ndarray
+    alone: np.ndarray
+    alone_removed: np.ndarray
+    helpful: Arrays
+    scores: Arrays
+    labels: Arrays
+    seeds: Arrays
+    account: dict[str, float]
+
+    def save(self, out: Artifacts) -> None:
+        """Save everything."""
+        arrays = ("recorded", "replayed", "random", "random_removed", "alone", "alone_removed")
+        out.save_arrays("outputs", **{name: np.ascontiguousarray(getattr(self, name)) for name in arrays})
+        groups = {name: getattr(self, name) for name in GROUPS}
+        values = {f"{group}.{name}": array for group, arrays in groups.items() for name, array in arrays.items()}
+        account = {f"account.{name}": np.array(value) for name, value in self.account.items()}
+        out.save_arrays("scores", **values, **account)
+
+    @classmethod
+    def read(cls, out: Artifacts) -> Measured:
+        """Read what was saved."""
+        groups: dict[str, Arrays] = {name: {} for name in (*GROUPS, "account")}
+        for name, array in out.arrays("scores").items():
+            group, _, key = name.partition(".")
+            groups[group][key] = array
+        account = {name: float(value) for name, value in groups.pop("account").items()}
+        return cls(**out.arrays("outputs"), **groups, account=account)
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods."""
+        return list(self.scores)
+
+    def predicted(self, share: int) -> Arrays:
+        """Return the predicted changes (M, Q) of outputs without random examples of a share, by method."""
+        return {name: measures.predicted_changes(s, self.random_removed[share]) for name, s in self.scores.items()}
+
+
+def by_share(measured: Measured, fractions: Sequence[float], resamples: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return a row for each share and method.
+
+    Returns:
+        Columns removed (the share), method, lds, lds_low, lds_high; behind, behind_low, behind_high: the metagradient's
+        score less this one, by the same resampled subsets; helpful: the fall of outputs without the examples that are
+        held most helpful, in standard deviations of those without random ones.
+    """
+    import pandas as pd
+
+    rows = []
+    for share, fraction in enumerate(fractions):
+        actual, predicted = measured.random[share], measured.predicted(share)
+        times = measures.resampled(len(actual), resamples, rng)
+        values = {name: measures.lds(changes, actual, times) for name, changes in predicted.items()}
+        scores = {name: measures.lds(changes, actual) for name, changes in predicted.items()}
+        for name in measured.methods:
+            row = {"removed": fraction, "method": name, "lds": scores[name]}
+            row["lds_low"], row["lds_high"] = measures.interval(values[name])
+            if BEST in scores:
+                row["behind"] = scores[BEST] - scores[name]
+                row["behind_low"], row["behind_high"] = measures.interval(values[BEST] - values[name])
+            if measured.helpful:
+                effects = measures.removal_effects(measured.helpful[name][share], actual)
+                row["helpful"] = float(effects.mean())
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def by_method(measured: Measured) -> pd.DataFrame:
+    """Return a row for each method.
+
+    Returns:
+        Columns method, and where they were asked for: leave_one_out and leave_one_out_linear, the correlations (of
+        ranks, linear) of predicted and actual changes when one example is left out; mislabelled, the area under the
+        curve with which the influence on itself tells wrong labels; stability, the rank correlation of scores over
+        training examples with those of other seeds. All are means over outputs.
+    """
+    import pandas as pd
+
+    rows = []
+    for name, scores in measured.scores.items():
+        row: dict[str, object] = {"method": name}
+        if len(measured.alone) > 1:
+            changes = measures.predicted_changes(scores, measured.alone_removed)
+            row["leave_one_out"] = measures.lds(changes, measured.alone)
+            row["leave_one_out_linear"] = float(measures.linear_correlations(changes, measured.alone).mean())
+        if measured.labels:
+            row["mislabelled"] = measures.area_under_curve(measured.labels[name], measured.labels["wrong"])
+        if measured.seeds:
+            others = measured.seeds[name]
+            row["stability"] = float(np.mean([measures.lds(scores.T, other.T) for other in others]))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Scalars and claims.
+
+    Args:
+        least_lds, least_margin: of the metagradient, and over the path kernel, at the smallest share removed.
+        exactness: largest error of what has to be exact.
+    """
+
+    least_lds: float
+    least_margin: float
+    exactness: float
+
+    def finding(
+        self, measured: Measured, removed: pd.DataFrame, methods: pd.DataFrame, rng: np.random.Generator
+    ) -> Finding:
+        """Return the numbers of the tables by name, and the claims that they support."""
+        spread = max(float(measured.random[0].std(0).mean()), np.finfo(float).tiny)
+        scalars = {
+            "replay_error": float(np.abs(measured.replayed - measured.recorded).max()) / spread,
+            "spread": spread,
+            **{f"account_{name}": value for name, value in measured.account.items()},
+        }
+        least = removed["removed"].min()
+        for row in removed.to_dict("records"):
+            percent = f"{100 * row['removed']:g}".replace(".", "_")
+            scalars[f"lds_{row['method']}_{percent}"] = row["lds"]
+            if "helpful" in row and row["removed"] == least:
+                scalars[f"helpful_{row['method']}"] = row["helpful"]
+        for row in methods.to_dict("records"):
+            names = ("leave_one_out", "mislabelled", "stability")
+            scalars |= {f"{name}_{row['method']}": row[name] for name in names if name in row}
+        claims = {"replay": self._replay(scalars["replay_error"])}
+        if "error" in measured.account:
+            claims["completeness"] = self._completeness(measured.account["error"])
+        if BEST in measured.methods:
+            claims |= self._predicts(measured, removed, rng)
+        return Finding({name: float(value) for name, value in scalars.items()}, claims)
+
+    def _replay(self, error: float) -> Claim:
+        return Claim(
+            "Training again without removing anything ends in the recorded outputs, to "
+            f"{self.exactness * 1e3:g} of the standard deviation over random removals.",
+            value=error,
+            threshold=self.exactness * 1e3,
+            holds=bool(error <= self.exactness * 1e3),
+            kind="exact",
+        )
+
+    def _completeness(self, error: float) -> Claim:
+        return Claim(
+            f"The lines of the path kernel's account are the change of the outputs to {self.exactness:g} of the sum of "
+            "their sizes.",
+            value=error,
+            threshold=self.exactness,
+            holds=bool(error <= self.exactness),
+            kind="exact",
+        )
+
+    def _predicts(self, measured: Measured, removed: pd.DataFrame, rng: np.random.Generator) -> dict[str, Claim]:
+        least = removed["removed"].min()
+        share = int((removed["removed"].unique() == least).argmax())
+        rows = removed[removed["removed"] == least].set_index("method")
+        shuffled = rng.permuted(measured.scores[BEST], axis=1)
+        changes = measures.predicted_changes(shuffled, measured.random_removed[share])
+        score = float(rows.loc[BEST, "lds"])
+        claims = {
+            "predicts": Claim(
+                f"With {100 * least:g} % removed, the linear datamodeling score of metagradients is at least "
+                f"{self.least_lds:g}.",
+                value=score,
+                threshold=self.least_lds,
+                holds=score >= self.least_lds,
+                kind="statistical",
+                null=measures.lds(changes, measured.random[share]),
+            )
+        }
+        if PLAIN in rows.index:
+            margin, low = float(rows.loc[PLAIN, "behind"]), float(rows.loc[PLAIN, "behind_low"])
+            claims["margin"] = Claim(
+                f"With {100 * least:g} % removed, the score of metagradients is at least {self.least_margin:g} above "
+                "that of the path kernel, and the bootstrap interval of the difference lies above 0.",
+                value=margin,
+                threshold=self.least_margin,
+                holds=margin >= self.least_margin and low > 0,
+                kind="statistical",
+            )
+        return claims
+
+
+def over_runs(runs: Sequence[Run], resamples: int, rng: np.random.Generator, draw_runs: bool = False) -> pd.DataFrame:
+    """Return the mean over runs of the score of each share and method, with bootstrap intervals.
+
+    Args:
+        runs: that hold answers of the analysis `validation` with the same shares and methods.
+        resamples: of the subsets of each run.
+        draw_runs: whether the bootstrap also draws runs, so that the interval is about other seeds too.
+
+    Returns:
+        Columns removed, method, runs, lds, lds_low, lds_high, behind, behind_low, behind_high, as of `by_share`.
+    """
+    import pandas as pd
+
+    answers = [Measured.read(run.artifacts("validation")) for run in runs]
+    fractions = runs[0].artifacts("validation").table("removed")["removed"].unique()
+    rows = []
+    for share, fraction in enumerate(fractions):
+        means: dict[str, list[float]] = {}
+        samples: dict[str, list[np.ndarray]] = {}
+        for answer in answers:
+            actual = answer.random[share]
+            times = measures.resampled(len(actual), resamples, rng)
+            for name, changes in answer.predicted(share).items():
+                means.setdefault(name, []).append(measures.lds(changes, actual))
+                samples.setdefault(name, []).append(measures.lds(changes, actual, times))
+        drawn = rng.integers(len(runs), size=(len(runs), resamples)) if draw_runs else None
+        pooled = {name: measures.over_runs(np.stack(values), drawn) for name, values in samples.items()}
+        for name, values in means.items():
+            row = {"removed": fraction, "method": name, "runs": len(runs), "lds": float(np.mean(values))}
+            row["lds_low"], row["lds_high"] = measures.interval(pooled[name])
+            if BEST in means:
+                row["behind"] = float(np.mean(means[BEST])) - row["lds"]
+                row["behind_low"], row["behind_high"] = measures.interval(pooled[BEST] - pooled[name])
+            rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""Automata extracted from recurrent networks, by clusters of states or by queries, and conformance tests."""

@@ -1,0 +1,1 @@
+"""Pushdown automata and the fifteen context-free grammars."""

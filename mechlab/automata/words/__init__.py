@@ -1,0 +1,1 @@
+"""Words: samples, suites of test words, prefixes and tries."""

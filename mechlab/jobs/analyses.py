@@ -1,0 +1,64 @@
+"""The analyses that a configuration names: built, checked against task and model, and run where answers are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechlab.config.build import Prepared, prepare
+from mechlab.config.configured import configured_parameters
+from mechlab.core.analysis import Analysis
+from mechlab.core.recipe import Recipe
+from mechlab.jobs.ask import answered, ask
+from mechlab.record import answers
+from mechlab.record.run import Run
+
+if TYPE_CHECKING:
+    from mechlab.jobs.prepare import Setup
+
+PreparedAnalyses = dict[str, tuple[Prepared, Analysis]]  # each by name, with the checked arguments that built it
+
+
+def prepare_analyses(
+    nodes: Mapping[str, Any], allow: Sequence[str], task_name: str, recipe: Recipe
+) -> PreparedAnalyses:
+    """Build analyses by name and check that they can be run on what a recipe trains."""
+    analyses = {}
+    for name, node in nodes.items():
+        prepared = prepare(node, f"analysis.{name}", Analysis, allow)
+        analysis = prepared()
+        check_analysis(analysis, name, task_name, recipe, f"analysis.{name}")
+        analyses[name] = (prepared, analysis)
+    return analyses
+
+
+def check_analysis(analysis: Analysis, name: str, task_name: str, recipe: Recipe, key: str) -> None:
+    """Raise ConfigError, before any compute, if an analysis cannot be run on what a recipe trains."""
+    analysis.check(name, task_name, recipe.task, key, model_class(recipe))
+    analysis.check_recipe(name, recipe, key)
+
+
+def model_class(recipe: Recipe) -> type | None:
+    """Return the class of a recipe's models; None where `make_model` is a function."""
+    return getattr(recipe.make_model, "target", None)
+
+
+def run_missing_analyses(setup: Setup) -> None:
+    """Run the analyses whose answers the run directory does not hold yet."""
+    run = Run(setup.folder, lambda: setup.recipe)
+    for name, (prepared, analysis) in setup.analyses.items():
+        identity, configured = prepared.identity(), _configured(setup, name)
+        folder = answers.place(setup.folder, name, identity, configured, None)
+        if not answered(folder, analysis, identity):
+            print(f"running analysis {folder.name}", flush=True)
+            ask(name, analysis, run, identity, folder, differs=answers.differences(identity, configured, None))
+
+
+def answer_folder(setup: Setup, name: str) -> Path:
+    """Return the folder of the answer about the end of training of one of the run's analyses."""
+    return answers.place(setup.folder, name, setup.analyses[name][0].identity(), _configured(setup, name), None)
+
+
+def _configured(setup: Setup, name: str) -> dict[str, Any]:
+    return configured_parameters(setup.folder, name, setup.analyses[name][0], setup.config.allow_targets)

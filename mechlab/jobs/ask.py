@@ -1,0 +1,86 @@
+"""Ask one question of a run and keep the answer in its directory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mechlab.core.analysis import Analysis, Finding
+from mechlab.core.errors import MechlabError, NotRecorded
+from mechlab.core.seeding import Streams
+from mechlab.record import answers
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.files import remove_temporaries, write_json
+from mechlab.record.history import LEVELS, read_about
+from mechlab.record.run import Run
+
+
+def ask(
+    name: str,
+    analysis: Analysis,
+    run: Run,
+    identity: dict[str, Any],
+    folder: Path,
+    seed: int | None = None,
+    differs: Mapping[str, Any] | None = None,
+) -> Finding:
+    """Run an analysis, save its artifacts and figures into `folder`, and its finding as finding.json there.
+
+    The answer is made in a folder of its own; then it takes the place of an earlier one, see `core.answers.replace`.
+
+    Args:
+        name: the analysis's name; with the seed it determines the analysis's randomness.
+        run: the run, at the moment asked about.
+        identity: the analysis's target and parameters, kept beside the answer.
+        folder: where the answer goes; an earlier answer there is replaced, those in its folder `moments` are kept.
+        seed: root seed of the analysis's randomness; the run's by default.
+        differs: what distinguishes this answer from the one with the configured parameters; kept beside the answer.
+
+    Raises:
+        NotRecorded: the run did not record what the analysis needs.
+    """
+    check_recorded(name, analysis, run)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp") as aside:
+        new = Path(aside) / "answer"
+        new.mkdir()
+        out = Artifacts(new)
+        finding = analysis.run(run, out, Streams(run.seed if seed is None else seed).numpy("analysis", name))
+        for figure_name, figure in analysis.figures(out).items():
+            out.save_figure(figure_name, figure)
+        for animation_name, content in analysis.animations(out).items():
+            out.save_bytes(f"{animation_name}.gif", content)
+        about = {"analysis": name, "version": analysis.version, "parameters": identity, "at": run.moment, "seed": seed}
+        about |= {"differs": dict(differs or {}), "files": answers.digests(new)}
+        write_json(new / answers.FINDING, {**about, **finding.as_dict()})
+        answers.replace(folder, new)
+    return finding
+
+
+def answered(folder: Path, analysis: Analysis, identity: dict[str, Any]) -> bool:
+    """True if the folder holds the whole answer about the end of training, by the same version of the analysis and with
+    the same parameters."""
+    if not (folder / answers.FINDING).exists():
+        return False
+    try:
+        found = answers.read_finding(folder)
+    except MechlabError as error:
+        print(f"warning: {error.must}, so the question is asked again: {error.key}")
+        return False
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in identity.items()}
+    return (found.get("version"), found.get("parameters"), found.get("at")) == (analysis.version, plain, "last")
+
+
+def check_recorded(name: str, analysis: Analysis, run: Run) -> None:
+    """Raise NotRecorded, naming the override that records it, if the history holds less than the analysis needs."""
+    recorded = read_about(run.folder / "history")["kind"]
+    if LEVELS.index(recorded) < LEVELS.index(analysis.needs.history):
+        raise NotRecorded(
+            f"analysis={name} needs history={analysis.needs.history}",
+            got=f"{run.folder} was recorded with history={recorded}",
+            key="history",
+            fix=f"train again with history={analysis.needs.history}, or with analysis=[{name}], which switches it on",
+        )

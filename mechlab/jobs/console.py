@@ -1,0 +1,70 @@
+"""What commands print: findings, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mechlab.core.printable import printable, quoted
+
+
+def number(value: float | None) -> str:
+    """Format a number for people: whole numbers as they are, others with four significant digits."""
+    if value is None:
+        return "-"
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e9 else f"{value:.4g}"
+
+
+def print_result(result: Mapping[str, Any]) -> None:
+    """Print the metrics, findings and expected numbers of a run, as result.json holds them."""
+    print_metrics(result["metrics"])
+    print_findings(result["findings"])
+    print_expected(result.get("expected", {}))
+
+
+def print_metrics(metrics: Mapping[str, float]) -> None:
+    """Print metrics on one line."""
+    print(printable("  ".join(f"{name} {number(value)}" for name, value in sorted(metrics.items()))))
+
+
+def print_findings(findings: Mapping[str, Any]) -> None:
+    """Print the findings of a run as result.json holds them."""
+    for name, finding in findings.items():
+        differs = ", ".join(f"{key}={value}" for key, value in finding.get("differs", {}).items())
+        shown = f"{name} ({differs})" if differs else name
+        scalars = "  ".join(f"{key} {number(value)}" for key, value in finding["scalars"].items())
+        print(printable(f"{shown}: {scalars}"))
+        for claim in finding["claims"].values():
+            verdict = "holds" if claim["holds"] else "FAILS"
+            null = "" if claim["null"] is None else f"; null {number(claim['null'])}"
+            ends = claim.get("interval")  # which older records lack
+            measured = number(claim["value"]) + ("" if ends is None else f" [{', '.join(map(number, ends))}]")
+            print(printable(f"  {verdict}: {claim['statement']} (measured {measured}{null})"))
+        for note in finding.get("notes", {}).values():
+            print(printable(f"  {note}"))
+
+
+def print_expected(expected: Mapping[str, Any]) -> None:
+    """Print expected numbers beside the measured ones, as result.json holds them."""
+    for name, found in expected.items():
+        verdict = {True: "as expected", False: "NOT as expected", None: "not measured"}[found["within"]]
+        corrected = "" if found["corrected"] is None else f", corrected {number(found['corrected'])}"
+        numbers = f"published {number(found['published'])}{corrected}, tolerance {number(found['tolerance'])}"
+        print(printable(f"{verdict}: {name} {number(found['measured'])} ({numbers}; {found['source']})"))
+
+
+def print_next(folder: Path, root: Path, allow_targets: Sequence[str] = ()) -> None:
+    """Print what to type next, quoted: pasting a line runs what it shows and nothing else."""
+    trusted = f" {quoted('allow_targets=[', ','.join(allow_targets), ']')}" if allow_targets else ""
+    print("next:")
+    print(f"  look   tensorboard --logdir {quoted(root)}")
+    print(f"  ask    python -m mechlab.analyze {quoted('run=', folder)} analysis=NAME at=all{trusted}")
+    print(f"  show   python -m mechlab.runs show {quoted(folder)}")
+    print(f"  report python -m mechlab.report {all_runs(root)}")
+
+
+def all_runs(root: Path) -> str:
+    """Return the argument of `mechlab.report` that names every run of a folder."""
+    plain = quoted(root) == str(root)
+    return f'runs="{root}/*/*"' if plain else quoted("runs=", root, "/*/*")

@@ -1,0 +1,208 @@
+"""Check and build everything that a training configuration names, before any compute."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechlab.config.build import prepare, without_files
+from mechlab.config.identity import identity as identity_of
+from mechlab.config.provenance import Origin
+from mechlab.config.recipe import initial_digest, make_recipe
+from mechlab.config.schema import Expected, TrainConfig, typed
+from mechlab.core.device import set_up_device
+from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.memory import check_recipe
+from mechlab.core.recipe import Recipe
+from mechlab.core.task import SPLITS
+from mechlab.jobs.analyses import PreparedAnalyses, check_analysis, prepare_analyses
+from mechlab.record.history import LEVELS
+from mechlab.record.recorder import Recorder, check_size
+from mechlab.record.sources import defining
+
+if TYPE_CHECKING:
+    from mechlab.training.callbacks import Callback
+    from mechlab.training.fit import FitSettings, Logger
+
+
+@dataclass
+class Setup:
+    """A run whose configuration has been checked and built.
+
+    Args:
+        config: the typed configuration.
+        values: the configuration as plain data, with the content of files in place of their paths.
+        recipe: what is trained.
+        analyses: the analyses to run at the end of training.
+        callbacks: the analyses and Lightning callbacks to run while training, by name.
+        loggers: Lightning loggers beyond TensorBoard and metrics.csv.
+        expected: published numbers to compare with.
+        run_id: the run's identity.
+        recorder: writes the history into the run directory.
+        announcement: the size of the history to come, and the accuracy of a constant guess.
+        origin: command line and code version; those of this process if None.
+    """
+
+    config: TrainConfig
+    values: dict[str, Any]
+    recipe: Recipe
+    analyses: PreparedAnalyses
+    callbacks: dict[str, Callback]
+    loggers: list[Logger]
+    expected: dict[str, Expected]
+    run_id: str
+    recorder: Recorder
+    announcement: str
+    origin: Origin | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The run directory."""
+        return Path(self.config.paths.root) / self.config.name / f"{self.run_id}-s{self.config.seed}"
+
+    @property
+    def device(self) -> str:
+        """The device that training runs on, as torch names it."""
+        return "cuda" if self.config.trainer.accelerator == "gpu" else "cpu"
+
+    def fit_settings(self) -> FitSettings:
+        """Return the trainer keys that are not part of the recipe."""
+        from mechlab.training.fit import FitSettings
+
+        trainer = self.config.trainer
+        return FitSettings(**{name: getattr(trainer, name) for name in FitSettings.__dataclass_fields__})
+
+    def defining(self) -> list[Any]:
+        """Return what defines the result: the classes of the recipe, the classes of callbacks that may change or end
+        training, and the names of the allowed packages, which these may refer to."""
+        changing = [type(callback) for callback in self.callbacks.values() if not runs_analysis(callback)]
+        stopping = []
+        if self.config.trainer.stop_at is not None:
+            from mechlab.training.callbacks import StopWhenLearned
+
+            stopping = [StopWhenLearned]
+        return [*defining(self.recipe), *changing, *self.config.allow_targets, *stopping]
+
+
+def prepare_run(
+    values: dict[str, Any],
+    masked: Mapping[str, Any] | None = None,
+    identity: str | None = None,
+    origin: Origin | None = None,
+) -> Setup:
+    """Check and build what a configuration names; nothing is written.
+
+    Args:
+        values: the configuration as plain data, interpolations resolved.
+        masked: the same with the seed masked before interpolations were resolved (see `config.identity.masked`), for
+            the run's identity; None when `identity` is known.
+        identity: the run's identity.
+        origin: command line and code version of the run; those of this process by default.
+
+    Raises:
+        ConfigError: something is wrong or does not fit together.
+    """
+    import torch
+
+    config = typed(TrainConfig, values)
+    config.task = without_files(config.task, "task", config.allow_targets)
+    expected = {name: typed(Expected, node, f"expected.{name}.") for name, node in config.expected.items()}
+    if not re.fullmatch(r"[\w.+-]*\w", config.name):
+        raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=config.name, key="name")
+    torch.set_num_threads(config.trainer.threads)
+    set_up_device(config.trainer.accelerator)
+    _check_time(config.trainer.max_time)
+    recipe = make_recipe(config)
+    check_recipe(recipe)
+    recipe.model()  # refuses weights of init_from that do not fit
+    task_name = config.name.rpartition("-")[0]
+    analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, recipe)
+    callbacks = _prepare_callbacks(config, task_name, recipe)
+    loggers = _prepare_loggers(config)
+    _check_objective(config, recipe, analyses)
+    kind = _history_kind(config, analyses, callbacks)
+    if identity is None:
+        changing = [name for name, callback in callbacks.items() if not runs_analysis(callback)]
+        identity = identity_of(masked, kind, initial_digest(config.init_from), changing)
+    folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
+    recorder = Recorder(folder / "history", kind, recipe, config.history.points, config.history.every)
+    size = check_size(recorder, config.history.limit_gb)
+    guess = f"a constant guess has accuracy {recipe.task.chance():.3g}"
+    return Setup(
+        config=config,
+        values={**values, "task": config.task},
+        recipe=recipe,
+        analyses=analyses,
+        callbacks=callbacks,
+        loggers=loggers,
+        expected={name: entry for name, entry in expected.items() if entry.number is not None},
+        run_id=identity,
+        recorder=recorder,
+        announcement=guess if size is None else f"{size}; {guess}",
+        origin=origin,
+    )
+
+
+def runs_analysis(callback: Callback) -> bool:
+    """True if a callback runs an analysis, which leaves training as it is."""
+    from mechlab.training.callbacks import AnalysisCallback
+
+    return isinstance(callback, AnalysisCallback)
+
+
+def _prepare_callbacks(config: TrainConfig, task_name: str, recipe: Recipe) -> dict[str, Callback]:
+    if not config.callbacks:
+        return {}
+    from mechlab.training.callbacks import AnalysisCallback, Callback
+
+    callbacks = {}
+    for name, node in config.callbacks.items():
+        key = f"callbacks.{name}"
+        callback = prepare(node, key, Callback, config.allow_targets)()
+        if isinstance(callback, AnalysisCallback):
+            check_analysis(callback.analysis, name, task_name, recipe, key)
+        callbacks[name] = callback
+    return callbacks
+
+
+def _prepare_loggers(config: TrainConfig) -> list[Logger]:
+    if not config.loggers:
+        return []
+    from mechlab.training.fit import Logger
+
+    nodes = config.loggers.items()
+    return [prepare(node, f"loggers.{name}", Logger, config.allow_targets)() for name, node in nodes]
+
+
+def _history_kind(config: TrainConfig, analyses: PreparedAnalyses, callbacks: Mapping[str, Callback]) -> str:
+    """Return the least recording that satisfies the configuration and all attached analyses."""
+    attached = [analysis for _, analysis in analyses.values()]
+    attached += [callback.analysis for callback in callbacks.values() if runs_analysis(callback)]
+    return max([config.history.kind, *(analysis.needs.history for analysis in attached)], key=LEVELS.index)
+
+
+def _check_objective(config: TrainConfig, recipe: Recipe, analyses: PreparedAnalyses) -> None:
+    """Raise ConfigError unless the objective names a metric that the run will have."""
+    import torch
+
+    from mechlab.core.model import outputs_of
+
+    batch = recipe.source().evaluation("val", 2)
+    with torch.no_grad():
+        scores = recipe.task.score(outputs_of(recipe.model(), batch.inputs), batch)
+    names = {f"{split}/{name}" for split in SPLITS for name in ("loss", *scores)}
+    if config.trainer.stop_at is not None and "val/accuracy" not in names:
+        must = "trainer.stop_at needs a task that scores accuracy"
+        raise ConfigError(must, got=f"scores: {', '.join(scores)}", key="trainer.stop_at", fix="trainer.stop_at=null")
+    if config.objective not in names and config.objective.partition("/")[0] not in analyses:
+        fix = did_you_mean(config.objective, names)
+        raise ConfigError("objective must be a metric of the run", got=config.objective, key="objective", fix=fix)
+
+
+def _check_time(max_time: str | None) -> None:
+    if max_time is not None and not re.fullmatch(r"\d{1,6}:\d\d:\d\d:\d\d", max_time):
+        must, fix = "trainer.max_time must be DD:HH:MM:SS", "trainer.max_time=00:01:30:00 for 90 minutes"
+        raise ConfigError(must, got=repr(max_time), key="trainer.max_time", fix=fix)

@@ -1,0 +1,112 @@
+"""The end of a run: result.json, the last entries of TensorBoard, and the comparison with published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mechlab.config.schema import Expected
+from mechlab.core.errors import MechlabError
+from mechlab.jobs.analyses import answer_folder
+from mechlab.record import answers
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.digests import METRICS, check_file, read_digests, write_digests
+from mechlab.record.files import write_json
+from mechlab.record.result import read_result
+from mechlab.record.status import read_status
+
+if TYPE_CHECKING:
+    from mechlab.jobs.prepare import Setup
+    from mechlab.training.fit import Fitted
+
+
+def finish(setup: Setup, fitted: Fitted) -> None:
+    """Write result.json, the answers and hyper-parameters that TensorBoard shows, and the digests of all files."""
+    findings = write_result(setup, {**fitted.metrics, "steps": fitted.steps})["findings"]
+    for name, (_, analysis) in setup.analyses.items():
+        callback = setup.callbacks.get(name)
+        logged = hasattr(callback, "asks_at_end") and callback.asks_at_end(fitted.steps)
+        if not logged:  # else a callback of the same name has logged the end of training already
+            folder = answer_folder(setup, name)
+            fitted.log(folder.name, findings[folder.name]["scalars"], analysis.figures(Artifacts(folder)))
+    fitted.log_hyperparameters({"name": setup.config.name, "seed": setup.config.seed, **_hyperparameters(setup)})
+    write_digests(setup.folder, fitted.steps, fitted.seconds)
+
+
+def write_result(setup: Setup, metrics: dict[str, float] | None = None) -> dict[str, Any]:
+    """Bring result.json up to date with the answers in the run directory, and return its content.
+
+    Args:
+        setup: the run.
+        metrics: the final metrics; by default those of the present result.json, or else of metrics.csv.
+    """
+    if metrics is None:
+        metrics = _recorded_metrics(setup.folder)
+    damaged: list[MechlabError] = []
+    read = answers.read_findings(setup.folder, damaged)
+    for error in damaged:
+        print(f"warning: left out of the result: {error.must}: {error.key}")
+    findings = {name: answers.summary(finding) for name, finding in read.items()}
+    result = {
+        "run": str(setup.folder),
+        "status": "done",
+        "seed": setup.config.seed,
+        "metrics": metrics,
+        "findings": findings,
+    }
+    if setup.expected:
+        result["expected"] = compare(setup.expected, metrics, findings)
+    if _readable_result(setup.folder) != result:
+        write_json(setup.folder / "result.json", result)
+    return result
+
+
+def compare(
+    expected: Mapping[str, Expected], metrics: Mapping[str, float], findings: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return expected numbers beside the measured ones, with the deviation and whether it is within the tolerance.
+
+    A number that was not measured has neither deviation nor verdict.
+    """
+    scalars = {
+        f"{name}/{key}": value for name, finding in findings.items() for key, value in finding["scalars"].items()
+    }
+    compared = {}
+    for name, number in expected.items():
+        target = number.number
+        measured = {**metrics, **scalars}.get(name)
+        deviation = None if measured is None or target is None else measured - target
+        within = None if deviation is None else abs(deviation) <= number.tolerance
+        compared[name] = {**asdict(number), "measured": measured, "deviation": deviation, "within": within}
+    return compared
+
+
+def _recorded_metrics(folder: Path) -> dict[str, float]:
+    """Return the final metrics in result.json; if it is missing or damaged, those in metrics.csv."""
+    from mechlab.training.metrics_csv import final_metrics
+
+    if (result := _readable_result(folder)) is not None:
+        return result["metrics"]
+    print("warning: result.json is missing or damaged; it is written again from metrics.csv")
+    check_file(folder, METRICS)
+    recorded = read_digests(folder) or {"steps": read_status(folder).get("step")}
+    return {**final_metrics(folder / METRICS), "steps": recorded["steps"]}
+
+
+def _readable_result(folder: Path) -> dict[str, Any] | None:
+    try:
+        return read_result(folder)
+    except MechlabError:
+        return None
+
+
+def _hyperparameters(setup: Setup) -> dict[str, Any]:
+    sections = {name: setup.values[name] for name in ("task", "model", "optimizer", "trainer")}
+    return {
+        f"{section}.{key}": value if isinstance(value, bool | int | float | str) else str(value)
+        for section, values in sections.items()
+        for key, value in values.items()
+        if key != "_target_"
+    }

@@ -1,0 +1,1 @@
+"""The run directory and its format: lock, status, history, artifacts, digests, and the Run that reads them."""

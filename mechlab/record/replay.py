@@ -1,0 +1,111 @@
+"""Train again from a recorded step and compare with the record, bit by bit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mechlab.core.errors import NotRecorded
+from mechlab.core.state import digest, optimizer_tensors
+from mechlab.record.history import History
+from mechlab.record.run import Run
+
+HASH = "hash of the parameters"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison found.
+
+    Args:
+        start: the recorded step that training began from.
+        compared: the recorded steps that were reached and compared, in order.
+        parted: the first of them at which some tensor differs; None when all are bit-equal.
+        tensor: the first tensor that differs there, or HASH.
+        difference: its largest absolute difference.
+    """
+
+    start: int
+    compared: list[int]
+    parted: int | None = None
+    tensor: str | None = None
+    difference: float = 0.0
+
+
+def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "cpu") -> Verdict:
+    """Train `steps` optimiser steps again from a recorded step, and compare parameters, optimizer state, batch and
+    rates with every recorded step on the way; of a step of which only the hash is stored (history=replay), the
+    parameters, batch and rates.
+
+    Args:
+        run: the run; its record needs history=sparse, replay or full.
+        start: a step whose state is stored; the first by default.
+        steps: how far to train; as far as the next recorded step if that lies beyond.
+        device: where the run was trained.
+
+    Raises:
+        NotRecorded: the record does not hold two steps from `start` on.
+    """
+    history, recipe = run.history, run.recipe
+    recorded = history.stored
+    start = recorded[0] if start is None and recorded else start
+    later = [step for step in history.steps if start is not None and step > start]
+    if start not in recorded or not later:
+        got = f"start={start}, recorded are {recorded[:20]}" if recorded else "no recorded steps"
+        raise NotRecorded(
+            "a recorded step and a later one are needed", got=got, fix="train with history=sparse, replay or full"
+        )
+    stop = max(start + steps, later[0])
+    model = recipe.model().to(device)
+    optimizer = recipe.optimizer(model)
+    history.restore(start, model, optimizer)
+    source = recipe.source(device)
+    compared = []
+    for step in range(start, min(stop, later[-1])):
+        recipe.update(model, optimizer, source, step)
+        if step + 1 in later:
+            compared.append(step + 1)
+            expected = _recorded(history, step + 1)
+            found = {
+                **model.state_dict(),
+                **optimizer_tensors(model, optimizer),
+                "indices": source.plan.indices(step + 1),
+                "rates": torch.tensor(recipe.rates(optimizer, step + 1), dtype=torch.float64),
+                HASH: torch.tensor(digest(model.state_dict())),
+            }
+            for name, value in expected.items():
+                if (difference := _difference(found[name].cpu(), value)) is not None:
+                    return Verdict(start, compared, step + 1, name, difference)
+    return Verdict(start, compared)
+
+
+def _recorded(history: History, step: int) -> dict[str, Tensor]:
+    """Return what the record itself holds of a step; nothing is computed."""
+    found = {"rates": torch.tensor(history.rates(step), dtype=torch.float64)}
+    if step in history.stored:
+        found |= {**history.params(step), **history.optimizer(step), "indices": history.batch_indices(step)}
+    if (hashed := history.digest(step)) is not None:
+        found[HASH] = torch.tensor(hashed)
+    return found
+
+
+def _difference(found: Tensor, expected: Tensor) -> float | None:
+    """Return the largest absolute difference, infinite between shapes; None if the tensors are bit-equal."""
+    if torch.equal(found, expected):
+        return None
+    return (found - expected).abs().max().item() if found.shape == expected.shape else math.inf
+
+
+def first_parting(first: Run, second: Run) -> tuple[int | None, int]:
+    """Return the first step, stored by both runs, at which their parameters differ (None if they never do), and the
+    number of steps that both stored."""
+    ours, theirs = first.history, second.history
+    common = sorted(set(ours.stored) & set(theirs.stored))
+    for step in common:
+        a, b = ours.params(step), theirs.params(step)
+        if a.keys() != b.keys() or any(not torch.equal(a[name], b[name]) for name in a):
+            return step, len(common)
+    return None, len(common)

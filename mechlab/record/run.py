@@ -1,0 +1,186 @@
+"""The typed view of a run directory: the only thing that an analysis receives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from mechlab.core import probe
+from mechlab.core.errors import MechlabError, RunError
+from mechlab.core.recipe import Recipe
+from mechlab.core.task import Batch, Split, Task, TaskSpec
+from mechlab.record import answers
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.digests import check_file, read_digests
+from mechlab.record.files import read_mapping, read_yaml
+from mechlab.record.history import History
+from mechlab.record.result import read_result
+from mechlab.record.status import read_status
+from mechlab.record.tensors import load_checkpoint, load_tensors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Run:
+    """One run, looked at at one moment of its training.
+
+    Args:
+        folder: the run directory.
+        make_recipe: builds the run's recipe from its recorded configuration.
+        at: the moment: "last", "best", or a recorded step.
+        live: a model to look at instead of recorded weights (while training).
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        make_recipe: Callable[[], Recipe],
+        at: str | int = "last",
+        live: nn.Module | None = None,
+    ):
+        self.folder = Path(folder)
+        self.moment = at
+        self._make_recipe = make_recipe
+        self._live = live
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, at={self.moment!r})"
+
+    def at(self, moment: str | int) -> Run:
+        """Return the same run looked at at another moment: "last", "best", or a recorded step."""
+        other = Run(self.folder, self._make_recipe, moment)
+        shared = ("recipe", "history")  # costly to build
+        other.__dict__.update({name: self.__dict__[name] for name in shared if name in self.__dict__})
+        return other
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What decided the result: task, architecture, optimizer, plan."""
+        return self._make_recipe()
+
+    @property
+    def task(self) -> Task:
+        """The task that was trained on."""
+        return self.recipe.task
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What models know of the task."""
+        return self.task.spec
+
+    @property
+    def seed(self) -> int:
+        """The root seed."""
+        return self.recipe.seed
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration, as plain data."""
+        return read_yaml(self.folder / "provenance" / "config.yaml")
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The content of status.json."""
+        return read_mapping(self.folder / "status.json")
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Every logged metric against the optimiser step."""
+        import pandas as pd
+
+        check_file(self.folder, "metrics.csv")
+        return pd.read_csv(self.folder / "metrics.csv")
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The content of result.json: final metrics and findings."""
+        return read_result(self.folder)
+
+    @property
+    def findings(self) -> dict[str, Any]:
+        """Recorded findings about the end of training: by analysis, and by `<analysis>@<hash>` for answers with other
+        parameters or another seed than the configured ones."""
+        return answers.read_findings(self.folder)
+
+    @cached_property
+    def history(self) -> History:
+        """The record of training, as far as it went when first asked for."""
+        return History(self.folder / "history", lambda: self.recipe)
+
+    def artifacts(self, analysis: str) -> Artifacts:
+        """Return what an analysis saved, given its name or the key of another answer in `findings`."""
+        return Artifacts(self.folder / answers.FOLDER / analysis)
+
+    def model(self) -> nn.Module:
+        """Return the model at this run's moment, on the CPU and in evaluation mode."""
+        if self._live is not None:
+            return self._live
+        model, weights = self.recipe.model(), self._weights()
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            fix = "train the run again: its weights do not belong to the recorded configuration"
+            raise RunError("the weights must fit the model", got=str(error), key=str(self.folder), fix=fix) from None
+        return model.eval()
+
+    def untrained(self) -> nn.Module:
+        """Return the same architecture with fresh weights of the run's own init stream, in evaluation mode."""
+        return replace(self.recipe, initial=None).model().eval()
+
+    def evaluation(self, split: Split, n: int | None = None) -> Batch:
+        """Return held-out examples on the CPU: all of a fixed split or seeded draws; the first n if given."""
+        return self.recipe.source().evaluation(split, n)
+
+    def cache(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Run the model and return its activations by place; see `core.probe.cache`."""
+        return probe.cache(self.model(), inputs)
+
+    def patch(self, inputs: Tensor, patches: Mapping[str, probe.Patch]) -> Tensor:
+        """Run the model with activations replaced and return its outputs; see `core.probe.patch`."""
+        return probe.patch(self.model(), inputs, patches)
+
+    def _weights(self) -> dict[str, Tensor]:
+        checkpoints = self.folder / "checkpoints"
+        if isinstance(self.moment, int):
+            return self.history.params(self.moment)
+        if self.moment == "last":
+            try:
+                return load_tensors(checkpoints / "weights.safetensors")
+            except RunError as error:
+                if (weights := self.recorded_end()) is not None:
+                    print(f"warning: {error.must}: {error.key}; the weights are read from the record of training")
+                    return weights
+                if (checkpoints / "weights.safetensors").exists():
+                    raise
+        path = checkpoints / f"{self.moment}.ckpt"
+        if not path.exists():
+            fix = "let the run finish (repeat its command), or ask for a recorded step"
+            raise RunError("the run must have this checkpoint", got=f"no {path.name}", key=str(self.folder), fix=fix)
+        return _of_model(load_checkpoint(path)["state_dict"])
+
+    def recorded_end(self) -> dict[str, Tensor] | None:
+        """Return the final weights of a finished run as its history holds them, else its last checkpoint; None if
+        training has not ended or neither can be read."""
+        ended = read_digests(self.folder) or read_status(self.folder)
+        step = ended.get("steps", ended.get("step") if ended.get("status") == "done" else None)
+        try:
+            if step is not None and step in self.history.stored:
+                return self.history.params(step)
+        except MechlabError:
+            pass
+        try:
+            content = load_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        except MechlabError:
+            return None
+        return _of_model(content["state_dict"]) if step == content["global_step"] else None
+
+
+def _of_model(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = "model."
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
