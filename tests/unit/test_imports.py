@@ -30,7 +30,7 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "reporting": {"core", "record", "plotting"},
     "adopting": {"core", "record", "config", "jobs", "automata"},
     "sweeps": {"core", "record", "config", "jobs"},
-    **dict.fromkeys(MATHEMATICS, {"core", *MATHEMATICS}),
+    **{folder: {"core", *MATHEMATICS} for folder in MATHEMATICS},
 }
 LIBRARIES = {"numpy", "scipy", "torch", "sklearn", "aalpy", "pysat", "threadpoolctl"}  # of the mathematics
 HEAVY = ("torch", "pytorch_lightning", "sklearn", "scipy", "pandas", "matplotlib", "tensorboard")
