@@ -32,10 +32,11 @@ from torch import Tensor
 from torch.func import grad, jvp, vmap
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.task import Batch
 from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained, Outputs
-from mechlab.kernels.inner import InnerProducts, load_forward_mode
+from mechlab.kernels.inner import InnerProducts
 from mechlab.kernels.path_kernel import Progress, explained_batch, trajectory_of
 from mechlab.kernels.problem import Problem
 from mechlab.kernels.rules import SGD, Adam
