@@ -1,4 +1,4 @@
-"""Answers about sets of runs: `<root>/_sets/<hash>/<analysis>/`, and beside it set.json: the runs, and what was read."""
+"""Answers about sets of runs: `<root>/_sets/<hash>/<analysis>/`, beside set.json: the runs, and what was read."""
 
 from __future__ import annotations
 
