@@ -1,4 +1,4 @@
-"""What commands print: findings, and what to do next."""
+"""The lines that commands print: metrics, findings, expected numbers, and what to type next."""
 
 from __future__ import annotations
 
@@ -14,6 +14,24 @@ def number(value: float | None) -> str:
     if value is None:
         return "-"
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e9 else f"{value:.4g}"
+
+
+def numbers(scalars: Mapping[str, float | None]) -> str:
+    """Format the scalars of a finding; `name`, `name_low` and `name_high` as one number with its interval.
+
+    >>> numbers({"mean": 0.5, "mean_low": 0.25, "mean_high": 0.75, "runs": 3})
+    'mean 0.5 [0.25, 0.75]  runs 3'
+    """
+    with_ends = [name for name in scalars if f"{name}_low" in scalars and f"{name}_high" in scalars]
+    shown = dict(scalars)
+    words = []
+    for name in with_ends:
+        ends = [shown.pop(f"{name}{ending}", None) for ending in ("_low", "_high")]
+        interval = "" if ends == [scalars[name]] * 2 else f" [{', '.join(map(number, ends))}]"
+        shown[name] = f"{number(scalars[name])}{interval}"
+    for name, value in shown.items():
+        words.append(f"{name} {value if isinstance(value, str) else number(value)}")
+    return "  ".join(words)
 
 
 def print_result(result: Mapping[str, Any]) -> None:
@@ -33,8 +51,7 @@ def print_findings(findings: Mapping[str, Any]) -> None:
     for name, finding in findings.items():
         differs = ", ".join(f"{key}={value}" for key, value in finding.get("differs", {}).items())
         shown = f"{name} ({differs})" if differs else name
-        scalars = "  ".join(f"{key} {number(value)}" for key, value in finding["scalars"].items())
-        print(printable(f"{shown}: {scalars}"))
+        print(printable(f"{shown}: {numbers(finding['scalars'])}"))
         for claim in finding["claims"].values():
             verdict = "holds" if claim["holds"] else "FAILS"
             null = "" if claim["null"] is None else f"; null {number(claim['null'])}"
@@ -47,11 +64,11 @@ def print_findings(findings: Mapping[str, Any]) -> None:
 
 def print_expected(expected: Mapping[str, Any]) -> None:
     """Print expected numbers beside the measured ones, as result.json holds them."""
-    for name, found in expected.items():
-        verdict = {True: "as expected", False: "NOT as expected", None: "not measured"}[found["within"]]
-        corrected = "" if found["corrected"] is None else f", corrected {number(found['corrected'])}"
-        numbers = f"published {number(found['published'])}{corrected}, tolerance {number(found['tolerance'])}"
-        print(printable(f"{verdict}: {name} {number(found['measured'])} ({numbers}; {found['source']})"))
+    for name, row in expected.items():
+        verdict = {True: "as expected", False: "NOT as expected", None: "not measured"}[row["within"]]
+        corrected = "" if row["corrected"] is None else f", corrected {number(row['corrected'])}"
+        numbers = f"published {number(row['published'])}{corrected}, tolerance {number(row['tolerance'])}"
+        print(printable(f"{verdict}: {name} {number(row['measured'])} ({numbers}; {row['source']})"))
 
 
 def print_next(folder: Path, root: Path, allow_targets: Sequence[str] = ()) -> None:
