@@ -166,7 +166,11 @@ def test_numbers_may_be_names_and_are_then_no_indices():
             {"transitions": [[0, 1], {"a": 0}]},
             r"transitions\[odd\] must have a value for all alphabet. Got none for b",
         ),
-        ("dfa", {"transitions": [[0, 1], {"a": 0, "b": 0, "1": 0}]}, r"transitions\[odd\] must have one value for each name"),
+        (
+            "dfa",
+            {"transitions": [[0, 1], {"a": 0, "b": 0, "1": 0}]},
+            r"transitions\[odd\] must have one value for each",
+        ),
         ("moore", {"state_output": ["z", "p", "q"]}, r"state_output\[s2\] must be one of the classes \(z, p, n\)"),
         (
             "mealy",

@@ -67,9 +67,8 @@ def _transitions(machine: Pushdown, state: int, letter: int) -> list[dict[str, A
     """Return the transitions of a state and letter, merged where they differ in the guard only."""
     symbols = (*machine.alphabet, BOTTOM)
     possible = machine.possible[state, letter].nonzero()[0].tolist()
-    entries = sorted(
-        (int(machine.targets[state, letter, i]), int(machine.actions[state, letter, i]), i) for i in possible
-    )
+    successors, actions = machine.successors[state, letter].tolist(), machine.actions[state, letter].tolist()
+    entries = sorted((successors[i], actions[i], i) for i in possible)
     merged = []
     for (target, action), group in groupby(entries, key=lambda entry: entry[:2]):
         guard: list[str] | None = [symbols[i] for _, _, i in group]

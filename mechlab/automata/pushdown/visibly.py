@@ -28,7 +28,7 @@ def visible_alphabet(machine: Pushdown) -> VisibleAlphabet:
         ValueError: a letter has several stack actions, or more than one push or pop.
     """
     error = len(machine.states) - 1
-    reads = machine.possible & (machine.targets != error)
+    reads = machine.possible & (machine.successors != error)
     reads[error] = False
     letters: dict[str, list[int]] = {"push": [], "pop": [], "none": []}
     for letter, name in enumerate(machine.alphabet):
