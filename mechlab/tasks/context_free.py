@@ -112,10 +112,6 @@ class ContextFree(Words):
         """Return the pushdown automaton of the language."""
         return self._truth
 
-    def outputs(self, words: np.ndarray) -> np.ndarray:
-        """Return what the automaton says after each letter of words (N, T), (N, T)."""
-        return self._truth.outputs(words)
-
     def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the accuracy of each example, and its part in the balanced accuracy of the batch.
 
