@@ -9,13 +9,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from mechlab.analyses.validation import Validation
 from recorded_trainings import Noisy, recipe_of
 from small_tasks import train
 
 from mechlab.analyses.attribution.explained_examples import ExplainedExamples, of_own_class, top_examples
 from mechlab.analyses.metagradient import Metagradient
 from mechlab.analyses.path_kernel import PathKernel, components_of
+from mechlab.analyses.validation import Validation
 from mechlab.config.build import prepare
 from mechlab.config.configured import configured_parameters
 from mechlab.core.analysis import Analysis
