@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 from recorded_trainings import recipe_of
-from small_tasks import Echo, Points, Ragged
+from small_tasks import Echo, Points
 from torch import nn
 
 from mechlab.core.ensemble import Ensemble, Member, Membership
