@@ -64,21 +64,20 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
     history.restore(start, model, optimizer)
     source = recipe.source(device)
     compared = []
-    for step in range(start, min(stop, later[-1])):
-        recipe.update(model, optimizer, source, step)
-        if step + 1 in later:
-            compared.append(step + 1)
-            expected = _recorded(history, step + 1)
-            found = {
+    for step, *_ in recipe.steps(model, optimizer, source, start=start, stop=min(stop, later[-1])):
+        if step in later:
+            compared.append(step)
+            expected = _recorded(history, step)
+            computed = {
                 **model.state_dict(),
                 **optimizer_tensors(model, optimizer),
-                "indices": source.plan.indices(step + 1),
-                "rates": torch.tensor(recipe.rates(optimizer, step + 1), dtype=torch.float64),
+                "indices": source.plan.indices(step),
+                "rates": torch.tensor(recipe.rates(optimizer, step), dtype=torch.float64),
                 HASH: torch.tensor(digest(model.state_dict())),
             }
             for name, value in expected.items():
-                if (difference := _difference(found[name].cpu(), value)) is not None:
-                    return Verdict(start, compared, step + 1, name, difference)
+                if (difference := _difference(computed[name].cpu(), value)) is not None:
+                    return Verdict(start, compared, step, name, difference)
     return Verdict(start, compared)
 
 

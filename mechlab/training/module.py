@@ -50,15 +50,17 @@ class TrainingModule(pl.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         losses, outputs = [], None
-        for step in range(start, stop):
-            if self.recorder.wants(step):
-                self.recorder.record(step, self.model, optimizer)
-            loss, outputs = self.recipe.update(self.model, optimizer, self.source, step)
+        self._record(start, optimizer)
+        for done, loss, outputs in self.recipe.steps(  # noqa: B007 (used below)
+            self.model, optimizer, self.source, start=start, stop=stop
+        ):
             losses.append(loss)
             counter.increment_ready()  # Lightning's own wrapper counts steps so, and takes much longer over it
             counter.increment_completed()
             if self.watch.received is not None:
                 break
+            if done < stop:
+                self._record(done, optimizer)
         self._check_finite(torch.stack(losses), start)
         done = start + len(losses)
         if done % self.log_every == 0 or done == self.recipe.max_steps:
@@ -68,6 +70,10 @@ class TrainingModule(pl.LightningModule):
             self.write(
                 {"train/loss": losses[-1], **{f"train/{k}": v for k, v in means.items()}, "train/learning_rate": rate}
             )
+
+    def _record(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        if self.recorder.wants(step):
+            self.recorder.record(step, self.model, optimizer)
 
     def write(self, metrics: dict[str, Any]) -> None:
         """Send metrics to every logger, at the current optimiser step."""
