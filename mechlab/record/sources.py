@@ -27,7 +27,7 @@ Place = tuple[str, str]  # a module and a name that it defines
 def defining(recipe: Recipe) -> list[Any]:
     """Return the classes that define what a recipe trains: its own, which makes updates and plans batches, the
     schedule's, those of task and model, and those that its configuration names."""
-    return [type(recipe), type(recipe.schedule), type(recipe.task), type(recipe.model()), *recipe.targets]
+    return [type(recipe), type(recipe.schedule), type(recipe.task), type(recipe.architecture()), *recipe.targets]
 
 
 def hashes(objects: Iterable[Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -30,19 +31,36 @@ class TrainingModule(pl.LightningModule):
         recorder: keeps the history.
         watch: tells when a signal asks to stop.
         log_every: steps between logged training metrics.
+        weights: parameters and buffers that an interrupted training goes on from; None to begin.
     """
 
-    def __init__(self, recipe: Recipe, source: Source, recorder: Recorder, watch: SignalWatch, log_every: int):
+    def __init__(
+        self,
+        recipe: Recipe,
+        source: Source,
+        recorder: Recorder,
+        watch: SignalWatch,
+        log_every: int,
+        weights: Mapping[str, Tensor] | None = None,
+    ):
         super().__init__()
         self.automatic_optimization = False
         self.recipe, self.source, self.recorder, self.watch, self.log_every = recipe, source, recorder, watch, log_every
-        self.model = recipe.model()
+        self.model = recipe.model(weights)
         self.resumed_at: int | None = None
         self._outputs: list[Tensor] = []  # of the portions of the validation split so far
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the recipe's optimizer."""
         return self.recipe.optimizer(self.model)
+
+    def on_train_epoch_start(self) -> None:
+        """Log the metrics of a training without optimiser steps, which has no other moment for it."""
+        if self.recipe.max_steps == 0:
+            found = {**evaluate(self, "train"), **evaluate(self, "val")}
+            self.train()
+            self.log_dict(found, logger=False)
+            self.write(found)
 
     def training_step(self, tick: tuple[int, int], _index: int) -> None:
         """Make the optimiser steps start, ..., stop - 1; stop early, at a step boundary, when a signal came."""
