@@ -6,13 +6,16 @@ python -m mechlab.train task=repeat_copy model=rnn
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mechlab.config.launch import check_choices, hydra_program, note_folder, resolve
+from mechlab.config.launch import check_choices, hydra_program, note_folders
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from mechlab.jobs.prepare import Setup
 
 
 def main() -> None:
@@ -21,29 +24,40 @@ def main() -> None:
 
 
 def job(cfg: DictConfig) -> float | None:
-    """One run: train it, resume it, or report that it is done. Returns the objective."""
-    from mechlab.config.identity import masked
-    from mechlab.jobs.prepare import prepare_run
+    """One run, or one for each of trainer.seeds: train it, resume it, or report that it is done. Returns the objective,
+    of several runs the mean."""
+    from mechlab.jobs.together import prepare_runs
 
     try:
         check_choices()
-        setup = prepare_run(resolve(cfg), masked(cfg))
-        in_summary = note_folder(setup.folder)
-        from mechlab.jobs.execute import execute  # Lightning takes seconds to import, which errors need not wait for
+        setups = prepare_runs(cfg)
+        in_summary = note_folders([setup.folder for setup in setups])
+        from mechlab.jobs.execute import execute_together  # Lightning takes seconds to import; errors need not wait
 
-        result = execute(setup)
+        results = execute_together(setups)
     except MechlabError as error:
         _report(error)
         raise
     if not in_summary:
-        if setup.sets and result is not None:
-            from mechlab.jobs.set_questions import print_commands
+        if setups[0].sets and results is not None:
+            _ask_of_set(setups)
+        for setup in setups:
+            print(f"run: {setup.folder}", flush=True)
+    if results is None:
+        return None
+    return sum(_objective(result, setups[0].config.objective) for result in results) / len(results)
 
-            print_commands(
-                [(setup.folder, {"analysis": setup.config.analysis, "allow_targets": setup.config.allow_targets})]
-            )
-        print(f"run: {setup.folder}", flush=True)
-    return None if result is None else _objective(result, setup.config.objective)
+
+def _ask_of_set(setups: Sequence[Setup]) -> None:
+    """Ask what the configuration names about sets of runs: of several runs at once, of a single one as a command."""
+    from mechlab.jobs.set_questions import ask_at_end, print_commands
+
+    config = {"analysis": setups[0].config.analysis, "allow_targets": setups[0].config.allow_targets}
+    jobs = [(setup.folder, config) for setup in setups]
+    if len(jobs) > 1:
+        ask_at_end(jobs)
+    else:
+        print_commands(jobs)
 
 
 def _objective(result: dict[str, Any], name: str) -> float:

@@ -11,6 +11,8 @@ from typing import Any
 
 from mechlab.config.build import Prepared, in_folder, prepare
 from mechlab.config.schema import TrainConfig, typed
+from mechlab.config.seeds import seeds_of
+from mechlab.core.ensemble import Membership
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
@@ -61,9 +63,20 @@ def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Reci
         evaluation_size=trainer.eval_examples,
         overfit=trainer.overfit,
         initial=initial_weights(config.init_from),
+        member=_membership(config),
         targets=(*prepared.targets(), *model.targets(), *optimizer.targets()),
     )
     return _with_steps(recipe, config)
+
+
+def _membership(config: TrainConfig) -> Membership | None:
+    """Return the row of a run among those that are trained together; None where it is trained alone."""
+    seeds = seeds_of(config.trainer.seeds, config.seed)
+    if seeds is None:
+        return None
+    if config.seed not in seeds:
+        raise ConfigError("seed must be one of trainer.seeds", got=config.seed, key="seed", fix=f"seed={seeds[0]}")
+    return Membership(seeds.index(config.seed), len(seeds))
 
 
 def check_fit(model: Any, task: Task, name: str) -> None:

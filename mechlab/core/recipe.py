@@ -147,7 +147,7 @@ class Recipe:
             weights: (N,) weight of each training example, by id; 1 by default.
         """
         batch = source.batch(step)
-        if self._draws:
+        if self.draws_noise:
             torch.manual_seed(seed_of(self.seed, "noise", step))
         return update(
             model,
@@ -206,7 +206,7 @@ class Recipe:
             ensemble.release()
 
     @cached_property
-    def _draws(self) -> bool:
+    def draws_noise(self) -> bool:
         """Whether the model draws random numbers while it trains (dropout): each step then has a seed of its own."""
         batch = self.source().evaluation("val", 2)
         with self.streams.globally("noise"):

@@ -26,6 +26,7 @@ from mechlab.training.callbacks import AnalysisCallback, StopWhenLearned
 from mechlab.training.checkpoints import Checkpoints, resume_point
 from mechlab.training.data import RunData
 from mechlab.training.mend import mend_history, open_logs
+from mechlab.training.metrics_csv import MetricsCSV
 from mechlab.training.module import TrainingModule, evaluate
 from mechlab.training.progress import ShowProgress
 from mechlab.training.signals import SignalWatch
@@ -101,7 +102,7 @@ def fit(
         Preempted: a signal asked to stop; a checkpoint was written.
         NotFinite: a loss was not finite, or the parameters at the end.
     """
-    _quieten()
+    quieten()
     remove_temporaries(folder)
     device = "cuda" if settings.accelerator == "gpu" else "cpu"
     found = resume_point(folder / "checkpoints")
@@ -118,8 +119,7 @@ def fit(
             print(f"resuming from step {step} of {recipe.max_steps}", flush=True)
             module.resumed_at = step
         recorder.begin(step, device)
-        intervals = {settings.chunk, settings.log_every, settings.checkpoint_every, *_attach(callbacks, folder)}
-        data = RunData(recipe, source, intervals)
+        data = RunData(recipe, source, boundaries_of(callbacks, folder, settings))
         checkpoints = Checkpoints(folder / "checkpoints", settings.checkpoint_every)
         stop = []
         if settings.stop_at is not None:
@@ -129,13 +129,36 @@ def fit(
         started = time.monotonic()
         trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
         step, seconds = trainer.global_step, time.monotonic() - started
-    module.to(device)
+    return finish_fit(folder, module.to(device), table, (tensorboard, table, *loggers), step, seconds)
+
+
+def finish_fit(
+    folder: Path,
+    module: TrainingModule,
+    table: MetricsCSV,
+    loggers: tuple[Logger, ...],
+    step: int,
+    seconds: float,
+) -> Fitted:
+    """Evaluate a trained network, save its weights, and log the metrics of the test split.
+
+    Args:
+        folder: the run directory.
+        module: the network, on the device of its training.
+        table: what training has logged.
+        loggers: all loggers, TensorBoard first.
+        step: optimiser steps done.
+        seconds: how long this process trained.
+
+    Raises:
+        NotFinite: a parameter or a held-out loss is not finite.
+    """
     check_parameters(module.model, step)
     metrics = table.latest("train/") | evaluate(module, "val") | evaluate(module, "test")
     for split in ("val", "test"):
         module.check_loss(metrics, split, step)
     save_tensors(folder / "checkpoints" / "weights.safetensors", module.model.state_dict(), {"step": step})
-    fitted = Fitted(metrics, step, seconds, tensorboard, (tensorboard, table, *loggers))
+    fitted = Fitted(metrics, step, seconds, loggers[0], loggers)
     final = {name: value for name, value in metrics.items() if name.startswith("test/")}
     for logger in fitted.loggers:
         logger.log_metrics(final, step)
@@ -143,9 +166,10 @@ def fit(
     return fitted
 
 
-def _attach(callbacks: Mapping[str, Callback], folder: Path) -> set[int]:
-    """Tell analysis callbacks where they are, and return the intervals at which they want control."""
-    intervals = set()
+def boundaries_of(callbacks: Mapping[str, Callback], folder: Path, settings: FitSettings) -> set[int]:
+    """Set the run directory of callbacks that run an analysis, and return the intervals at whose multiples training
+    stops for logging, checkpoints and callbacks."""
+    intervals = {settings.chunk, settings.log_every, settings.checkpoint_every}
     for name, callback in callbacks.items():
         if isinstance(callback, AnalysisCallback):
             callback.attach(name, folder)
@@ -172,7 +196,7 @@ def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], l
     )
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Silence what Lightning says about choices that are made here on purpose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for text in ("many workers", "callbacks used to create the checkpoint", "treespec, LeafSpec", "`srun` command"):

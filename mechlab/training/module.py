@@ -68,7 +68,7 @@ class TrainingModule(pl.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         losses, outputs = [], None
-        self._record(start, optimizer)
+        self.record(start, optimizer)
         for done, loss, outputs in self.recipe.steps(  # noqa: B007 (used below)
             self.model, optimizer, self.source, start=start, stop=stop
         ):
@@ -78,8 +78,17 @@ class TrainingModule(pl.LightningModule):
             if self.watch.received is not None:
                 break
             if done < stop:
-                self._record(done, optimizer)
-        self._check_finite(torch.stack(losses), start)
+                self.record(done, optimizer)
+        self.log_steps(start, torch.stack(losses), outputs, optimizer)
+
+    def log_steps(self, start: int, losses: Tensor, outputs: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Check the losses (S,) of the optimiser steps from `start` on, and log the training metrics of the last of
+        them, with its outputs (B, ...), if they are due.
+
+        Raises:
+            NotFinite: a loss is not finite.
+        """
+        self._check_finite(losses, start)
         done = start + len(losses)
         if done % self.log_every == 0 or done == self.recipe.max_steps:
             scores = self.recipe.task.score(outputs, self.source.batch(done - 1))
@@ -89,7 +98,8 @@ class TrainingModule(pl.LightningModule):
                 {"train/loss": losses[-1], **{f"train/{k}": v for k, v in means.items()}, "train/learning_rate": rate}
             )
 
-    def _record(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+    def record(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        """Record the state before an optimiser step, if the history wants it."""
         if self.recorder.wants(step):
             self.recorder.record(step, self.model, optimizer)
 
