@@ -35,8 +35,8 @@ class TrainerConfig:
         overfit: train on the first batch again and again, to see whether the model can learn at all.
         stop_at: accuracy at which training ends, once reached in `stop_patience` epochs in a row; or null.
         stop_on: whose accuracy that is: val, or both (train and val).
-        seeds: a list, or a number N for the seeds seed, ..., seed + N - 1: the runs of these seeds are trained together as
-            one batched model. Each leaves a run directory of its own, with another id than if trained alone, since the
+        seeds: a list, or a number N for the seeds seed, ..., seed + N - 1: the runs of these seeds are trained as one
+            batched model. Each leaves a run directory of its own, with another id than if trained alone, since the
             last bits differ. It pays for tiny models on a CPU and for most on a GPU. Null for one run.
         accelerator: cpu or gpu.
         precision: 32 or 64 bits.

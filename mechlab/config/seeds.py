@@ -7,8 +7,6 @@ from omegaconf import DictConfig, OmegaConf
 from mechlab.config.schema import TrainerConfig, typed
 from mechlab.core.errors import ConfigError
 
-ONE_BY_ONE = "train the seeds one by one: -m seed=0,1,2"
-
 
 def members(cfg: DictConfig) -> list[DictConfig]:
     """Return the composed configuration of each run: with `trainer.seeds`, one for each seed, which name all of them.

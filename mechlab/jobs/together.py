@@ -10,15 +10,13 @@ from omegaconf import DictConfig
 
 from mechlab.config.identity import masked
 from mechlab.config.launch import resolve
-from mechlab.config.seeds import ONE_BY_ONE, members
-from mechlab.core.ensemble import Ensemble, Member
+from mechlab.config.seeds import members
+from mechlab.core.ensemble import KEY, ONE_BY_ONE, Ensemble, Member
 from mechlab.core.errors import ConfigError
 from mechlab.core.memory import check_memory, training_bytes
 from mechlab.core.model import outputs_of
 from mechlab.core.recipe import Recipe
 from mechlab.jobs.prepare import Setup, prepare_run, runs_analysis
-
-KEY = "trainer.seeds"
 
 
 def prepare_runs(cfg: DictConfig) -> list[Setup]:
@@ -79,12 +77,13 @@ def _try_update(recipes: Sequence[Recipe]) -> None:
     sources = [recipe.source() for recipe in recipes]
     models = [recipe.model() for recipe in recipes]
     networks = {row: Member(model, recipes[0].optimizer(model)) for row, model in enumerate(models)}
-    ensemble = Ensemble(len(recipes), networks, sources[0].batch(0), recipes[0].task.spec)
+    sample, spec = sources[0].batch(0), recipes[0].task.spec
+    ensemble = Ensemble(len(recipes), networks, recipes[0].make_optimizer, sample, spec)
     batches = {row: source.batch(0) for row, source in enumerate(sources)}
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "There is a performance drop")  # torch would take networks one by one
-            ensemble.update(batches, 0, (0.0, 0.0))
+            ensemble.update(batches, 0.0)
     except (RuntimeError, NotImplementedError, UserWarning) as error:
         must = "torch must have a batching rule for each operation of networks that are trained together"
         raise ConfigError(must, got=str(error).splitlines()[0], key="model", fix=ONE_BY_ONE) from None

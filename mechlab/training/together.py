@@ -182,7 +182,7 @@ def _train(members: list[FittedMember], settings: FitSettings, clock: list[float
     data.trainer = first.trainer
     by_row = {m.run.recipe.member.row: Member(m.module.model, m.optimizer) for m in members}
     sample = first.source.batch(first.trainer.global_step)
-    ensemble = Ensemble(recipe.member.size, by_row, sample, recipe.task.spec)
+    ensemble = Ensemble(recipe.member.size, by_row, recipe.make_optimizer, sample, recipe.task.spec)
     progress = ShowProgress()
     progress.on_train_start(first.trainer, first.module)
     try:
@@ -213,7 +213,8 @@ def _tick(members: list[FittedMember], ensemble: Ensemble, start: int, stop: int
             if member.training:
                 member.module.record(step, member.optimizer)
         batches = {row: member.source.batch(step) for row, member in zip(rows, members, strict=True)}
-        loss, outputs = ensemble.update(batches, step, recipe.rates(members[0].optimizer, step), recipe.clip)
+        rate = recipe.learning_rate(members[0].optimizer, step)
+        loss, outputs = ensemble.update(batches, rate, recipe.clip)
         losses.append(loss)
         if watch.received is not None:
             break

@@ -31,7 +31,7 @@ OPTIMIZERS = {
 
 def training_of(recipe, trajectory) -> ReweightedUpdates:
     functional, batch, rates = trajectory.functional, recipe.source().batch, trajectory.record.rates
-    return ReweightedUpdates(functional, trajectory.rule, batch, rates, trajectory.steps, recipe.clip)
+    return ReweightedUpdates(functional, recipe.make_optimizer, batch, rates, trajectory.steps, recipe.clip)
 
 
 @pytest.mark.parametrize("clip", [None, 0.05], ids=["", "clipped"])
