@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from mechlab.core.precision import in_precision
+
+if TYPE_CHECKING:
+    from mechlab.core.evaluation import ClassShares
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -136,9 +139,10 @@ class Task(ABC):
         """Return what a model is built from: the spec, with the known mechanism in it."""
         return replace(self.spec, truth=self.ground_truth())
 
-    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor | ClassShares]:
         """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that are right
-        (the arg-max class, or the sign of each component with sgn(0) = +1)."""
+        (the arg-max class, or the sign of each component with sgn(0) = +1). A metric that is a mean over classes, such
+        as balanced accuracy, is given as `core.evaluation.ClassShares`."""
         if self.spec.loss == "cross_entropy":
             right = outputs.argmax(-1) == batch.targets
         else:

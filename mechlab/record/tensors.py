@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mechlab.core.errors import RunError
+from mechlab.core.precision import in_precision
 from mechlab.record.files import atomic, parse_json
 
 METADATA_KEY = "mechlab"  # a single key: the order of several differs between processes, and the bytes with it
@@ -48,10 +49,27 @@ def load_tensors(path: str | Path, names: list[str] | None = None) -> dict[str, 
     return found if names is None else {name: found[name] for name in names}
 
 
-def named(key: str, stored: Tensor) -> tuple[str, Tensor]:
+def named(key: str, stored: Tensor, dtype: torch.dtype | None = None) -> tuple[str, Tensor]:
     """Return the name and the value of a tensor, or of some of its rows, given its key in the file and what is stored
-    there."""
+    there.
+
+    Args:
+        dtype: of floating values, or of the parts of complex ones, where it is not the stored one.
+    """
+    if dtype is not None:
+        stored = in_precision(stored, dtype)
     return _name(key), stored if key == _name(key) else torch.view_as_complex(stored)
+
+
+def narrowed(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return tensors with floating values in a narrower dtype; complex ones as a file holds them, in real parts."""
+    found = {}
+    for name, value in tensors.items():
+        if value.is_complex():
+            found[f"{name}{COMPLEX}"] = torch.view_as_real(value.resolve_conj()).to(dtype)
+        else:
+            found[name] = in_precision(value, dtype)
+    return found
 
 
 def _name(key: str) -> str:
