@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import torch
 
-from mechlab.core.analysis import Analysis, Artifacts, Claim, Finding, Needs
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least, between
 from mechlab.core.model import outputs_of
 from mechlab.core.task import Split
+from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mechlab.core.run import Run
+    from mechlab.record.run import Run
 
 
 class CLASS(Analysis):

@@ -15,6 +15,7 @@ WARM = [
     "mechlab.train",
     "mechlab.analyze",
     "mechlab.jobs.prepare",
+    "mechlab.jobs.execute",
     "mechlab.jobs.console",
     "mechlab.training.fit",
     "mechlab.analyses.spectrum",

@@ -14,7 +14,6 @@ import pytest
 import mechlab
 
 PACKAGE = Path(mechlab.__file__).parent
-SOURCES = sorted(PACKAGE.rglob("*.py"))
 ENTRY = "entry points"
 MATHEMATICS = {"automata", "clustering", "groups", "kernels", "binding", "distill"}
 MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
@@ -30,7 +29,7 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "reporting": {"core", "record", "plotting"},
     "adopting": {"core", "record", "config", "jobs", "automata"},
     "sweeps": {"core", "record", "config", "jobs"},
-    **dict.fromkeys(MATHEMATICS, {"core", *MATHEMATICS}),
+    **{folder: {"core", *MATHEMATICS} for folder in MATHEMATICS},
 }
 LIBRARIES = {"numpy", "scipy", "torch", "sklearn", "aalpy", "pysat", "threadpoolctl"}  # of the mathematics
 HEAVY = ("torch", "pytorch_lightning", "sklearn", "scipy", "pandas", "matplotlib", "tensorboard")
@@ -78,14 +77,30 @@ def imports_of(tree: ast.AST, lazy: bool = False, types: bool = False) -> Iterat
             yield from imports_of(node, inside, types or only_for_types)
 
 
-@pytest.fixture(params=SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def path(request: pytest.FixtureRequest) -> Path:
-    return request.param
+@dataclass(frozen=True)
+class File:
+    """A source file of the package: its path in it, folder, text, syntax tree and imports."""
+
+    name: str
+    folder: str
+    text: str
+    tree: ast.AST
+    imports: list[Import]
 
 
-@pytest.fixture
-def imports(path: Path) -> list[Import]:
-    return list(imports_of(ast.parse(path.read_text(encoding="utf-8"))))
+def read(path: Path) -> File:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    return File(path.relative_to(PACKAGE).as_posix(), folder_of(path), text, tree, list(imports_of(tree)))
+
+
+FILES = [read(path) for path in sorted(PACKAGE.rglob("*.py"))]
+
+
+def in_folders(*folders: str) -> list[File]:
+    found = [file for file in FILES if file.folder in folders]
+    assert found, folders
+    return found
 
 
 def test_every_folder_has_its_place():
@@ -94,47 +109,46 @@ def test_every_folder_has_its_place():
     assert "core" in folders and folders <= set(MAY_IMPORT)
 
 
-def test_a_file_imports_only_what_its_layer_may(path, imports):
-    folder = folder_of(path)
-    if folder == ENTRY:
-        return
-    allowed = MAY_IMPORT[folder] | {folder}
-    imported = [found for found in imports if found.folder and not (folder == "core" and found.types)]
-    wrong = [(found.line, found.module) for found in imported if found.folder not in allowed]
-    assert not wrong
+def test_a_file_imports_only_what_its_layer_may():
+    for file in (file for file in FILES if file.folder != ENTRY):
+        allowed = MAY_IMPORT[file.folder] | {file.folder}
+        ours = [found for found in file.imports if found.folder and not (file.folder == "core" and found.types)]
+        assert not [(file.name, found.line, found.module) for found in ours if found.folder not in allowed]
 
 
-def test_analyses_import_figures_only_when_they_draw(path, imports):
-    if folder_of(path) == "analyses":
-        assert not [found.module for found in imports if found.folder == "plotting" and not found.lazy]
+def test_analyses_import_figures_only_when_they_draw():
+    for file in in_folders("analyses"):
+        assert not [(file.name, found.line) for found in file.imports if found.folder == "plotting" and not found.lazy]
 
 
-def test_mathematics_uses_numerical_libraries_only(path, imports):
-    if folder_of(path) in MATHEMATICS:
-        known = LIBRARIES | {"mechlab", *sys.stdlib_module_names}
-        assert not [(found.line, found.module) for found in imports if found.library not in known]
+def test_mathematics_uses_numerical_libraries_only():
+    known = LIBRARIES | {"mechlab", *sys.stdlib_module_names}
+    for file in in_folders(*MATHEMATICS):
+        assert not [(file.name, found.line, found.module) for found in file.imports if found.library not in known]
 
 
-def test_only_training_and_entry_points_import_lightning(path, imports):
-    if folder_of(path) not in ("training", ENTRY):
-        assert not [found.line for found in imports if found.library in ("pytorch_lightning", "lightning")]
+def test_only_training_imports_lightning():
+    for file in (file for file in FILES if file.folder != "training"):
+        lightning = ("pytorch_lightning", "lightning")
+        assert not [(file.name, found.line) for found in file.imports if found.library in lightning]
 
 
-def test_only_configuration_and_entry_points_import_hydra(path, imports):
-    if folder_of(path) not in ("config", ENTRY):
-        assert not [found.line for found in imports if found.library in ("hydra", "omegaconf")]
+def test_only_configuration_and_entry_points_import_hydra():
+    for file in (file for file in FILES if file.folder not in ("config", ENTRY)):
+        assert not [(file.name, found.line) for found in file.imports if found.library in ("hydra", "omegaconf")]
 
 
-def test_nothing_is_pickled(path, imports):
+def test_nothing_is_pickled():
     """No pickle, no arrays of objects, and every checkpoint is read as plain weights."""
-    text = path.read_text(encoding="utf-8")
-    assert not {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"} & {found.library for found in imports}
-    assert "pickle." not in text
-    for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
-        options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-        assert options.get("allow_pickle", "False") == "False", call.lineno
-        if ast.unparse(call.func) == "torch.load":
-            assert options.get("weights_only") == "True", call.lineno
+    pickling = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
+    for file in FILES:
+        assert not pickling & {found.library for found in file.imports}, file.name
+        assert "pickle." not in file.text, file.name
+        for call in (node for node in ast.walk(file.tree) if isinstance(node, ast.Call)):
+            options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert options.get("allow_pickle", "False") == "False", (file.name, call.lineno)
+            if ast.unparse(call.func) == "torch.load":
+                assert options.get("weights_only") == "True", (file.name, call.lineno)
 
 
 PROGRAMS = ["mechlab", "mechlab.config.launch", "mechlab.train", "mechlab.report", "mechlab.adopt"]

@@ -22,8 +22,9 @@ time.sleep(0.15)
 print(os.environ["CUDA_VISIBLE_DEVICES"], start, time.monotonic())
 """
 PARENT = """
-import json, sys
-from mechlab.pool import cpu_slots, run_all
+import json, signal, sys
+from mechlab.jobs.pool import cpu_slots, run_all
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup, and some programs that start tests, have ignored
 print("started", flush=True)
 def tell(number, slot, outcome):
     print("ended", number, flush=True)
@@ -141,8 +142,8 @@ def test_asked_to_stop_it_tells_the_running_ones_and_starts_no_other(number, tmp
     commands += [[*QUICK, PATIENT, str(ready[2])]]
     command = [sys.executable, "-c", PARENT, json.dumps(commands)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-        while not (ready[0].exists() and ready[1].exists()):
-            time.sleep(0.01)
+        wait_for(ready[0])
+        wait_for(ready[1])
         parent.send_signal(number)
         out = parent.communicate(timeout=20)[0].splitlines()
     assert parent.returncode == 0, "what the stop means is the caller's to say"
