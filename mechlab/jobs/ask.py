@@ -84,3 +84,10 @@ def check_recorded(name: str, analysis: Analysis, run: Run) -> None:
             key="history",
             fix=f"train again with history={analysis.needs.history}, or with analysis=[{name}], which switches it on",
         )
+    if needs_exact(analysis):
+        run.history.check_exact(f"analysis={name} needs whole states, as they were trained")
+
+
+def needs_exact(analysis: Analysis) -> bool:
+    """True if an analysis needs every step of training: it then reads optimizer states, and exact parameters."""
+    return LEVELS.index(analysis.needs.history) >= LEVELS.index("replay")

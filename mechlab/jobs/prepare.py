@@ -19,7 +19,7 @@ from mechlab.core.memory import check_recipe
 from mechlab.core.recipe import Recipe
 from mechlab.core.task import SPLITS
 from mechlab.jobs.analyses import PreparedAnalyses, check_analysis, prepare_analyses
-from mechlab.record.history import LEVELS
+from mechlab.jobs.recording import check_history, history_kind, make_recorder
 from mechlab.record.recorder import Recorder, check_size
 from mechlab.record.sources import defining
 
@@ -123,12 +123,15 @@ def prepare_run(
     callbacks = _prepare_callbacks(config, task_name, recipe)
     loggers = _prepare_loggers(config)
     _check_objective(config, recipe, analyses)
-    kind = _history_kind(config, analyses, callbacks)
+    attached = [(name, analysis) for name, (_, analysis) in analyses.items()]
+    attached += [(name, callback.analysis) for name, callback in callbacks.items() if runs_analysis(callback)]
+    kind = history_kind(config.history, attached)
+    check_history(config.history, kind, recipe.max_steps, attached, callbacks)
     if identity is None:
         changing = [name for name, callback in callbacks.items() if not runs_analysis(callback)]
         identity = identity_of(masked, kind, initial_digest(config.init_from), changing)
     folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
-    recorder = Recorder(folder / "history", kind, recipe, config.history.points, config.history.every)
+    recorder = make_recorder(config.history, kind, recipe, folder / "history")
     size = check_size(recorder, config.history.limit_gb)
     guess = f"a constant guess has accuracy {recipe.task.chance():.3g}"
     return Setup(
@@ -175,13 +178,6 @@ def _prepare_loggers(config: TrainConfig) -> list[Logger]:
 
     nodes = config.loggers.items()
     return [prepare(node, f"loggers.{name}", Logger, config.allow_targets)() for name, node in nodes]
-
-
-def _history_kind(config: TrainConfig, analyses: PreparedAnalyses, callbacks: Mapping[str, Callback]) -> str:
-    """Return the least recording that satisfies the configuration and all attached analyses."""
-    attached = [analysis for _, analysis in analyses.values()]
-    attached += [callback.analysis for callback in callbacks.values() if runs_analysis(callback)]
-    return max([config.history.kind, *(analysis.needs.history for analysis in attached)], key=LEVELS.index)
 
 
 def _check_objective(config: TrainConfig, recipe: Recipe, analyses: PreparedAnalyses) -> None:

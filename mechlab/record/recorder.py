@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from mechlab.core.errors import ConfigError, RunError
+from mechlab.core.precision import in_precision
 from mechlab.core.recipe import Recipe
 from mechlab.core.state import digest, optimizer_tensors
 from mechlab.record.files import write_json
 from mechlab.record.history import ABOUT, TRACE, VERSION, log_spaced
 from mechlab.record.segments import conditions
 from mechlab.record.shards import SHARDS, Shards, cut, recorded_steps
-from mechlab.record.tensors import COMPLEX, narrowed
+from mechlab.record.tensors import real_parts
 
 RATES = 16  # bytes of the learning rate and weight decay of a step
 
@@ -137,14 +138,14 @@ class Recorder:
 
     def _narrow(self, params: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
         """Return parameters in the dtype in which they are stored, or raise RunError if one does not fit into it."""
-        narrow = narrowed(params, self.dtype)
-        for name, value in params.items():
-            stored = narrow.get(name, narrow.get(f"{name}{COMPLEX}"))
-            if (torch.isfinite(torch.view_as_real(value) if value.is_complex() else value) & ~torch.isfinite(stored)).any():
-                largest = torch.finfo(self.dtype).max
-                must = f"parameters and buffers that are stored in {_name(self.dtype)} must be within {largest:g}"
-                got, key = f"{value.abs().max():.3g} in {name} at step {step}", "history.dtype"
-                raise RunError(must, got=got, key=key, fix="history.dtype=float32")
+        narrow = {}
+        for name, value in real_parts(params).items():
+            narrow[name] = in_precision(value, self.dtype)
+            if value.is_floating_point() and (narrow[name].isinf() & ~value.isinf()).any():
+                dtype, largest = _name(self.dtype), torch.finfo(self.dtype).max
+                must = f"parameters and buffers that are stored in {dtype} must be within {largest:g}"
+                got = f"{value.abs().max():.3g} in {name} at step {step}"
+                raise RunError(must, got=got, key="history.dtype", fix="history.dtype=float32")
         return narrow
 
     def finish(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -178,7 +179,7 @@ class Recorder:
     def _state_bytes(self) -> int:
         params, moments = _state_tensors(self.recipe)
         if self.dtype is not None:
-            params = narrowed(params, self.dtype)
+            params = self._narrow(params, 0)
         tensors = [*params.values(), *(moments.values() if self.optimizer else ())]
         batch = self._ids.itemsize * self._batch_size if self.optimizer else 0
         return sum(tensor.nbytes for tensor in tensors) + RATES + batch

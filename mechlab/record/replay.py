@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mechlab.core.errors import NotRecorded
 from mechlab.core.state import digest, optimizer_tensors
@@ -38,7 +38,8 @@ class Verdict:
 def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "cpu") -> Verdict:
     """Train `steps` optimiser steps again from a recorded step, and compare parameters, optimizer state, batch and
     rates with every recorded step on the way; of a step of which only the hash is stored (history=replay), the
-    parameters, batch and rates.
+    parameters, batch and rates. A record of weights only, or of rounded ones, is compared as far as it goes, from the
+    beginning of training.
 
     Args:
         run: the run; its record needs history=sparse, replay or full.
@@ -47,7 +48,7 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
         device: where the run was trained.
 
     Raises:
-        NotRecorded: the record does not hold two steps from `start` on.
+        NotRecorded: the record does not hold two steps from `start` on, or not the state to start from.
     """
     history, recipe = run.history, run.recipe
     recorded = history.stored
@@ -61,7 +62,7 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
     stop = max(start + steps, later[0])
     model = recipe.model().to(device)
     optimizer = recipe.optimizer(model)
-    history.restore(start, model, optimizer)
+    _put_start(history, start, model, optimizer)
     source = recipe.source(device)
     compared = []
     for step in range(start, min(stop, later[-1])):
@@ -70,7 +71,7 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
             compared.append(step + 1)
             expected = _recorded(history, step + 1)
             found = {
-                **model.state_dict(),
+                **history.rounded(model.state_dict()),
                 **optimizer_tensors(model, optimizer),
                 "indices": source.plan.indices(step + 1),
                 "rates": torch.tensor(recipe.rates(optimizer, step + 1), dtype=torch.float64),
@@ -82,11 +83,30 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
     return Verdict(start, compared)
 
 
+def _put_start(history: History, start: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put a fresh model and optimizer into the recorded state before step `start`; at step 0 they may have it."""
+    if start > 0:
+        history.check_exact(f"training again from step {start} needs its whole state, as it was trained")
+    if history.has_optimizer and history.is_exact:
+        history.restore(start, model, optimizer)
+    elif history.is_exact:
+        model.load_state_dict(history.params(start))
+    elif any(
+        not torch.equal(value.cpu(), recorded)
+        for value, recorded in zip(
+            history.rounded(model.state_dict()).values(), history.params(0).values(), strict=True
+        )
+    ):
+        history.check_exact("training again needs initial weights that are recorded exactly or follow from the seed")
+
+
 def _recorded(history: History, step: int) -> dict[str, Tensor]:
     """Return what the record itself holds of a step; nothing is computed."""
     found = {"rates": torch.tensor(history.rates(step), dtype=torch.float64)}
     if step in history.stored:
-        found |= {**history.params(step), **history.optimizer(step), "indices": history.batch_indices(step)}
+        found |= history.params(step)
+        if history.has_optimizer:
+            found |= {**history.optimizer(step), "indices": history.batch_indices(step)}
     if (hashed := history.digest(step)) is not None:
         found[HASH] = torch.tensor(hashed)
     return found
@@ -101,11 +121,11 @@ def _difference(found: Tensor, expected: Tensor) -> float | None:
 
 def first_parting(first: Run, second: Run) -> tuple[int | None, int]:
     """Return the first step, stored by both runs, at which their parameters differ (None if they never do), and the
-    number of steps that both stored."""
+    number of steps that both stored. Where one run stored rounded parameters, those of the other are rounded too."""
     ours, theirs = first.history, second.history
     common = sorted(set(ours.stored) & set(theirs.stored))
     for step in common:
-        a, b = ours.params(step), theirs.params(step)
+        a, b = theirs.rounded(ours.params(step)), ours.rounded(theirs.params(step))
         if a.keys() != b.keys() or any(not torch.equal(a[name], b[name]) for name in a):
             return step, len(common)
     return None, len(common)

@@ -28,10 +28,7 @@ _verified: set[tuple[str, int, int, int]] = set()  # files whose digest this pro
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Any = None) -> None:
     """Write named tensors atomically; `metadata` is anything that JSON can hold. Complex tensors are stored as real
     ones (..., 2), with `:complex` after their name, and read as they were."""
-    plain = {}
-    for name, tensor in tensors.items():
-        value = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().clone()
-        plain |= {f"{name}{COMPLEX}": torch.view_as_real(value)} if value.is_complex() else {name: value}
+    plain = {name: value.cpu().contiguous().clone() for name, value in real_parts(tensors).items()}
     about = json.dumps({"content": metadata, "sha256": _NO_DIGEST}, sort_keys=True)
     content = memoryview(safetensors.torch.save(plain, {METADATA_KEY: about}))
     start = 8 + int.from_bytes(content[:8], "little")
@@ -61,14 +58,12 @@ def named(key: str, stored: Tensor, dtype: torch.dtype | None = None) -> tuple[s
     return _name(key), stored if key == _name(key) else torch.view_as_complex(stored)
 
 
-def narrowed(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return tensors with floating values in a narrower dtype; complex ones as a file holds them, in real parts."""
+def real_parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as a file holds them: complex ones as real ones (..., 2), with `:complex` after their name."""
     found = {}
-    for name, value in tensors.items():
-        if value.is_complex():
-            found[f"{name}{COMPLEX}"] = torch.view_as_real(value.resolve_conj()).to(dtype)
-        else:
-            found[name] = in_precision(value, dtype)
+    for name, tensor in tensors.items():
+        value = tensor.detach().resolve_conj().resolve_neg()
+        found |= {f"{name}{COMPLEX}": torch.view_as_real(value)} if value.is_complex() else {name: value}
     return found
 
 

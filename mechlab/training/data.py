@@ -14,6 +14,7 @@ from mechlab.core.data import Source
 from mechlab.core.evaluation import portions
 from mechlab.core.recipe import Recipe
 
+
 class RunData(pl.LightningDataModule):
     """Serves every task.
 
