@@ -17,7 +17,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 
 class ConstraintError(ValueError):
-    """A value does not satisfy the hint of its parameter; `must` says what would, `got` shows what came."""
+    """A value does not satisfy the hint of its parameter.
+
+    Args:
+        must: description of the accepted values.
+        got: the given value.
+    """
 
     def __init__(self, must: str, got: object):
         self.must, self.got = must, got
@@ -82,15 +87,15 @@ def between(low: float, high: float) -> Interval:
     return Interval(low=low, high=high)
 
 
-Seed = Annotated[int, Interval(0, 2**63, open_high=True)]  # what the generators of torch and numpy both take
+Seed = Annotated[int, Interval(0, 2**63, open_high=True)]  # accepted by the generators of both torch and numpy
 LARGEST = 1_000_000
-Size = Annotated[int, between(1, LARGEST)]  # of one axis; whether a product of sizes fits is for `core.memory` to say
+Size = Annotated[int, between(1, LARGEST)]  # of one axis; `core.memory` checks products of sizes
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
 
 
 def describe(hint: Any) -> str:
-    """Return in words what a value of this hint is.
+    """Return a description of the values that satisfy a hint.
 
     >>> describe(Annotated[int, at_least(1)])
     'a whole number of at least 1'
@@ -116,11 +121,11 @@ def describe(hint: Any) -> str:
 
 
 def check(value: Any, hint: Any) -> Any:
-    """Return `value` as its hint wants it, or raise ConstraintError.
+    """Return `value` converted to its hint, or raise ConstraintError.
 
     Whole floats become integers where an integer is wanted (1e3 is 1000) and the choice that they equal, integers
-    become floats where a float is wanted, lists become tuples where a tuple is wanted. Hints that this function does
-    not know accept anything.
+    become floats where a float is wanted, lists become tuples where a tuple is wanted. Unknown hints accept
+    anything.
     """
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
@@ -209,7 +214,7 @@ def invalid_values(hint: Any) -> list[Any]:
 
 
 def takes_function(hint: Any) -> bool:
-    """Return whether a function satisfies a hint: Callable[...], or a union with it."""
+    """True if a function satisfies a hint: Callable[...], or a union with it."""
     origin = get_origin(hint)
     if origin in (Annotated, Union, types.UnionType):
         return any(takes_function(arg) for arg in get_args(hint))

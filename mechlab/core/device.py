@@ -1,4 +1,4 @@
-"""The device that a run trains on, and what makes it exact."""
+"""The device that a run trains on, and the settings that make it deterministic."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mechlab.core.errors import ConfigError
 
 
 def set_up_device(accelerator: str) -> None:
-    """Get ready for exact training on the device, or raise ConfigError if it is not there.
+    """Set up deterministic training on a device, or raise ConfigError if there is none.
 
-    On a GPU: deterministic kernels only, and no shortened floats (TF32) where 32 bits were asked for.
+    On a GPU: deterministic kernels only, and no TF32 in place of 32-bit floats.
     """
     if accelerator == "gpu" and not torch.cuda.is_available():
         must = "trainer.accelerator=gpu needs a CUDA device"

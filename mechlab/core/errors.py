@@ -1,4 +1,4 @@
-"""Errors that a person is meant to read: what must hold, what was given, where, and how to mend it."""
+"""Errors with a complete message for the user: the rule, the given value, its key, and the remedy."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class MechlabError(Exception):
     """An error with a complete message for the user; commands print it without a traceback.
 
     Args:
-        must: one sentence that says what must hold.
-        got: what was given instead; left out when there is nothing to show.
-        key: the config key (or file) that it came from.
-        fix: how to mend it, best as something to type.
+        must: the rule, in one sentence.
+        got: the given value; left out when there is nothing to show.
+        key: the config key, or file, of the value.
+        fix: the remedy, best as something to type.
     """
 
     def __init__(self, must: str, *, got: object = None, key: str | None = None, fix: str | None = None):
@@ -44,15 +44,15 @@ class ConfigError(MechlabError):
 
 
 class RunError(MechlabError):
-    """A run directory, or a file in it, cannot be used as asked."""
+    """A run directory, or a file in it, cannot be used."""
 
 
 class NotRecorded(RunError):
-    """An analysis needs something that the run did not record."""
+    """The run did not record what is needed."""
 
 
 class ReplayDiffers(RunError):
-    """Steps that were computed again are not those that were trained, bit for bit."""
+    """Recomputed steps differ from the recorded training in at least one bit."""
 
 
 class NotFinite(MechlabError):
@@ -70,8 +70,8 @@ TOO_LARGE = (
 
 
 def out_of_memory(error: BaseException, key: str | None = None) -> ConfigError | None:
-    """Return an error for the user if `error` says that there is no memory for a tensor, or none ever of such a size;
-    None for all others."""
+    """Return an error for the user if `error` reports that a tensor does not fit into memory, or is too large for any;
+    None for all other errors."""
     text = str(error).partition("\n")[0]
     kinds = (RuntimeError, ValueError, TypeError)  # as torch and numpy have them
     large = isinstance(error, kinds) and any(sign in text.lower() for sign in TOO_LARGE)

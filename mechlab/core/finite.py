@@ -1,4 +1,4 @@
-"""Losses and parameters must be finite: a number that is not makes all that follows meaningless."""
+"""Checks that losses and parameters are finite."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ WHOLE = {"train": "training", "val": "validation", "test": "test"}
 
 
 def check_loss(loss: float, split: Split, step: int, model: nn.Module, examples: Callable[[], Batch]) -> None:
-    """Raise NotFinite, with what is to blame, unless the loss of a split after `step` optimiser steps is finite.
+    """Raise NotFinite, naming the cause, unless the loss of a split after `step` optimiser steps is finite.
 
     Args:
-        model: its parameters may be to blame.
-        examples: gives the examples of the split, which may be; called for a loss that is not finite only.
+        model: its parameters are checked first.
+        examples: returns the examples of the split, checked second; called only for a loss that is not finite.
     """
     if math.isfinite(loss):
         return

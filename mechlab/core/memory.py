@@ -1,4 +1,4 @@
-"""Whether a training fits into memory, before it is allocated: the operating system kills what does not fit."""
+"""Memory that a training needs, compared with what is available before anything is allocated."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mechlab.core.task import FiniteTask, TaskSpec
 
 
 def check_memory(needed: float, what: str, key: str, fix: str) -> None:
-    """Raise ConfigError if more bytes are needed than this process can get.
+    """Raise ConfigError if more bytes are needed than are available to this process.
 
     Args:
         needed: bytes.
-        what: what takes them, for the message.
-        key: the configuration keys that decide it.
+        what: what needs them, for the message.
+        key: the config keys that determine it.
         fix: how to need less.
     """
     if needed > (free := available()):
@@ -59,7 +59,7 @@ def training_bytes(recipe: Recipe) -> int | None:
         blueprint = recipe.task.blueprint()
         with recipe.streams.globally("init"), torch.device("meta"):
             model = set_precision(recipe.make_model(blueprint), recipe.dtype)
-    except Exception:  # whatever a constructor does to numbers that are not there
+    except Exception:  # constructors may read values, which meta tensors lack
         return None
     parameters = sum(parameter.nbytes for parameter in model.parameters())
     buffers = sum(buffer.nbytes for buffer in model.buffers())
@@ -77,8 +77,8 @@ def _moments(recipe: Recipe) -> float:
 
 
 def available() -> int:
-    """Return the bytes that this process can get: what is free on the machine, within the limits of its control groups;
-    the whole memory where the system does not tell what is free."""
+    """Return the bytes available to this process: the machine's free memory within the limits of its control groups;
+    all of its memory where the free part is unknown."""
     return min([_free(), *_limits()])
 
 

@@ -1,4 +1,4 @@
-"""Text from a record made safe to print, where a terminal obeys control characters, and to paste into a shell."""
+"""Escaping of recorded text, so that it is safe to print on a terminal and to paste into a shell."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import shlex
 
 
 def printable(text: object, lines: bool = False) -> str:
-    r"""Return text with control characters, and all else that does not print, as escapes.
+    r"""Return text with control characters and other unprintable characters escaped.
 
     Args:
-        text: anything; what is no text is printed as `str` has it.
+        text: any object; converted by `str`.
         lines: keep line breaks.
 
     >>> printable("a\x1b[2Jb\n")
@@ -27,7 +27,7 @@ def quoted(*parts: object) -> str:
 
 
 def as_command(text: str) -> str:
-    """Return a command line from a record as one command: whatever else a shell would make of it is quoted."""
+    """Return a recorded command line quoted so that a shell runs it as a single command."""
     try:
         return printable(shlex.join(shlex.split(text)))
     except ValueError:  # a quotation without an end

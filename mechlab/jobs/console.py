@@ -1,4 +1,4 @@
-"""What commands print: findings, and what to do next."""
+"""The lines that commands print: metrics, findings, expected numbers, and what to type next."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def print_findings(findings: Mapping[str, Any]) -> None:
 
 def print_expected(expected: Mapping[str, Any]) -> None:
     """Print expected numbers beside the measured ones, as result.json holds them."""
-    for name, found in expected.items():
-        verdict = {True: "as expected", False: "NOT as expected", None: "not measured"}[found["within"]]
-        corrected = "" if found["corrected"] is None else f", corrected {number(found['corrected'])}"
-        numbers = f"published {number(found['published'])}{corrected}, tolerance {number(found['tolerance'])}"
-        print(printable(f"{verdict}: {name} {number(found['measured'])} ({numbers}; {found['source']})"))
+    for name, row in expected.items():
+        verdict = {True: "as expected", False: "NOT as expected", None: "not measured"}[row["within"]]
+        corrected = "" if row["corrected"] is None else f", corrected {number(row['corrected'])}"
+        numbers = f"published {number(row['published'])}{corrected}, tolerance {number(row['tolerance'])}"
+        print(printable(f"{verdict}: {name} {number(row['measured'])} ({numbers}; {row['source']})"))
 
 
 def print_next(folder: Path, root: Path, allow_targets: Sequence[str] = ()) -> None:

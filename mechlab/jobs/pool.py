@@ -25,7 +25,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a process: all that it printed, and its exit status as shells have it.
+    """The outcome of a process: everything it printed, and its exit status as a shell reports it.
 
     That is 128 + N if signal N killed it, and 127 if it could not be started.
     """
@@ -66,8 +66,8 @@ def run_all(
 ) -> list[Outcome]:
     """Run every command as a subprocess, as many at a time as there are slots, and return the outcomes in order.
 
-    One that fails neither stops nor hides the others. When this process is asked to stop, the running ones are told so
-    and waited for, and the rest is not started; those outcomes have the status 143.
+    A failing command does not stop the others. When this process receives a stopping signal, it forwards it to the
+    running commands, waits for them, and starts no others; those have the status 143.
 
     Args:
         commands: argument lists.
@@ -87,9 +87,9 @@ def run_all(
             process = subprocess.Popen(
                 command,
                 env=variables,
-                stdout=output,  # a file and no pipe: what is running does not break when this process is killed
+                stdout=output,  # a file, not a pipe: the command survives if this process is killed
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # a Ctrl-C comes to us alone, and we tell them
+                start_new_session=True,  # Ctrl-C reaches this process alone, which forwards it
             )
         except OSError as error:
             return Outcome(127, f"{error}\n")
@@ -122,15 +122,15 @@ def run_all(
 
     def stop(_number: int, _frame: object) -> None:
         stopping.set()
-        with lock:  # one that is being started is in `running` by then
+        with lock:  # a command that is being started is in `running` by then
             for process in running:
                 process.send_signal(signal.SIGTERM)
 
     in_main = threading.current_thread() is threading.main_thread()
-    asked = [signal.SIGTERM, signal.SIGINT]
+    stopping_signals = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # a terminal was closed; nohup ignores that
-        asked.append(signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in asked} if in_main else {}
+        stopping_signals.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in stopping_signals} if in_main else {}
     workers = [threading.Thread(target=work, args=(slot,), name=slot.name) for slot in slots]
     try:
         for worker in workers:

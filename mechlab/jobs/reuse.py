@@ -1,4 +1,4 @@
-"""What the record of a run means for a command that would make it: code that has changed since, and `rerun=true`."""
+"""Reuse of an existing record: changed code, `code=accept` and `rerun=true`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mechlab.record.status import read_status
 
 
 def remove_if_unwanted(setup: Setup, lock: RunLock) -> None:
-    """Remove the record of the run if rerun=true asks for it, or end a removal that was interrupted."""
+    """Remove the record of the run if rerun=true, or complete an interrupted removal."""
     if _starts_anew(setup) or is_half_removed(setup.folder):
         remove_record(lock)
 
 
 def _starts_anew(setup: Setup) -> bool:
-    """Return whether rerun=true holds for this process.
+    """True if rerun=true applies to this process.
 
-    A job of a sweep goes on with what the same sweep has begun, and a job that SLURM has started again with what it had
-    begun itself.
+    A job of a sweep resumes what the same sweep has begun, and a job that SLURM has restarted resumes what it had begun
+    itself.
     """
     if not setup.config.rerun:
         return False
@@ -48,8 +48,8 @@ def check_code(setup: Setup) -> None:
     if not recorded:
         print("whether the code has changed since the run began is not recorded")
     elif names := changed(recorded[-1], hashes(setup.defining())):
-        must = f"an interrupted run goes on with the code that it began with: {setup.folder}"
-        fix = "code=accept goes on all the same; rerun=true removes its record and trains it anew"
+        must = f"an interrupted run must be resumed with the code that it began with: {setup.folder}"
+        fix = "code=accept resumes it all the same; rerun=true removes its record and trains it anew"
         raise RunError(must, got=f"changed since: {listed(names)}", key="code", fix=fix)
 
 
@@ -59,7 +59,7 @@ def is_begun(folder: Path) -> bool:
 
 
 def remarks(setup: Setup) -> list[str]:
-    """Return sentences about how a finished run differs from what its configuration and code now say."""
+    """Return sentences on how a finished run differs from its present configuration and code."""
     return [*_code_remarks(setup), *_callback_remarks(setup)]
 
 
@@ -77,6 +77,6 @@ def _code_remarks(setup: Setup) -> list[str]:
 
 def _callback_remarks(setup: Setup) -> list[str]:
     attached = [name for name, callback in setup.callbacks.items() if runs_analysis(callback)]
-    asked = (stored_config(setup.folder).get("callbacks") or {}) if attached else {}
-    how = "ask with at=all for its recorded steps"
-    return [f"not run: callback {name}, which was not there; {how}" for name in attached if name not in asked]
+    recorded = (stored_config(setup.folder).get("callbacks") or {}) if attached else {}
+    how = "python -m mechlab.analyze with at=all runs it on the recorded steps"
+    return [f"not run: callback {name}, which was not there; {how}" for name in attached if name not in recorded]

@@ -1,8 +1,8 @@
 """Digests of the files of a run that carry results: recorded at the end of training, compared when a file is read.
 
-JSON and safetensors files hold their own digest (`core.files.write_json`, `core.tensors.save_tensors`), and a finding
-those of the files of its answer. The others, and which must be there at all, are listed: in provenance/environment.json
-the rest of the provenance, in digests.json everything that training leaves.
+JSON and safetensors files contain their own digest (`record.files.write_json`, `record.tensors.save_tensors`), and a
+finding those of the files of its answer. Two files list the digests of all others, and so which files must exist:
+provenance/environment.json for the rest of the provenance, digests.json for everything that training writes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AGAIN = "repeat the command that trained the run: it restores what the record al
 
 
 def write_digests(run: Path, steps: int, seconds: float) -> None:
-    """Write digests.json, whose presence says that training has ended.
+    """Write digests.json, whose presence marks the end of training.
 
     Args:
         run: the run directory.
@@ -36,38 +36,39 @@ def write_digests(run: Path, steps: int, seconds: float) -> None:
 
 
 def update_digests(run: Path, names: Collection[str]) -> None:
-    """Record the digests of files that have been written again; those of all others stay as they were.
+    """Record the digests of files that have been rewritten; all other digests are unchanged.
 
     Args:
         run: the run directory.
-        names: of the files, as they are recorded; a folder of them may have been divided into files differently.
+        names: recorded names of the files. If one is in history/ or tb/, all of that folder are renewed: its files may
+            have been split differently.
     """
     recorded = read_digests(run)
     if recorded is None or not names:
         return
     folders = tuple(f"{name.partition('/')[0]}/" for name in names if name.startswith(("history/", "tb/")))
     renewed = {name: digest for name, digest in _present(run).items() if name in names or name.startswith(folders)}
-    kept = {name: digest for name, digest in recorded["files"].items() if name not in names}
-    write_json(run / DIGESTS, {**recorded, "files": kept | renewed})
+    unchanged = {name: digest for name, digest in recorded["files"].items() if name not in names}
+    write_json(run / DIGESTS, {**recorded, "files": unchanged | renewed})
 
 
 def changed_files(run: Path, files: Mapping[str, str]) -> list[str]:
-    """Return the names of the files that are missing, or not as their digests say."""
+    """Return the names of the files that are missing or differ from their digests."""
     return [name for name, digest in files.items() if not (run / name).is_file() or file_digest(run / name) != digest]
 
 
 def read_digests(run: Path) -> dict[str, Any] | None:
-    """Return what `write_digests` wrote: steps, seconds and files; None if it is not there, or damaged."""
+    """Return what `write_digests` wrote: steps, seconds and files; None if it is missing or damaged."""
     try:
-        found = read_json(run / DIGESTS)
+        content = read_json(run / DIGESTS)
     except MechlabError:
         return None
-    whole = isinstance(found, dict) and fits(found.get("steps"), NUMBER) and fits(found.get("seconds"), NUMBER)
-    return found if whole and isinstance(found.get("files"), dict) else None
+    whole = isinstance(content, dict) and fits(content.get("steps"), NUMBER) and fits(content.get("seconds"), NUMBER)
+    return content if whole and isinstance(content.get("files"), dict) else None
 
 
 def has_digests(run: Path) -> bool:
-    """True if digests of the run's files were recorded; earlier versions did not."""
+    """True if digests of the run's files were recorded; earlier versions did not record them."""
     return bool(_recorded(run))
 
 
@@ -106,13 +107,13 @@ def damages(run: Path) -> Iterator[RunError]:
 
 def provenance_damages(run: Path) -> dict[str, RunError]:
     """Return an error for every file of the provenance that is missing, or not as it was written, by its name there."""
-    target, found = run / "provenance", {}
+    target, errors = run / "provenance", {}
     for path in sorted(target.glob("*.json")):
         for error in _errors(read_json, path):
-            found[path.name] = error
+            errors[path.name] = error
     if (target / "config.yaml").exists() and not (run / ENVIRONMENT).exists():
-        found["environment.json"] = _missing(run / ENVIRONMENT)
-    return found | _differing(target, _provenance_digests(run))
+        errors["environment.json"] = _missing(run / ENVIRONMENT)
+    return errors | _differing(target, _provenance_digests(run))
 
 
 def _after_training(run: Path) -> Iterator[Path]:
@@ -137,8 +138,8 @@ def _present(run: Path) -> dict[str, str]:
 
 def _recorded(run: Path) -> dict[str, str]:
     """Return the recorded digests by path in the run directory."""
-    found = dict((read_digests(run) or {}).get("files", {}))
-    return found | {f"provenance/{name}": digest for name, digest in _provenance_digests(run).items()}
+    digests = dict((read_digests(run) or {}).get("files", {}))
+    return digests | {f"provenance/{name}": digest for name, digest in _provenance_digests(run).items()}
 
 
 def _provenance_digests(run: Path) -> dict[str, str]:

@@ -1,5 +1,7 @@
-"""Files that are either whole or not there, written to a temporary name, synced and renamed; and how they are read:
-regular files only, of limited size and depth, since a record may be damaged or somebody else's."""
+"""Atomic writing and guarded reading of files.
+
+A file is written to a temporary name, synced and renamed. Only regular files of limited size and depth are read, since
+a record may be damaged or come from somebody else."""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from typing import IO, Any
 from mechlab.core.errors import RunError
 
 TEMPORARY = ".tmp"
-SEAL = "sha256"  # the key of a JSON file under which the digest of all its other content stands
+SEAL = "sha256"  # the key of a JSON file that holds the digest of all its other content
 JSON_BYTES = 64 * 2**20
 LINES_BYTES = 2**30  # of a manifest of a hundred thousand jobs
 TABLE_BYTES = 2**28
@@ -59,7 +61,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing(folder: str | Path, key: str | None = None) -> Iterator[None]:
-    """Turn an OSError in the block, which writes into `folder`, into a RunError that says how to mend it.
+    """Convert an OSError in the block, which writes into `folder`, into a RunError that names the remedy.
 
     Args:
         folder: the folder.
@@ -77,18 +79,21 @@ def not_writable(folder: str | Path, error: Exception, key: str | None = None) -
     fix = "make room on the disk: space, inodes or quota" if full else "change its permissions, or choose another one"
     must = "the folder must be writable"
     if key is None:
-        must, fix = "the run directory must be writable", f"{fix}; the same command goes on from what is there"
+        must, fix = (
+            "the run directory must be writable",
+            f"{fix}; then repeat the command: it resumes from the present record",
+        )
     return RunError(must, got=str(error), key=key or str(folder), fix=fix)
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove the temporary files that killed writers left under `folder`; nobody may be writing there."""
+    """Remove the temporary files that killed writers left under `folder`; no process may be writing there."""
     for path in list(folder.rglob(f".*{TEMPORARY}")):
         remove(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a folder with all that is in it, or a link, not what it points to; nothing if it is gone."""
+    """Remove a file, a folder with its content, or a link (not its target); a missing path is not an error."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -98,7 +103,7 @@ def remove(path: Path) -> None:
 def refuse_links(folder: str | Path) -> None:
     """Raise RunError if anything below a run directory is a link, or another file that is not regular.
 
-    Whoever writes into a run, or removes files from it, would otherwise do so wherever a link points to. The directory
+    A process that writes or removes files of a run would otherwise do so at the target of the link. The directory
     itself may be a link.
     """
     waiting = [os.fspath(folder)]
@@ -110,7 +115,7 @@ def refuse_links(folder: str | Path) -> None:
                         waiting.append(entry.path)
                     elif not entry.is_file(follow_symlinks=False):
                         _refuse_link(entry.path)
-        except (FileNotFoundError, NotADirectoryError):  # gone in the meantime, with the process that wrote it
+        except (FileNotFoundError, NotADirectoryError):  # removed meanwhile by the process that wrote it
             continue
         except OSError as error:
             must = "every folder of a run must be readable"
@@ -135,7 +140,7 @@ def open_regular(
         path: the file.
         mode: as `open` takes it.
         flags: as `os.open` takes them; they must fit the mode.
-        most: bytes that the file may have.
+        most: largest permitted size in bytes.
         options: further arguments of `open`.
 
     Raises:
@@ -148,13 +153,13 @@ def open_regular(
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             _not_regular(path)
         raise
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode):
+    about = os.fstat(handle)
+    if not stat.S_ISREG(about.st_mode):
         os.close(handle)
         _not_regular(path)
-    if most is not None and found.st_size > most:
+    if most is not None and about.st_size > most:
         os.close(handle)
-        must, got = f"the file must have at most {most:,} bytes", f"{found.st_size:,}"
+        must, got = f"the file must have at most {most:,} bytes", f"{about.st_size:,}"
         raise RunError(must, got=got, key=str(path), fix=REPEAT)
     return open(handle, mode, **options)
 
@@ -165,7 +170,7 @@ def _not_regular(path: str | Path) -> None:
 
 
 def read_bytes(path: str | Path, most: int) -> bytes:
-    """Read a file of at most so many bytes, or raise RunError with the file's name and how to mend it."""
+    """Read a file of at most so many bytes, or raise RunError with the file's name and the remedy."""
     try:
         with open_regular(path, "rb", most=most) as file:
             return file.read(most)
@@ -177,7 +182,7 @@ def read_bytes(path: str | Path, most: int) -> bytes:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file atomically; what UTF-8 cannot hold, such as half of a surrogate pair, becomes an escape."""
+    """Write a text file atomically; characters that UTF-8 cannot encode (unpaired surrogates) are escaped."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
@@ -188,7 +193,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def json_text(value: Any) -> str:
-    """Return the text of a JSON file; numbers that are not finite become null, as JSON has no name for them.
+    """Return the text of a JSON file; numbers that are not finite become null, since JSON cannot express them.
 
     A mapping also gets the digest of its content, under the key SEAL.
     """
@@ -238,12 +243,12 @@ def read_json_lines(path: str | Path) -> list[Any]:
 
 
 def parse_json(content: bytes, path: str | Path) -> Any:
-    """Return what JSON text holds; `path` is where it comes from, for the RunError of what is not valid or too deep."""
+    """Parse JSON text; `path` names its source in the RunError for text that is not valid or too deep."""
     return _parsed("JSON", json.loads, content, path)
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Read a YAML file that holds plain data, or raise RunError with the file's name and how to mend it.
+    """Read a YAML file that holds plain data, or raise RunError with the file's name and the remedy.
 
     Its size and depth are limited, and it must have no aliases: a few lines of them can stand for gigabytes.
     """

@@ -21,8 +21,8 @@ class Held(MechlabError):
 
 
 class RunLock:
-    """Exclusive hold of a run directory, given back when the block ends or the process dies. The replacement of an
-    answer that a killed process began is ended first.
+    """Exclusive lock of a run directory, released when the block ends or the process dies. Entering completes the
+    replacement of an answer that a killed process began.
 
     Args:
         folder: the run directory; made if need be.
@@ -61,7 +61,7 @@ class RunLock:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._file.truncate(0)  # whoever finds the file locked next must not read this process's name
+        self._file.truncate(0)  # the next process must not read this process's name as the holder
         self._file.close()
 
     @property
@@ -118,7 +118,7 @@ def _holder(file: IO[str]) -> str:
 
 
 def is_held(folder: Path) -> bool:
-    """Tell whether a process, on whatever machine, is working on the run directory at this moment."""
+    """True if a process, on any machine, holds the lock of the run directory at this moment."""
     try:
         with open_regular(folder / ".lock") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Work of many steps that tells how far it is and goes on where it was interrupted."""
+"""Long computations with a progress line, resumed from a checkpoint after an interruption."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from torch import Tensor
 from mechlab.core.errors import MechlabError
 from mechlab.record.tensors import load_tensors, save_tensors
 
-SPEAK_EVERY = 30.0  # seconds between plain lines
-KEEP_EVERY = 60.0  # seconds between copies of the state on disk
+PRINT_EVERY = 30.0  # seconds between plain lines
+SAVE_EVERY = 60.0  # seconds between checkpoints
 
 
-class Sweep(Protocol):
-    """Work that yields (done, total) after each step, and whose state can be kept and taken up again."""
+class Resumable(Protocol):
+    """A computation that yields (done, total) after each step, and whose state can be saved and restored."""
 
     def __iter__(self) -> Iterator[tuple[int, int]]: ...
     def state(self) -> dict[str, Tensor]: ...
     def restore(self, state: Mapping[str, Tensor]) -> None: ...
 
 
-def carry_out(work: Sweep, name: str, kept: Path, keep_every: float | None = None) -> None:
-    """Do all steps of the work, or those that are left of it.
+def carry_out(work: Resumable, name: str, checkpoint: Path, save_every: float | None = None) -> None:
+    """Run all remaining steps of a computation.
 
     Args:
-        name: what the work is called where its progress is shown.
-        kept: file for the state, which is there while the work is not done. One that does not fit is written anew.
-        keep_every: seconds between copies of the state; KEEP_EVERY by default.
+        name: the computation's name in its progress line.
+        checkpoint: file of the state, removed at the end. One that does not fit is overwritten.
+        save_every: seconds between checkpoints; SAVE_EVERY by default.
     """
-    if kept.exists():
+    if checkpoint.exists():
         try:
-            work.restore(load_tensors(kept))
-            print(f"{name}: goes on with the work in {kept}", flush=True)
+            work.restore(load_tensors(checkpoint))
+            print(f"{name}: resumes from {checkpoint}", flush=True)
         except MechlabError as error:
-            print(f"{name}: begins anew, since {kept} does not fit: {error.must}", flush=True)
-    keep_every = KEEP_EVERY if keep_every is None else keep_every
+            print(f"{name}: starts from the beginning, since {checkpoint} does not fit: {error.must}", flush=True)
+    save_every = SAVE_EVERY if save_every is None else save_every
     started = saved = time.monotonic()
-    first, spoken = None, started
+    first, printed = None, started
     for done, total in work:
         now = time.monotonic()
         first = done - 1 if first is None else first
         left = (now - started) / (done - first) * (total - done)
-        if done < total and now - saved >= keep_every:
-            save_tensors(kept, work.state())
+        if done < total and now - saved >= save_every:
+            save_tensors(checkpoint, work.state())
             saved = time.monotonic()
-        if now - spoken >= (1.0 if sys.stdout.isatty() else SPEAK_EVERY):
-            spoken = now
-            _say(f"{name}: step {done}/{total}, {_duration(left)} left")
-    if first is not None and sys.stdout.isatty() and spoken > started:
+        if now - printed >= (1.0 if sys.stdout.isatty() else PRINT_EVERY):
+            printed = now
+            _print_progress(f"{name}: step {done}/{total}, {_duration(left)} left")
+    if first is not None and sys.stdout.isatty() and printed > started:
         print(flush=True)
-    kept.unlink(missing_ok=True)
-    if kept.parent.is_dir() and not any(kept.parent.iterdir()):
-        kept.parent.rmdir()
+    checkpoint.unlink(missing_ok=True)
+    if checkpoint.parent.is_dir() and not any(checkpoint.parent.iterdir()):
+        checkpoint.parent.rmdir()
 
 
-def _say(line: str) -> None:
-    """Print a line of progress, on a terminal over the one before."""
+def _print_progress(line: str) -> None:
+    """Print a progress line; on a terminal it replaces the previous one."""
     if sys.stdout.isatty():
         print(f"\r\033[K{line}", end="", flush=True)
     else:
@@ -68,7 +68,7 @@ def _say(line: str) -> None:
 
 
 def _duration(seconds: float) -> str:
-    """Return a duration as people say it.
+    """Format a duration for people.
 
     >>> _duration(75), _duration(7500)
     ('1 min 15 s', '2 h 05 min')

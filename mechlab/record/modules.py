@@ -1,4 +1,4 @@
-"""The source files of modules, found and read without importing anything."""
+"""The source files of modules, located and parsed without importing them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Module:
     Args:
         name: dotted name.
         file: the source file.
-        statements: by the name that they define or may change, in order. A statement such as `TABLE.update(...)`, or an
-            `if`, belongs to all names that it mentions.
-        imports: what each imported name stands for, as a dotted path.
+        statements: the statements that define or may change each name, in order. A statement such as
+            `TABLE.update(...)`, or an `if`, belongs to all names that it mentions.
+        imports: dotted path of each imported name.
         stars: modules of which everything is imported.
     """
 
@@ -57,9 +57,9 @@ class Module:
 
 @functools.cache
 def read_module(name: str) -> Module | None:
-    """Return a module as its source file holds it; None where there is none that can be read.
+    """Parse the source file of a module; None where there is none that can be read.
 
-    It is read once in a process, so that later edits do not pass for the code that runs here.
+    It is read once in a process, so that later edits are not mistaken for the code that runs here.
     """
     file = source_file(name)
     try:
@@ -120,7 +120,7 @@ def source_file(name: str) -> Path | None:
 
 @functools.cache
 def is_installed(package: str) -> bool:
-    """Return whether a package is Python's own, or was installed beside it, or cannot be found at all."""
+    """True if a package is in the standard library, is installed, or does not exist."""
     spec = _spec(package)
     if spec is None or package in sys.stdlib_module_names:
         return True

@@ -1,4 +1,4 @@
-"""Removing the record of a run, so that it can be made anew; what an interrupted removal leaves is never used again."""
+"""Removal of a run's record before it is trained anew; the remains of an interrupted removal are never used."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FIRST = (DIGESTS, "result.json")  # without them a run does not look finished
 
 
 def remove_record(lock: RunLock) -> None:
-    """Remove all that is in a run directory, except hidden files.
+    """Remove everything in a run directory except hidden files.
 
-    The status says that this has begun until it is over. Each file or folder is renamed before it is removed, so it is
-    whole or not there.
+    status.json marks the removal as begun until it is complete. Each file or folder is renamed before it is removed, so
+    that no half of it remains under its name.
 
     Raises:
         RunError: the directory cannot be written.
@@ -35,12 +35,12 @@ def remove_record(lock: RunLock) -> None:
         remove_temporaries(folder)
         (folder / STATUS).unlink()
     except OSError as error:
-        must, fix = "the run directory must be writable", "see to its permissions; the same command goes on"
+        must, fix = "the run directory must be writable", "change its permissions, then repeat the command"
         raise RunError(must, got=str(error), key=str(folder), fix=fix) from error
 
 
 def is_half_removed(folder: Path) -> bool:
-    """Return whether the removal of a run's record was interrupted."""
+    """True if the removal of a run's record was interrupted."""
     return "removing" in read_status(folder)
 
 

@@ -1,4 +1,4 @@
-"""What a record must look like where commands rely on it: the contents of result.json and of finding.json."""
+"""The schema of result.json and finding.json, checked where they are read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXPECTED = {
     "within": "true, false or null",
 }
 RESULT = {"metrics": [NUMBER], "findings": [FINDING], "expected": [EXPECTED]}
-OPTIONAL = ("findings", "expected", "notes", "differs", "files")  # absent until they are known, or where there are none
+OPTIONAL = ("findings", "expected", "notes", "differs", "files")  # absent until they are known, or where empty
 
 Shape = str | list[Any] | dict[str, Any]  # of a value; of all values of a mapping; of a mapping's values by name
 
@@ -37,7 +37,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     """Return the content of a run's result.json; values that may be null and are absent are null.
 
     Raises:
-        RunError: it is missing, or damaged: not what the design of a record says, to the type of every value.
+        RunError: it is missing or damaged: a value has the wrong type, or a key is absent.
     """
     return _read(folder / "result.json", RESULT)
 
@@ -55,7 +55,7 @@ def _read(path: Path, shape: Shape) -> dict[str, Any]:
 
 
 def _wrong(value: Any, shape: Shape, place: str) -> str | None:
-    """Return what is wrong with a value, or None; fill in what is absent and may be null."""
+    """Return the first mistake in a value, or None; absent keys that may be null are filled in."""
     if isinstance(shape, str):
         return None if fits(value, shape) else f"{place} must be {shape}, and is {str(value)[:40]!r}"
     if not isinstance(value, dict):
@@ -63,19 +63,19 @@ def _wrong(value: Any, shape: Shape, place: str) -> str | None:
     pairs = [(name, shape[0]) for name in value] if isinstance(shape, list) else shape.items()
     for name, inner in pairs:
         if name in value:
-            found = _wrong(value[name], inner, f"{place}.{name}")
+            mistake = _wrong(value[name], inner, f"{place}.{name}")
         else:
             absent = isinstance(inner, str) and "null" in inner
-            found = None if absent or name in OPTIONAL else f"{place} has no {name}"
+            mistake = None if absent or name in OPTIONAL else f"{place} has no {name}"
             if absent:
                 value[name] = None
-        if found is not None:
-            return found
+        if mistake is not None:
+            return mistake
     return None
 
 
 def fits(value: Any, kind: str) -> bool:
-    """Tell whether a value is of a kind: "text", "a number", "true or false", or null where the kind mentions it."""
+    """True if a value is of a kind: "text", "a number", "true or false", or null where the kind mentions it."""
     if value is None or kind == ANY:
         return "null" in kind or kind == ANY
     if kind == INTERVAL:

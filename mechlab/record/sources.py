@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DIGITS = 12  # hexadecimal digits of a hash
 LISTED = 5  # names in a sentence, before the others are counted
-VERSIONED = frozenset(  # packages whose recorded version stands for their code
+VERSIONED = frozenset(  # packages that are identified by their recorded version
     ("torch", "pytorch_lightning", "lightning_fabric", "hydra", "omegaconf", "numpy", "scipy", "sklearn", "safetensors")
 )
 Place = tuple[str, str]  # a module and a name that it defines
@@ -31,35 +31,35 @@ def defining(recipe: Recipe) -> list[Any]:
 
 
 def hashes(objects: Iterable[Any]) -> dict[str, str]:
-    """Return a hash of the source of each class, function and constant that the given ones refer to, themselves among
-    them.
+    """Return a hash of the source of each given class and function, and of every class, function and constant that
+    they refer to, directly or indirectly.
 
     References are followed by name through the modules of mechlab, of the packages of `objects`, and of everything that
-    is neither Python's own nor installed. Of a class or function defined inside another, the outermost counts.
+    is neither in the standard library nor installed. For nested definitions, the outermost is hashed.
 
-    A hash is that of the syntax tree without docstrings, and of the foreign names that it uses. Comments, layout, the
-    order of definitions, and the file that holds a definition have no influence.
+    The syntax tree without docstrings is hashed, with the names that it uses of other packages. Comments, layout, the
+    order of definitions, and the file of a definition have no influence.
 
     Args:
-        objects: classes and functions, and names of further packages to follow. What is of torch, or of another package
-            whose version is recorded, is left out.
+        objects: classes and functions, and names of further packages to follow. Members of torch, or of another
+            package whose version is recorded, are left out.
 
     Returns:
         Hash by name, sorted. Definitions of the same name in several modules share one. An object without a source file
         (typed into an interpreter) has a hash of its compiled code, `compiled-...`, or `unknown`.
     """
-    found: dict[str, list[str]] = {}
-    reached, sourceless = _reached(objects)
-    for (_, name), definition in reached.items():
-        found.setdefault(name, []).append(definition.hash)
+    by_name: dict[str, list[str]] = {}
+    definitions, sourceless = _closure(objects)
+    for (_, name), definition in definitions.items():
+        by_name.setdefault(name, []).append(definition.hash)
     for item in sourceless:
-        found.setdefault(_outermost(item), []).append(_compiled(item))
-    return {name: parts[0] if len(parts) == 1 else _hash(sorted(parts)) for name, parts in sorted(found.items())}
+        by_name.setdefault(_outermost(item), []).append(_compiled(item))
+    return {name: parts[0] if len(parts) == 1 else _hash(sorted(parts)) for name, parts in sorted(by_name.items())}
 
 
 def files(objects: Iterable[Any]) -> dict[str, Path]:
     """Return the source files of the definitions in `hashes(objects)`, by module."""
-    return {name: read_module(name).file for name in sorted({module for module, _ in _reached(objects)[0]})}
+    return {name: read_module(name).file for name in sorted({module for module, _ in _closure(objects)[0]})}
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -68,7 +68,7 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def listed(names: list[str]) -> str:
-    """Return the first names and the number of the others.
+    """Return the first few names and the number of the others.
 
     >>> listed(["a", "b", "c", "d", "e", "f", "g"])
     'a, b, c, d, e and 2 more'
@@ -83,8 +83,8 @@ class _Definition:
     refers: frozenset[Place]
 
 
-def _reached(objects: Iterable[Any]) -> tuple[dict[Place, _Definition], list[Any]]:
-    """Return the definitions that the objects lead to, and the objects without a source."""
+def _closure(objects: Iterable[Any]) -> tuple[dict[Place, _Definition], list[Any]]:
+    """Return all definitions that the objects refer to, and the objects without a source."""
     given = dict.fromkeys(objects)
     named = {package_of(item) for item in given if isinstance(item, str)} - VERSIONED
     own = [i for i in given if not isinstance(i, str) and package_of(i.__module__) not in VERSIONED]
@@ -96,18 +96,18 @@ def _reached(objects: Iterable[Any]) -> tuple[dict[Place, _Definition], list[Any
             todo.append((item.__module__, _outermost(item)))
         else:
             sourceless.append(item)
-    found: dict[Place, _Definition] = {}
+    definitions: dict[Place, _Definition] = {}
     while todo:
         place = todo.pop()
-        if place not in found:
-            found[place] = _definition(*place, packages)
-            todo += found[place].refers
-    return found, sourceless
+        if place not in definitions:
+            definitions[place] = _definition(*place, packages)
+            todo += definitions[place].refers
+    return definitions, sourceless
 
 
 @functools.cache
 def _definition(module_name: str, name: str, packages: frozenset[str]) -> _Definition:
-    """Return the hash of a definition, and what it refers to in the packages that are followed."""
+    """Return the hash of a definition, and its references into the packages that are followed."""
     statements = read_module(module_name).statements[name]
     module = read_module(module_name).with_imports_of(statements)
     refers, foreign = set(), set()
@@ -127,8 +127,8 @@ def _definition(module_name: str, name: str, packages: frozenset[str]) -> _Defin
 
 
 def _resolve(path: list[str], packages: frozenset[str], depth: int = 20) -> set[Place]:
-    """Return the definitions that a dotted path leads to, also through modules that import it from elsewhere; where it
-    ends at a module, all that this defines."""
+    """Return the definitions that a dotted path names, also through modules that re-export them; all definitions of a
+    module if the path names one."""
     if not depth or not _is_followed(path[0], packages):
         return set()
     for cut in range(len(path), 0, -1):
@@ -151,7 +151,7 @@ def _is_followed(package: str, packages: frozenset[str]) -> bool:
 
 
 def _outermost(item: Any) -> str:
-    """Return the name of a class or function, or of that in which it is defined."""
+    """Return the name of the outermost definition around a class or function."""
     return item.__qualname__.split(".")[0]
 
 

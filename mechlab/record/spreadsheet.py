@@ -1,13 +1,13 @@
-"""Text in CSV that a spreadsheet would take for a formula."""
+"""Escaping of CSV text that a spreadsheet would evaluate as a formula."""
 
 from __future__ import annotations
 
-MARK = "'"  # what makes a spreadsheet take a cell as text
+MARK = "'"  # makes a spreadsheet read a cell as text
 STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def as_text(cell: str) -> str:
-    r"""Return a cell's text with a mark before it if a spreadsheet would take it for a formula; numbers are kept.
+    r"""Return a cell's text, marked as text if a spreadsheet would evaluate it as a formula; numbers are unchanged.
 
     >>> as_text("=1+1"), as_text("-0.5"), as_text("+"), as_text("a=b")
     ("'=1+1", '-0.5', '+', 'a=b')
@@ -16,7 +16,7 @@ def as_text(cell: str) -> str:
 
 
 def from_text(cell: str) -> str:
-    """Return the text of which `as_text` made a cell."""
+    """Return the text from which `as_text` made a cell."""
     return cell.removeprefix(MARK) if _is_formula(cell.lstrip(MARK)) else cell
 
 

@@ -26,6 +26,7 @@ def write_status(folder: Path, status: Status, **details: Any) -> None:
 
 
 def write_over(folder: Path, status: Status, **details: Any) -> None:
+    """Overwrite status.json in place, without a traceback: on a full disk this takes no further room."""
     brief = {name: value[:LETTERS] if isinstance(value, str) else value for name, value in details.items()}
     content = json_text(_content(folder, status, brief | {"traceback": None}))
     with open_regular(folder / STATUS, "r+", os.O_RDWR, encoding="utf-8") as file:
@@ -50,23 +51,23 @@ def _content(folder: Path, status: Status, details: dict[str, Any]) -> dict[str,
 def read_status(folder: Path) -> dict[str, Any]:
     """Return the content of status.json, its times, texts and numbers of the right types.
 
-    Without the file the run is pending. Where it cannot be read, or is not what a process writes, the status is
-    "damaged", with the `reason`; a claim can be made anew all the same.
+    Without the file the run is pending. Where the file cannot be read, or does not have the right shape, the status is
+    "damaged", with the `reason`; the run can be locked and trained all the same.
     """
     try:
         if not has_status(folder):
             return {"status": "pending"}
-        found = read_mapping(folder / STATUS)
+        content = read_mapping(folder / STATUS)
     except MechlabError as error:
         return {"status": DAMAGED, "reason": error.brief}
-    if found.get("status") not in get_args(Status):
+    if content.get("status") not in get_args(Status):
         return _damaged(folder, "status must be one of " + ", ".join(get_args(Status)))
     for name, kind in (*dict.fromkeys(TEXTS, TEXT_OR_NULL).items(), *dict.fromkeys(NUMBERS, NUMBER).items()):
-        if not fits(found.get(name), kind):
+        if not fits(content.get(name), kind):
             return _damaged(folder, f"{name} must be {kind}")
-    if found["status"] == "failed":
-        found["reason"] = found.get("reason") or "not recorded"
-    return found
+    if content["status"] == "failed":
+        content["reason"] = content.get("reason") or "not recorded"
+    return content
 
 
 def _damaged(folder: Path, must: str) -> dict[str, Any]:
@@ -74,11 +75,11 @@ def _damaged(folder: Path, must: str) -> dict[str, Any]:
 
 
 def has_status(folder: Path) -> bool:
-    """Tell whether there is a status.json of any kind, which makes a folder a run directory."""
+    """True if there is a status.json of any kind, which makes a folder a run directory."""
     try:
         os.lstat(folder / STATUS)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # it cannot be looked at, which reading it will tell
+    except OSError:  # it exists and cannot be examined; reading it raises the error
         return True
     return True

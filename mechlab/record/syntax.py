@@ -1,4 +1,4 @@
-"""Syntax trees in words: what code says, and which names it mentions, whatever its layout."""
+"""Syntax trees as sequences of tokens and names, independent of the layout of the code."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _value(value: Any) -> Any:
 
 
 def _is_idle(node: Any) -> bool:
-    """Return whether a statement is a docstring, or a `pass`."""
+    """True if a statement is a docstring or `pass`."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     return isinstance(node, ast.Pass)

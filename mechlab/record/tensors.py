@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors with one JSON string of metadata, in which the digest of the whole file stands."""
+"""Tensors on disk: safetensors files with one JSON string of metadata, which includes the digest of the whole file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mechlab.record.files import atomic, parse_json
 
 METADATA_KEY = "mechlab"  # a single key: the order of several differs between processes, and the bytes with it
 COMPLEX = ":complex"  # follows the name of a complex tensor: the format has no name for double precision
-_NO_DIGEST = "0" * 64  # stands in the file while its digest is computed
+_NO_DIGEST = "0" * 64  # placeholder in the file while its digest is computed
 _verified: set[tuple[str, int, int, int]] = set()  # files whose digest this process has compared
 
 
@@ -42,8 +42,8 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Any 
 def load_tensors(path: str | Path, names: list[str] | None = None) -> dict[str, Tensor]:
     """Read tensors by name (all of them by default), or raise RunError when the file is missing or damaged."""
     with open_tensors(path) as file:
-        found = dict(named(key, file.get_tensor(key)) for key in file.keys() if names is None or _name(key) in names)  # noqa: SIM118
-    return found if names is None else {name: found[name] for name in names}
+        tensors = dict(named(key, file.get_tensor(key)) for key in file.keys() if names is None or _name(key) in names)  # noqa: SIM118
+    return tensors if names is None else {name: tensors[name] for name in names}
 
 
 def named(key: str, stored: Tensor, dtype: torch.dtype | None = None) -> tuple[str, Tensor]:
@@ -121,10 +121,10 @@ def _verify(path: Path, digest: str | None) -> None:
     with open(path, "rb") as file:
         size = file.read(8)
         header = file.read(int.from_bytes(size, "little"))
-        found = hashlib.sha256(size + header.replace(digest.encode(), _NO_DIGEST.encode()))
+        computed = hashlib.sha256(size + header.replace(digest.encode(), _NO_DIGEST.encode()))
         while block := file.read(2**20):
-            found.update(block)
-    if found.hexdigest() != digest:
+            computed.update(block)
+    if computed.hexdigest() != digest:
         raise _damaged(path, "its content does not match the digest in it")
 
 
@@ -141,6 +141,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         if bad is not None:
             raise ValueError(f"{bad} has another checksum")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever damage does to a reader
-        got, fix = f"{type(error).__name__}: {error}", "ask for another moment of the run, or train it again"
+    except Exception as error:  # a damaged file can raise anything
+        got, fix = f"{type(error).__name__}: {error}", "choose another moment of the run, or train it again"
         raise RunError("the file must be a whole checkpoint", got=got, key=str(path), fix=fix) from None

@@ -39,7 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     registry, wanted = metafunc.config.stash[REGISTRY], set(metafunc.fixturenames)
     if {"model", "task"} <= wanted:
         names = "model task"
-        rows = [(model, task) for model in registry.names("model") for task in registry.tasks_for(model)]
+        rows = [(model, task) for model in registry.names("model") for task in registry.tasks_of_each_kind(model)]
     elif {"analysis", "task"} <= wanted:
         names, rows = "analysis task", list(product(registry.names("analysis"), registry.partners("task")))
     elif {"group", "name", "parameter"} <= wanted:

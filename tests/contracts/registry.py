@@ -152,6 +152,14 @@ class Registry:
         """Return the tasks that the model can read and be constructed from."""
         return [name for name in self.partners("task") if self.fits(model, name)]
 
+    def tasks_of_each_kind(self, model: str) -> list[str]:
+        """Return the first task of each kind of input and loss that the model can read and be constructed from."""
+        tasks: dict[tuple[Any, ...], str] = {}
+        for name in self.tasks_for(model):
+            spec = self.shared_task(name).spec
+            tasks.setdefault((spec.kind, spec.tokens, len(spec.shape), repr(spec.loss)), name)
+        return list(tasks.values())
+
     def fits(self, model: str, task: str) -> bool:
         """Return whether the model accepts the task."""
         try:

@@ -1,4 +1,4 @@
-"""What every model promises, on every task that it can read."""
+"""What every model promises, on a task of each kind of input and loss that it can read."""
 
 from __future__ import annotations
 

@@ -31,6 +31,18 @@ CENTRES = np.array([[0.0, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]])
 COUNTED = {"k_means_dec": 3, "k_means": 4, "k_means_inc": 5, "k_means_double": 8, "k_means_4": 16, "k_means_6": 24}
 COUNTED |= {"k_means_8": 32, "mini_batch_k_means": 32, "gaussian_mixture": 4}
 
+PUBLISHED = (
+    "k_means",
+    "mini_batch_k_means",
+    "DBSCAN",
+    "mean_shift_2",
+    "OPTICS",
+    "lda",
+    "lr",
+)  # a member of each family
+# that the published setting shows other rows, or other weights, than the fair one
+SETTINGS = [*((method, "fair") for method in METHODS), *((method, "published") for method in PUBLISHED)]
+
 
 def planted(size: int = 60, spread: float = 0.3, seed: int = 0, factor: int = 1) -> Rows:
     """Four balls of points, one for each label, of which the first occur most."""
@@ -45,8 +57,7 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
     return adjusted_rand_score(one, other) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("setting", ["fair", "published"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "setting"), SETTINGS)
 def test_planted_clusters_are_found_and_told_apart_from_chance(method: str, setting: str) -> None:
     """Clusters that are far apart are pure by every method that may have enough of them; shuffled labels are not."""
     rows = planted()
@@ -69,8 +80,7 @@ def test_clusters_are_as_many_as_the_name_says(method: str, factor: int) -> None
     assert least * most <= len(np.unique(found.clusters)) <= most
 
 
-@pytest.mark.parametrize("setting", ["fair", "published"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "setting"), SETTINGS)
 def test_the_same_seed_gives_the_same_clusters(method: str, setting: str) -> None:
     rows = planted(spread=2.0)
     one, other = (cluster(method, rows, np.random.default_rng(3), setting) for _ in range(2))
@@ -179,8 +189,7 @@ def test_a_verdict_on_unseen_rows_does_not_hang_on_the_split() -> None:
     assert Finding({}, {"lda": claim}).as_dict()["claims"]["lda"]["interval"] == list(claim.interval)
 
 
-@pytest.mark.parametrize("setting", ["fair", "published"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "setting"), SETTINGS)
 @pytest.mark.parametrize("points", [np.zeros((12, 3)), np.ones((3, 2)), 1 + 1e-13 * np.arange(24.0).reshape(12, 2)])
 def test_states_that_are_nearly_one_are_no_fault(method: str, setting: str, points: np.ndarray) -> None:
     rows = Rows(points, np.arange(len(points)) % 2, np.arange(len(points)), 2)
@@ -286,7 +295,7 @@ def test_a_single_label_leaves_nothing_open(setting: str) -> None:
     """By every method, with finite scores, whatever the clusters."""
     rows = planted(size=30, spread=1.0)
     alike = Rows(rows.points, np.zeros(120, int), rows.index, 1)
-    for method in METHODS:
+    for method in METHODS if setting == "fair" else PUBLISHED:
         line = scores(cluster(method, alike, np.random.default_rng(0), setting), alike, np.random.default_rng(0))
         assert line["weighted"] == line["max"] == line["null_permuted"] == line["null_random"] == 0, method
         assert np.isfinite([value for name, value in line.items() if name != "clustered"]).all(), method

@@ -54,15 +54,15 @@ class Counting:
         self.at = self.began_at = int(state["at"])
 
 
-def test_interrupted_work_goes_on_and_leaves_nothing_behind(tmp_path, capsys):
+def test_interrupted_work_is_resumed_and_leaves_nothing_behind(tmp_path, capsys):
     kept = tmp_path / "work" / "counting.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        carry_out(Counting(breaks_at=4), "counting", kept, keep_every=0)
+        carry_out(Counting(breaks_at=4), "counting", kept, save_every=0)
     again = Counting()
-    carry_out(again, "counting", kept, keep_every=0)
+    carry_out(again, "counting", kept, save_every=0)
     assert again.began_at == 4 and again.at == 6
     assert not kept.parent.exists()
-    assert "counting: goes on" in capsys.readouterr().out
+    assert "counting: resumes from" in capsys.readouterr().out
 
 
 def test_a_state_of_other_work_is_not_taken_up(tmp_path, capsys):
@@ -70,7 +70,7 @@ def test_a_state_of_other_work_is_not_taken_up(tmp_path, capsys):
     long_work.save_tensors(kept, {"other": torch.zeros(1)})
     work = Counting()
     carry_out(work, "counting", kept)
-    assert work.began_at == 0 and "begins anew" in capsys.readouterr().out
+    assert work.began_at == 0 and "counting: starts from the beginning" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["path_kernel", "metagradient"])
@@ -81,7 +81,7 @@ def test_an_interrupted_analysis_ends_with_the_same_bits(run, tmp_path, monkeypa
     }[name]
     whole, resumed = Artifacts(tmp_path / "whole"), Artifacts(tmp_path / "resumed")
     found = make().run(run, whole, np.random.default_rng(0))
-    monkeypatch.setattr(long_work, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(long_work, "SAVE_EVERY", 0.0)
     save, saved = long_work.save_tensors, []
 
     def interrupted(path, tensors):
