@@ -20,9 +20,6 @@ def may_decide(default: Any) -> Any:
     return field(default=default, metadata={"decides": True, "unless": default})
 
 
-Steps = list[Annotated[int, at_least(0)]]
-
-
 @dataclass
 class TrainerConfig:
     """How long, on what and in what portions to train.
@@ -86,7 +83,7 @@ class HistoryConfig:
     kind: Literal["none", "sparse", "replay", "full"] = decides("sparse")
     points: Annotated[int, between(2, 1_000_000)] = decides(25)
     per_decade: Annotated[int, between(1, 100_000)] | None = may_decide(None)
-    steps: Steps | None = may_decide(None)
+    steps: tuple[Annotated[int, at_least(0)], ...] | None = may_decide(None)
     every: Annotated[int, at_least(1)] | None = may_decide(None)
     optimizer: bool = may_decide(True)
     dtype: Literal["float16", "float32"] | None = may_decide(None)
