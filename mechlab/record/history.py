@@ -86,10 +86,18 @@ class History:
         """True if parameters are recorded as they were trained, not rounded."""
         return "dtype" not in self.about
 
-    def check_exact(self, must: str) -> None:
-        """Raise NotRecorded, with this sentence, unless whole states are recorded as they were trained."""
-        if not (self.has_optimizer and self.is_exact):
-            self._refuse_inexact(must)
+    def check_exact(self, must: str, optimizer: bool = True) -> None:
+        """Raise NotRecorded, with the sentence `must`, unless parameters are recorded as they were trained, and
+        optimizer states too if they are needed."""
+        lacks, fixes = [], []
+        if optimizer and not self.has_optimizer:
+            lacks, fixes = ["weights only (history.optimizer=false)"], ["history.optimizer=true"]
+        if not self.is_exact:
+            lacks += [f"weights rounded to {self.about['dtype']} (history.dtype={self.about['dtype']})"]
+            fixes += ["history.dtype=null"]
+        if lacks:
+            fix = f"train again with {' '.join(fixes)}"
+            raise NotRecorded(must, got=" and ".join(lacks), key=str(self.folder), fix=fix)
 
     def rounded(self, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return parameters (and buffers) as this record would return them: rounded to the dtype in which it is stored,
@@ -120,7 +128,7 @@ class History:
             NotRecorded: only weights were recorded.
         """
         if not self.has_optimizer:
-            self._refuse_inexact("the optimizer's state must be recorded")
+            self.check_exact("the optimizer's state must be recorded")
         return self._state(step, "optimizer/")
 
     def batch_indices(self, step: int) -> Tensor:
@@ -143,6 +151,7 @@ class History:
 
     def restore(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Put model and optimizer into their recorded state before optimiser step `step`."""
+        self.check_exact("the state to restore must be recorded whole, as it was trained")
         put_state(model, optimizer, self.params(step), self.optimizer(step))
 
     def _state(self, step: int, prefix: str) -> dict[str, Tensor]:
@@ -208,16 +217,6 @@ class History:
             dtypes = {name: dtype for name in names if name.startswith("params/")}
             found = dict(named(name, file.get_slice(name)[row], dtypes.get(name)) for name in names)
         return {name.removeprefix(prefix): value for name, value in found.items()}
-
-    def _refuse_inexact(self, must: str) -> NoReturn:
-        lacks, fixes = [], []
-        if not self.has_optimizer:
-            lacks, fixes = ["weights only (history.optimizer=false)"], ["history.optimizer=true"]
-        if not self.is_exact:
-            lacks += [f"weights rounded to {self.about['dtype']} (history.dtype={self.about['dtype']})"]
-            fixes += ["history.dtype=null"]
-        fix = f"train again with {' '.join(fixes)}"
-        raise NotRecorded(must, got=f"{' and '.join(lacks)}", key=str(self.folder), fix=fix)
 
     def _refuse(self, step: int) -> NoReturn:
         recorded = self.steps

@@ -89,15 +89,15 @@ def _put_start(history: History, start: int, model: nn.Module, optimizer: torch.
         history.check_exact(f"training again from step {start} needs its whole state, as it was trained")
     if history.has_optimizer and history.is_exact:
         history.restore(start, model, optimizer)
-    elif history.is_exact:
-        model.load_state_dict(history.params(start))
+        return
+    recorded = history.params(start)
+    if history.is_exact:
+        model.load_state_dict(recorded)
     elif any(
-        not torch.equal(value.cpu(), recorded)
-        for value, recorded in zip(
-            history.rounded(model.state_dict()).values(), history.params(0).values(), strict=True
-        )
+        not torch.equal(value.cpu(), recorded[name]) for name, value in history.rounded(model.state_dict()).items()
     ):
-        history.check_exact("training again needs initial weights that are recorded exactly or follow from the seed")
+        must = "training again needs initial weights that are recorded exactly, or follow from the seed"
+        history.check_exact(must, optimizer=False)
 
 
 def _recorded(history: History, step: int) -> dict[str, Tensor]:
