@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from mechlab.automata.words.one_hot import letters_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,13 @@ class Automaton:
         for t in range(words.shape[1]):
             visited[:, t + 1] = self.transitions[visited[:, t], words[:, t]]
         return visited
+
+    def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the outputs (B, T) int64 after each letter of one-hot words (B, T, m), 0 after the end of a word, and
+        where there is a letter, (B, T) bool."""
+        words, inside = letters_of(inputs)
+        outputs = self.outputs[self.run(words)[:, 1:]] * inside
+        return torch.from_numpy(outputs).to(inputs.device), torch.from_numpy(inside).to(inputs.device)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Automaton) and self._key() == other._key()

@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+import torch
 from scipy.sparse.csgraph import connected_components
+from torch import Tensor
 
 ZERO_MODULUS = 1e-9
 
@@ -58,6 +60,17 @@ class CompanionMatrix:
         matrix = np.eye(len(self.F), k=self.d)
         matrix[-self.d :] = np.transpose(self.F)
         return matrix
+
+    def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z_t (B, T, d) for t >= s, 0 before, given the first s vectors of inputs (B, T, d) as z_0 .. z_{s-1};
+        and where there is one, (B, T) bool."""
+        phi, window = torch.from_numpy(self.matrix).to(inputs), inputs[:, : self.s].flatten(1)
+        defined = torch.arange(inputs.shape[1], device=inputs.device) >= self.s
+        targets = torch.zeros_like(inputs)
+        for t in range(self.s, inputs.shape[1]):
+            window = window @ phi.T
+            targets[:, t] = window[:, -self.d :]
+        return targets, defined.expand(inputs.shape[:2])
 
     def eigenvalues(self) -> np.ndarray:
         """Return all s*d eigenvalues of Phi, complex.

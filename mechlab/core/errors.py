@@ -43,6 +43,10 @@ class ConfigError(MechlabError):
     """The configuration is wrong; raised before any compute."""
 
 
+class NoRule(ConfigError):
+    """The targets of a task are recorded with its examples, and are no function of the inputs."""
+
+
 class RunError(MechlabError):
     """A run directory, or a file in it, cannot be used."""
 

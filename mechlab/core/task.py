@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from mechlab.core.constraints import ConstraintError, check, hints_of
+from mechlab.core.errors import ConfigError, NoRule
+from mechlab.core.inputs import check_inputs
 from mechlab.core.precision import in_precision
 
 if TYPE_CHECKING:
@@ -103,11 +107,33 @@ class Batch:
         return [getattr(self, part.name) for part in fields(self)]
 
 
+@runtime_checkable
+class GroundTruth(Protocol):
+    """The known mechanism behind a task: an automaton, a linear system, a group, a program."""
+
+    @property
+    def kind(self) -> str:
+        """What the mechanism is, such as "automaton"; analyses name the kinds that they need."""
+
+    def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mechanism's targets for inputs (B, ...), and where it defines one, as a mask (B,) or (B, T).
+
+        Raises:
+            NoRule: the mechanism does not determine the targets.
+        """
+
+
 class Task(ABC):
     """A source of labelled examples. Subclasses set `spec` and implement `generate`; tasks with a fixed set of
-    examples derive from FiniteTask instead."""
+    examples derive from FiniteTask instead.
+
+    Where targets are a function of the inputs, a subclass implements `targets` and labels its own examples with it.
+    Where examples have a length, `length_key` is the constructor's argument that sets it; the constructor then stores
+    its arguments under their own names.
+    """
 
     spec: TaskSpec
+    length_key: ClassVar[str | None] = None
 
     @classmethod
     def without_files(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,11 +154,40 @@ class Task(ABC):
     def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:
         """Draw n examples of a split: a pure function of its arguments, on the generator's device."""
 
-    def ground_truth(self) -> Any:
-        """Return the known mechanism (an automaton, group, companion matrix or program), or None.
+    def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the targets of inputs (B, ...) of any length, and the mask of those that count, as in a Batch.
 
-        What is returned has an attribute `kind` that names which of these it is.
+        Raises:
+            NoRule: targets are recorded with the examples, and are no function of the inputs.
         """
+        must = f"{type(self).__name__} must have a rule for targets; its targets are recorded with its examples"
+        raise NoRule(must, key="inputs", fix="use the task's own examples")
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        """Raise ConfigError unless inputs (B, ...) have the shape, dtype and range of the task's own; sequences may be
+        of any length."""
+        check_inputs(inputs, self.spec)
+
+    def at_length(self, length: int) -> Task:
+        """Return the same task at another length, in the unit of its length key: its constructor's argument
+        `length_key` has this value, all others are the same.
+
+        Raises:
+            ConfigError: the task has no length key, or does not accept the length.
+        """
+        name, key = type(self).__name__, self.length_key
+        if key is None:
+            fix = "choose a task with sequences, such as task=repeat_copy"
+            raise ConfigError(f"{name} must have a length that can be set", got="no length key", key="task", fix=fix)
+        try:
+            length = check(length, hints_of(type(self).__init__)[key])
+        except ConstraintError as error:
+            raise ConfigError(f"task.{key} must be {error.must}", got=repr(error.got), key=f"task.{key}") from None
+        arguments = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return type(self)(**arguments | {key: length})
+
+    def ground_truth(self) -> GroundTruth | None:
+        """Return the known mechanism, or None."""
         return None
 
     def blueprint(self) -> TaskSpec:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mechlab.core.analysis import Analysis, Finding
+from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.errors import MechlabError, NotRecorded
 from mechlab.core.seeding import Streams
 from mechlab.record import answers
@@ -76,18 +76,23 @@ def answered(folder: Path, analysis: Analysis, identity: dict[str, Any]) -> bool
 
 def check_recorded(name: str, analysis: Analysis, run: Run) -> None:
     """Raise NotRecorded, naming the override that records it, if the history holds less than the analysis needs."""
+    check_history(name, analysis.needs, run)
+
+
+def check_history(name: str, needs: Needs, run: Run) -> None:
+    """Raise NotRecorded if the history of a run holds less than `needs` demands of it."""
     recorded = read_about(run.folder / "history")["kind"]
-    if LEVELS.index(recorded) < LEVELS.index(analysis.needs.history):
+    if LEVELS.index(recorded) < LEVELS.index(needs.history):
         raise NotRecorded(
-            f"analysis={name} needs history={analysis.needs.history}",
+            f"analysis={name} needs history={needs.history}",
             got=f"{run.folder} was recorded with history={recorded}",
             key="history",
-            fix=f"train again with history={analysis.needs.history}, or with analysis=[{name}], which switches it on",
+            fix=f"train again with history={needs.history}, or with analysis=[{name}], which switches it on",
         )
-    if needs_exact(analysis):
+    if needs_exact(needs):
         run.history.check_exact(f"analysis={name} needs whole states, as they were trained")
 
 
-def needs_exact(analysis: Analysis) -> bool:
-    """True if an analysis needs every step of training: it then reads optimizer states, and exact parameters."""
-    return LEVELS.index(analysis.needs.history) >= LEVELS.index("replay")
+def needs_exact(needs: Needs) -> bool:
+    """True if every step of training is needed: optimizer states are then read too, and exact parameters."""
+    return LEVELS.index(needs.history) >= LEVELS.index("replay")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mechlab.config.schema import HistoryConfig
-from mechlab.core.analysis import Analysis
+from mechlab.core.analysis import Needs
 from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
 from mechlab.jobs.ask import needs_exact
@@ -17,12 +17,12 @@ from mechlab.record.recorder import Recorder
 if TYPE_CHECKING:
     from mechlab.training.callbacks import Callback
 
-Attached = Sequence[tuple[str, Analysis]]
+Attached = Sequence[tuple[str, Needs]]
 
 
-def history_kind(config: HistoryConfig, analyses: Attached) -> str:
+def history_kind(config: HistoryConfig, needs: Attached) -> str:
     """Return the least recording that satisfies the configuration and all attached analyses."""
-    return max([config.kind, *(analysis.needs.history for _, analysis in analyses)], key=LEVELS.index)
+    return max([config.kind, *(needed.history for _, needed in needs)], key=LEVELS.index)
 
 
 def make_recorder(config: HistoryConfig, kind: str, recipe: Recipe, folder: Path) -> Recorder:
@@ -35,7 +35,7 @@ def make_recorder(config: HistoryConfig, kind: str, recipe: Recipe, folder: Path
 
 
 def check_history(
-    config: HistoryConfig, kind: str, max_steps: int, analyses: Attached, callbacks: Mapping[str, Callback]
+    config: HistoryConfig, kind: str, max_steps: int, needs: Attached, callbacks: Mapping[str, Callback]
 ) -> None:
     """Raise ConfigError unless the keys of the history fit together, and the analyses can read what is recorded.
 
@@ -43,7 +43,7 @@ def check_history(
         config: the configuration of the history.
         kind: the kind in force, after analyses have added what they need.
         max_steps: optimiser steps of the training.
-        analyses: the attached analyses, at the end of training and as callbacks, each with its name.
+        needs: what each attached analysis needs, with its name.
         callbacks: the callbacks, by name.
     """
     _check_steps(config, max_steps)
@@ -51,15 +51,15 @@ def check_history(
     if recorded and kind == "none":
         key = f"callbacks.{recorded[0]}.every"
         raise ConfigError(f"{key}=recorded needs recorded steps", got="history=none", key=key, fix="history=sparse")
-    needing = [f"analysis={name}" for name, analysis in analyses if needs_exact(analysis)]
-    needing += ["history=replay"] * (kind == "replay")
+    exactly = [f"analysis={name}" for name, needed in needs if needs_exact(needed)]
+    exactly += ["history=replay"] * (kind == "replay")
     given, needed = [], []
     if not config.optimizer:
         given, needed = ["history.optimizer=false"], ["history.optimizer=true"]
     if config.dtype is not None:
         given, needed = [*given, f"history.dtype={config.dtype}"], [*needed, "history.dtype=null"]
-    if given and needing:
-        must, key = f"{needing[0]} needs whole states, as they were trained", given[0].partition("=")[0]
+    if given and exactly:
+        must, key = f"{exactly[0]} needs whole states, as they were trained", given[0].partition("=")[0]
         raise ConfigError(must, got=" ".join(given), key=key, fix=" ".join(needed))
 
 

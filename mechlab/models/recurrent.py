@@ -111,16 +111,14 @@ def units(spec: TaskSpec, hidden: int | None, per_transition: float | None) -> i
         )
     if per_transition is None:
         return hidden
-    kind = getattr(spec.truth, "kind", None)
-    if kind not in ("automaton", "pushdown"):
+    if not (hasattr(spec.truth, "size") and hasattr(spec.truth, "alphabet")):
         raise ConfigError(
             "model.per_transition needs a task whose ground truth is an automaton",
-            got=f"a ground truth of kind {kind}",
+            got=f"a ground truth of kind {getattr(spec.truth, 'kind', None)}",
             key="model.per_transition",
             fix="set model.hidden=64 model.per_transition=null, or choose another task",
         )
-    states = len(set(spec.truth.parts)) if kind == "automaton" else len(spec.truth.states)
-    hidden = per_transition * states * len(spec.truth.alphabet)
+    hidden = per_transition * spec.truth.size * len(spec.truth.alphabet)
     if hidden > LARGEST:
         raise ConfigError(
             f"model.per_transition must give at most {LARGEST} units per layer",

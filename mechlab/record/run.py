@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from mechlab.core import probe
-from mechlab.core.errors import MechlabError, RunError
+from mechlab.core.errors import MechlabError, NoRule, RunError
+from mechlab.core.model import outputs_of
+from mechlab.core.precision import in_precision
 from mechlab.core.recipe import Recipe
 from mechlab.core.task import Batch, Split, Task, TaskSpec
 from mechlab.record import answers
@@ -25,6 +28,23 @@ from mechlab.record.tensors import load_checkpoint, load_tensors
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class Prediction(NamedTuple):
+    """A model's outputs on inputs, beside what the task's rule gives for the same inputs.
+
+    Args:
+        outputs: (B, T, outputs) for sequences, (B, outputs) for static tasks.
+        targets: as in a Batch; None where the task has no rule.
+        mask: which targets count; None where all do, or where the task has no rule.
+        score: the task's metrics of each input (B,), NaN where none of its targets counts; None where the task has no
+            rule.
+    """
+
+    outputs: Tensor
+    targets: Tensor | None = None
+    mask: Tensor | None = None
+    score: dict[str, Tensor] | None = None
 
 
 class Run:
@@ -136,6 +156,23 @@ class Run:
     def evaluation(self, split: Split, n: int | None = None) -> Batch:
         """Return held-out examples on the CPU: all of a fixed split or seeded draws; the first n if given."""
         return self.recipe.source().evaluation(split, n)
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor) -> Prediction:
+        """Run the model on inputs (B, ...) of the caller's own, on the CPU, and compare with the task's rule.
+
+        Raises:
+            ConfigError: the inputs do not have the shape, dtype or range of the task's.
+        """
+        self.task.check_inputs(inputs)
+        index = torch.arange(len(inputs))
+        inputs = in_precision(inputs.cpu(), self.recipe.dtype)
+        outputs = outputs_of(self.model(), inputs)
+        try:
+            targets, mask = self.task.targets(inputs)
+        except NoRule:
+            return Prediction(outputs)
+        return Prediction(outputs, targets, mask, self.task.score(outputs, Batch(inputs, targets, mask, index)))
 
     def cache(self, inputs: Tensor) -> dict[str, Tensor]:
         """Run the model and return its activations by place; see `core.probe.cache`."""

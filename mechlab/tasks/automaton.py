@@ -76,7 +76,7 @@ class AutomatonWords(Regular):
         seed: Seed = 0,
     ):
         self.language, self.depth, self.path, self.definition = language, depth, path, definition
-        self.states, self.letters, self.classes, self.automaton_seed = states, letters, outputs, automaton_seed
+        self.states, self.letters, self.outputs, self.automaton_seed = states, letters, outputs, automaton_seed
         self.target = target
         automaton = defined(Automaton, "language", language, path, definition) or self._source()
         if target == "state":
@@ -100,15 +100,15 @@ class AutomatonWords(Regular):
         return library[self.language]() if self.language in library else tomita(int(self.language[-1]))
 
     def _random(self) -> Automaton:
-        if self.classes > self.states:
+        if self.outputs > self.states:
             raise ConfigError(
                 "every output must have a state of its own",
-                got=f"task.outputs={self.classes} with task.states={self.states}",
+                got=f"task.outputs={self.outputs} with task.states={self.states}",
                 key="task.outputs",
                 fix=f"set task.outputs={self.states} or less",
             )
         rng = Streams(self.automaton_seed).numpy("automaton")
-        return random_automaton(self.states, self.letters, rng, self.classes)
+        return random_automaton(self.states, self.letters, rng, self.outputs)
 
 
 def _saying_its_state(automaton: Automaton) -> Automaton:

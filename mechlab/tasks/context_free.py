@@ -113,10 +113,6 @@ class ContextFree(Words):
         """Return the pushdown automaton of the language."""
         return self._truth
 
-    def outputs(self, words: np.ndarray) -> np.ndarray:
-        """Return what the automaton says after each letter of words (N, T), (N, T)."""
-        return self._truth.outputs(words)
-
     def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor | ClassShares]:
         """Return the accuracy (B,) of each example, and the balanced accuracy as shares of the classes.
 

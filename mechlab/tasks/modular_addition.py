@@ -72,15 +72,36 @@ class ModularAddition(FiniteTask):
         """Return the pairs of a split; see the class for the shapes."""
         return self._splits[split]
 
+    def targets(self, inputs: Tensor) -> tuple[Tensor, None]:
+        """Return the sums modulo p (N,) of the numbers in inputs (N, 2) or (N, 4)."""
+        first, second = inputs[:, self._places].unbind(1)
+        return (first + second) % self.p, None
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        """Raise ConfigError unless inputs are pairs, or expressions, of numbers below p."""
+        super().check_inputs(inputs)
+        right = (inputs[:, self._places] < self.p).all(1)
+        if self.tokens == "expression":
+            right &= (inputs[:, 1] == self.p) & (inputs[:, 3] == self.p + 1)
+        if not right.all():
+            form = "x, y" if self.tokens == "pair" else f'x, {self.p} for "+", y, {self.p + 1} for "="'
+            must, row = f"each input must be {form} with x and y below {self.p}", int((~right).nonzero()[0])
+            raise ConfigError(must, got=inputs[row].tolist(), key="inputs", fix="see the task's vocabulary")
+
     def chance(self) -> float:
         """Return the share of the most frequent sum in the training split."""
         targets = self.examples("train").targets
         return float(targets.bincount().max() / len(targets))
 
+    @property
+    def _places(self) -> list[int]:
+        """Where the two numbers of an input are."""
+        return [0, 1] if self.tokens == "pair" else [0, 2]
+
     @functools.cached_property
     def _splits(self) -> dict[Split, Batch]:
         inputs = self._pairs() if self.tokens == "pair" else self._expressions()
-        targets = (inputs[:, 0] + inputs[:, -1 if self.tokens == "pair" else 2]) % self.p
+        targets, _ = self.targets(inputs)
         rows = self._split_pairs() if self.tokens == "pair" else self._split_expressions()
         return {
             split: Batch(inputs[ids], targets[ids], None, torch.arange(len(ids)))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import numpy as np
-
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.words.long_words import long_words
 from mechlab.automata.words.sampling import Sample, balanced_words, uniform_words
@@ -70,10 +68,6 @@ class Regular(Words):
     def ground_truth(self) -> Automaton:
         """Return the automaton that labels the words."""
         return self._automaton
-
-    def outputs(self, words: np.ndarray) -> np.ndarray:
-        """Return the automaton's output (N, T) after each letter of words (N, T)."""
-        return self._automaton.outputs[self._automaton.run(words)[:, 1:]]
 
     def sample(self, split: Split) -> Sample:
         """Draw the words of a split."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from mechlab.binding.companion import CompanionMatrix
 from mechlab.core.constraints import Size
@@ -20,6 +21,8 @@ class RepeatCopy(Task):
         repeats: how often they are repeated.
     """
 
+    length_key = "repeats"
+
     def __init__(
         self,
         d: Size = 6,
@@ -35,11 +38,16 @@ class RepeatCopy(Task):
         signs = torch.randint(2, (n, self.s, self.d), generator=rng, device=device, dtype=torch.float32).mul_(2).sub_(1)
         inputs = torch.zeros(n, self.spec.length, self.d, device=device)
         inputs[:, : self.s] = signs
-        targets = signs.repeat(1, 1 + self.repeats, 1)
+        return Batch(inputs, *self.targets(inputs), torch.arange(n, device=device))
+
+    def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the first s vectors of inputs (B, T, d), repeated from step s on (B, T, d), and which steps count."""
+        T = inputs.shape[1]
+        targets = inputs[:, : self.s].repeat(1, -(-T // self.s), 1)[:, :T]
         targets[:, : self.s] = 0
-        mask = torch.ones(n, self.spec.length, dtype=torch.bool, device=device)
+        mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
         mask[:, : self.s] = False
-        return Batch(inputs, targets, mask, torch.arange(n, device=device))
+        return targets, mask
 
     def ground_truth(self) -> CompanionMatrix:
         """Return the system z_t = z_{t-s}, whose spectrum is the s-th roots of 1, each d times."""

@@ -21,7 +21,7 @@ class Words(FiniteTask):
     """Words over an alphabet, with a class after each letter.
 
     Inputs are one-hot letters (N, T, m), zero after the end of a word; targets (N, T) are classes, 0 after the end.
-    Subclasses draw the words and tell the classes.
+    Subclasses draw the words, and have a ground truth that gives the classes.
 
     Args:
         alphabet, classes: names in index order.
@@ -29,6 +29,8 @@ class Words(FiniteTask):
         supervise: "last" counts the label after the last letter only, "all" the label after every letter.
         seed: of the words and of the split; the seed of the run is another one.
     """
+
+    length_key = "max_length"
 
     def __init__(
         self,
@@ -53,9 +55,24 @@ class Words(FiniteTask):
     def sample(self, split: Split) -> Sample:
         """Draw the words of a split."""
 
-    @abstractmethod
-    def outputs(self, words: np.ndarray) -> np.ndarray:
-        """Return the class (N, T) int64 after each letter of words (N, T)."""
+    def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the class (N, T) after each letter of one-hot words (N, T, m), 0 after the end, and which count."""
+        classes, inside = self.ground_truth().targets(inputs)
+        if self.supervise == "all":
+            return classes, inside
+        last = inside.sum(1, keepdim=True) - 1
+        return classes, torch.arange(inside.shape[1], device=inside.device) == last
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        """Raise ConfigError unless inputs (N, T, m) are one-hot letters, one or more, and then zeros."""
+        super().check_inputs(inputs)
+        inside = inputs.any(-1)
+        letters = ((inputs == 1).sum(-1) == 1) & ((inputs != 0).sum(-1) == 1)
+        right = inside[:, 0] & (inside == letters).all(1) & (inside[:, 1:] <= inside[:, :-1]).all(1)
+        if not right.all():
+            must = f"each input must be a word: one-hot letters out of {self.spec.inputs}, one or more, and then zeros"
+            fix = "for instance torch.nn.functional.one_hot(letters, m).float(), letters (N, T) of int64"
+            raise ConfigError(must, got=f"something else in input {int((~right).nonzero()[0])}", key="inputs", fix=fix)
 
     def examples(self, split: Split) -> Batch:
         """Return the words of a split; see the class for the shapes."""
@@ -81,16 +98,10 @@ class Words(FiniteTask):
 
     def _label(self, sample: Sample) -> Batch:
         words, lengths = sample
-        steps = np.arange(words.shape[1])
-        inside = steps < lengths[:, None]  # (N, T)
-        counted = inside if self.supervise == "all" else steps == lengths[:, None] - 1
+        inside = np.arange(words.shape[1]) < lengths[:, None]  # (N, T)
         onehot = (words[..., None] == np.arange(self.spec.inputs)) & inside[..., None]
-        return Batch(
-            inputs=torch.from_numpy(onehot.astype(np.float32)),
-            targets=torch.from_numpy(self.outputs(words) * inside),
-            mask=torch.from_numpy(counted),
-            index=torch.arange(len(words)),
-        )
+        inputs = torch.from_numpy(onehot.astype(np.float32))
+        return Batch(inputs, *self.targets(inputs), torch.arange(len(words)))
 
 
 def check_countable(letters: int, max_length: int) -> None:

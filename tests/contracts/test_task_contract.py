@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mechlab.automata.automaton import Automaton
-from mechlab.automata.pushdown.pushdown import Pushdown
-from mechlab.binding.companion import CompanionMatrix
+from mechlab.core.errors import ConfigError, NoRule
 from mechlab.core.step import example_losses
-from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, Task
+from mechlab.core.task import SPLITS, Batch, FiniteTask, GroundTruth, Split, Task
 
 N = 200
 
@@ -126,30 +125,44 @@ def test_no_held_out_example_is_trained_on(registry, task):
     assert not found["val"] & found["test"]
 
 
-def automaton_targets(truth: Automaton, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return what the automaton says after each letter (B, T), and where there is a letter."""
-    inside = batch.inputs.any(-1)
-    visited = truth.run(batch.inputs.argmax(-1).numpy())
-    return torch.from_numpy(truth.outputs[visited[:, 1:]]), inside
+def test_the_rule_of_a_task_gives_the_targets_of_its_examples(registry, task):
+    """Targets that count are those that `targets` gives for the same inputs; a task without a rule says so."""
+    task = registry.shared_task(task)
+    for split in SPLITS:
+        batch = draw(task, split)
+        task.check_inputs(batch.inputs)
+        try:
+            targets, mask = task.targets(batch.inputs)
+        except NoRule as error:
+            assert "must have a rule" in str(error)
+            return
+        assert targets.dtype == batch.targets.dtype and targets.shape == batch.targets.shape
+        assert mask is batch.mask is None or torch.equal(mask, batch.mask)
+        counted = slice(None) if mask is None else mask
+        assert torch.equal(targets[counted], batch.targets[counted])
 
 
-def pushdown_targets(truth: Pushdown, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return whether the automaton accepts after each letter (B, T), and where there is a letter."""
-    return torch.from_numpy(truth.outputs(batch.inputs.argmax(-1).numpy())), batch.inputs.any(-1)
+def test_targets_are_a_function_of_the_input_alone(registry, task):
+    """Labelled one by one, inputs have the same targets, and stay as they are."""
+    task = registry.shared_task(task)
+    inputs = draw(task, "train", n=5).inputs
+    before = inputs.clone()
+    try:
+        targets, mask = task.targets(inputs)
+    except NoRule:
+        return
+    alone = [task.targets(inputs[row : row + 1]) for row in range(len(inputs))]
+    assert torch.equal(torch.cat([each for each, _ in alone]), targets) and torch.equal(inputs, before)
+    assert mask is None or torch.equal(torch.cat([each for _, each in alone]), mask)
 
 
-def companion_targets(truth: CompanionMatrix, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return the newest vector of a window of the first s inputs that Phi moves on, and where there is one (t >= s)."""
-    phi, window = torch.from_numpy(truth.matrix), batch.inputs[:, : truth.s].flatten(1).double()
-    targets = torch.zeros(batch.targets.shape, dtype=torch.float64)
-    for t in range(truth.s, batch.targets.shape[1]):
-        window = window @ phi.T
-        targets[:, t] = window[:, -truth.d :]
-    later = torch.arange(batch.targets.shape[1]) >= truth.s
-    return targets, later.expand(batch.targets.shape[:2])
-
-
-MECHANISMS = {"automaton": automaton_targets, "pushdown": pushdown_targets, "companion matrix": companion_targets}
+def test_inputs_of_another_shape_or_type_are_refused(registry, task):
+    task = registry.shared_task(task)
+    inputs = draw(task, "train", n=3).inputs
+    out_of_range = inputs - 1000 if task.spec.tokens else inputs / 0
+    for given in [inputs[0], inputs[:0], inputs[..., None], inputs.int(), inputs.tolist(), out_of_range]:
+        with pytest.raises(ConfigError, match="must"):
+            task.check_inputs(given)
 
 
 def test_the_ground_truth_agrees_with_the_targets(registry, task):
@@ -158,19 +171,48 @@ def test_the_ground_truth_agrees_with_the_targets(registry, task):
     truth = task.ground_truth()
     if truth is None:
         return
-    assert truth.kind in MECHANISMS, f"teach MECHANISMS what targets follow from a ground truth of kind {truth.kind!r}"
+    assert isinstance(truth, GroundTruth) and isinstance(truth.kind, str) and truth.kind
     for split in SPLITS:
         batch = draw(task, split)
-        expected, defined = MECHANISMS[truth.kind](truth, batch)
+        try:
+            expected, defined = truth.targets(batch.inputs)
+        except NoRule:
+            return
         counted = torch.ones_like(defined) if batch.mask is None else batch.mask
         assert counted.any() and not (counted & ~defined).any()
         assert torch.equal(expected[counted], batch.targets[counted].to(expected.dtype))
 
 
-def test_an_automaton_names_letters_and_classes_as_the_spec_does(registry, task):
+def test_the_ground_truth_names_letters_and_classes_as_the_spec_does(registry, task):
+    """In the same order, where it names them."""
     truth, spec = registry.shared_task(task).ground_truth(), registry.shared_task(task).spec
-    if getattr(truth, "kind", None) in ("automaton", "pushdown"):
-        assert (truth.alphabet, truth.classes) == (spec.vocabulary, spec.classes)
+    assert getattr(truth, "alphabet", spec.vocabulary) == spec.vocabulary
+    assert getattr(truth, "classes", spec.classes) == spec.classes
+
+
+def test_a_task_at_another_length_is_the_same_task(registry, task):
+    """Examples are longer, and inputs of either length have the same targets."""
+    task = registry.shared_task(task)
+    if task.length_key is None:
+        with pytest.raises(ConfigError, match="length"):
+            task.at_length(10)
+        return
+    length = getattr(task, task.length_key)
+    assert task.at_length(length).spec == task.spec
+    longer = task.at_length(length + 1)
+    assert longer.spec.length > task.spec.length and getattr(longer, task.length_key) == length + 1
+    assert replace(longer.spec, length=None) == replace(task.spec, length=None)
+    assert type(longer) is type(task) and draw(longer, "train").inputs.shape[1] <= longer.spec.length
+    truth = task.ground_truth()
+    assert getattr(longer.ground_truth(), "kind", None) == getattr(truth, "kind", None)
+    with pytest.raises(ConfigError):
+        task.at_length(-1)
+    for batch in (draw(task, "val"), draw(longer, "val")):
+        try:
+            pairs = [each.targets(batch.inputs) for each in (task, longer)]
+        except NoRule:
+            return
+        assert all(torch.equal(one, other) for one, other in zip(*pairs, strict=True) if one is not None)
 
 
 def constants(task: Task, batch: Batch) -> list[Tensor]:

@@ -35,7 +35,7 @@ def slow_walk(machine, length, rng):
     for _ in range(length):
         possible = [letter for letter in range(m) if machine.possible[state, letter, stack[-1]]]
         letter = rng.choice(possible) if possible and rng.random() <= 0.75 else rng.randrange(m)
-        target = int(machine.targets[state, letter, stack[-1]])
+        target = int(machine.successors[state, letter, stack[-1]])
         action = ACTIONS[machine.actions[state, letter, stack[-1]]]
         pops = {"pop": 1, "pop2": 2}.get(action, 0)
         if len(stack) <= pops:

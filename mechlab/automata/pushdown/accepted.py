@@ -77,7 +77,7 @@ class Accepted:
         machine, moves, bottom = self._machine, [], top == self._m
         below = () if bottom else (top,)
         for letter in range(self._m):
-            target, action = int(machine.targets[state, letter, top]), ACTIONS[machine.actions[state, letter, top]]
+            target, action = int(machine.successors[state, letter, top]), ACTIONS[machine.actions[state, letter, top]]
             if target == self._n - 1 or (bottom and action.startswith("pop")):
                 continue
             stacks = {"none": below, "push": (letter, *below), "push2": (letter, letter, *below)}

@@ -65,7 +65,8 @@ def _transitions(machine: Pushdown, state: int, letter: int) -> list[dict[str, A
     """Return the transitions of a state by a letter; those that differ in the guard only are one."""
     symbols = (*machine.alphabet, BOTTOM)
     possible = machine.possible[state, letter].nonzero()[0].tolist()
-    said = sorted((int(machine.targets[state, letter, i]), int(machine.actions[state, letter, i]), i) for i in possible)
+    successors, actions = machine.successors[state, letter].tolist(), machine.actions[state, letter].tolist()
+    said = sorted((successors[i], actions[i], i) for i in possible)
     found = []
     for (target, action), group in groupby(said, key=lambda one: one[:2]):
         guard: list[str] | None = [symbols[i] for _, _, i in group]

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from mechlab.automata.words.one_hot import letters_of
 
 ACTIONS = ("none", "push", "push2", "pop", "pop2")
 ERROR = "err"
@@ -56,7 +60,7 @@ class Pushdown:
         alphabet: the m letters in index order.
         states: names of the n states in index order, err the last.
         accepting: (n,) bool.
-        targets: (n, m, m+1) int64, the state reached from a state by a letter with a letter (or m, the bottom) on top.
+        successors: (n, m, m+1) int64, the state after a state, a letter, and a letter (or m, the bottom) on top.
         actions: (n, m, m+1) int64, the index in ACTIONS of what is done then.
         possible: (n, m, m+1) bool, whether there is a transition then; in err there always is.
         says: what it says after each letter: whether it accepts, or its control state.
@@ -65,7 +69,7 @@ class Pushdown:
     alphabet: tuple[str, ...]
     states: tuple[str, ...]
     accepting: np.ndarray
-    targets: np.ndarray
+    successors: np.ndarray
     actions: np.ndarray
     possible: np.ndarray
     says: Literal["class", "state"] = "class"
@@ -76,6 +80,11 @@ class Pushdown:
     def classes(self) -> tuple[str, ...]:
         """Names of what it says, in index order."""
         return ("reject", "accept") if self.says == "class" else self.states
+
+    @property
+    def size(self) -> int:
+        """Number of control states, err among them."""
+        return len(self.states)
 
     @classmethod
     def of(
@@ -88,7 +97,7 @@ class Pushdown:
         """
         alphabet, states = tuple(alphabet), (*states, ERROR)
         n, m, accepting = len(states), len(alphabet), set(accepting)
-        targets, actions = np.full((n, m, m + 1), n - 1), np.zeros((n, m, m + 1), np.int64)
+        successors, actions = np.full((n, m, m + 1), n - 1), np.zeros((n, m, m + 1), np.int64)
         possible = np.zeros((n, m, m + 1), bool)
         symbols = (*alphabet, BOTTOM)
         for rule in rules:
@@ -99,10 +108,10 @@ class Pushdown:
             here = states.index(rule.state), alphabet.index(rule.letter), [symbols.index(symbol) for symbol in guard]
             if possible[here].any():
                 raise ValueError(f"at most one rule must fit at once. Got another besides {rule}.")
-            targets[here], actions[here] = states.index(rule.target), ACTIONS.index(rule.action)
+            successors[here], actions[here] = states.index(rule.target), ACTIONS.index(rule.action)
             possible[here] = True
         possible[-1] = True
-        return cls(alphabet, states, np.array([state in accepting for state in states]), targets, actions, possible)
+        return cls(alphabet, states, np.array([state in accepting for state in states]), successors, actions, possible)
 
     def run(self, words: np.ndarray) -> Configurations:
         """Return what the automaton goes through while reading words (B, T) of letter indices."""
@@ -120,6 +129,13 @@ class Pushdown:
         if self.says == "state":
             return found.states[:, 1:]
         return (self.accepting[found.states] & (found.tops == len(self.alphabet)))[:, 1:].astype(np.int64)
+
+    def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the outputs (B, T) int64 after each letter of one-hot words (B, T, m), 0 after the end of a word, and
+        where there is a letter, (B, T) bool."""
+        words, inside = letters_of(inputs)
+        outputs = self.outputs(words) * inside
+        return torch.from_numpy(outputs).to(inputs.device), torch.from_numpy(inside).to(inputs.device)
 
     def labels(
         self, found: Configurations, by: Literal["state", "height", "top"] = "state"
@@ -159,7 +175,7 @@ class Walk:
     def step(self, letters: np.ndarray) -> None:
         """Read one letter (B,) each."""
         states, heights, tops = self.now()
-        targets = self.machine.targets[states, letters, tops]
+        targets = self.machine.successors[states, letters, tops]
         height = heights + _CHANGE[self.machine.actions[states, letters, tops]]
         error = len(self.machine.states) - 1
         self.states = np.where(height < 1, error, targets)

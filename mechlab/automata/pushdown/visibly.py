@@ -28,7 +28,7 @@ def kinds_of(machine: Pushdown) -> Kinds:
         ValueError: a letter does now this, now that, or more than one push or pop.
     """
     error = len(machine.states) - 1
-    reads = machine.possible & (machine.targets != error)
+    reads = machine.possible & (machine.successors != error)
     reads[error] = False
     found: dict[str, list[int]] = {"push": [], "pop": [], "none": []}
     for letter, name in enumerate(machine.alphabet):
