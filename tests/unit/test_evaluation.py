@@ -20,9 +20,8 @@ WORDS = {"words": 40, "val_words": 31, "test_words": 20}
 
 @functools.cache
 def case(name):
-    task = {"echo": Echo, "points": Points, "ragged": Ragged}.get(
-        name, lambda: ContextFree("L7", sampler="walk", **WORDS)
-    )()
+    walks = functools.partial(ContextFree, "L7", sampler="walk", **WORDS)
+    task = {"echo": Echo, "points": Points, "ragged": Ragged, "walks": walks}[name]()
     recipe = small_recipe(task)
     return recipe.model().eval(), task, recipe.source().evaluation("val")
 
