@@ -108,8 +108,5 @@ def explained_batch(trajectory: Trajectory, inputs: Batch | Tensor, targets: Ten
             raise ConfigError(
                 "sequences need targets, which tell the steps", got="inputs alone", key="targets", fix=fix
             )
-        shape, kind = ((len(inputs),), torch.int64)
-        if problem.spec.loss == "mse":
-            shape, kind = (len(inputs), problem.spec.outputs), problem.dtype
-        targets = torch.zeros(shape, dtype=kind)
+        targets = problem.spec.loss.no_targets((len(inputs),), problem.spec.outputs, problem.dtype)
     return problem.placed(Batch(inputs, targets, None, torch.arange(len(inputs))))
