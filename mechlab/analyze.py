@@ -27,10 +27,11 @@ def main() -> None:
 
 
 def job(cfg: DictConfig) -> None:
-    """Ask every analysis of every run, at every moment asked for."""
+    """Ask every analysis of every run, at every moment asked for, and every analysis of a set once of all runs."""
     from mechlab.config.recipe import load_run
     from mechlab.config.schema import AnalyzeConfig, typed
-    from mechlab.jobs.analyses import prepare_analyses
+    from mechlab.jobs.analyses import prepare_analyses, prepare_sets
+    from mechlab.jobs.sets import ask_set
     from mechlab.record.files import writing
     from mechlab.record.lock import RunLock
 
@@ -39,11 +40,17 @@ def job(cfg: DictConfig) -> None:
         raise ConfigError(
             "at least one analysis must be chosen", key="analysis", fix="analysis=NAME; --help lists them"
         )
-    runs = [load_run(folder, allow_targets=config.allow_targets) for folder in find_runs(config.run)]
+    folders = find_runs(config.run)
+    of_sets = prepare_sets(config.analysis, config.allow_targets)
+    if of_sets and config.at != "last":
+        must = f"analysis={next(iter(of_sets))} is about finished runs"
+        raise ConfigError(must, got=f"at={config.at}", key="at", fix="at=last")
+    of_runs = {name: node for name, node in config.analysis.items() if name not in of_sets}
+    runs = [load_run(folder, allow_targets=config.allow_targets) for folder in (folders if of_runs else ())]
     asked = {}
     for run in runs:  # everything is checked before anything is computed
         task_name = run.folder.parent.name.rpartition("-")[0]
-        analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, run.recipe)
+        analyses = prepare_analyses(of_runs, config.allow_targets, task_name, run.recipe)
         asked[run.folder] = (analyses, moments(run, config.at))
     for run in runs:
         analyses, at = asked[run.folder]
@@ -52,11 +59,14 @@ def job(cfg: DictConfig) -> None:
                 answer(run, name, prepared, analysis, at, config.seed, config.allow_targets)
         print(f"next:\n  show   python -m mechlab.runs show {run.folder}")
         print(f"run: {run.folder}", flush=True)
+    for name, (prepared, analysis) in of_sets.items():
+        ask_set(name, prepared, analysis, folders, config.seed, config.allow_targets)
 
 
-def find_runs(pattern: str) -> list[Path]:
-    """Return the run directories that a path or glob names, or raise ConfigError."""
-    found = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
+def find_runs(pattern: str | list[str]) -> list[Path]:
+    """Return the run directories that a path or glob, or each of a list, names, or raise ConfigError."""
+    patterns = [pattern] if isinstance(pattern, str) else pattern
+    found = [Path(path) for path in sorted({path for one in patterns for path in glob.glob(one, recursive=True)})]
     folders = [path for path in found if (path / "provenance" / "config.yaml").is_file()]
     if not folders:
         got = "nothing there" if not found else f"{len(found)} path(s), none of them a run directory"

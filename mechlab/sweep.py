@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mechlab.core.errors import ConfigError, MechlabError
 from mechlab.core.printable import printable
@@ -125,7 +125,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Print where every job stands, with the reason of each that failed."""
     from mechlab.sweeps.state import standings, summary
 
-    sweep, _ = _sweep(arguments)
+    sweep, allowed = _sweep(arguments)
     found = standings(sweep)
     _print_standings(sweep, found)
     print(summary(found) + _queue(sweep))
@@ -133,6 +133,10 @@ def status(arguments: argparse.Namespace) -> int:
         print(f"next:\n  retry   python -m mechlab.sweep run {sweep.id} --retry failed  (or submit)")
     else:
         print(f'next:\n  report  python -m mechlab.report "runs={sweep.root}/*/*"')
+        if all(standing.state == "done" for standing in found):
+            from mechlab.jobs.set_questions import print_commands
+
+            print_commands(_jobs(sweep, allowed))
     print(f"sweep: {sweep.folder}")
     return 0
 
@@ -293,7 +297,12 @@ def _run_pool(sweep: Sweep, arguments: argparse.Namespace, allowed: Sequence[str
     outcomes = pool.run_all(commands, slots, variables, tell)
     found = standings(sweep)
     _print_standings(sweep, found)
-    print(f"{summary(found)}\nsweep: {sweep.folder}")
+    print(summary(found), flush=True)
+    if all(standing.state == "done" for standing in found):
+        from mechlab.jobs.set_questions import ask_at_end
+
+        ask_at_end(_jobs(sweep, allowed))
+    print(f"sweep: {sweep.folder}")
     if any(outcome.status == 143 for outcome in outcomes):
         return 143
     return int(any(outcome.status for outcome in outcomes) or any(s.state == "failed" for s in found))
@@ -317,6 +326,11 @@ def _print_standings(sweep: Sweep, found: list[Standing]) -> None:
             print(f"{'':10} {printable(standing.reason)}")
         if standing.log is not None:
             print(f"{'':10} log: {standing.log}")
+
+
+def _jobs(sweep: Sweep, allowed: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the run directory of each job, with its configuration; packages are those that the command line allows."""
+    return [(sweep.run_folder(job), {**job.config, "allow_targets": allowed}) for job in sweep.jobs]
 
 
 def _queue(sweep: Sweep) -> str:

@@ -36,6 +36,12 @@ def job(cfg: DictConfig) -> float | None:
         _report(error)
         raise
     if not in_summary:
+        if setup.sets and result is not None:
+            from mechlab.jobs.set_questions import print_commands
+
+            print_commands(
+                [(setup.folder, {"analysis": setup.config.analysis, "allow_targets": setup.config.allow_targets})]
+            )
         print(f"run: {setup.folder}", flush=True)
     return None if result is None else _objective(result, setup.config.objective)
 

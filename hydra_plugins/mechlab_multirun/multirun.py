@@ -12,13 +12,15 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mechlab.config.launch import user_folders
 from mechlab.core.errors import ConfigError
 from mechlab.jobs import pool
 from mechlab.record.files import write_text
 from mechlab.record.result import read_result
+
+ASKED = ("analysis", "allow_targets")  # of a job's configuration: what is asked about sets of runs
 
 
 class JobFailed(Exception):
@@ -38,10 +40,11 @@ class LocalGpus(Launcher):
     def __init__(self, devices: Sequence[Any] | None = None, per_device: int = 1):
         self.devices, self.per_device = devices, per_device
         self.config: DictConfig | None = None
+        self.context: HydraContext | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra hands over before a launch."""
-        self.config = config
+        self.config, self.context = config, hydra_context
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Run all jobs and return their objectives, or for a failed one the error that it printed last."""
@@ -76,6 +79,7 @@ class LocalGpus(Launcher):
             result.status, result.return_value = JobStatus.FAILED, JobFailed(errors[-1])
             return result
         result.status, result.return_value = JobStatus.COMPLETED, None
+        result.cfg = self.context.config_loader.load_sweep_config(self.config, list(overrides))
         folder = lines[-1].removeprefix("run: ")
         write_text(Path(self.config.hydra.sweep.dir) / f"{number}.run", f"{folder}\n")
         if (Path(folder) / "result.json").is_file():
@@ -114,6 +118,20 @@ class TellingSweeper(BasicSweeper):
             good = sum(result.status == JobStatus.COMPLETED for result in returned)
             print(f"{len(returned)} jobs: {good} done, {len(returned) - good} failed")
         notes = [Path(self.config.hydra.sweep.dir) / f"{number}.run" for number in range(len(returned))]
-        print(
-            "".join(f"run: {note.read_text(encoding='utf-8')}" for note in notes if note.exists()), end="", flush=True
-        )
+        runs = [note.read_text(encoding="utf-8").strip() if note.exists() else None for note in notes]
+        self._ask_of_sets(returned, runs)
+        print("".join(f"run: {run}\n" for run in runs if run is not None), end="", flush=True)
+
+    def _ask_of_sets(self, returned: Sequence[JobReturn], runs: Sequence[str | None]) -> None:
+        """Ask what the jobs name about sets of runs; where some have failed, print what to type in the end."""
+        from mechlab.jobs.set_questions import ask_at_end, print_commands
+
+        jobs = []
+        for result, run in zip(returned, runs, strict=True):
+            if run is not None and result.cfg is not None and (Path(run) / "provenance" / "config.yaml").is_file():
+                config = {key: OmegaConf.to_container(result.cfg[key], resolve=True) for key in ASKED}
+                jobs.append((Path(run), config))
+        if all(result.status == JobStatus.COMPLETED for result in returned):
+            ask_at_end(jobs)
+        else:
+            print_commands(jobs)

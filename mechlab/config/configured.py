@@ -26,7 +26,7 @@ def configured_parameters(run: Path, name: str, given: Prepared, allow: Sequence
         given: the analysis that is about to be asked.
         allow: packages beyond mechlab that targets may come from.
     """
-    node = (stored_config(run).get("analysis") or {}).get(name) or _default(name)
+    node = (stored_config(run).get("analysis") or {}).get(name) or default_node(name)
     if not isinstance(node, dict) or "_target_" not in node:
         return given.identity()
     try:
@@ -35,7 +35,8 @@ def configured_parameters(run: Path, name: str, given: Prepared, allow: Sequence
         return given.identity()
 
 
-def _default(name: str) -> Any:
+def default_node(name: str) -> Any:
+    """Return the configuration of an analysis as its yaml has it; None where there is none of that name."""
     for folder in (config_dir(), *user_folders(sys.argv)):
         path = folder / "analysis" / f"{name}.yaml"
         if path.is_file():

@@ -155,14 +155,14 @@ class AnalyzeConfig:
     """Everything that `mechlab.analyze` reads.
 
     Args:
-        run: a run directory or a glob of them.
+        run: a run directory, a glob of them, or a list of globs.
         at: which moments: last, best, all (every recorded step), a recorded step, or a list of steps.
-        seed: the root seed of the analysis's own randomness; null for the run's.
-        analysis: the analyses, by name.
+        seed: the root seed of the analysis's own randomness; null for the run's (0 for a set of runs).
+        analysis: the analyses, by name; one of a set of runs is asked once, of all runs together.
         allow_targets: packages beyond mechlab whose classes the run's record may name.
     """
 
-    run: str = "???"
+    run: str | list[str] = "???"
     at: str | int | list[int] = "last"
     seed: Seed | None = None
     analysis: dict[str, Any] = field(default_factory=dict)

@@ -118,35 +118,57 @@ class Analysis(ABC):
     def check(self, name: str, task_name: str, task: Task, key: str, model: Any = None) -> None:
         """Raise ConfigError, naming the config key, if the question makes no sense for the task, or for the model's
         class where it is given."""
-        must = None
-        if self.needs.kind is not None and task.spec.kind != self.needs.kind:
-            must, got = f"a {self.needs.kind} task", f"a {task.spec.kind} task"
-        elif self.needs.ground_truth:
-            truth = task.ground_truth()
-            kind = getattr(truth, "kind", None)
-            if kind not in self.needs.ground_truth:
-                must = "a task whose ground truth is " + " or ".join(
-                    f"an {k}" if k[0] in "aeiou" else f"a {k}" for k in self.needs.ground_truth
-                )
-                got = "one without a ground truth" if kind is None else f"a ground truth of kind {kind!r}"
-        if must is not None:
-            raise ConfigError(
-                f"analysis={name} needs {must}, and task={task_name} is not one",
-                got=f"task={task_name}: {got}",
-                key=key,
-                fix=f"leave {name} out of {key.partition('.')[0]}=[...], or choose another task",
-            )
-        lacking = [word for word in self.needs.model if model is not None and not hasattr(model, word)]
-        if lacking:
-            raise ConfigError(
-                f"analysis={name} needs a model that has {' and '.join(lacking)}()",
-                got=f"{model.__name__}, which has not",
-                key=key,
-                fix=self.other_model,
-            )
+        check_needs(self.needs, name, task_name, task, key, model, self.other_model)
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:  # noqa: B027 (overridden where it is needed)
         """Raise ConfigError, before training starts, if the question cannot be answered for what a recipe trains.
 
         By default it can be answered for every recipe.
         """
+
+
+def check_needs(
+    needs: Needs,
+    name: str,
+    task_name: str,
+    task: Task,
+    key: str,
+    model: Any = None,
+    other_model: str = "choose another model",
+) -> None:
+    """Raise ConfigError, naming the config key, if a task, or a model's class, is not what an analysis needs.
+
+    Args:
+        needs: what it needs.
+        name: the analysis.
+        task_name: the task's name.
+        task: the task.
+        key: the config key of the analysis.
+        model: the model's class, or None if it is not known.
+        other_model: what to type where the model lacks what is needed.
+    """
+    must = None
+    if needs.kind is not None and task.spec.kind != needs.kind:
+        must, got = f"a {needs.kind} task", f"a {task.spec.kind} task"
+    elif needs.ground_truth:
+        kind = getattr(task.ground_truth(), "kind", None)
+        if kind not in needs.ground_truth:
+            must = "a task whose ground truth is " + " or ".join(
+                f"an {k}" if k[0] in "aeiou" else f"a {k}" for k in needs.ground_truth
+            )
+            got = "one without a ground truth" if kind is None else f"a ground truth of kind {kind!r}"
+    if must is not None:
+        raise ConfigError(
+            f"analysis={name} needs {must}, and task={task_name} is not one",
+            got=f"task={task_name}: {got}",
+            key=key,
+            fix=f"leave {name} out of {key.partition('.')[0]}=[...], or choose another task",
+        )
+    lacking = [word for word in needs.model if model is not None and not hasattr(model, word)]
+    if lacking:
+        raise ConfigError(
+            f"analysis={name} needs a model that has {' and '.join(lacking)}()",
+            got=f"{model.__name__}, which has not",
+            key=key,
+            fix=other_model,
+        )

@@ -197,8 +197,12 @@ def loss_of(named: Loss | str) -> Loss:
     if isinstance(named, Loss):
         return named
     if named not in SHORT_NAMES:
-        must, fix = "a spec must name a Loss, or one of mse and cross_entropy", did_you_mean(str(named), SHORT_NAMES)
-        raise ConfigError(must, got=repr(named), key="loss", fix=fix)
+        raise ConfigError(
+            "a spec must name a Loss, or one of mse and cross_entropy",
+            got=repr(named),
+            key="loss",
+            fix=did_you_mean(str(named), SHORT_NAMES),
+        )
     return SHORT_NAMES[named]
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mechlab.core.data import Source
+from mechlab.core.ensemble import Ensemble, Member, Membership
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import outputs_of
 from mechlab.core.plan import BatchPlan, RecordedPlan
@@ -19,6 +21,20 @@ from mechlab.core.schedule import Schedule
 from mechlab.core.seeding import Streams, seed_of
 from mechlab.core.step import update
 from mechlab.core.task import FiniteTask, Task
+
+
+class Update(NamedTuple):
+    """A finished optimiser update.
+
+    Args:
+        step: optimiser steps done.
+        loss: (), before the update.
+        outputs: (B, ...) at the steps that have targets, before the update.
+    """
+
+    step: int
+    loss: Tensor
+    outputs: Tensor
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,7 @@ class Recipe:
         overfit: every step sees the first batch.
         initial: weights to start from instead of fresh ones.
         targets: the classes that the configuration names, nested ones among them.
+        member: the row of an ensemble that the network is trained in; None where it is trained alone.
     """
 
     task: Task
@@ -57,6 +74,7 @@ class Recipe:
     overfit: bool = False
     initial: dict[str, Tensor] | None = None
     targets: tuple[Any, ...] = ()
+    member: Membership | None = None
 
     @property
     def streams(self) -> Streams:
@@ -119,6 +137,52 @@ class Recipe:
             weights=None if weights is None else weights[batch.index],
         )
 
+    def steps(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer | None = None,
+        source: Source | None = None,
+        *,
+        weights: Tensor | None = None,
+        mask: Collection[str] | None = None,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Iterator[Update]:
+        """Make the optimiser updates start, ..., stop - 1 in place, and yield after each of them.
+
+        Args:
+            model: as it is before update `start`.
+            optimizer: its optimizer; a fresh one by default.
+            source: the examples on the model's device; on the CPU by default.
+            weights: (N,) weight of each training example, by id; 1 by default.
+            mask: names of the parameters that are updated; by default all that require a gradient.
+            stop: all steps by default.
+        """
+        optimizer = self.optimizer(model) if optimizer is None else optimizer
+        source = self.source() if source is None else source
+        steps = range(start, self.max_steps if stop is None else stop)
+        with _updating(model, mask):
+            if self.member is None:
+                for step in steps:
+                    yield Update(step + 1, *self.update(model, optimizer, source, step, weights))
+            elif steps:
+                yield from self._steps_of_member(Member(model, optimizer), source, steps, weights)
+
+    def _steps_of_member(
+        self, member: Member, source: Source, steps: range, weights: Tensor | None
+    ) -> Iterator[Update]:
+        """Make the updates with the arithmetic of the ensemble that the network is a member of."""
+        row, size = self.member.row, self.member.size
+        ensemble = Ensemble(size, {row: member}, source.batch(steps[0]), self.task.spec)
+        try:
+            for step in steps:
+                batch, rates = source.batch(step), self.rates(member.optimizer, step)
+                some = None if weights is None else weights[batch.index]
+                losses, outputs = ensemble.update({row: batch}, step, rates, self.clip, some)
+                yield Update(step + 1, losses[row], outputs[row])
+        finally:
+            ensemble.release()
+
     @cached_property
     def _draws(self) -> bool:
         """Whether the model draws random numbers while it trains (dropout): each step then has a seed of its own."""
@@ -135,3 +199,16 @@ class Recipe:
     def rates(self, optimizer: torch.optim.Optimizer, step: int) -> tuple[float, float]:
         """Return (learning rate, weight decay) in force during optimiser step `step`."""
         return self.learning_rate(optimizer, step), optimizer.defaults.get("weight_decay", 0.0)
+
+
+@contextlib.contextmanager
+def _updating(model: nn.Module, mask: Collection[str] | None) -> Iterator[None]:
+    """Let only the named parameters require a gradient inside the block; None changes nothing."""
+    before = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    for name, parameter in model.named_parameters() if mask is not None else ():
+        parameter.requires_grad_(before[parameter] and name in mask)
+    try:
+        yield
+    finally:
+        for parameter, required in before.items():
+            parameter.requires_grad_(required)

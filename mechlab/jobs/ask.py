@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mechlab.core.analysis import Analysis, Finding
+from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.errors import MechlabError, NotRecorded
 from mechlab.core.seeding import Streams
 from mechlab.record import answers
@@ -76,11 +76,16 @@ def answered(folder: Path, analysis: Analysis, identity: dict[str, Any]) -> bool
 
 def check_recorded(name: str, analysis: Analysis, run: Run) -> None:
     """Raise NotRecorded, naming the override that records it, if the history holds less than the analysis needs."""
+    check_history(name, analysis.needs, run)
+
+
+def check_history(name: str, needs: Needs, run: Run) -> None:
+    """Raise NotRecorded if the history of a run holds less than `needs` demands of it."""
     recorded = read_about(run.folder / "history")["kind"]
-    if LEVELS.index(recorded) < LEVELS.index(analysis.needs.history):
+    if LEVELS.index(recorded) < LEVELS.index(needs.history):
         raise NotRecorded(
-            f"analysis={name} needs history={analysis.needs.history}",
+            f"analysis={name} needs history={needs.history}",
             got=f"{run.folder} was recorded with history={recorded}",
             key="history",
-            fix=f"train again with history={analysis.needs.history}, or with analysis=[{name}], which switches it on",
+            fix=f"train again with history={needs.history}, or with analysis=[{name}], which switches it on",
         )

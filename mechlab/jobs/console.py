@@ -16,6 +16,24 @@ def number(value: float | None) -> str:
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e9 else f"{value:.4g}"
 
 
+def numbers(scalars: Mapping[str, float | None]) -> str:
+    """Format the scalars of a finding; `name`, `name_low` and `name_high` as one number with its interval.
+
+    >>> numbers({"mean": 0.5, "mean_low": 0.25, "mean_high": 0.75, "runs": 3})
+    'mean 0.5 [0.25, 0.75]  runs 3'
+    """
+    with_ends = [name for name in scalars if f"{name}_low" in scalars and f"{name}_high" in scalars]
+    shown = dict(scalars)
+    words = []
+    for name in with_ends:
+        ends = [shown.pop(f"{name}{ending}", None) for ending in ("_low", "_high")]
+        interval = "" if ends == [scalars[name]] * 2 else f" [{', '.join(map(number, ends))}]"
+        shown[name] = f"{number(scalars[name])}{interval}"
+    for name, value in shown.items():
+        words.append(f"{name} {value if isinstance(value, str) else number(value)}")
+    return "  ".join(words)
+
+
 def print_result(result: Mapping[str, Any]) -> None:
     """Print the metrics, findings and expected numbers of a run, as result.json holds them."""
     print_metrics(result["metrics"])
@@ -33,8 +51,7 @@ def print_findings(findings: Mapping[str, Any]) -> None:
     for name, finding in findings.items():
         differs = ", ".join(f"{key}={value}" for key, value in finding.get("differs", {}).items())
         shown = f"{name} ({differs})" if differs else name
-        scalars = "  ".join(f"{key} {number(value)}" for key, value in finding["scalars"].items())
-        print(printable(f"{shown}: {scalars}"))
+        print(printable(f"{shown}: {numbers(finding['scalars'])}"))
         for claim in finding["claims"].values():
             verdict = "holds" if claim["holds"] else "FAILS"
             null = "" if claim["null"] is None else f"; null {number(claim['null'])}"

@@ -18,7 +18,14 @@ from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.memory import check_recipe
 from mechlab.core.recipe import Recipe
 from mechlab.core.task import SPLITS
-from mechlab.jobs.analyses import PreparedAnalyses, check_analysis, prepare_analyses
+from mechlab.jobs.analyses import (
+    PreparedAnalyses,
+    PreparedSets,
+    check_analysis,
+    check_sets,
+    prepare_analyses,
+    prepare_sets,
+)
 from mechlab.record.history import LEVELS
 from mechlab.record.recorder import Recorder, check_size
 from mechlab.record.sources import defining
@@ -37,6 +44,7 @@ class Setup:
         values: the configuration as plain data, with the content of files in place of their paths.
         recipe: what is trained.
         analyses: the analyses to run at the end of training.
+        sets: the analyses of sets of runs, which are run at the end of a multirun or sweep.
         callbacks: the analyses and Lightning callbacks to run while training, by name.
         loggers: Lightning loggers beyond TensorBoard and metrics.csv.
         expected: published numbers to compare with.
@@ -50,6 +58,7 @@ class Setup:
     values: dict[str, Any]
     recipe: Recipe
     analyses: PreparedAnalyses
+    sets: PreparedSets
     callbacks: dict[str, Callback]
     loggers: list[Logger]
     expected: dict[str, Expected]
@@ -120,10 +129,12 @@ def prepare_run(
     recipe.model()  # refuses weights of init_from that do not fit
     task_name = config.name.rpartition("-")[0]
     analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, recipe)
+    sets = prepare_sets(config.analysis, config.allow_targets)
+    check_sets(sets, analyses, task_name, recipe)
     callbacks = _prepare_callbacks(config, task_name, recipe)
     loggers = _prepare_loggers(config)
     _check_objective(config, recipe, analyses)
-    kind = _history_kind(config, analyses, callbacks)
+    kind = _history_kind(config, analyses, sets, callbacks)
     if identity is None:
         changing = [name for name, callback in callbacks.items() if not runs_analysis(callback)]
         identity = identity_of(masked, kind, initial_digest(config.init_from), changing)
@@ -136,9 +147,10 @@ def prepare_run(
         values={**values, "task": config.task},
         recipe=recipe,
         analyses=analyses,
+        sets=sets,
         callbacks=callbacks,
         loggers=loggers,
-        expected={name: entry for name, entry in expected.items() if entry.number is not None},
+        expected={name: entry for name, entry in expected.items() if _is_of_run(name, entry, sets)},
         run_id=identity,
         recorder=recorder,
         announcement=guess if size is None else f"{size}; {guess}",
@@ -177,11 +189,18 @@ def _prepare_loggers(config: TrainConfig) -> list[Logger]:
     return [prepare(node, f"loggers.{name}", Logger, config.allow_targets)() for name, node in nodes]
 
 
-def _history_kind(config: TrainConfig, analyses: PreparedAnalyses, callbacks: Mapping[str, Callback]) -> str:
+def _history_kind(
+    config: TrainConfig, analyses: PreparedAnalyses, sets: PreparedSets, callbacks: Mapping[str, Callback]
+) -> str:
     """Return the least recording that satisfies the configuration and all attached analyses."""
-    attached = [analysis for _, analysis in analyses.values()]
-    attached += [callback.analysis for callback in callbacks.values() if runs_analysis(callback)]
-    return max([config.history.kind, *(analysis.needs.history for analysis in attached)], key=LEVELS.index)
+    needs = [analysis.needs for _, analysis in analyses.values()] + [of_set.needs.each for _, of_set in sets.values()]
+    needs += [callback.analysis.needs for callback in callbacks.values() if runs_analysis(callback)]
+    return max([config.history.kind, *(needed.history for needed in needs)], key=LEVELS.index)
+
+
+def _is_of_run(name: str, entry: Expected, sets: PreparedSets) -> bool:
+    """True if an expected number is known, and is compared with a run rather than with a set of runs."""
+    return entry.number is not None and name.partition("/")[0] not in sets
 
 
 def _check_objective(config: TrainConfig, recipe: Recipe, analyses: PreparedAnalyses) -> None:

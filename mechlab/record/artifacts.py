@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,11 +61,12 @@ class Artifacts:
 
         return _each_text(pd.read_csv(self.folder / f"{name}.csv"), from_text)
 
-    def save_figure(self, name: str, figure: Figure) -> None:
-        """Save a figure as .svg and .png; the same figure gives the same bytes."""
+    def save_figure(self, name: str, figure: Figure, endings: Sequence[str] = ("svg", "png")) -> None:
+        """Save a figure as .svg and .png, or with other endings (pdf); the same figure gives the same bytes."""
         import matplotlib
 
-        for suffix, metadata in (("svg", {"Date": None}), ("png", {})):
+        for suffix in endings:
+            metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
             with (
                 atomic(self.folder / f"{name}.{suffix}") as path,
                 matplotlib.rc_context({"svg.hashsalt": name}),  # else element names are random

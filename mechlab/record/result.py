@@ -28,6 +28,7 @@ EXPECTED = {
     "within": "true, false or null",
 }
 RESULT = {"metrics": [NUMBER], "findings": [FINDING], "expected": [EXPECTED]}
+SET = {"analysis": "text", "runs": [{"files": ["text"]}], "reads": ANY, "expected": [EXPECTED]}
 OPTIONAL = ("findings", "expected", "notes", "differs", "files")  # absent until they are known, or where empty
 
 Shape = str | list[Any] | dict[str, Any]  # of a value; of all values of a mapping; of a mapping's values by name
@@ -45,6 +46,11 @@ def read_result(folder: Path) -> dict[str, Any]:
 def read_finding(path: Path) -> dict[str, Any]:
     """Return the content of a finding.json; see `read_result`."""
     return _read(path, FINDING)
+
+
+def read_set(path: Path) -> dict[str, Any]:
+    """Return the content of a set.json, which lists the runs of a set; see `read_result`."""
+    return _read(path, SET)
 
 
 def _read(path: Path, shape: Shape) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import numpy as np
 
 from mechlab.record.files import write_text
 from mechlab.reporting.collect import read_curves
-from mechlab.reporting.correlation import RESAMPLES, cluster_interval, line, mean, pearson, spearman, whole
 from mechlab.reporting.networks import ANALYSIS, HELD_OUT, Network, Survey
 from mechlab.reporting.pictures import drawn
 from mechlab.reporting.rows import Row, write_csv
-from mechlab.reporting.statistics import Summary
 from mechlab.reporting.table import Mean, Number, Table, count
+from mechlab.statistics.bootstrap import Summary
+from mechlab.statistics.correlation import RESAMPLES, cluster_interval, line, mean, pearson, spearman, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

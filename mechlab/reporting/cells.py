@@ -13,7 +13,7 @@ from typing import Any
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.printable import as_command
 from mechlab.reporting.record import Claim, Expected, Record
-from mechlab.reporting.statistics import Summary, summarise
+from mechlab.statistics.bootstrap import Summary, summarise
 
 NAMES = ("task", "model")  # what a run's name tells, beside its config keys
 INCIDENTAL = ("seed", "name", "task._target_", "model._target_")  # averaged over, or told by NAMES

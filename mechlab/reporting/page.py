@@ -18,8 +18,8 @@ from mechlab.reporting.record import DONE, Record
 from mechlab.reporting.request import Request
 from mechlab.reporting.rows import failure_rows
 from mechlab.reporting.section import Section
-from mechlab.reporting.statistics import RESAMPLES
 from mechlab.reporting.table import Code, Table, count, join
+from mechlab.statistics.bootstrap import RESAMPLES
 
 LONGEST = 300  # rows of the lists of runs and of problems
 STYLE = Path(__file__).with_name("page.css")

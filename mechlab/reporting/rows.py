@@ -12,7 +12,7 @@ from mechlab.record.files import atomic
 from mechlab.record.spreadsheet import as_text
 from mechlab.reporting.cells import Cell, shown, value_of
 from mechlab.reporting.record import Record
-from mechlab.reporting.statistics import Summary, summarise
+from mechlab.statistics.bootstrap import Summary, summarise
 
 Row = dict[str, Any]
 

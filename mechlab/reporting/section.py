@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mechlab.plotting.report import LINES, Interval, Learning, forest, learning
 from mechlab.reporting.cells import NAMES, Cell, varying
 from mechlab.reporting.collect import read_curves
-from mechlab.reporting.statistics import summarise
 from mechlab.reporting.table import Code, Entry, Mean, Number, Span, Table, Verdict
+from mechlab.statistics.bootstrap import summarise
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-from mechlab.reporting.statistics import Summary
+from mechlab.statistics.bootstrap import Summary
 
 MOST_DECIMALS = 6
 LONG = 60  # letters beyond which text may break into lines

@@ -42,6 +42,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         rows = [(model, task) for model in registry.names("model") for task in registry.tasks_of_each_kind(model)]
     elif {"analysis", "task"} <= wanted:
         names, rows = "analysis task", list(product(registry.names("analysis"), registry.partners("task")))
+    elif "set_analysis" in wanted:
+        names, rows = "set_analysis", [(name,) for name in registry.names("set_analysis")]
     elif {"group", "name", "parameter"} <= wanted:
         built = [(group, name) for group, name in registry.yamls() if group in CONTEXT]
         rows = [(group, name, word) for group, name in built for word in registry.parameters(group, name)]

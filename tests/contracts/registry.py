@@ -16,10 +16,11 @@ from mechlab.config.build import ALLOWED, Prepared, prepare
 from mechlab.config.identity import masked
 from mechlab.config.launch import config_dir, register, resolve
 from mechlab.config.recipe import check_fit
-from mechlab.core.analysis import Analysis
+from mechlab.core.analysis import Analysis, Needs, check_needs
 from mechlab.core.constraints import hints_of
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel, StaticModel
+from mechlab.core.set_analysis import SetAnalysis
 from mechlab.core.task import Task
 from mechlab.jobs.prepare import Setup, prepare_run
 from mechlab.record.run import Run
@@ -44,7 +45,7 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "long_words": 100,
     "methods": ["k_means_8", "DBSCAN", "lr"],
 }
-BASES = {"task": Task, "model": (SequenceModel, StaticModel), "analysis": Analysis}
+BASES = {"task": Task, "model": (SequenceModel, StaticModel), "analysis": (Analysis, SetAnalysis)}
 CONTEXT = {"task": 0, "model": 1, "analysis": 0}  # leading parameters that the framework fills in
 
 
@@ -72,11 +73,18 @@ class Registry:
             for path in sorted(folder.rglob("*.yaml"))
             if path.parent != folder
         ]
-        return found + [("callbacks", name) for group, name in found if group == "analysis"]
+        return found + [("callbacks", name) for group, name in found if group == "analysis" and not self.is_set(name)]
 
     def names(self, group: str) -> list[str]:
-        """Return the members of a group that are under test."""
+        """Return the members of a group that are under test; those of "set_analysis" are of the group "analysis"."""
+        if group in ("analysis", "set_analysis"):
+            found = [name for found, name in self.yamls() if found == "analysis"]
+            return [name for name in found if self.is_set(name) == (group == "set_analysis")]
         return [name for found, name in self.yamls() if found == group]
+
+    def is_set(self, analysis: str) -> bool:
+        """Return whether an analysis is one of sets of runs."""
+        return issubclass(self.prepared("analysis", analysis).target, SetAnalysis)
 
     def partners(self, group: str) -> list[str]:
         """Return all members of a group, mechlab's own first."""
@@ -134,7 +142,7 @@ class Registry:
         """Build a task, or return the one that was built before."""
         return self.task(name)
 
-    def analysis(self, name: str) -> Analysis:
+    def analysis(self, name: str) -> Analysis | SetAnalysis:
         """Build an analysis anew."""
         return self.prepared("analysis", name)()
 
@@ -168,12 +176,24 @@ class Registry:
             return False
         return True
 
+    def needs(self, analysis: str) -> list[Needs]:
+        """Return what an analysis needs of a run; one of a set also what the analyses need whose answers it reads."""
+        if not self.is_set(analysis):
+            return [self.analysis(analysis).needs]
+        needs = self.analysis(analysis).needs
+        return [needs.each, *(self.analysis(name).needs for name in needs.analyses)]
+
+    def attached(self, analysis: str) -> list[str]:
+        """Return the analyses whose answers an analysis of a set reads, and itself."""
+        return [*(self.analysis(analysis).needs.analyses if self.is_set(analysis) else ()), analysis]
+
     def task_of(self, analysis: str) -> str:
         """Return the first task for which the question makes sense."""
-        question = self.analysis(analysis)
+        needs = self.needs(analysis)
         for name in self.partners("task"):
             try:
-                question.check(analysis, name, self.shared_task(name), self.key("analysis", analysis))
+                for needed in needs:
+                    check_needs(needed, analysis, name, self.shared_task(name), self.key("analysis", analysis))
             except ConfigError:
                 continue
             return name
@@ -187,13 +207,16 @@ class Registry:
             "analysis": lambda: self.task_of(name),
             "callbacks": lambda: self.task_of(name) if name in self.partners("analysis") else None,
         }.get(group, lambda: None)()
-        chosen = {"analysis": f"analysis=[{name}]", "callbacks": f"+callbacks={name}"}.get(group, f"{group}={name}")
+        attached = self.attached(name) if group == "analysis" else []
+        chosen = {"analysis": f"analysis=[{','.join(attached)}]", "callbacks": f"+callbacks={name}"}.get(
+            group, f"{group}={name}"
+        )
         if group == "size":  # of recurrent networks, by the task's automaton
             return ["task=automaton", "model=gru", chosen, *self.small("task", "automaton")]
         if task is None:
             return [chosen]
         asked = group in ("analysis", "callbacks") and name in self.partners("analysis")
-        needed = self.analysis(name).needs.model if asked else ()
+        needed = tuple(word for needs in self.needs(name) for word in needs.model) if asked else ()
         model = name if group == "model" else self.model_for(task, needed)
         small = [*self.small("task", task), *self.small("model", model)]
         return list(dict.fromkeys([f"task={task}", f"model={model}", chosen, *small]))
@@ -207,3 +230,22 @@ class Registry:
         setup = self.setup(*self.choices("analysis", analysis), *sizes)
         execute(setup)
         return load_run(setup.folder, allow_targets=self.allow)
+
+    def trained_set(self, root: Path, analysis: str, runs: int) -> list[Path]:
+        """Train runs that an analysis of a set may be asked of, a few steps each, and return their directories.
+
+        They differ in the seed, and in the whole numbers that must vary."""
+        from mechlab.jobs.execute import execute
+
+        needs = self.analysis(analysis).needs
+        small = [word for name in needs.analyses for word in self.small("analysis", name)]
+        steps = ["trainer=smoke", "trainer.max_steps=4", "trainer.steps_per_epoch=2"]
+        common = [*self.choices("analysis", analysis), *steps, *small, f"paths.root={root}"]
+        first = self.compose(*common)
+        folders = []
+        for number in range(runs):
+            varied = [f"{key}={OmegaConf.select(first, key) + number}" for key in needs.varies if key != "seed"]
+            setup = self.setup(*common, f"seed={number}", *varied)
+            execute(setup)
+            folders.append(setup.folder)
+        return folders

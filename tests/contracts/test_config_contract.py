@@ -14,7 +14,7 @@ def test_every_yaml_composes_and_builds(registry, group, name, tmp_path):
     setup = registry.setup(*overrides)
     assert setup.recipe.max_steps >= 1
     if group == "analysis":
-        assert list(setup.analyses) == [name]
+        assert [*setup.analyses, *setup.sets] == registry.attached(name)
     if group == "callbacks":
         assert list(setup.callbacks) == [name]
     assert not (tmp_path / "runs").exists()

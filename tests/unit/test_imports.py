@@ -15,7 +15,7 @@ import mechlab
 
 PACKAGE = Path(mechlab.__file__).parent
 ENTRY = "entry points"
-MATHEMATICS = {"automata", "clustering", "groups", "kernels", "binding", "distill"}
+MATHEMATICS = {"automata", "clustering", "groups", "kernels", "binding", "distill", "statistics"}
 MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "core": set(),
     "record": {"core"},
@@ -26,7 +26,7 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "models": {"core", "automata", "distill"},
     "analyses": {"core", "record", "plotting", *MATHEMATICS},
     "plotting": {"core"},
-    "reporting": {"core", "record", "plotting"},
+    "reporting": {"core", "record", "plotting", "statistics"},
     "adopting": {"core", "record", "config", "jobs", "automata"},
     "sweeps": {"core", "record", "config", "jobs"},
     **{folder: {"core", *MATHEMATICS} for folder in MATHEMATICS},

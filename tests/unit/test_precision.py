@@ -12,7 +12,7 @@ from mechlab.core.model import StaticModel
 from mechlab.core.precision import in_precision, set_precision
 from mechlab.core.state import digest
 from mechlab.core.task import Batch
-from mechlab.kernels.problem import Problem
+from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.record.replay import verify
 from mechlab.record.tensors import load_tensors, save_tensors
 from mechlab.training import fit as fit_module
@@ -150,5 +150,5 @@ class _Torch(StaticModel):
 def test_attribution_refuses_complex_parameters():
     sample = Points().examples("train")
     with pytest.raises(ConfigError, match="attribution needs real parameters") as caught:
-        Problem(Waves(Points().spec), Points().spec, sample, torch.float64)
+        FunctionalModel(Waves(Points().spec), Points().spec, sample, torch.float64)
     assert caught.value.got == "filter is complex"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from mechlab.reporting.correlation import (
+from mechlab.statistics.correlation import (
     RESAMPLES,
     SEED,
     cluster_interval,

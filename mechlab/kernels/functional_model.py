@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.layout import Layout
 from mechlab.core.precision import set_precision
 from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Batch, TaskSpec
-from mechlab.kernels.layout import Layout
 
 HALF = (torch.float16, torch.bfloat16)
 
 
-class Problem:
+class FunctionalModel:
     """The per-example loss and the outputs of a model, as functions of its parameters.
 
     Args:
@@ -47,7 +47,7 @@ class Problem:
         self.model.requires_grad_(False)
 
     def placed(self, batch: Batch) -> Batch:
-        """Return a batch on this problem's device, in its dtype."""
+        """Return a batch on this functional's device, in its dtype."""
         return batch.to(self.device, self.dtype)
 
     def set_constants(self, state: dict[str, Tensor]) -> None:

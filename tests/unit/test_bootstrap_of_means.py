@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap as reference
 
-from mechlab.reporting.statistics import bootstrap, summarise
+from mechlab.statistics.bootstrap import bootstrap, summarise
 
 
 @pytest.mark.parametrize("n", [5, 20, 100])

@@ -1,0 +1,127 @@
+"""A question about several runs at once, such as the mean over seeds of everything that was measured."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from mechlab.core.analysis import Finding, Needs
+from mechlab.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mechlab.record.artifacts import Artifacts
+    from mechlab.record.run import Run
+
+RUN_ID = "run_id"  # stands for everything in a configuration that decides the result, except the seed
+SHOWN = 4  # values that an error names
+
+
+@dataclass(frozen=True)
+class SetNeeds:
+    """What a set of runs must have.
+
+    Args:
+        runs: the smallest number of finished runs.
+        each: what every run must have, as an analysis of one run needs it.
+        analyses: analyses that every run must have answered, with the parameters of its own configuration.
+        files: what else is read of each run: files or globs, relative to the run directory. A change in any of them,
+            or in an answer of `analyses`, makes another question of the set. Of result.json, metrics and findings
+            count.
+        varies: config keys that must have at least two values among the runs.
+        equal: config keys (or sections, such as "task") that must have the same value in all runs; "run_id" stands for
+            everything that decides the result, except the seed. At the end of a multirun the question is asked of each
+            group of runs that agree in these keys.
+    """
+
+    runs: int = 2
+    each: Needs = field(default_factory=Needs)
+    analyses: tuple[str, ...] = ()
+    files: tuple[str, ...] = ("result.json",)
+    varies: tuple[str, ...] = ()
+    equal: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All files that are read of each run, as globs relative to the run directory."""
+        return (*self.files, *(f"analyses/{name}/finding.json" for name in self.analyses))
+
+
+class SetAnalysis(ABC):
+    """A question about a set of runs. Subclasses take their parameters in the constructor and store them unchanged."""
+
+    needs: ClassVar[SetNeeds] = SetNeeds()
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def run(self, runs: Sequence[Run], out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Answer the question about finished runs, ordered by name, run id and seed: save arrays and tables into `out`,
+        return scalars and claims. Nothing may be read of a run but its configuration and what `needs` names."""
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw figures by name from the saved artifacts alone; none by default."""
+        return {}
+
+    def check(self, name: str, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raise ConfigError if there are too few runs, or if they do not vary or agree as they must.
+
+        Args:
+            name: of the analysis.
+            configs: the configuration of each run by its run directory, relative to the folder that holds the runs.
+        """
+        if len(configs) < self.needs.runs:
+            raise ConfigError(
+                f"analysis={name} needs at least {self.needs.runs} finished runs",
+                got=len(configs),
+                key="run",
+                fix='a glob that matches more runs, such as "run=runs/TASK-MODEL/*"',
+            )
+        for key in self.needs.equal:
+            values = {json.dumps(config_value(run, config, key), default=str) for run, config in configs.items()}
+            if len(values) > 1:
+                raise ConfigError(
+                    f"analysis={name} needs runs that agree in {_words(key)}",
+                    got=f"{len(values)} values: {_brief(values)}",
+                    key="run",
+                    fix="a glob that matches runs of one value, or the command once for each",
+                )
+        for key in self.needs.varies:
+            values = {json.dumps(config_value(run, config, key), default=str) for run, config in configs.items()}
+            if len(values) < 2:
+                raise ConfigError(
+                    f"analysis={name} needs runs that differ in {_words(key)}",
+                    got=f"one value: {_brief(values)}",
+                    key="run",
+                    fix="train more runs with python -m mechlab.train -m, or choose a glob that matches more",
+                )
+
+
+def config_value(run: str, config: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a config key, or the section of that name; None where there is none.
+
+    Args:
+        run: the run directory, `<task>-<model>/<run_id>-s<seed>`.
+        config: the run's configuration.
+        key: dotted key, or "run_id".
+    """
+    if key == RUN_ID:
+        return run.rpartition("-s")[0]
+    value: Any = config
+    for word in key.split("."):
+        value = value.get(word) if isinstance(value, Mapping) else None
+    return value
+
+
+def _words(key: str) -> str:
+    return "everything that decides the result but the seed (run_id)" if key == RUN_ID else key
+
+
+def _brief(values: set[str]) -> str:
+    shown = sorted(value if len(value) <= 60 else f"{value[:57]}..." for value in values)
+    return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")

@@ -1,0 +1,162 @@
+"""Ask a question of a set of runs, once for the same record, and keep the answer beside the runs."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mechlab.config.build import Prepared
+from mechlab.config.recipe import load_run, stored_config
+from mechlab.config.schema import Expected, typed
+from mechlab.core.analysis import Finding, check_needs
+from mechlab.core.errors import MechlabError, RunError
+from mechlab.core.printable import quoted
+from mechlab.core.seeding import Streams
+from mechlab.core.set_analysis import SetAnalysis
+from mechlab.jobs import console
+from mechlab.jobs.analyses import model_class
+from mechlab.jobs.ask import check_history
+from mechlab.jobs.result import compare
+from mechlab.record import answers, sets
+from mechlab.record.artifacts import Artifacts
+from mechlab.record.files import remove, write_json, writing
+from mechlab.record.run import Run
+from mechlab.record.status import read_status
+
+
+def ask_set(
+    name: str,
+    prepared: Prepared,
+    analysis: SetAnalysis,
+    folders: Sequence[Path],
+    seed: int | None,
+    allow: Sequence[str],
+) -> Path:
+    """Ask one question of all finished runs among the given ones, print the answer and return its folder.
+
+    Where the same question has been answered from the same record, nothing is computed.
+
+    Args:
+        name: the analysis's name; with the seed it determines the analysis's randomness.
+        prepared: the analysis with its checked arguments.
+        analysis: the analysis.
+        folders: run directories.
+        seed: root seed of the analysis's randomness; None for 0.
+        allow: packages beyond mechlab whose classes the record may name.
+
+    Raises:
+        ConfigError: the runs are too few, or do not vary or agree as they must.
+        RunError: a run did not record or answer what is needed.
+    """
+    root = sets.root_of(folders)
+    done = sorted((folder for folder in folders if read_status(folder)["status"] == "done"), key=_order)
+    left_out = {sets.run_name(folder): read_status(folder)["status"] for folder in folders if folder not in done}
+    analysis.check(name, {sets.run_name(folder): stored_config(folder) for folder in done})
+    runs = [load_run(folder, allow_targets=allow) for folder in done]
+    for run in runs:
+        _check_run(name, analysis, run)
+    about = {
+        "analysis": name,
+        "version": analysis.version,
+        "parameters": json.loads(json.dumps(prepared.identity(), default=str)),
+        "seed": seed,
+        "reads": list(analysis.needs.reads),
+        "runs": {
+            sets.run_name(run.folder): {"files": sets.digests_of(run.folder, analysis.needs.reads)} for run in runs
+        },
+        "left_out": left_out,
+        "expected": {key: asdict(value) for key, value in _expected(name, done).items()},
+    }
+    folder = sets.place(root, about)
+    with writing(root, "paths.root"):
+        if _is_answered(folder):
+            print(f"answered already, so it is not asked again: {folder}")
+        else:
+            print(f"running analysis {name} of {len(runs)} runs", flush=True)
+            _answer(folder, name, analysis, runs, about)
+    _print(folder)
+    return folder
+
+
+def _answer(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run], about: dict[str, Any]) -> None:
+    """Compute the answer in a folder aside, and rename it to its place."""
+    root = folder.parent.parent
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=f".{folder.parent.name}.", suffix=".tmp") as aside:
+        new = Path(aside) / folder.parent.name / name
+        new.mkdir(parents=True)
+        out = Artifacts(new)
+        finding = analysis.run(runs, out, Streams(about["seed"] or 0).numpy("analysis", name))
+        for figure_name, figure in analysis.figures(out).items():
+            out.save_figure(figure_name, figure, endings=("svg", "png", "pdf"))
+        finding = _with_note(finding, about["left_out"])
+        known = {key: about[key] for key in ("analysis", "version", "parameters", "seed")}
+        write_json(new / answers.FINDING, {**known, "files": answers.digests(new), **finding.as_dict()})
+        expected = {key: typed(Expected, value, f"expected.{key}.") for key, value in about["expected"].items()}
+        compared = compare(expected, {}, {name: answers.summary(answers.read_finding(new))})
+        write_json(new.parent / sets.SET, {**about, "expected": compared})
+        if folder.parent.exists():  # damaged
+            remove(folder.parent)
+        new.parent.rename(folder.parent)
+
+
+def _with_note(finding: Finding, left_out: Mapping[str, str]) -> Finding:
+    if not left_out:
+        return finding
+    shown = ", ".join(f"{run} ({status})" for run, status in list(left_out.items())[:5])
+    more = ", ..." if len(left_out) > 5 else ""
+    note = f"{len(left_out)} runs are left out because they are not finished: {shown}{more}."
+    return replace(finding, notes={**finding.notes, "unfinished": note})
+
+
+def _is_answered(folder: Path) -> bool:
+    if not folder.parent.exists():
+        return False
+    try:
+        sets.read_answer(folder)
+    except MechlabError as error:
+        print(f"warning: {error.must}, so the question is asked again: {error.key}")
+        return False
+    return True
+
+
+def _check_run(name: str, analysis: SetAnalysis, run: Run) -> None:
+    """Raise RunError if a run did not record or answer what the analysis needs."""
+    each = analysis.needs.each
+    if each.kind is not None or each.ground_truth or each.model:
+        task = run.folder.parent.name.rpartition("-")[0]
+        check_needs(each, name, task, run.task, "run", model_class(run.recipe))
+    if each.history != "none":
+        check_history(name, each, run)
+    for needed in analysis.needs.analyses:
+        folder = run.folder / answers.FOLDER / needed
+        if not (folder / answers.FINDING).is_file():
+            must = f"analysis={name} needs the answer of analysis={needed} about each run"
+            fix = f"python -m mechlab.analyze {quoted('run=', run.folder.parent, '/*')} analysis={needed}"
+            raise RunError(must, got=f"none about {run.folder}", key=f"analysis.{name}", fix=fix)
+        answers.read_finding(folder)
+
+
+def _expected(name: str, folders: Sequence[Path]) -> dict[str, Expected]:
+    """Return the expected numbers of an analysis of a set on which all its runs agree."""
+    configs = [stored_config(folder).get("expected") or {} for folder in folders]
+    common = {key: value for key, value in configs[0].items() if key.startswith(f"{name}/")}
+    common = {key: value for key, value in common.items() if all(config.get(key) == value for config in configs)}
+    read = {key: typed(Expected, value, f"expected.{key}.") for key, value in common.items()}
+    return {key: value for key, value in read.items() if value.number is not None}
+
+
+def _print(folder: Path) -> None:
+    about, finding = sets.read_answer(folder)
+    console.print_findings({f"{folder.name} of {len(about['runs'])} runs": finding})
+    console.print_expected(about.get("expected", {}))
+    print(f"set: {folder}", flush=True)
+
+
+def _order(folder: Path) -> tuple[str, str, int, str]:
+    stem, _, seed = folder.name.rpartition("-s")
+    return folder.parent.name, stem, int(seed) if seed.isdecimal() else 0, folder.name
