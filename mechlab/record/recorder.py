@@ -156,7 +156,7 @@ def check_size(recorder: Recorder, limit_gb: float) -> str | None:
 
 
 def _record_bytes(recipe: Recipe) -> int:
-    model = recipe.model()
+    model = recipe.architecture()
     optimizer = recipe.optimizer(model)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)

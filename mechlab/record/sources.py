@@ -27,7 +27,7 @@ Place = tuple[str, str]  # a module and a name that it defines
 def defining(recipe: Recipe) -> list[Any]:
     """Return the classes that define what a recipe trains: its own, which makes updates and plans batches, the
     schedule's, those of task, loss and model, and those that its configuration names."""
-    parts = [recipe, recipe.schedule, recipe.task, recipe.task.spec.loss, recipe.model()]
+    parts = [recipe, recipe.schedule, recipe.task, recipe.task.spec.loss, recipe.architecture()]
     return [*map(type, parts), *recipe.targets]
 
 
