@@ -122,9 +122,7 @@ class Adoption:
         return found
 
     def _model(self) -> nn.Module:
-        model = self.recipe.model()
-        model.load_state_dict(self.weights)
-        return model.eval()
+        return self.recipe.model(self.weights).eval()
 
     def _fill(self, lock: RunLock) -> None:
         started = time.monotonic()

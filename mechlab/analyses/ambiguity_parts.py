@@ -9,8 +9,8 @@ import numpy as np
 
 from mechlab.analyses.reached import By, Reached, classes_told, labelled
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.extraction.network import Network
-from mechlab.automata.factors import Factor, found_factors, given_factors, own_states
+from mechlab.automata.extraction.word_classifier import WordClassifier
+from mechlab.automata.factors import Factor, closed_factors, named_factors, part_numbers
 from mechlab.automata.partitions import quotient
 from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.automata.words.prefixes import distinct_prefixes
@@ -96,9 +96,9 @@ def partitions(truth: Automaton | Pushdown, names: Sequence[str], given: Given |
     Raises:
         ValueError: what is given is no partition of the states.
     """
-    mine = given_factors(given or {}, names)
-    by_state = isinstance(truth, Automaton) and own_states(truth)[1] == tuple(names)
-    every = found_factors(truth) if by_state else ()
+    mine = named_factors(given or {}, names)
+    by_state = isinstance(truth, Automaton) and part_numbers(truth)[1] == tuple(names)
+    every = closed_factors(truth) if by_state else ()
     taken, known = {factor.name for factor in mine}, {factor.blocks.tobytes() for factor in mine}
     others = [factor for factor in every if factor.blocks.tobytes() not in known]
     renamed = [Factor(f"found_{f.name}", f.blocks) if f.name in taken else f for f in others]
@@ -116,7 +116,7 @@ def by_letters_more(
     """
     import pandas as pd
 
-    prefixes, network, truth = found.prefixes, Network(run.model()), run.task.ground_truth()
+    prefixes, network, truth = found.prefixes, WordClassifier(run.model()), run.task.ground_truth()
     start = prefixes.index[rng.integers(len(prefixes.index), size=REPLACED)]
     suffixes = rng.integers(len(truth.alphabet), size=(REPLACED, letters))
     told = replace_states(network.step, found.states, clusters, prefixes.count, start, suffixes, rng)
@@ -166,7 +166,7 @@ def _closed(truth: Automaton | Pushdown, factor: Factor) -> bool | None:
     of a pushdown automaton."""
     if isinstance(truth, Pushdown):
         return None
-    number, names = own_states(truth)
+    number, names = part_numbers(truth)
     if len(factor.blocks) != len(names):
         return None
     try:

@@ -9,7 +9,7 @@ import numpy as np
 from mechlab.analyses.reached import drawn_words, padded, supported
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.extraction.conformance import Sampler, Scores, by_length, conformance, outputs_of
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least, between
@@ -60,7 +60,7 @@ class Conformance(Analysis):
         truth = run.task.ground_truth()
         spread = self.lengths or (1, run.spec.length)
         words, lengths = drawn_words(truth, spread, self.words, rng, self.sampler)
-        told, right = Network(run.model()).outputs(words, lengths), outputs_of(truth, words)
+        told, right = WordClassifier(run.model()).outputs(words, lengths), outputs_of(truth, words)
         found = conformance(told, right, lengths)
         rows = [{"length": length, **scores._asdict()} for length, scores in by_length(told, right, lengths)]
         out.save_table("by_length", pd.DataFrame(rows))

@@ -10,12 +10,12 @@ import numpy as np
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.definition import to_definition
 from mechlab.automata.dot import to_dot
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.mealy import mealy_of
-from mechlab.automata.pushdown.visibly import SingleEntry
+from mechlab.automata.pushdown.visibly import SingleEntryVPA
 from mechlab.record.artifacts import Artifacts
 
-Machine = Automaton | SingleEntry
+Machine = Automaton | SingleEntryVPA
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Extracted:
     agreed: bool
     rounds: list[dict[str, float]]
     scalars: dict[str, float]
-    network: Network
+    network: WordClassifier
 
 
 def named(automaton: Automaton) -> Automaton:
@@ -50,7 +50,7 @@ def save_machine(machine: Machine, out: Artifacts) -> None:
     that a letter leads to, and what is said on the way, as "state/output"."""
     import pandas as pd
 
-    if isinstance(machine, SingleEntry):
+    if isinstance(machine, SingleEntryVPA):
         out.save_bytes("automaton.dot", machine.to_dot().encode())
         out.save_table("automaton", pd.DataFrame(machine.table(), columns=["state", "letter", "pops", "to"]))
         return

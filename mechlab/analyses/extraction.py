@@ -12,16 +12,16 @@ from mechlab.automata.automaton import Automaton
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.definition import from_definition
 from mechlab.automata.equivalence import equivalent, minimise
-from mechlab.automata.extraction.cluster_automaton import see
+from mechlab.automata.extraction.cluster_automaton import observe
 from mechlab.automata.extraction.conformance import conformance, empty_class, outputs_of
-from mechlab.automata.extraction.disagreement import Disagreement
+from mechlab.automata.extraction.counterexamples import CounterexampleSearch
 from mechlab.automata.extraction.learning import Oracle, learn, oracle
-from mechlab.automata.extraction.network import Network
 from mechlab.automata.extraction.refinement import refine
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.mealy import minimal_mealy
 from mechlab.automata.pushdown.learning import learn_visibly
 from mechlab.automata.pushdown.pushdown import Pushdown
-from mechlab.automata.pushdown.visibly import kinds_of
+from mechlab.automata.pushdown.visibly import visible_alphabet
 from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
@@ -106,7 +106,7 @@ class Extraction(Analysis):
             try:
                 if not isinstance(truth, Pushdown) or truth.says != "class":
                     raise ValueError("the ground truth says more, or is no pushdown automaton")
-                kinds_of(truth)
+                visible_alphabet(truth)
             except ValueError as error:
                 raise ConfigError(
                     "method=vpl needs a task of words that a visibly pushdown automaton accepts",
@@ -153,37 +153,39 @@ class Extraction(Analysis):
         return drawn_words(truth, self.lengths, n, rng, sampler)
 
     def _extract(self, run: Run, model: Any, truth: Automaton | Pushdown, rng: np.random.Generator) -> Extracted:
-        network, names = Network(model, empty_class(truth)), (truth.alphabet, truth.classes)
+        network, names = WordClassifier(model, empty_class(truth)), (truth.alphabet, truth.classes)
         search = self._words(truth, rng, self.tests), rng, self.extra, self.tolerance
         smallest = minimal_mealy if isinstance(truth, Automaton) and truth.mealy else minimise
         if self.method == "clusters":
-            seen = see(network, distinct_prefixes(evaluation_words(run, self.words, self.split)))
+            observed = observe(network, distinct_prefixes(evaluation_words(run, self.words, self.split)))
             k = max(1, round(self.multiple * (truth.size if isinstance(truth, Automaton) else len(truth.states))))
-            starts = starts_for(seen.states, k) if self.start == "k_means" else 0
-            clusters = kmeans(seen.states, k, rng, starts) if starts else seen.told
-            refined = refine(network, seen, clusters, *names, Disagreement(network, *search), self.rounds, smallest)
-            first, last = refined.rounds[0], refined.rounds[-1]
+            starts = starts_for(observed.states, k) if self.start == "k_means" else 0
+            clusters = kmeans(observed.states, k, rng, starts) if starts else observed.predicted
+            result = refine(
+                network, observed, clusters, *names, CounterexampleSearch(network, *search), self.rounds, smallest
+            )
+            first, last = result.rounds[0], result.rounds[-1]
             scalars = {
                 "conflict_rate": first.transition_conflicts,
                 "output_conflict_rate": first.output_conflicts,
                 "start_states": first.states,
                 "starts": starts,
                 "clusters": last.clusters,
-                "added_prefixes": refined.added,
+                "added_prefixes": result.added,
             }
-            rounds = [line._asdict() for line in refined.rounds]
-            return Extracted(named(refined.automaton), refined.agreed, rounds, scalars, network)
+            rounds = [line._asdict() for line in result.rounds]
+            return Extracted(named(result.automaton), result.agreed, rounds, scalars, network)
         if self.method == "vpl":
             pool = drawn_words(truth, (1, max(self.lengths)), self.tests, rng, "balanced")
             budget = self.tests, self.rounds, self.queries, self.tolerance
-            learned = learn_visibly(network, truth, pool, rng, *budget)
+            result = learn_visibly(network, truth, pool, rng, *budget)
         else:
-            examiner = oracle(self.oracle, network, *search)
-            learned = learn(network, *names, examiner, self.method, self.rounds, self.queries, smallest)
-        both = zip(learned.states, learned.shares, strict=True)
+            counterexamples = oracle(self.oracle, network, *search)
+            result = learn(network, *names, counterexamples, self.method, self.rounds, self.queries, smallest)
+        both = zip(result.states, result.shares, strict=True)
         rounds = [{"states": states, "disagreement": share} for states, share in both]
-        machine = named(learned.automaton) if isinstance(learned.automaton, Automaton) else learned.automaton
-        return Extracted(machine, learned.agreed, rounds, {}, network)
+        machine = named(result.automaton) if isinstance(result.automaton, Automaton) else result.automaton
+        return Extracted(machine, result.agreed, rounds, {}, network)
 
     def _equivalent(
         self, found: Extracted, truth: Automaton, null: Machine | None, out: Artifacts

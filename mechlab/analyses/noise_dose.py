@@ -8,7 +8,7 @@ import numpy as np
 
 from mechlab.analyses.reached import evaluation_words, labelled, padded, supported
 from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.prefixes import Prefixes, distinct_prefixes
 from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans, starts_for
@@ -76,7 +76,7 @@ class NoiseDose(Analysis):
         for dose in sorted({0.0, *self.doses}):
             for repeat in range(self.repeats if dose else 1):
                 network = clean.disturbed(dose, int(rng.integers(2**31)))
-                told = Network(network).outputs(words, lengths)
+                told = WordClassifier(network).outputs(words, lengths)
                 states = prefix_states(network, prefixes)
                 starts = self.n_init or starts_for(states, k)
                 clusters = kmeans(states, k, rng, starts)

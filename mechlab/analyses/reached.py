@@ -11,7 +11,7 @@ import torch
 
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.extraction.conformance import Sampler, draw_words
-from mechlab.automata.factors import own_states
+from mechlab.automata.factors import part_numbers
 from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.automata.words.prefixes import PADDING, Prefixes, distinct_prefixes
 from mechlab.automata.words.sampling import Sample
@@ -79,7 +79,7 @@ def reached(
     labels, names = labelled(truth, prefixes, by)
     factor = {"state": 1, "transition": len(truth.alphabet), "height": 3, "top": len(truth.alphabet)}[by]
     if isinstance(truth, Automaton):
-        n, factor = len(own_states(truth)[1]), factor if by == "transition" else 1
+        n, factor = len(part_numbers(truth)[1]), factor if by == "transition" else 1
     else:
         n = len(truth.states)
     states = prefix_states(model, prefixes)[:, model.columns(part)]
@@ -163,14 +163,14 @@ def labelled(truth: Automaton | Pushdown, prefixes: Prefixes, by: By = "state") 
         told = tuple(f"{name}, {letter}" for name in names for letter in truth.alphabet)
         return before * len(truth.alphabet) + prefixes.letter, told
     if isinstance(truth, Automaton):
-        number, names = own_states(truth)
-        return number[prefixes.reached(truth)], names
+        number, names = part_numbers(truth)
+        return number[prefixes.automaton_states(truth)], names
     labels, names = truth.labels(truth.run(np.maximum(prefixes.words, 0)), by)
     return labels[prefixes.row, prefixes.length], tuple(names)
 
 
 def _start(truth: Automaton | Pushdown) -> int:
-    return int(own_states(truth)[0][truth.initial]) if isinstance(truth, Automaton) else 0
+    return int(part_numbers(truth)[0][truth.initial]) if isinstance(truth, Automaton) else 0
 
 
 def label_names(truth: Automaton | Pushdown, by: By = "state") -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import torch
 
 from mechlab.analyses.reached import evaluation_words, labelled, padded, supported
 from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans, starts_for
@@ -82,7 +82,7 @@ class Retraining(Analysis):
             k = max(1, round(self.multiple * len(names)))
             starts = starts_for(states[name], k)
             clusters = kmeans(states[name], k, stream, starts)
-            accuracy = conformance(Network(model).outputs(words, lengths), right, lengths).accuracy
+            accuracy = conformance(WordClassifier(model).outputs(words, lengths), right, lengths).accuracy
             weighted = ambiguity(clusters, labels, prefixes.count).weighted
             lines.append({"network": name, "accuracy": accuracy, "weighted": weighted})
 

@@ -25,7 +25,7 @@ class TrainerConfig:
     """How long, on what and in what portions to train.
 
     Args:
-        max_steps: optimiser steps in all; null when max_epochs is given.
+        max_steps: optimiser steps in all; 0 for a model that is solved and not trained; null when max_epochs is given.
         max_epochs: epochs in all, instead of max_steps.
         max_time: DD:HH:MM:SS of training after which it ends early, counted over resumed parts; null for no limit.
         steps_per_epoch: optimiser steps between validations; null for one pass over a fixed set of examples.
@@ -43,7 +43,7 @@ class TrainerConfig:
         checkpoint_every: steps between checkpoints to resume from (and at least one a minute).
     """
 
-    max_steps: Annotated[int, at_least(1)] | None = decides(2000)
+    max_steps: Annotated[int, at_least(0)] | None = decides(2000)
     max_epochs: Annotated[int, at_least(1)] | None = decides(None)
     max_time: str | None = decides(None)
     steps_per_epoch: Annotated[int, at_least(1)] | None = decides(None)

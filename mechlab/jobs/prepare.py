@@ -127,7 +127,8 @@ def prepare_run(
     _check_time(config.trainer.max_time)
     recipe = make_recipe(config)
     check_recipe(recipe)
-    recipe.model()  # refuses weights of init_from that do not fit
+    if recipe.initial is not None:
+        recipe.model()  # refuses weights of init_from that do not fit
     task_name = config.name.rpartition("-")[0]
     analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, recipe)
     sets = prepare_sets(config.analysis, config.allow_targets)
@@ -214,7 +215,7 @@ def _check_objective(config: TrainConfig, recipe: Recipe, analyses: PreparedAnal
 
     batch = recipe.source().evaluation("val", 2)
     with torch.no_grad():
-        scores = recipe.task.score(outputs_of(recipe.model(), batch.inputs), batch)
+        scores = recipe.task.score(outputs_of(recipe.architecture(), batch.inputs), batch)
     names = {f"{split}/{name}" for split in SPLITS for name in ("loss", *scores)}
     if config.trainer.stop_at is not None and "val/accuracy" not in names:
         must = "trainer.stop_at needs a task that scores accuracy"

@@ -212,7 +212,7 @@ def check_size(recorder: Recorder, limit_gb: float) -> str | None:
 
 def _state_tensors(recipe: Recipe) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return the parameters and buffers of a fresh model, and the optimizer's state after one step, by name."""
-    model = recipe.model()
+    model = recipe.architecture()
     optimizer = recipe.optimizer(model)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from mechlab.automata.pushdown.accepted import Accepted
+from mechlab.automata.pushdown.accepted_words import AcceptedWords
 from mechlab.automata.pushdown.grammars import Grammar
 from mechlab.automata.pushdown.grammars import grammar as pushdown_of
 from mechlab.automata.pushdown.pushdown import Pushdown
@@ -92,7 +92,7 @@ class ContextFree(Words):
         machine = defined(Pushdown, "grammar", grammar, path, definition)
         self._machine = pushdown_of(grammar, compat) if machine is None else machine
         self._truth = replace(self._machine, says=target)
-        self._accepted = Accepted(self._machine)
+        self._accepted = AcceptedWords(self._machine)
         self.max_length = max_length = max_length or self._usual_length()
         longest = max_length if test_lengths is None else test_lengths[1]
         super().__init__(self._truth.alphabet, self._truth.classes, longest, supervise, seed)

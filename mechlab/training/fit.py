@@ -109,13 +109,11 @@ def fit(
     if found:
         mend_history(recorder, step, found.ended, device, torch.get_num_threads(), found.params)
     watch, source = SignalWatch(), recipe.source(device)
-    module = TrainingModule(recipe, source, recorder, watch, settings.log_every)
+    weights = found.params if found else None
+    module = TrainingModule(recipe, source, recorder, watch, settings.log_every, weights)
     table, tensorboard = open_logs(folder, found)
     seconds = 0.0
-    if found and found.ended:
-        content = torch.load(found.path, map_location="cpu", weights_only=True)
-        module.load_state_dict(content["state_dict"])
-    else:
+    if found is None or not found.ended:
         if found:
             print(f"resuming from step {step} of {recipe.max_steps}", flush=True)
             module.resumed_at = step
@@ -163,8 +161,8 @@ def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], l
         accelerator=settings.accelerator,
         devices=1,
         deterministic=settings.accelerator == "gpu",  # the CPU's kernels are, and torch's switch slows them down
-        max_steps=recipe.max_steps,
-        max_epochs=-1,
+        max_steps=recipe.max_steps or -1,
+        max_epochs=-1 if recipe.max_steps else 1,  # Lightning calls no hook at all for max_steps=0
         max_time=settings.max_time,
         callbacks=callbacks,
         logger=loggers,

@@ -138,8 +138,8 @@ def _train_missing(
             if start > done and start != check:
                 put_state(model, optimizer, history.params(start), history.optimizer(start))
                 done = start
-            for at in range(done, step):
-                recipe.update(model, optimizer, source, at)
+            for _ in recipe.steps(model, optimizer, source, start=done, stop=step):
+                pass
             done = step
             if step in states:
                 recorder.record_state(step, model, optimizer)

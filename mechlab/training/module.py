@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -30,13 +31,22 @@ class TrainingModule(pl.LightningModule):
         recorder: keeps the history.
         watch: tells when a signal asks to stop.
         log_every: steps between logged training metrics.
+        weights: parameters and buffers that an interrupted training goes on from; None to begin.
     """
 
-    def __init__(self, recipe: Recipe, source: Source, recorder: Recorder, watch: SignalWatch, log_every: int):
+    def __init__(
+        self,
+        recipe: Recipe,
+        source: Source,
+        recorder: Recorder,
+        watch: SignalWatch,
+        log_every: int,
+        weights: Mapping[str, Tensor] | None = None,
+    ):
         super().__init__()
         self.automatic_optimization = False
         self.recipe, self.source, self.recorder, self.watch, self.log_every = recipe, source, recorder, watch, log_every
-        self.model = recipe.model()
+        self.model = recipe.model(weights)
         self.resumed_at: int | None = None
         self._validation = Means()  # over the portions of the validation split so far
 
@@ -44,21 +54,31 @@ class TrainingModule(pl.LightningModule):
         """Return the recipe's optimizer."""
         return self.recipe.optimizer(self.model)
 
+    def on_train_epoch_start(self) -> None:
+        """Log the metrics of a training without optimiser steps, which has no other moment for it."""
+        if self.recipe.max_steps == 0:
+            found = {**evaluate(self, "train"), **evaluate(self, "val")}
+            self.train()
+            self.log_dict(found, logger=False)
+            self.write(found)
+
     def training_step(self, tick: tuple[int, int], _index: int) -> None:
         """Make the optimiser steps start, ..., stop - 1; stop early, at a step boundary, when a signal came."""
         start, stop = tick
         optimizer = self.optimizers(use_pl_optimizer=False)
         counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         losses, outputs = [], None
-        for step in range(start, stop):
-            if self.recorder.wants(step):
-                self.recorder.record(step, self.model, optimizer)
-            loss, outputs = self.recipe.update(self.model, optimizer, self.source, step)
+        self._record(start, optimizer)
+        for done, loss, outputs in self.recipe.steps(  # noqa: B007 (used below)
+            self.model, optimizer, self.source, start=start, stop=stop
+        ):
             losses.append(loss)
             counter.increment_ready()  # Lightning's own wrapper counts steps so, and takes much longer over it
             counter.increment_completed()
             if self.watch.received is not None:
                 break
+            if done < stop:
+                self._record(done, optimizer)
         self._check_finite(torch.stack(losses), start)
         done = start + len(losses)
         if done % self.log_every == 0 or done == self.recipe.max_steps:
@@ -68,6 +88,10 @@ class TrainingModule(pl.LightningModule):
             self.write(
                 {"train/loss": losses[-1], **{f"train/{k}": v for k, v in means.items()}, "train/learning_rate": rate}
             )
+
+    def _record(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        if self.recorder.wants(step):
+            self.recorder.record(step, self.model, optimizer)
 
     def ends_epoch(self) -> bool:
         """True if validation follows at this step: an epoch or training ends here."""

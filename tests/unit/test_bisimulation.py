@@ -46,14 +46,14 @@ def test_agrees_with_a_loop() -> None:
 @pytest.mark.parametrize("index", range(1, 8))
 def test_states_of_an_automaton_have_one_successor_by_each_letter(index: int) -> None:
     prefixes = prefixes_of()
-    found = successors(prefixes.reached(tomita(index)), prefixes.parent, prefixes.letter, prefixes.count)
+    found = successors(prefixes.automaton_states(tomita(index)), prefixes.parent, prefixes.letter, prefixes.count)
     assert found.conflict == 0 and found.entropy == pytest.approx(0, abs=1e-12) and (found.by_cluster == 0).all()
 
 
 def test_outputs_alone_do_not_tell_what_follows() -> None:
     """Clusters that are pure in the output need not be states: those of Tomita 5 forget one parity."""
     prefixes = prefixes_of()
-    outputs = tomita(5).outputs[prefixes.reached(tomita(5))]
+    outputs = tomita(5).outputs[prefixes.automaton_states(tomita(5))]
     assert successors(outputs, prefixes.parent, prefixes.letter, prefixes.count).conflict > 0.2
 
 
