@@ -48,7 +48,7 @@ class Segments:
         except ConfigError as error:
             self._refuse("a replay needs the device of the training", str(error.got))
         with training_mode(trained["threads"], trained["device"]):
-            self.model = recipe.model().to(trained["device"])
+            self.model = recipe.architecture().to(trained["device"])
             self.optimizer = recipe.optimizer(self.model)
             self.source = recipe.source(trained["device"])
 

@@ -58,10 +58,9 @@ class Checkpoints(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: TrainingModule, *_: Any) -> None:
         """Save at a boundary inside an epoch; at its end there is validation to do first."""
-        step, recipe = module.global_step, module.recipe
-        if step % recipe.steps_per_epoch == 0 or step >= recipe.max_steps or trainer.should_stop:
+        if module.ends_epoch() or trainer.should_stop:
             return
-        if self._is_due(step) or module.watch.received is not None:
+        if self._is_due(module.global_step) or module.watch.received is not None:
             self.save(trainer, module)
         self._stop_if_asked(module)
 

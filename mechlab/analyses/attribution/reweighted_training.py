@@ -108,9 +108,7 @@ class Again:
     def _fresh(self) -> tuple[Recipe, nn.Module]:
         """What was trained, in the precision in which it is done again, and the model before the first step."""
         recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None, member=None)
-        model = recipe.model()
-        model.load_state_dict(self.trajectory.record.params(0))
-        return recipe, model
+        return recipe, recipe.model(self.trajectory.record.params(0))
 
     def _measured(self, thetas: Tensor) -> Tensor:
         return torch.stack([self.explained.values(theta).flatten() for theta in thetas])
