@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from mechlab.core.plan import BatchPlan, RecordedPlan
 from mechlab.core.precision import set_precision
 from mechlab.core.schedule import Schedule
 from mechlab.core.seeding import Streams, seed_of
+from mechlab.core.state import load_weights
 from mechlab.core.step import update
 from mechlab.core.task import FiniteTask, Task
 
@@ -81,17 +82,38 @@ class Recipe:
         """The run's named streams of randomness."""
         return Streams(self.seed)
 
-    def model(self) -> nn.Module:
-        """Return the model as it is before the first step, on the CPU."""
+    def architecture(self) -> nn.Module:
+        """Return the model with fresh weights, not solved, on the CPU."""
         with self.streams.globally("init"):
-            model = set_precision(self.make_model(self.task.blueprint()), self.dtype)
-        if self.initial is not None:
+            return set_precision(self.make_model(self.task.blueprint()), self.dtype)
+
+    def model(self, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
+        """Return the model as it is before the first step, or with recorded weights, on the CPU.
+
+        Raises:
+            RuntimeError: the recorded weights do not fit the model.
+        """
+        model = self.architecture()
+        if weights is not None:
+            load_weights(model, weights)
+        elif self.initial is not None:
             try:
-                model.load_state_dict(self.initial)
+                load_weights(model, self.initial)
             except RuntimeError as error:
                 must, fix = "the weights of init_from must fit the model", "choose task and model as in that run"
                 raise ConfigError(must, got=str(error), key="init_from", fix=fix) from None
+        elif getattr(model, "solve", None) is not None:
+            load_weights(model, self._solution)
         return model
+
+    @cached_property
+    def _solution(self) -> dict[str, Tensor]:
+        """The weights of the solved model."""
+        model = self.architecture()
+        examples = self.source().solved_on()
+        with self.streams.globally("init", "solve"):
+            model.solve(examples, self.streams.torch("init", "solve"))
+        return set_precision(model, self.dtype).state_dict()
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return a fresh optimizer for the model's parameters, without torch's fused kernel if any of them is complex:
@@ -189,7 +211,7 @@ class Recipe:
         batch = self.source().evaluation("val", 2)
         with self.streams.globally("noise"):
             before = torch.get_rng_state()
-            outputs_of(self.model().train(), batch.inputs)
+            outputs_of(self.architecture().train(), batch.inputs)
             return not torch.equal(before, torch.get_rng_state())
 
     def learning_rate(self, optimizer: Any, step: int) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,6 +11,7 @@ from torch import Tensor
 from torch.func import grad, jvp, vmap
 
 from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.task import Batch
 from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.ghost import Ghost
@@ -165,11 +164,3 @@ def works(function: Callable[[], object]) -> bool:
     except RuntimeError:
         return False
     return True
-
-
-@functools.cache
-def load_forward_mode() -> None:
-    """Load torch's forward-mode rules, whose module compiles itself with a deprecated function and says so."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import torch._decomp.decompositions_for_jvp  # noqa: F401

@@ -32,12 +32,13 @@ from torch import Tensor
 from torch.func import grad, jvp, vmap
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.rules import SGD, Adam
 from mechlab.core.task import Batch
 from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.functional_model import FunctionalModel
-from mechlab.kernels.inner import InnerProducts, load_forward_mode
+from mechlab.kernels.inner import InnerProducts
 from mechlab.kernels.path_kernels import Progress, explained_batch, trajectory_of
 from mechlab.kernels.trajectory import Step, Trajectory
 

@@ -134,11 +134,12 @@ class Trajectory:
             got = f"{len(recorded)} recorded steps" + (f" from {recorded[0]} to {recorded[-1]}" if recorded else "")
             fix = "train again with history=replay or history=full"
             raise NotRecorded("attribution needs every optimiser step", got=got, key="history", fix=fix)
+        history.check_exact("attribution needs the whole state of every step, as it was trained")
         if run.moment == "best":
             fix = "ask at=last, or at=STEP"
             raise ConfigError("attribution needs the step at which training ends", got="at=best", key="at", fix=fix)
         steps = recorded[-1] if run.moment == "last" else run.moment
-        functional, rule = functional_model_of(recipe, dtype, device)
+        functional, rule = functional_model_of(recipe, dtype, device, history.params(0))
         source = recipe.source()
         examples = steps * source.plan.batch_size if source.plan.n is None else source.plan.n
         data = None if source.plan.n is None else lambda: recipe.task.examples("train")
@@ -285,17 +286,21 @@ class Trajectory:
 
 
 def functional_model_of(
-    recipe: Recipe, dtype: torch.dtype | None = None, device: str = "cpu"
+    recipe: Recipe,
+    dtype: torch.dtype | None = None,
+    device: str = "cpu",
+    weights: Mapping[str, Tensor] | None = None,
 ) -> tuple[FunctionalModel, Rule]:
-    """Return the model and loss that a recipe trains, at its initial parameters, and the rule of its updates.
+    """Return the model and loss that a recipe trains, and the rule of its updates.
 
     Args:
+        weights: the parameters and buffers of the model; fresh ones by default.
         dtype: of the arithmetic; that of training by default.
 
     Raises:
         ConfigError: the model, optimizer or precision cannot be explained.
     """
-    model = recipe.model()
+    model = recipe.architecture() if weights is None else recipe.model(weights)
     rule = rule_of(recipe.optimizer(model))
     sample = recipe.source().batch(0)
     return FunctionalModel(model, recipe.task.spec, sample[: min(4, len(sample))], dtype or recipe.dtype, device), rule

@@ -239,7 +239,9 @@ def test_changed_code_is_refused_and_told(runs, tmp_path, monkeypatch, code, tol
     assert {"update", "Points", "MLP", "Recipe"} <= set(was["code"])
     write_json(about, was | {"code": was["code"] | code if isinstance(code, dict) else code})
     assert len(History(about.parent, lambda: run.recipe).params(3))  # other code that does the same is as good
-    monkeypatch.setattr("mechlab.core.recipe.update", lambda model, *_, **__: next(model.parameters()).data.add_(1e-7))
+    monkeypatch.setattr(
+        "mechlab.core.recipe.update", lambda model, *_, **__: (next(model.parameters()).data.add_(1e-7), None)
+    )
     with pytest.raises(ReplayDiffers, match=rf"step 1 differs.*; {told}\n"):
         History(about.parent, lambda: run.recipe).params(3)
 

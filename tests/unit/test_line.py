@@ -10,12 +10,12 @@ from recorded_trainings import recipe_of, recorded, shuffled, trajectory_of
 from torch import nn
 from torch.func import jvp, vmap
 
+from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.model import StaticModel
 from mechlab.core.schedule import Schedule
 from mechlab.core.task import Batch, TaskSpec
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.functional_model import FunctionalModel
-from mechlab.kernels.inner import load_forward_mode
 from mechlab.kernels.line import Line
 from mechlab.kernels.quadrature import Quadrature, average
 from mechlab.models.transformer1 import Transformer1

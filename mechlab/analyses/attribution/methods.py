@@ -211,7 +211,7 @@ class Attributions:
 
 
 def trained(recipe: Recipe, steps: int, limit: int) -> Trajectory:
-    """Train a recipe by ordinary updates and return the record of it, which is in memory.
+    """Train a recipe, alone where it is a member of an ensemble, and return the record of it, which is in memory.
 
     Raises:
         ConfigError: the record would take more bytes than the limit.
@@ -219,6 +219,7 @@ def trained(recipe: Recipe, steps: int, limit: int) -> Trajectory:
     from mechlab.core.rules import rule_of
     from mechlab.kernels.trajectory import Arrays, Trajectory
 
+    recipe = replace(recipe, member=None)
     model = recipe.model()
     size = (steps + 1) * 3 * sum(value.numel() * value.element_size() for value in model.parameters())
     if size > limit:
@@ -226,14 +227,12 @@ def trained(recipe: Recipe, steps: int, limit: int) -> Trajectory:
         fix = "memory_gb=..., or other_seeds=0 and mislabelled=0, which need no further trainings that are recorded"
         raise ConfigError(must, got=got, key="memory_gb", fix=fix)
     optimizer, source = recipe.optimizer(model), recipe.source()
-    params, states, rates, batches = [_copied(model.state_dict())], [], [], []
-    for step in range(steps):
-        states.append(_copied(optimizer_tensors(model, optimizer)))
-        rates.append(recipe.rates(optimizer, step))
-        batches.append(source.batch(step).index)
-        recipe.update(model, optimizer, source, step)
+    params, states = [_copied(model.state_dict())], [_copied(optimizer_tensors(model, optimizer))]
+    for _ in recipe.steps(model, optimizer, source, stop=steps):
         params.append(_copied(model.state_dict()))
-    learning_rates, decays = zip(*rates, strict=True)
+        states.append(_copied(optimizer_tensors(model, optimizer)))
+    learning_rates, decays = zip(*(recipe.rates(optimizer, step) for step in range(steps)), strict=True)
+    batches = [source.batch(step).index for step in range(steps)]
     arrays = Arrays(params, batches, learning_rates, decays, states)
     data = recipe.task.examples("train").to("cpu", recipe.dtype)
     rule = rule_of(recipe.optimizer(model))

@@ -98,20 +98,17 @@ class Again:
         """Train one network by ordinary updates, with weights (1, N); yield its parameters (1, P) after the last."""
         functional, steps = self.trajectory.functional, self.trajectory.steps
         recipe, fresh = self._fresh
-        model, source = copy.deepcopy(fresh), recipe.source()
-        optimizer = recipe.optimizer(model)
-        for step in range(steps):
-            recipe.update(model, optimizer, source, step, weights[0].to(functional.dtype))
-            last = step + 1 == steps
-            yield functional.layout.join(dict(model.named_parameters())).detach()[None] if last else None
+        model = copy.deepcopy(fresh)
+        for step, *_ in recipe.steps(
+            model, source=recipe.source(), weights=weights[0].to(functional.dtype), stop=steps
+        ):
+            yield functional.layout.join(dict(model.named_parameters())).detach()[None] if step == steps else None
 
     @cached_property
     def _fresh(self) -> tuple[Recipe, nn.Module]:
         """What was trained, in the precision in which it is done again, and the model before the first step."""
-        recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None)
-        model = recipe.model()
-        model.load_state_dict(self.trajectory.record.params(0))
-        return recipe, model
+        recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None, member=None)
+        return recipe, recipe.model(self.trajectory.record.params(0))
 
     def _measured(self, thetas: Tensor) -> Tensor:
         return torch.stack([self.explained.values(theta).flatten() for theta in thetas])
