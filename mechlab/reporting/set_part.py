@@ -8,13 +8,16 @@ from html import escape
 from pathlib import Path
 
 from mechlab.record.files import atomic, read_bytes, write_text
+from mechlab.reporting.cells import shown
 from mechlab.reporting.pictures import small
 from mechlab.reporting.record import Claim, Problem
 from mechlab.reporting.sets import SetAnswer, scalar_rows, table_of
 from mechlab.reporting.table import Code, Entry, Mean, Number, Table, Verdict, count
 from mechlab.statistics.bootstrap import Summary
 
-ROWS = 60  # of a table in the page
+ROWS = 300  # of a table in the page
+OPEN = 30  # rows of a table that is shown open
+RUNS = 60  # that are named
 SHOWN = 24  # answers in the page
 FILE_BYTES = 2**26  # of a table or figure
 VECTOR_BYTES = 300_000  # of a figure that is in the page as SVG; others are there as pixels
@@ -35,19 +38,18 @@ class SetParts:
         """Yield the part about an answer, and write its figures and tables."""
         runs = count(len(answer.runs), "run")
         yield f'<section id="set-{number}">\n<h2>{escape(answer.analysis)} of {runs}</h2>\n'
+        given = ", ".join(f"{name}={shown(value)}" for name, value in answer.parameters.items())
+        yield f"<p><code>{escape(given)}</code></p>\n" if given else ""
         yield "".join(f"<p>{escape(note)}</p>\n" for note in answer.notes.values())
         for table in filter(None, (self._claims(answer), self._expected(answer))):
             yield self._table(answer, table)
         yield from self._tables(answer)
         yield from self._figures(answer)
-        yield '<details class="more"><summary>All scalars, runs and parameters</summary>\n'
+        yield '<details class="more"><summary>All scalars and runs</summary>\n'
         caption, rows = f"{answer.analysis}: every scalar", list(scalar_rows(answer))
         yield self._table(answer, Table("scalars", caption, ["scalar", "value"], [(None, rows)]))
-        values: list[list[Entry]] = [[name, str(value)] for name, value in answer.parameters.items()]
-        if values:
-            yield Table("parameters", "Parameters", ["parameter", "value"], [(None, values)]).html()
-        yield f"<p>{', '.join(f'<code>{escape(run)}</code>' for run in answer.runs[:ROWS])}"
-        yield f" and {len(answer.runs) - ROWS} more" if len(answer.runs) > ROWS else ""
+        yield f"<p>{', '.join(f'<code>{escape(run)}</code>' for run in answer.runs[:RUNS])}"
+        yield f" and {len(answer.runs) - RUNS} more" if len(answer.runs) > RUNS else ""
         yield f"</p>\n<p>Answer: <code>{escape(str(answer.folder))}</code></p></details>\n</section>\n"
 
     def _table(self, answer: SetAnswer, table: Table) -> str:
@@ -76,8 +78,10 @@ class SetParts:
             table = table_of(path, f"{answer.analysis}: {path.stem.replace('_', ' ')}", ROWS)
             if table is None:
                 long.append(f"{answer.name}-{path.name}")
-            elif table.groups[0][1]:
-                yield self._table(answer, table)
+            elif rows := sum(len(group) for _, group in table.groups):
+                summary = f"<summary>{escape(table.caption)}, {rows} rows</summary>"
+                html = self._table(answer, table)
+                yield html if rows <= OPEN else f'<details class="more">{summary}{html}</details>\n'
         if long:
             files = ", ".join(f"<code>{escape(name)}</code>" for name in long)
             yield f"<p>Tables of more than {ROWS} rows: {files}.</p>\n"
