@@ -226,6 +226,9 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
     device = "cuda" if trainer.accelerator == "gpu" else "cpu"
     run = load_run(folder, allow_targets=arguments.allow_targets)
     verdict = verify(run, arguments.start, arguments.steps, device)
+    if not verdict.compared:
+        print("nothing to train again: the run has no optimiser steps, and its parameters are those of another run")
+        return False
     compared = f"{len(verdict.compared)} recorded step(s) from {verdict.start} to {verdict.compared[-1]}"
     if verdict.parted is None:
         print(f"verified: {compared} are bit-equal, parameters and optimizer state")
@@ -318,7 +321,9 @@ def _history_summary(folder: Path) -> str:
     if not steps:
         return "none"
     computed = f", computed from {len(stored)} stored ones" if len(stored) < len(steps) else ""
-    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}{computed}"
+    weights = "" if history.has_optimizer else ", weights only"
+    stored_as = "" if history.is_exact else f", stored in {history.about['dtype']}"
+    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}{computed}{weights}{stored_as}"
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -86,10 +86,9 @@ def write_history(folder: Path, recipe: Recipe, training: Training) -> Replayed:
     """
     cut(folder, 0)
     write_json(folder / "history.json", {"kind": "full", "version": VERSION})
-    model, source, shards, found = recipe.model(), recipe.source(), Shards(folder), Replayed()
-    optimizer, steps = recipe.optimizer(model), len(training.rates)
     params, spoken = training.params(0), time.monotonic()
-    model.load_state_dict(params)
+    model, source, shards, found = recipe.model(params), recipe.source(), Shards(folder), Replayed()
+    optimizer, steps = recipe.optimizer(model), len(training.rates)
     for step, (rate, decay) in enumerate(training.rates):
         shards.add(step, _record(model, optimizer, source.plan.indices(step), training, rate, decay))
         for group in optimizer.param_groups:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from mechlab.analyses.attribution.settings import check_attribution, second_derivatives
-from mechlab.analyses.attribution.shared import (
+from mechlab.analyses.attribution.explained_examples import (
     Examples,
+    ExplainedExamples,
     Outputs,
     Positive,
-    Question,
     labels_of,
     of_own_class,
     top_examples,
     work_key,
 )
+from mechlab.analyses.attribution.methods import check_attribution, second_derivatives
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least
 from mechlab.core.task import FiniteTask
@@ -66,24 +66,24 @@ class Metagradient(Analysis):
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
-        question = Question(self.split, self.examples, self.dtype)
+        question = ExplainedExamples(self.split, self.examples, self.dtype)
         check_attribution(name, recipe, question, self.outputs, key, second_derivatives)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Differentiate, going on where an earlier attempt was interrupted; save derivatives and baselines."""
         from mechlab.kernels.explained import Explained
-        from mechlab.kernels.metagradient import MetagradientSweep
+        from mechlab.kernels.metagradients import MetagradientBackward
         from mechlab.kernels.trajectory import Trajectory
 
-        question = Question(self.split, self.examples, self.dtype)
+        question = ExplainedExamples(self.split, self.examples, self.dtype)
         batch, limit = question.batch(run), int(self.memory_gb * 1e9)
         trajectory = Trajectory.of_run(run, question.torch_dtype)
-        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), self.outputs)
-        sweep = MetagradientSweep(trajectory, explained, limit)
+        explained = Explained(trajectory.functional, trajectory.functional.placed(batch), self.outputs)
+        backward = MetagradientBackward(trajectory, explained, limit)
         carry_out(
-            sweep, "metagradient", run.folder / "work" / f"metagradient-{work_key(self, sweep.total)}.safetensors"
+            backward, "metagradient", run.folder / "work" / f"metagradient-{work_key(self, backward.total)}.safetensors"
         )
-        found = sweep.result()
+        found = backward.result()
         baselines = self._baselines(run, trajectory, batch, limit)
         out.save_arrays(
             "derivatives", derivative=found.derivative, by_step=found.by_step, final=found.final, **baselines
@@ -95,7 +95,7 @@ class Metagradient(Analysis):
         return Finding(_agreements(found.derivative, baselines), _claims(found.derivative, found.by_step))
 
     def _baselines(self, run: Run, trajectory: Trajectory, batch: Batch, limit: int) -> dict[str, np.ndarray]:
-        from mechlab.kernels.tracin import gradient_dot, tracin
+        from mechlab.kernels.first_order import gradient_dot, tracin
 
         found = {"tracin": tracin(trajectory, batch, self.outputs, memory=limit)}
         if isinstance(run.task, FiniteTask):

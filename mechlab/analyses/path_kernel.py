@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from mechlab.analyses.attribution.settings import check_attribution
-from mechlab.analyses.attribution.shared import (
+from mechlab.analyses.attribution.explained_examples import (
     Examples,
+    ExplainedExamples,
     Outputs,
     Positive,
-    Question,
     labels_of,
     of_own_class,
     top_examples,
     work_key,
 )
+from mechlab.analyses.attribution.methods import check_attribution
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least
 from mechlab.record.artifacts import Artifacts
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.recipe import Recipe
-    from mechlab.kernels.account import PathKernel as Account
+    from mechlab.kernels.decomposition import PathKernel as Decomposition
     from mechlab.record.run import Run
 
 LINES = ("data", "decay", "clipping", "residual", "arithmetic")
 
 
 class PathKernel(Analysis):
-    """Account for the change of outputs over training: what each training example, each parameter and each step
-    contributed, and what weight decay, clipping, the quadrature and rounding did ("ExPLAIND", arXiv 2505.20076).
+    """Decompose the change of outputs over training into contributions of each training example, parameter and step,
+    and of weight decay, clipping, the quadrature and rounding ("ExPLAIND", arXiv 2505.20076).
 
-    The account is exact and no prediction of what training without an example would give; for that ask `metagradient`.
+    The decomposition is exact. It does not predict what training without an example would give; `metagradient` does.
 
     Args:
         split: of the explained examples.
@@ -93,43 +93,43 @@ class PathKernel(Analysis):
         """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
         from mechlab.kernels.inner import InnerProducts
 
-        question = Question(self.split, self.examples, self.dtype)
+        question = ExplainedExamples(self.split, self.examples, self.dtype)
         form = None if self.form == "auto" else self.form
-        products = lambda problem, theta, batch: InnerProducts(problem)(form, theta, batch, theta[None])  # noqa: E731
+        products = lambda functional, theta, batch: InnerProducts(functional)(form, theta, batch, theta[None])  # noqa: E731
         check_attribution(name, recipe, question, self.outputs, key, form and products)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Make the account, going on where an earlier attempt was interrupted; save it whole."""
-        from mechlab.kernels.account import Account
+        from mechlab.kernels.backward import PathKernelBackward
+        from mechlab.kernels.decomposition import PathKernelSettings
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.quadrature import Quadrature
-        from mechlab.kernels.sweep import Sweep
         from mechlab.kernels.trajectory import Trajectory
 
-        question = Question(self.split, self.examples, self.dtype)
+        question = ExplainedExamples(self.split, self.examples, self.dtype)
         batch = question.batch(run)
         trajectory = Trajectory.of_run(run, question.torch_dtype)
-        layout = trajectory.problem.layout
+        layout = trajectory.functional.layout
         groups = components_of(layout.names, self.components)
         bins = min(self.bins, trajectory.steps)
         edges = [trajectory.steps * i // bins for i in range(bins)]
         quadrature = Quadrature("midpoint", self.nodes, self.tolerance, self.most_nodes, self.secant)
         limit = int(self.memory_gb * 1e9)
         told_apart = groups if self.by_component else None
-        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), self.outputs)
+        explained = Explained(trajectory.functional, trajectory.functional.placed(batch), self.outputs)
         size = trajectory.steps * math.prod(explained.shape) * len(layout.names) * 8
-        account = Account(
+        settings = PathKernelSettings(
             quadrature, self.form, limit, self.scores, told_apart, edges, self.view, steps_by_tensor=size < limit / 4
         )
-        sweep = Sweep(trajectory, explained, account)
+        backward = PathKernelBackward(trajectory, explained, settings)
         carry_out(
-            sweep, "path_kernel", run.folder / "work" / f"path_kernel-{work_key(self, trajectory.steps)}.safetensors"
+            backward, "path_kernel", run.folder / "work" / f"path_kernel-{work_key(self, trajectory.steps)}.safetensors"
         )
-        found = sweep.result()
+        found = backward.result()
         self._save(run, out, found, batch, groups)
-        return Finding(_scalars(found), self._claims(found, trajectory.problem.dtype.itemsize))
+        return Finding(_scalars(found), self._claims(found, trajectory.functional.dtype.itemsize))
 
-    def _claims(self, found: Account, itemsize: int) -> dict[str, Claim]:
+    def _claims(self, found: Decomposition, itemsize: int) -> dict[str, Claim]:
         values, least = _scalars(found), 1e-9 if itemsize == 8 else 1e-4
         return {
             "completeness": Claim(
@@ -156,7 +156,7 @@ class PathKernel(Analysis):
             ),
         }
 
-    def _save(self, run: Run, out: Artifacts, found: Account, batch: Any, groups: dict[str, list[str]]) -> None:
+    def _save(self, run: Run, out: Artifacts, found: Decomposition, batch: Any, groups: dict[str, list[str]]) -> None:
         import pandas as pd
 
         lines = {name: getattr(found, name) for name in ("initial", "final", "influence", *LINES[1:])}
@@ -214,7 +214,7 @@ def components_of(names: list[str], kind: Literal["module", "tensor"]) -> dict[s
     return found
 
 
-def _scalars(found: Account) -> dict[str, float]:
+def _scalars(found: Decomposition) -> dict[str, float]:
     lines = {name: np.abs(getattr(found, name)).mean() for name in LINES}
     total = max(sum(lines.values()), np.finfo(float).tiny)
     movement = np.abs(found.final - found.initial).mean()

@@ -21,16 +21,16 @@ class Automaton:
         classes: the output classes in index order.
         states: names of the n states in index order.
         initial: index of the initial state.
-        transitions: (n, m) int64, the state reached from a state by a letter.
+        transitions: (n, m) int64, the target of each state and letter.
         outputs: (n,) int64, the class of each state.
-        parts: for each state the name of what it is a part of, where the machine was another one at first (a Mealy
-            machine, whose states are split by outputs); the states' own names by default.
+        parts: for each state the name of the state that it was split from, in the Moore form of a Mealy machine (whose
+            states are split by outputs); the states' own names by default.
 
     Lists are accepted in place of tuples and arrays; the arrays are copied and made read-only. Two automata are equal
     when all their parts are.
 
     Raises:
-        ValueError: a name occurs twice, a shape is wrong, or an entry is no index.
+        ValueError: a name occurs twice, a shape is wrong, or an entry is not an index.
     """
 
     alphabet: tuple[str, ...]
@@ -56,14 +56,14 @@ class Automaton:
 
     @property
     def size(self) -> int:
-        """Number of states; of a Mealy machine its own, not those that it is split into."""
+        """Number of states; for a Mealy machine, those before splitting by outputs."""
         return len(set(self.parts))
 
     @property
     def mealy(self) -> bool:
-        """Whether this is a Mealy machine whose states are split by the output on the way into them.
+        """True if this is the Moore form of a Mealy machine, with states split by the output of incoming transitions.
 
-        Its states, and their number, are then those of the Mealy machine, its `parts`; see `moore_of_mealy`.
+        The states of the Mealy machine are then the `parts`; see `moore_of_mealy`.
         """
         split = [f"{part}/{self.classes[output]}" for part, output in zip(self.parts, self.outputs, strict=True)]
         if tuple(split) != self.states:
@@ -75,7 +75,7 @@ class Automaton:
         """Return the states (B, T+1) int64 visited while reading words (B, T) of letter indices, the initial one first.
 
         Raises:
-            ValueError: the words are not an integer array (B, T), or hold what is no letter.
+            ValueError: the words are not an integer array (B, T), or an entry is not a letter index.
         """
         words = np.asarray(words)
         if words.ndim != 2:
@@ -106,7 +106,7 @@ class Automaton:
 
 
 def accepting_class(classes: Sequence[str]) -> int:
-    """Return which of two classes is that of accepting states: the second one, unless the first is accept or true.
+    """Return the index of the accepting one of two classes: 1, unless the first is called accept or true.
 
     >>> accepting_class(("False", "True")), accepting_class(("accept", "reject"))
     (1, 0)
@@ -122,7 +122,7 @@ def _names(field: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _indices(field: str, values: object, shape: tuple[int, ...], below: int) -> np.ndarray:
-    """Return a read-only int64 copy of indices in [0, below), or say what is wrong with them."""
+    """Return a read-only int64 copy of indices in [0, below), or raise ValueError."""
     array = np.array(values)
     if array.shape != shape:
         raise ValueError(f"{field} must have the shape {shape}. Got {array.shape} instead.")

@@ -1,4 +1,4 @@
-"""Which class each output of a network stands for, where nobody has written it down."""
+"""The assignment of classes to a network's outputs, where it was not recorded."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from scipy.optimize import linear_sum_assignment
 
 
 class ClassOrder(NamedTuple):
-    """The assignment of classes to outputs that fits best.
+    """The best assignment of classes to outputs.
 
     Args:
-        classes: (C,) int64, the class that each output says.
-        fit: the mean, over the classes that occur, of the share of their occurrences that get their output.
+        classes: (C,) int64, the class of each output.
+        fit: mean recall over the classes that occur.
         next_fit: the same for the best of all other assignments; nan if there is no other.
         given: the same for outputs in the order of the classes.
-        gap: by how much the sum of these shares is higher than for any other assignment; at most 2, and inf if there is
-            no other.
+        gap: difference of the sums of recalls of the best and the next assignment; at most 2, inf if there is no other.
     """
 
     classes: np.ndarray
@@ -28,7 +27,7 @@ class ClassOrder(NamedTuple):
 
 
 def class_order(counts: np.ndarray) -> ClassOrder:
-    """Assign classes to outputs, each once, such that the mean recall of the classes is highest.
+    """Return the one-to-one assignment of classes to outputs with the highest mean recall.
 
     Args:
         counts: (C, C), how often output o (row) was the largest where class c (column) was right.

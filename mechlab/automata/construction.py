@@ -1,4 +1,4 @@
-"""Recurrent networks that are an automaton by construction, in closed form."""
+"""Recurrent networks that implement an automaton exactly, with weights in closed form."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.certificate import lead
+from mechlab.automata.certificate import certified_margin
 
 Kind = Literal["tanh1", "tanh2", "relu2"]
-STEP, MOST = 0.25, 16.0  # saturations that are tried, and the largest
+STEP, MOST = 0.25, 16.0  # step and largest value of the search for a saturation
 
 
 @dataclass(frozen=True, eq=False)
 class Construction:
-    """The weights of a network that is an automaton, all float64.
+    """The weights, all float64, of a network that implements an automaton.
 
     Each layer computes h' = f(weight_ih x + bias_ih + weight_hh h + bias_hh), named as in torch with the layer at the
     end; the output is `readout @ h` of the last layer. A network of two layers copies the state of layer 1 into layer 0
-    after each step. It runs in single precision: `network(x)` reads whole words, `network.step(x, state)` a letter, and
-    `trie_states(network, words)` every prefix. To train it, or to disturb it: `model=constructed`.
+    after each step. It runs in single precision: `network(x)` reads words, `network.step(x, state)` one letter, and
+    `trie_states(network, words)` every prefix. To train it, or to add noise: `model=constructed`.
 
     Args:
         kind: "tanh1", "tanh2" or "relu2".
@@ -36,12 +36,13 @@ class Construction:
             weight_hh (N, N), bias_ih (N,), bias_hh (N,).
         readout: (k, N).
         initial: (N,) the state of each layer before the first letter.
-        codes: (C, N) the ideal states, with the letters' transitions between them in `successors` (C, m) int64, and
-            the class that the output must tell in `outputs` (C,) int64.
-        start: the code of `initial`.
+        codes: (C, N) the ideal states.
+        successors: (C, m) int64, the code after each letter.
+        outputs: (C,) int64, the class at each code.
+        start: the index of the code of `initial`.
         saturation: the size of ideal pre-activations and outputs.
-        margin: the least lead of the right class's output over any other, after every letter of every word, proved for
-            arithmetic in single precision; not positive, or -inf, when nothing is proved.
+        margin: the least margin of the right class's output over any other, after every letter of every word, proved
+            for arithmetic in single precision; not positive, or -inf, when nothing is proved.
     """
 
     kind: Kind
@@ -57,7 +58,7 @@ class Construction:
 
     @property
     def spec(self) -> SimpleNamespace:
-        """The numbers of `inputs` (letters) and `outputs` (classes)."""
+        """The sizes `inputs` (letters) and `outputs` (classes)."""
         return SimpleNamespace(inputs=self.layers[0]["weight_ih"].shape[1], outputs=len(self.readout))
 
     def initial_state(self, batch: int) -> Tensor:
@@ -65,7 +66,7 @@ class Construction:
         return torch.as_tensor(self.initial, dtype=torch.float32).repeat(batch, len(self.layers))
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Read one-hot letters x (B, m) in a state (B, S); return the output (B, k) and the next state (B, S)."""
+        """Return the output (B, k) and the next state (B, S) after one-hot letters x (B, m) in a state (B, S)."""
         nonlinearity = torch.relu if self.kind == "relu2" else torch.tanh
         layers, readout = self._tensors
         for layer, h in zip(layers, state.chunk(len(layers), -1), strict=True):
@@ -73,8 +74,8 @@ class Construction:
             x = nonlinearity(from_input + functional.linear(h, layer["weight_hh"], layer["bias_hh"]))
         return functional.linear(x, readout), x.repeat(1, len(layers))
 
-    def __call__(self, x: Tensor) -> Reading:
-        """Read words of one-hot letters x (B, T, m)."""
+    def __call__(self, x: Tensor) -> OutputsAndStates:
+        """Return outputs and states for words of one-hot letters x (B, T, m)."""
         state = self.initial_state(len(x))
         outputs, states = [], [state]
         for t in range(x.shape[1]):
@@ -82,7 +83,7 @@ class Construction:
             outputs.append(output)
             states.append(state)
         shape = len(x), 0, self.spec.outputs
-        return Reading(torch.stack(outputs, 1) if outputs else torch.empty(shape), torch.stack(states, 1))
+        return OutputsAndStates(torch.stack(outputs, 1) if outputs else torch.empty(shape), torch.stack(states, 1))
 
     @cached_property
     def _tensors(self) -> tuple[list[dict[str, Tensor]], Tensor]:
@@ -90,12 +91,12 @@ class Construction:
         return layers, torch.as_tensor(self.readout, dtype=torch.float32)
 
 
-class Reading(NamedTuple):
-    """What a network did on words.
+class OutputsAndStates(NamedTuple):
+    """Outputs and states of a network on words.
 
     Args:
         outputs: (B, T, k) after each letter.
-        states: (B, T+1, S), the initial one first.
+        states: (B, T+1, S), the initial state first.
     """
 
     outputs: Tensor
@@ -106,13 +107,12 @@ def construct(automaton: Automaton, kind: Kind = "tanh1", saturation: float | No
     """Return a network that gives the automaton's output after every letter.
 
     Args:
-        automaton: any Moore machine, n states, m letters, k classes; the output of the initial state on the empty word
-            is not asked for.
-        kind: "tanh1" has one layer of N = m (n + 1) units, whose state tells the last transition; "tanh2" and "relu2"
-            have two layers of N = m n units, whose state tells the automaton's state. Of these, relu2 is exact.
+        automaton: any Moore machine, n states, m letters, k classes; its output on the empty word is not used.
+        kind: "tanh1" has one layer of N = m (n + 1) units, whose state encodes the last transition; "tanh2" and "relu2"
+            have two layers of N = m n units, whose state encodes the automaton's state; relu2 is exact.
         saturation: size of the ideal pre-activations (tanh) and outputs. By default the least multiple of 1/4 for which
-            the network is proved right on all words (1 for relu2, which is right for any). A given one is taken as it
-            is, right or not: see `margin`.
+            the network is proved right on all words (1 for relu2, which is right for any). A given value is used
+            unchecked: see `margin`.
 
     Raises:
         ValueError: the kind is unknown, the saturation is not positive, or no saturation is proved right.
@@ -129,10 +129,10 @@ def construct(automaton: Automaton, kind: Kind = "tanh1", saturation: float | No
         raise ValueError(f"saturation must be above 0. Got {saturation!r} instead.")
     for size in _candidates(kind) if saturation is None else [saturation]:
         network = _BUILDERS[kind](automaton, float(size))
-        network = replace(network, margin=lead(network))
+        network = replace(network, margin=certified_margin(network))
         if saturation is not None or network.margin > 0:
             return network
-    raise ValueError(f"a {kind} network must be right for some saturation up to {MOST:g}. None is proved to be.")
+    raise ValueError(f"a {kind} network must be right for some saturation up to {MOST:g}. Got no such proof.")
 
 
 def _candidates(kind: Kind) -> Iterator[float]:
@@ -145,8 +145,8 @@ def _tanh1(automaton: Automaton, s: float) -> Construction:
     n, m = automaton.transitions.shape
     moves = np.vstack([np.full(m, automaton.initial), automaton.transitions]) + 1  # state 0 is a dummy before q0
     size = m * (n + 1)
-    reached = moves.T.reshape(-1)  # (N,) the state that transition (q, i), unit i (n + 1) + q, leads to
-    ideal = np.tile(_signs(reached, n + 1), m).T  # (N, N) columns enc(delta(q, i))
+    targets = moves.T.reshape(-1)  # (N,) the target of transition (q, i), unit i (n + 1) + q
+    ideal = np.tile(_signs(targets, n + 1), m).T  # (N, N) columns enc(delta(q, i))
     layer = {
         "weight_ih": _blocks(m, n + 1, s),
         "weight_hh": s * _solve(ideal, 2.0, -1.0),
@@ -154,14 +154,14 @@ def _tanh1(automaton: Automaton, s: float) -> Construction:
         "bias_hh": np.zeros(size),
     }
     codes = 2 * np.eye(size) - 1
-    classes = automaton.outputs[reached - 1]
+    classes = automaton.outputs[targets - 1]
     return Construction(
         kind="tanh1",
         layers=(layer,),
         readout=s * _solve(_signs(classes, len(automaton.classes)).T, 2.0, -1.0),
         initial=codes[0],
         codes=codes,
-        successors=np.arange(m) * (n + 1) + reached[:, None],
+        successors=np.arange(m) * (n + 1) + targets[:, None],
         outputs=classes,
         start=0,
         saturation=s,
@@ -169,7 +169,7 @@ def _tanh1(automaton: Automaton, s: float) -> Construction:
 
 
 def _padded(automaton: Automaton, n: int) -> Automaton:
-    """Return the automaton with copies of its first state that no word leads to, n states in all."""
+    """Return the automaton with n states in all, by unreachable copies of its first state."""
     more = n - len(automaton.states)
     return Automaton(
         alphabet=automaton.alphabet,
@@ -228,17 +228,17 @@ _BUILDERS = {"tanh1": _tanh1, "tanh2": _tanh2, "relu2": _relu2}
 
 
 def _signs(kinds: np.ndarray, count: int) -> np.ndarray:
-    """Return (C, count): +1 at the kind of each row, -1 elsewhere."""
+    """Return (C, count): +1 in the column of each row's kind, -1 elsewhere."""
     return np.where(np.asarray(kinds)[:, None] == np.arange(count), 1.0, -1.0)
 
 
 def _blocks(m: int, n: int, size: float) -> np.ndarray:
-    """Return (m n, m): what each letter takes from the units of the other letters' blocks."""
+    """Return input weights (m n, m): each letter inhibits the units of the other letters' blocks."""
     return -size * np.kron(1 - np.eye(m), np.ones((n, 1)))
 
 
 def _targets(automaton: Automaton, codes: np.ndarray) -> np.ndarray:
-    """Return (N, N): column i n + q is the code, tiled, of the state that q leads to by letter i."""
+    """Return (N, N): column i n + q is the code, tiled, of the target of state q and letter i."""
     return np.tile(codes[automaton.transitions.T.reshape(-1)], len(automaton.alphabet)).T
 
 

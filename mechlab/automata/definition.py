@@ -3,7 +3,7 @@
     {"kind": "dfa", "alphabet": ["0", "1"], "classes": ["reject", "accept"], "states": ["even", "odd"],
      "initial": "even", "transitions": [[0, 1], [1, 0]], "accepting": ["even"]}
 
-States, letters and classes are told by name or index. transitions[q][a], state_output[q] (moore) and
+States, letters and classes are given by name or index. transitions[q][a], state_output[q] (moore) and
 transition_output[q][a] (mealy) are lists in index order, or mappings by name. accepting (dfa, pushdown) lists states,
 or holds true or false (1 or 0) for each. Of a pushdown automaton, transitions[q][a] is a list of
 {target, action, guard}: actions are none (the default), push, push2, pop and pop2; the guard is what must be on top of
@@ -27,7 +27,7 @@ from mechlab.automata.pushdown.pushdown import Pushdown
 
 VERDICTS = ("reject", "accept")
 _NEEDED = ("kind", "alphabet", "states", "initial", "transitions")
-_ALSO = {  # what each kind must have besides, and what it may have
+_ALSO = {  # further keys of each kind: (required, optional)
     "dfa": (("accepting",), ("classes", "parts")),
     "moore": (("classes", "state_output"), ("parts",)),
     "mealy": (("classes", "transition_output"), ()),
@@ -54,11 +54,11 @@ def read_automaton(path: str | Path) -> Automaton | Pushdown:
 
 
 def accepts_first(path: str | Path) -> bool:
-    """Return whether a file defines a pushdown automaton whose first class is the accepting one; it is the second one
-    of a `Pushdown`, whatever the file says.
+    """Return True if a file defines a pushdown automaton whose first class is the accepting one; in a `Pushdown` it is
+    always the second.
 
     Raises:
-        OSError, ValueError: as `read_automaton`, which tells more.
+        OSError, ValueError: as `read_automaton`.
     """
     if Path(path).suffix != ".json":
         return False
@@ -70,10 +70,9 @@ def accepts_first(path: str | Path) -> bool:
 def from_definition(definition: Mapping[str, Any]) -> Automaton | Pushdown:
     """Return the automaton that plain data defines; see the head of this file.
 
-    A Mealy machine becomes a Moore machine that keeps the Mealy machine's states as parts (see `moore_of_mealy`). The
-    classes of a DFA are reject and accept by default; of two others, the second one is for accepting states, unless the
-    first is called accept or true. Of a pushdown automaton
-    the initial state becomes the first, and reject the first class.
+    A Mealy machine becomes a Moore machine with the Mealy machine's states as parts (see `moore_of_mealy`). The
+    classes of a DFA are reject and accept by default; for two others see `accepting_class`. In a pushdown automaton the
+    initial state becomes the first state, and reject the first class.
 
     Raises:
         ValueError: something is missing, unknown, of a wrong shape, or the automaton not deterministic and complete.
@@ -93,24 +92,23 @@ def from_definition(definition: Mapping[str, Any]) -> Automaton | Pushdown:
         return pushdown_of(alphabet, states, initial, rows, accepting, says)
     transitions = _indices(rows, states, "transitions", states, alphabet)
     if kind == "mealy":
-        said = _table(definition, "transition_output", states, alphabet)
-        outputs = _indices(said, classes, "transition_output", states, alphabet)
+        names = _table(definition, "transition_output", states, alphabet)
+        outputs = _indices(names, classes, "transition_output", states, alphabet)
         return moore_of_mealy(alphabet.texts, classes.texts, states.texts, initial, transitions, outputs)
     if kind == "dfa":
         accept = _accept(kind, classes)
         outputs = [accept if accepts else 1 - accept for accepts in _accepting(definition["accepting"], states)]
     else:
-        said = states.row(definition["state_output"], "state_output")
-        outputs = [classes.index(one, f"state_output[{q}]") for q, one in zip(states.texts, said, strict=True)]
+        names = states.row(definition["state_output"], "state_output")
+        outputs = [classes.index(name, f"state_output[{q}]") for q, name in zip(states.texts, names, strict=True)]
     parts = tuple(definition.get("parts") or ())
     return Automaton(alphabet.texts, classes.texts, states.texts, initial, transitions, outputs, parts)
 
 
 def to_definition(automaton: Automaton | Pushdown) -> dict[str, Any]:
-    """Return the automaton as plain data; `from_definition` gives an equal one back (of a Mealy machine, an equal Mealy
-    machine).
+    """Return the automaton as plain data; `from_definition` is the inverse.
 
-    A pushdown automaton has `says`, and a Moore machine `parts` where they are not its states.
+    A pushdown automaton has `says`, and a Moore machine has `parts` where these are not its states.
     """
     if isinstance(automaton, Pushdown):
         return definition_of(automaton)
@@ -125,7 +123,7 @@ def to_definition(automaton: Automaton | Pushdown) -> dict[str, Any]:
             "transitions": [[machine.states[target] for target in row] for row in machine.transitions],
             "transition_output": [[classes[output] for output in row] for row in machine.outputs],
         }
-    states, said = automaton.states, [automaton.classes[output] for output in automaton.outputs]
+    states, outputs = automaton.states, [automaton.classes[output] for output in automaton.outputs]
     dfa = automaton.classes == VERDICTS
     definition = {
         "kind": "dfa" if dfa else "moore",
@@ -136,9 +134,9 @@ def to_definition(automaton: Automaton | Pushdown) -> dict[str, Any]:
         "transitions": [[states[target] for target in row] for row in automaton.transitions],
     }
     if dfa:
-        definition["accepting"] = [state for state, one in zip(states, said, strict=True) if one == "accept"]
+        definition["accepting"] = [state for state, output in zip(states, outputs, strict=True) if output == "accept"]
     else:
-        definition["state_output"] = said
+        definition["state_output"] = outputs
     if automaton.parts != states:
         definition["parts"] = list(automaton.parts)
     return definition
@@ -154,7 +152,7 @@ def _kind(definition: Mapping[str, Any]) -> str:
     needed, known = (*_NEEDED, *_ALSO[kind][0]), (*_NEEDED, *_ALSO[kind][0], *_ALSO[kind][1])
     if missing := [key for key in needed if key not in definition]:
         raise ValueError(f"a {kind} must have {', '.join(needed)}. Got no {', '.join(missing)}.")
-    for key in map(str, definition):  # what else a file tells of the automaton does no harm, a slip might
+    for key in map(str, definition):  # other keys are ignored, unless one looks like a misspelt key
         if key not in known and (meant := get_close_matches(key, known, 1)):
             raise ValueError(f"a {kind} has {', '.join(known)}. Got {key!r}; did you mean {meant[0]!r}?")
     return kind
@@ -163,7 +161,7 @@ def _kind(definition: Mapping[str, Any]) -> str:
 def _table(
     definition: Mapping[str, Any], key: str, states: Names, alphabet: Names, may_lack: bool = False
 ) -> list[list[Any]]:
-    """Return what each state (row) has for each letter (column)."""
+    """Return the entries of a table with a row for each state and a column for each letter."""
     rows = states.row(definition[key], key, may_lack)
     rows = [{} if row is None and may_lack else row for row in rows]
     return [alphabet.row(row, f"{key}[{q}]", may_lack) for q, row in zip(states.texts, rows, strict=True)]
@@ -177,12 +175,12 @@ def _indices(rows: list[list[Any]], of: Names, key: str, states: Names, alphabet
 
 
 def _accepting(given: Any, states: Names) -> list[bool]:
-    """Return for each state whether it accepts."""
+    """Return for each state True if it accepts."""
     if isinstance(given, Mapping) or (is_list(given) and given and all(isinstance(one, bool) for one in given)):
-        found = states.row(given, "accepting")
-        if not all(isinstance(one, bool) for one in found):
+        flags = states.row(given, "accepting")
+        if not all(isinstance(flag, bool) for flag in flags):
             raise ValueError(f"accepting must hold true or false for each state. Got {given!r} instead.")
-        return found
+        return flags
     if not is_list(given):
         raise ValueError(f"accepting must be a list of states. Got {given!r} instead.")
     repeated = any(one in given[:i] for i, one in enumerate(given))
@@ -195,7 +193,7 @@ def _accepting(given: Any, states: Names) -> list[bool]:
 
 
 def _accept(kind: str, classes: Names) -> int:
-    """Return which of two classes is for accepting states."""
+    """Return the index of the accepting one of two classes."""
     if len(classes) != 2:
         raise ValueError(f"the classes of a {kind} must be two, reject and accept. Got {', '.join(classes.texts)}.")
     return accepting_class(classes.texts)

@@ -1,8 +1,8 @@
 """Automata as text in the DOT language, in the dialect of AALpy and of the automata wiki (automata.cs.ru.nl).
 
-Of a DFA, accepting states have the shape doublecircle; states of a Moore machine have the label "state|output",
-transitions of a Mealy machine the label "letter/output". An edge from __start0 points at the initial state. A DFA whose
-classes have other names than reject and accept has both the shapes and the outputs, so that it can be read as either.
+Accepting states of a DFA have the shape doublecircle; states of a Moore machine have the label "state|output",
+transitions of a Mealy machine the label "letter/output". An edge from __start0 points at the initial state. A DFA with
+classes other than reject and accept has both the shapes and the outputs, so that it can be read as either.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mechlab.automata.automaton import Automaton, accepting_class
 from mechlab.automata.mealy import mealy_of, moore_of_mealy
 
 START = "__start0"
-RECORD = "\\|{}<>"  # what has a meaning in the label of a record
+RECORD = "\\|{}<>"  # special characters in the label of a record
 BACKSLASH = "\\"
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|->|[\[\]{}=,;]|(?:(?!->)[^\s\[\]{}=,;"])+')
 _COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|^\s*#[^\n]*', re.DOTALL | re.MULTILINE)
@@ -41,7 +41,7 @@ def from_dot(text: str) -> Automaton:
     It is a Moore machine if every state's label has an output, a DFA if some state is a double circle, a Mealy machine
     if every transition's label has an output, and else a DFA that accepts nothing. Mealy machines become Moore machines
     (see `moore_of_mealy`). Letters and classes are sorted; the classes of a DFA are reject and accept. States are in
-    the order of the text, and have their labels for names where these are distinct.
+    the order of the text; their names are their labels where these are distinct.
 
     Raises:
         ValueError: the text does not describe a complete deterministic automaton.
@@ -54,11 +54,11 @@ def from_dot(text: str) -> Automaton:
         raise ValueError("there must be transitions. Got none.")
     labels = [_split(attributes.get("label", ""), "|") for attributes in nodes.values()]
     double = ["doublecircle" in attributes.get("shape", "") for attributes in nodes.values()]
-    said = [_split(label, "/") for _, _, label in edges]
+    edge_labels = [_split(label, "/") for _, _, label in edges]
     moore = all(len(parts) == 2 for parts in labels)
-    mealy = not moore and not any(double) and all(len(parts) == 2 and all(parts) for parts in said)
+    mealy = not moore and not any(double) and all(len(parts) == 2 and all(parts) for parts in edge_labels)
 
-    letters = [parts[0] if mealy else _plain(label) for parts, (_, _, label) in zip(said, edges, strict=True)]
+    letters = [parts[0] if mealy else _plain(label) for parts, (_, _, label) in zip(edge_labels, edges, strict=True)]
     alphabet, states = tuple(sorted(set(letters))), list(nodes)
     names = [parts[0] for parts in labels] if moore else [_plain(a.get("label", "")) for a in nodes.values()]
     names = names if all(names) and len(set(names)) == len(names) else states
@@ -66,9 +66,10 @@ def from_dot(text: str) -> Automaton:
     transitions = [[states.index(target) for target in row] for row in _table(states, alphabet, targets, True)]
     initial = states.index(graph.initial)
     if mealy:
-        classes = tuple(sorted({parts[1] for parts in said}))
-        spoken = [(source, letter, parts[1]) for (source, letter, _), parts in zip(targets, said, strict=True)]
-        outputs = [[classes.index(word) for word in row] for row in _table(states, alphabet, spoken, False)]
+        classes = tuple(sorted({parts[1] for parts in edge_labels}))
+        pairs = zip(targets, edge_labels, strict=True)
+        entries = [(source, letter, parts[1]) for (source, letter, _), parts in pairs]
+        outputs = [[classes.index(name) for name in row] for row in _table(states, alphabet, entries, False)]
         return moore_of_mealy(alphabet, classes, names, initial, transitions, outputs)
     classes = tuple(sorted({parts[1] for parts in labels})) if moore else ("reject", "accept")
     outputs = [classes.index(parts[1]) for parts in labels] if moore else [int(accepts) for accepts in double]
@@ -79,7 +80,7 @@ def to_dot(automaton: Automaton) -> str:
     """Return the automaton in the DOT language: a Mealy machine if it is one, a DFA if it has two classes, else a Moore
     machine. Of two classes, `accepting_class` is that of the accepting states.
 
-    `from_dot` gives it back, but for the order of letters and classes and for classes that no state has.
+    `from_dot` is the inverse, up to the order of letters and classes and to classes that no state has.
     """
     if automaton.mealy:
         return _mealy_dot(automaton)
@@ -116,7 +117,7 @@ def _ending(initial: int) -> list[str]:
 
 @dataclass
 class _Graph:
-    """Nodes and edges in the order of the text; labels keep their backslashes."""
+    """Nodes and edges in the order of the text; labels contain their backslashes."""
 
     nodes: dict[str, dict[str, str]] = field(default_factory=dict)  # name -> attributes
     edges: list[tuple[str, str, str]] = field(default_factory=list)  # source, target, label
@@ -124,7 +125,7 @@ class _Graph:
 
 
 def _parse(text: str) -> _Graph:
-    text = _COMMENT.sub(lambda found: found[1] or " ", text)
+    text = _COMMENT.sub(lambda match: match[1] or " ", text)
     tokens = _TOKEN.findall(text)
     if _TOKEN.sub("", text).strip() or "digraph" not in tokens[:2] or "{" not in tokens[:4] or tokens[-1] != "}":
         raise ValueError("the text must be one directed graph in the DOT language, digraph NAME { ... }")
@@ -152,8 +153,8 @@ def _parse(text: str) -> _Graph:
 
 def _name(tokens: list[str], i: int) -> str:
     if i >= len(tokens) or tokens[i] in {"->", "[", "]", "{", "}", "=", ","}:
-        found = f"{tokens[i]!r}" if i < len(tokens) else "the end"
-        raise ValueError(f"a state's name must follow {' '.join(tokens[max(i - 4, 0) : i])!r}. Got {found} instead.")
+        got = f"{tokens[i]!r}" if i < len(tokens) else "the end"
+        raise ValueError(f"a state's name must follow {' '.join(tokens[max(i - 4, 0) : i])!r}. Got {got} instead.")
     return _unquoted(tokens[i])
 
 
@@ -182,29 +183,29 @@ def _add(graph: _Graph, chain: list[str], attributes: dict[str, str]) -> None:
 def _table(
     states: list[str], alphabet: tuple[str, ...], entries: list[tuple[str, str, str]], targets: bool
 ) -> list[list[str]]:
-    """Return what each state (row) has for each letter (column)."""
-    found: dict[tuple[str, str], str] = {}
+    """Return the values of entries as a table with a row for each state and a column for each letter."""
+    table: dict[tuple[str, str], str] = {}
     for state, letter, value in entries:
         for name in (state, value) if targets else (state,):
             if name not in states:
                 raise ValueError(f"transitions must join states that are described. Got {name!r}, which is not.")
-        if (state, letter) in found:
+        if (state, letter) in table:
             raise ValueError(
                 f"a state must have one transition for each letter. Got two for {letter!r} from {state!r}."
             )
-        found[state, letter] = value
+        table[state, letter] = value
     for state, letter in itertools.product(states, alphabet):
-        if (state, letter) not in found:
+        if (state, letter) not in table:
             raise ValueError(f"a state must have a transition for each letter. Got none for {letter!r} from {state!r}.")
-    return [[found[state, letter] for letter in alphabet] for state in states]
+    return [[table[state, letter] for letter in alphabet] for state in states]
 
 
 def _split(label: str, mark: str) -> list[str]:
     """Return the one or two parts of a label at the first mark that no backslash precedes."""
     if mark == "|" and label.startswith("{") and label.endswith("}"):
         label = label[1:-1]
-    found = re.match(rf"((?:[^\\{mark}]|\\.)*){re.escape(mark)}(.*)", label, re.DOTALL)
-    return [_plain(part.strip()) for part in (found.groups() if found else [label])]
+    match = re.match(rf"((?:[^\\{mark}]|\\.)*){re.escape(mark)}(.*)", label, re.DOTALL)
+    return [_plain(part.strip()) for part in (match.groups() if match else [label])]
 
 
 def _plain(label: str) -> str:

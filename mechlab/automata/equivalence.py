@@ -1,4 +1,4 @@
-"""Whether two automata say the same after every word, and the smallest automaton that does."""
+"""Equivalence of automata (equal outputs after every word), and the minimal equivalent automaton."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def equivalent(a: Automaton, b: Automaton) -> tuple[int, ...] | None:
 
     The pairs of states that a word can lead to are searched breadth first, letters in index order, so that the word is
     also the first of its length in lexicographic order. Classes are compared by name. The empty word counts, except for
-    two Mealy machines, which say nothing on it; it is returned as (), which is not None.
+    two Mealy machines, which have no output on it; it is returned as (), which is not None.
 
     Raises:
         ValueError: the alphabets are not the same letters in the same order.
@@ -36,21 +36,21 @@ def equivalent(a: Automaton, b: Automaton) -> tuple[int, ...] | None:
         return ()
     while queue:
         pair = queue.popleft()
-        for letter, reached in enumerate(zip(successors[0][pair[0]], successors[1][pair[1]], strict=True)):
-            if outputs[0][reached[0]] != outputs[1][reached[1]]:
+        for letter, targets in enumerate(zip(successors[0][pair[0]], successors[1][pair[1]], strict=True)):
+            if outputs[0][targets[0]] != outputs[1][targets[1]]:
                 return (*_word_to(pair, came_from), letter)
-            if reached not in came_from:
-                came_from[reached] = pair, letter
-                queue.append(reached)
+            if targets not in came_from:
+                came_from[targets] = pair, letter
+                queue.append(targets)
     return None
 
 
 def minimise(automaton: Automaton) -> Automaton:
-    """Return the smallest automaton that says the same after every word.
+    """Return the minimal automaton with the same output after every word.
 
-    States come in the order in which a breadth-first search meets them, letters in index order, the initial state
-    first: equivalent automata become alike in all but the names of states. A state has the name of the first one, in
-    that order, of those that it stands for. All classes are kept, also those that no state has.
+    States are in the order of a breadth-first search from the initial state, letters in index order: the results for
+    equivalent automata differ in the names of states only. A state has the name of the first, in that order, of the
+    states merged into it. All classes remain, also those that no state has.
 
     Source: Moore (1956), "Gedanken-experiments on sequential machines".
 
@@ -58,40 +58,40 @@ def minimise(automaton: Automaton) -> Automaton:
     >>> minimise(tomita(4)) == tomita(4)
     True
     """
-    reached = reachable(automaton.transitions, automaton.initial)
+    states = reachable(automaton.transitions, automaton.initial)
     block = _blocks(automaton)
-    _, first = np.unique(block[reached], return_index=True)
-    kept = reached[np.sort(first)]  # the first state of each block
+    _, first = np.unique(block[states], return_index=True)
+    firsts = states[np.sort(first)]  # the first state of each block
     new = np.empty(block.max() + 1, np.int64)
-    new[block[kept]] = np.arange(len(kept))
+    new[block[firsts]] = np.arange(len(firsts))
     return Automaton(
         alphabet=automaton.alphabet,
         classes=automaton.classes,
-        states=tuple(automaton.states[state] for state in kept),
+        states=tuple(automaton.states[state] for state in firsts),
         initial=0,
-        transitions=new[block[automaton.transitions[kept]]],
-        outputs=automaton.outputs[kept],
+        transitions=new[block[automaton.transitions[firsts]]],
+        outputs=automaton.outputs[firsts],
     )
 
 
 def reachable(transitions: np.ndarray, initial: int) -> np.ndarray:
-    """Return the states (R,) int64 that words lead to from a state, in the order of a breadth-first search.
+    """Return the states (R,) int64 reachable from a state, in the order of a breadth-first search.
 
     Args:
-        transitions: (n, m), the state reached from a state by a letter.
+        transitions: (n, m), the target of each state and letter.
     """
-    found = {initial: None}  # a dict keeps the order
-    queue = deque(found)
+    visited = {initial: None}  # a dict has the order of insertion
+    queue = deque(visited)
     while queue:
         for state in transitions[queue.popleft()].tolist():
-            if state not in found:
-                found[state] = None
+            if state not in visited:
+                visited[state] = None
                 queue.append(state)
-    return np.array(list(found))
+    return np.array(list(visited))
 
 
 def _blocks(automaton: Automaton) -> np.ndarray:
-    """Return the block (n,) of each state; states share one if all words lead from them to the same outputs."""
+    """Return the block (n,) of each state; two states share a block if every word has the same output from both."""
     block = np.unique(automaton.outputs, return_inverse=True)[1]
     while True:
         signature = np.column_stack([block, block[automaton.transitions]])  # (n, 1 + m)

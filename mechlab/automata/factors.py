@@ -22,39 +22,39 @@ class Factor:
 
     Args:
         name: a word of letters, digits and underscores.
-        blocks: (n,) int64, the block of each state, numbered in the order in which states come.
+        blocks: (n,) int64, the block of each state, numbered by their first states.
     """
 
     name: str
     blocks: np.ndarray
 
     def groups(self, states: Sequence[str]) -> str:
-        """Return which states are together, in words."""
+        """Return the blocks as text: state names, with commas between the states and bars between the blocks."""
         names = np.array(states)
         return " | ".join(", ".join(names[self.blocks == block]) for block in range(self.blocks.max() + 1))
 
 
-def own_states(automaton: Automaton) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the number (n,) of each state's part and the names of the parts: of a Mealy machine, its own states."""
+def part_numbers(automaton: Automaton) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the part number (n,) of each state and the names of the parts: the states of a Mealy machine."""
     names = tuple(dict.fromkeys(automaton.parts))
     return np.array([names.index(part) for part in automaton.parts]), names
 
 
 @lru_cache(maxsize=32)
-def found_factors(automaton: Automaton, most: int = 16) -> tuple[Factor, ...]:
+def closed_factors(automaton: Automaton, most: int = 16) -> tuple[Factor, ...]:
     """Return the factors of an automaton: all non-trivial ones if they are at most `most`, or else the minimal ones.
 
-    A factor that counts letters is named after them: the states of Tomita 5 have the factors `0_mod_2`, `1_mod_2` and
-    `length_mod_2`. Others have numbers. States that no word leads to are blocks of their own.
+    A factor that counts letters is named after them: Tomita 5 has the factors `0_mod_2`, `1_mod_2` and `length_mod_2`.
+    Other factors have numbers for names. Each unreachable state is a block of its own.
 
     Args:
-        automaton: of a Mealy machine, its own states are divided, not those that it was split into.
-        most: how many are few enough to return all.
+        automaton: for a Mealy machine, its states before splitting by outputs are partitioned.
+        most: maximal number of factors for which all are returned.
 
     Returns:
-        none for an automaton of more than 64 states, where the search would take long.
+        () for an automaton of more than 64 states, where the search would take long.
     """
-    number, names = own_states(automaton)
+    number, names = part_numbers(automaton)
     if len(names) > LARGEST:
         return ()
     transitions = quotient(automaton.transitions, number)
@@ -72,17 +72,17 @@ def found_factors(automaton: Automaton, most: int = 16) -> tuple[Factor, ...]:
     return tuple(factors)
 
 
-def given_factors(
+def named_factors(
     given: Mapping[str, Sequence[int] | Sequence[Sequence[str]]], states: Sequence[str]
 ) -> tuple[Factor, ...]:
-    """Return the partitions that a person describes, each by name.
+    """Return the factors of a mapping from names to partitions.
 
     Args:
-        given: for each name the number of each state's block, or groups of states by name that hold each state once.
+        given: for each name the block number of each state, or groups of state names that contain each state once.
         states: names of the states in index order.
 
     Raises:
-        ValueError: a name is no word of letters, digits and underscores, or a description is no partition.
+        ValueError: a name has other characters than letters, digits and underscores, or a value is not a partition.
     """
     return tuple(Factor(name, _partition(name, blocks, states)) for name, blocks in given.items())
 
@@ -98,12 +98,14 @@ def _partition(name: str, given: Sequence, states: Sequence[str]) -> np.ndarray:
         raise ValueError(f"factor {name} must be numbers of blocks, or groups of states. Got {list(given)}.")
     members = [state for group in given for state in group]
     if sorted(members) != sorted(states):
-        raise ValueError(f"the groups of factor {name} must hold each of {', '.join(states)} once. Got {list(given)}.")
+        raise ValueError(
+            f"the groups of factor {name} must contain each of {', '.join(states)} once. Got {list(given)}."
+        )
     return numbered([next(b for b, group in enumerate(given) if state in group) for state in states])
 
 
 def _counter(moves: np.ndarray, alphabet: Sequence[str]) -> str | None:
-    """Return the name of a quotient (k, m) in which some letters go on by one step of a cycle and others stay."""
+    """Return the name of a quotient (k, m) that is a cycle: some letters advance by one block, others do nothing."""
     blocks = np.arange(len(moves))
     going = [a for a in range(moves.shape[1]) if (moves[:, a] != blocks).any()]
     if not going or (moves[:, going] != moves[:, going[:1]]).any():

@@ -7,7 +7,7 @@ from mechlab.automata.mealy import moore_of_mealy
 
 
 def angluin() -> Automaton:
-    """Return the automaton of an even number of a and an even number of b.
+    """Return the automaton that accepts words with an even number of a and an even number of b.
 
     Source: Angluin (1987), "Learning regular sets from queries and counterexamples".
     """
@@ -23,9 +23,9 @@ def angluin() -> Automaton:
 
 
 def parentheses(depth: int) -> Automaton:
-    """Return the automaton of balanced parentheses nested at most `depth` deep, the empty word among them.
+    """Return the automaton that accepts balanced parentheses nested at most `depth` deep, and the empty word.
 
-    It counts the open parentheses, 0 to depth, and falls into a sink when one too many is opened or closed.
+    Its states are the numbers of open parentheses, 0 to depth, and a sink for one opened or closed too many.
 
     Raises:
         ValueError: the depth is below 1.
@@ -49,12 +49,12 @@ def parentheses(depth: int) -> Automaton:
 def coffee() -> Automaton:
     """Return the coffee machine as a Moore machine of seven states over button, clean, pod and water.
 
-    The machine wants a pod and water, in either order, then the button, and cleaning before the next cup; what does not
-    fit breaks it for good. It says check, coffee, or star where it breaks. It is not minimal: d (first the pod, then
-    water) and dp (first water, then the pod) say the same ever after.
+    The machine wants a pod and water, in either order, then the button, and cleaning before the next cup; any
+    other input breaks it for good. Its outputs are check, coffee, and star where it breaks. It is not minimal: d (first
+    the pod, then water) and dp (first water, then the pod) are equivalent.
 
     Source: Steffen, Howar and Merten (2011), "Introduction to active automata learning from a practical perspective",
-    a Mealy machine; what each transition says depends on where it leads only, so that no state is split in two.
+    a Mealy machine; the output of a transition depends on its target only, so that no state is split.
     """
     after = {  # button, clean, pod, water
         "a": ("f", "a", "b", "c"),
@@ -67,7 +67,7 @@ def coffee() -> Automaton:
     }
     classes, states = ("check", "coffee", "star"), tuple(after)
     transitions = [[states.index(target) for target in row] for row in after.values()]
-    says = {"e": "coffee", "f": "star"}
-    outputs = [[classes.index(says.get(target, "check")) for target in row] for row in after.values()]
+    output = {"e": "coffee", "f": "star"}
+    outputs = [[classes.index(output.get(target, "check")) for target in row] for row in after.values()]
     alphabet = ("button", "clean", "pod", "water")
     return moore_of_mealy(alphabet, classes, states, 0, transitions, outputs)

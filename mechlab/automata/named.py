@@ -1,4 +1,4 @@
-"""Things that a definition names in index order, and tells by name or by index."""
+"""Names of states, letters or classes in index order, and references to them by name or by index."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Names:
     """Names in index order.
 
     Args:
-        field: what they are the names of: alphabet, classes, states.
+        field: the key of the names in a definition: alphabet, classes, states.
         texts: the names.
-        numbers: whether they were given as numbers or truth values; a number is then a name, and not an index.
+        numbers: True if they were given as numbers or truth values; a number is then a name, not an index.
     """
 
     field: str
@@ -24,17 +24,17 @@ class Names:
     @classmethod
     def of(cls, field: str, values: Any) -> Names:
         """Return the names in a list, or raise ValueError; numbers and truth values become texts."""
-        good = is_list(values) and len(values) > 0 and all(isinstance(one, str | int) for one in values)
-        texts = tuple(_text(one) for one in values) if good else ()
+        good = is_list(values) and len(values) > 0 and all(isinstance(value, str | int) for value in values)
+        texts = tuple(_text(value) for value in values) if good else ()
         if not good or len(set(texts)) < len(texts):
             raise ValueError(f"{field} must be a list of distinct names in index order. Got {values!r} instead.")
-        return cls(field, texts, all(not isinstance(one, str) for one in values))
+        return cls(field, texts, all(not isinstance(value, str) for value in values))
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def index(self, value: Any, key: str) -> int:
-        """Return the index of what is told by its name or index, or raise ValueError; `key` says where it stands."""
+        """Return the index of a name or index, or raise ValueError with `key`, the place of the value."""
         if self.numbers and isinstance(value, int):
             value = _text(value)
         if isinstance(value, str) and value in self.texts:
@@ -45,14 +45,14 @@ class Names:
         raise ValueError(f"{key} must be one of the {shown}, by name or index. Got {value!r} instead.")
 
     def row(self, values: Any, key: str, may_lack: bool = False) -> list[Any]:
-        """Return one value for each name, of a list in index order or a mapping from names or indices.
+        """Return one value for each name, from a list in index order or a mapping from names or indices.
 
         Args:
-            key: where the values stand, for messages.
-            may_lack: put None where a mapping tells nothing.
+            key: the place of the values, for messages.
+            may_lack: None for names that a mapping lacks, instead of an error.
 
         Raises:
-            ValueError: a value is missing, one too many, or told twice.
+            ValueError: a value is missing, superfluous, or given twice.
         """
         if isinstance(values, Mapping):
             return self._of_mapping(values, key, may_lack)
@@ -63,21 +63,21 @@ class Names:
         return list(values)
 
     def _of_mapping(self, values: Mapping[Any, Any], key: str, may_lack: bool) -> list[Any]:
-        found: dict[int, Any] = {}
+        by_index: dict[int, Any] = {}
         for name, value in values.items():
             numeral = isinstance(name, str) and name not in self.texts and name.isdecimal()  # keys of JSON are texts
             i = self.index(int(name) if numeral else name, f"a key of {key}")
-            if i in found:
-                raise ValueError(f"{key} must tell each thing once. Got {self.texts[i]} twice.")
-            found[i] = value
-        lacking = [name for i, name in enumerate(self.texts) if i not in found]
+            if i in by_index:
+                raise ValueError(f"{key} must have one value for each name. Got {self.texts[i]} twice.")
+            by_index[i] = value
+        lacking = [name for i, name in enumerate(self.texts) if i not in by_index]
         if lacking and not may_lack:
-            raise ValueError(f"{key} must tell of all {self.field}. Got nothing for {', '.join(lacking)}.")
-        return [found.get(i) for i in range(len(self))]
+            raise ValueError(f"{key} must have a value for all {self.field}. Got none for {', '.join(lacking)}.")
+        return [by_index.get(i) for i in range(len(self))]
 
 
 def is_list(values: Any) -> bool:
-    """Tell whether values are a list of whatever kind; a text is none."""
+    """Return True if values are a sequence other than a string."""
     return isinstance(values, Sequence) and not isinstance(values, str)
 
 

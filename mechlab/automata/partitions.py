@@ -1,4 +1,4 @@
-"""Closed partitions of the states of an automaton: states of a block go to one block by each letter."""
+"""Closed partitions of the states of an automaton: each letter maps the states of a block into one block."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ def quotient(transitions: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """Return the transitions (k, m) between the blocks of a closed partition.
 
     Args:
-        transitions: (n, m), the state reached from a state by a letter.
+        transitions: (n, m), the target of each state and letter.
         blocks: (n,) int below k, the block of each state; none is empty.
 
     Raises:
         ValueError: the partition is not closed: states of a block go to different blocks by one letter.
     """
     transitions, blocks = np.asarray(transitions), np.asarray(blocks)
-    reached = blocks[transitions]  # (n, m)
+    targets = blocks[transitions]  # (n, m)
     first = np.unique(blocks, return_index=True)[1]
-    if (reached[first][blocks] != reached).any():
+    if (targets[first][blocks] != targets).any():
         raise ValueError(f"states of a block must go to the same block by each letter. Got blocks {blocks.tolist()}.")
-    return reached[first]
+    return targets[first]
 
 
 def closed_partition(transitions: np.ndarray, together: Iterable[tuple[int, int]]) -> np.ndarray:
@@ -71,31 +71,31 @@ def minimal_partitions(transitions: np.ndarray) -> list[np.ndarray]:
 
 
 def all_partitions(transitions: np.ndarray, most: int) -> list[np.ndarray] | None:
-    """Return all non-trivial closed partitions, those of fewest first; None if they are more than `most`.
+    """Return all non-trivial closed partitions, those of fewest blocks first; None if there are more than `most`.
 
-    Every closed partition is a join of the finest ones that hold two states together.
+    Every closed partition is a join of the finest ones in which two given states share a block.
     """
     pairs = _pair_closures(transitions)
-    found = {blocks.tobytes(): blocks for blocks in pairs}
+    partitions = {blocks.tobytes(): blocks for blocks in pairs}
     queue = list(pairs)
-    while queue and len(found) <= most:
+    while queue and len(partitions) <= most:
         one = queue.pop()
         for other in pairs:
             both = closed_partition(transitions, [*_links(one), *_links(other)])
-            if both.max() and both.tobytes() not in found:
-                found[both.tobytes()] = both
+            if both.max() and both.tobytes() not in partitions:
+                partitions[both.tobytes()] = both
                 queue.append(both)
-    return _sorted(found.values()) if len(found) <= most else None
+    return _sorted(partitions.values()) if len(partitions) <= most else None
 
 
 def numbered(leaders: Sequence[int]) -> np.ndarray:
-    """Return blocks (n,) int64 numbered in the order in which states come."""
+    """Return blocks (n,) int64 renumbered by their first states."""
     number = {}
     return np.array([number.setdefault(leader, len(number)) for leader in np.asarray(leaders).tolist()], np.int64)
 
 
 def _pair_closures(transitions: np.ndarray) -> list[np.ndarray]:
-    """Return the distinct closed partitions, of two blocks or more, that are the finest to hold some pair together."""
+    """Return the distinct closed partitions, of two blocks or more, that are the finest with some pair in one block."""
     closures = (closed_partition(transitions, [pair]) for pair in combinations(range(len(transitions)), 2))
     return list({blocks.tobytes(): blocks for blocks in closures if blocks.max()}.values())
 
@@ -110,6 +110,6 @@ def _refines(fine: np.ndarray, coarse: np.ndarray) -> bool:
 
 
 def _links(blocks: np.ndarray) -> list[tuple[int, int]]:
-    """Return pairs of states that hold each block together."""
+    """Return pairs of states that generate the partition: each state and the first of its block."""
     first = np.unique(blocks, return_index=True)[1]
     return list(enumerate(first[blocks].tolist()))

@@ -14,17 +14,17 @@ from mechlab.automata.equivalence import minimise, reachable
 def random_automaton(
     states: int, letters: int, rng: np.random.Generator, classes: int = 2, accepting: int | None = None
 ) -> Automaton:
-    """Draw a minimal automaton with exactly so many states, all of them reachable.
+    """Return a random minimal automaton with a given number of states, all of them reachable.
 
     With two classes it is a DFA, the classes called reject and accept; with more it is a Moore machine of classes y0,
-    y1, ..., each of which some state has. Letters are a, b, ...; states are q0, q1, ... in the order of a breadth-first
+    y1, ..., each of at least one state. Letters are a, b, ...; states are q0, q1, ... in the order of a breadth-first
     search, the initial one first.
 
-    Every automaton that fits is as likely as any other: draws are rejected until one fits.
+    The distribution is uniform on these automata, by rejection sampling.
 
     Args:
-        states, letters, classes: how many; at least 2, at most 26 letters, and no more classes than states.
-        accepting: accepting states of a DFA, by default two in five, rounded: 2 of 5 and 4 of 10, as published.
+        states, letters, classes: numbers of them; at least 2, at most 26 letters, and no more classes than states.
+        accepting: number of accepting states of a DFA, by default 40 percent, rounded: 2 of 5, 4 of 10, as published.
 
     Raises:
         ValueError: no automaton fits the numbers.
@@ -52,20 +52,20 @@ def random_automaton(
 
 
 def _connected(n: int, m: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw transitions (n, m), uniform among those whose n states are all reachable and numbered breadth first.
+    """Return random transitions (n, m), uniform among those with all n states reachable and numbered breadth first.
 
     The reachable part of a larger random automaton is uniform among the connected ones of its size. The larger one has
-    as many states as leave n reachable ones on average: a share r of them, where r = 1 - exp(-m r).
+    as many states as give n reachable ones on average: a share r of them, where r = 1 - exp(-m r).
     """
     share = brentq(lambda r: 1 - np.exp(-m * r) - r, 0.5, 1)
     size = max(n, round(n / share))
     while True:
         transitions = rng.integers(size, size=(size, m))
-        found = reachable(transitions, 0)
-        if len(found) == n:
+        states = reachable(transitions, 0)
+        if len(states) == n:
             number = np.empty(size, np.int64)
-            number[found] = np.arange(n)
-            return number[transitions[found]]
+            number[states] = np.arange(n)
+            return number[transitions[states]]
 
 
 def _check(states: int, letters: int, classes: int, accepting: int | None) -> None:

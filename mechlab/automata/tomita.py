@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mechlab.automata.automaton import Automaton
 
-# For each language: the state reached by 0 and by 1, one pair for each state; then the accepting states.
+# For each language: the targets of 0 and of 1, one pair for each state; then the accepting states.
 # State 0 is the initial one. A rejecting state that leads to itself only is named sink, the others s0, s1, ...
 _LANGUAGES: dict[int, tuple[list[tuple[int, int]], set[int]]] = {
     1: ([(1, 0), (1, 1)], {0}),  # 1*

@@ -25,7 +25,7 @@ class TrainerConfig:
     """How long, on what and in what portions to train.
 
     Args:
-        max_steps: optimiser steps in all; null when max_epochs is given.
+        max_steps: optimiser steps in all; 0 for a model that is solved and not trained; null when max_epochs is given.
         max_epochs: epochs in all, instead of max_steps.
         max_time: DD:HH:MM:SS of training after which it ends early, counted over resumed parts; null for no limit.
         steps_per_epoch: optimiser steps between validations; null for one pass over a fixed set of examples.
@@ -43,7 +43,7 @@ class TrainerConfig:
         checkpoint_every: steps between checkpoints to resume from (and at least one a minute).
     """
 
-    max_steps: Annotated[int, at_least(1)] | None = decides(2000)
+    max_steps: Annotated[int, at_least(0)] | None = decides(2000)
     max_epochs: Annotated[int, at_least(1)] | None = decides(None)
     max_time: str | None = decides(None)
     steps_per_epoch: Annotated[int, at_least(1)] | None = decides(None)
@@ -67,16 +67,26 @@ class HistoryConfig:
     """What to record of training.
 
     Args:
-        kind: none; sparse (log-spaced steps); replay (every step, most of them computed again when read); full (every
-            step).
-        points: about how many steps a sparse history holds.
+        kind: none; sparse (chosen or log-spaced steps); replay (every step, most of them computed again when read);
+            full (every step).
+        points: about how many log-spaced steps a sparse history holds.
+        per_decade: log-spaced steps of a sparse history between a step and its tenfold, instead of points; or null.
+        steps: the steps of a sparse history, instead of points; the end of training is recorded too. Or null.
         every: steps between the stored states of a replay history; null for the root of the number of steps.
+        optimizer: whether to record the optimizer's state and the batches; false for parameters and buffers alone, from
+            which verification and attribution cannot start.
+        dtype: float16 or float32, in which parameters and buffers are stored, rounded if they were trained in a wider
+            one; null for that of training.
         limit_gb: training is refused when the history would be larger, in gigabytes (1e9 bytes).
     """
 
     kind: Literal["none", "sparse", "replay", "full"] = decides("sparse")
     points: Annotated[int, between(2, 1_000_000)] = decides(25)
+    per_decade: Annotated[int, between(1, 100_000)] | None = may_decide(None)
+    steps: tuple[Annotated[int, at_least(0)], ...] | None = may_decide(None)
     every: Annotated[int, at_least(1)] | None = may_decide(None)
+    optimizer: bool = may_decide(True)
+    dtype: Literal["float16", "float32"] | None = may_decide(None)
     limit_gb: Annotated[float, above(0)] = 2.0
 
 

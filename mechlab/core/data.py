@@ -61,6 +61,10 @@ class Source:
             batch = self.task.generate(self.evaluation_size, split, rng)
         return (batch if n is None else batch[:n]).to(self.device, self.dtype)
 
+    def solved_on(self) -> Batch:
+        """Return the training examples that a model is solved on: all of a fixed set, or `evaluation_size` draws."""
+        return self.evaluation("train").cropped()
+
     @cached_property
     def _examples(self) -> Batch:
         return self.task.examples("train").to(self.device, self.dtype)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.func import jacrev, jvp, vmap
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.forward_mode import load_forward_mode
+from mechlab.core.precision import set_precision
 from mechlab.core.task import TaskSpec
 
 
@@ -37,39 +40,72 @@ class Trace:
         return torch.cat([self.initial[:, None], torch.cat(tuple(self.parts), -1)], 1)
 
 
-class StaticModel(nn.Module):
-    """A map from an input to an output: forward(inputs (B, *shape)) -> outputs (B, outputs).
+class Model(nn.Module):
+    """What static and sequence models share.
 
     A subclass that is constructed from the task's ground truth names the kinds of it that it takes, any of them; it
-    finds the ground truth in `spec.truth`. A subclass that cannot read just any input says what it reads: "tokens"
-    (B, T) or "images" (B, channels, height, width). Parameters that are declared for the sake of a publication and that
-    nothing reads are named in `unused`; they have no gradient, and optimizers leave them alone.
+    finds the ground truth in `spec.truth`. Parameters that are declared for the sake of a publication and that nothing
+    reads are named in `unused`; they have no gradient, and optimizers leave them alone.
+
+    A model that is fitted in closed form or by clustering has a method
+
+        solve(examples: Batch, rng: torch.Generator) -> None
+
+    which sets parameters and buffers from the training examples (all of a fixed set, or some thousand draws of endless
+    data; cropped as in training). It is called once, before the first optimiser step; a training of 0 steps ends there.
+    It may change the shapes of tensors, on which no step of `forward` may then depend before it: an unsolved model runs
+    too. The memory and history sizes announced before training are those of the unsolved model.
+    """
+
+    kind: ClassVar[str]
+    ground_truth: ClassVar[tuple[str, ...]] = ()
+    unused: tuple[str, ...] = ()
+    solve: ClassVar[Callable[..., None] | None] = None
+
+    def __init__(self, spec: TaskSpec):
+        super().__init__()
+        self.spec = spec
+
+    def resize(self, weights: Mapping[str, Tensor]) -> None:
+        """Give the tensors of a solved model the shapes of recorded weights, which are loaded next.
+
+        A model whose tensors also differ in number or name overrides this.
+        """
+        tensors = dict(self.named_parameters()) | dict(self.named_buffers())
+        for name, value in weights.items():
+            if name in tensors and tensors[name].shape != value.shape:
+                tensors[name].data = tensors[name].new_empty(value.shape)
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move and convert as torch does; a floating dtype gives complex tensors its complex counterpart, where torch
+        would drop their imaginary parts."""
+        device, dtype, non_blocking, memory_format = torch._C._nn._parse_to(*args, **kwargs)
+        if dtype is not None and dtype.is_floating_point:
+            set_precision(self, dtype)
+            dtype = None
+        return super().to(device=device, dtype=dtype, non_blocking=non_blocking, memory_format=memory_format)
+
+
+class StaticModel(Model):
+    """A map from an input to an output: forward(inputs (B, *shape)) -> outputs (B, outputs).
+
+    A subclass that cannot read just any input says what it reads: "tokens" (B, T) or "images" (B, channels, height,
+    width). For `ground_truth`, `unused` and `solve` see Model.
     """
 
     kind = "static"
-    ground_truth: ClassVar[tuple[str, ...]] = ()
     reads: ClassVar[Literal["anything", "tokens", "images"]] = "anything"
-    unused: tuple[str, ...] = ()
-
-    def __init__(self, spec: TaskSpec):
-        super().__init__()
-        self.spec = spec
 
 
-class SequenceModel(nn.Module):
+class SequenceModel(Model):
     """A recurrent system with a flat state (B, S).
 
     A subclass implements `initial_state` and `step`; `forward` then works, and may be overridden by something faster
-    that agrees with repeated `step` and takes the same arguments. `ground_truth` is as in a StaticModel. Analyses of
-    states need real ones: complex numbers go into the state as `torch.view_as_real` has them.
+    that agrees with repeated `step` and takes the same arguments. For `ground_truth`, `unused` and `solve` see Model.
+    Analyses of states need real ones: complex numbers go into the state as `torch.view_as_real` has them.
     """
 
     kind = "sequence"
-    ground_truth: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, spec: TaskSpec):
-        super().__init__()
-        self.spec = spec
 
     @abstractmethod
     def initial_state(self, batch: int) -> Tensor:
@@ -100,13 +136,47 @@ class SequenceModel(nn.Module):
             raise ConfigError(f"the state of {type(self).__name__} has one part", got=part, key="part", fix="part=all")
         return slice(None)
 
+    @torch.no_grad()
     def jacobian(self, x: Tensor, state: Tensor) -> Tensor:
-        """Return d next_state / d state (S, S) at one input x (inputs,) and state (S,)."""
+        """Return d next state / d state (B, S, S) at inputs x (B, inputs) and states (B, S); (S, S) at one input
+        (inputs,) and one state (S,)."""
+        if state.ndim == 1:
+            return self.jacobian(x[None], state[None])[0]
 
-        def transition(state: Tensor) -> Tensor:
+        def transition(x: Tensor, state: Tensor) -> Tensor:
             return self.step(x[None], state[None])[1][0]
 
-        return torch.autograd.functional.jacobian(transition, state)
+        try:
+            return vmap(jacrev(transition, argnums=1))(x, state)
+        except RuntimeError:  # an operation that torch.func has no rule for
+            return self._jacobian_by_rows(x, state)
+
+    @torch.no_grad()
+    def jvp(self, x: Tensor, state: Tensor, tangent: Tensor) -> Tensor:
+        """Return the Jacobians of `jacobian` times tangents, (B, S) at B states; (S,) at one."""
+        if state.ndim == 1:
+            return self.jvp(x[None], state[None], tangent[None])[0]
+
+        def transition(state: Tensor) -> Tensor:
+            return self.step(x, state)[1]
+
+        load_forward_mode()
+        try:
+            return jvp(transition, (state,), (tangent,))[1]
+        except RuntimeError:
+            with torch.enable_grad():
+                return torch.autograd.functional.jvp(transition, state, tangent)[1]
+
+    @torch.enable_grad()
+    def _jacobian_by_rows(self, x: Tensor, state: Tensor) -> Tensor:
+        """Return `jacobian` by a backward pass for each of the S components of the next state."""
+        state = state.detach().requires_grad_()
+        following = self.step(x, state)[1]
+        rows = []
+        for component in following.sum(0):
+            (row,) = torch.autograd.grad(component, state, retain_graph=True, allow_unused=True)
+            rows.append(torch.zeros_like(state) if row is None else row)
+        return torch.stack(rows, 1)
 
 
 def outputs_of(model: nn.Module, inputs: Tensor) -> Tensor:

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mechlab.core.data import Source
+from mechlab.core.ensemble import Ensemble, Member, Membership
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import outputs_of
 from mechlab.core.plan import BatchPlan, RecordedPlan
 from mechlab.core.precision import set_precision
 from mechlab.core.schedule import Schedule
 from mechlab.core.seeding import Streams, seed_of
+from mechlab.core.state import load_weights
 from mechlab.core.step import update
 from mechlab.core.task import FiniteTask, Task
+
+
+class Update(NamedTuple):
+    """A finished optimiser update.
+
+    Args:
+        step: optimiser steps done.
+        loss: (), before the update.
+        outputs: (B, ...) at the steps that have targets, before the update.
+    """
+
+    step: int
+    loss: Tensor
+    outputs: Tensor
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,7 @@ class Recipe:
         overfit: every step sees the first batch.
         initial: weights to start from instead of fresh ones.
         targets: the classes that the configuration names, nested ones among them.
+        member: the row of an ensemble that the network is trained in; None where it is trained alone.
     """
 
     task: Task
@@ -57,23 +75,45 @@ class Recipe:
     overfit: bool = False
     initial: dict[str, Tensor] | None = None
     targets: tuple[Any, ...] = ()
+    member: Membership | None = None
 
     @property
     def streams(self) -> Streams:
         """The run's named streams of randomness."""
         return Streams(self.seed)
 
-    def model(self) -> nn.Module:
-        """Return the model as it is before the first step, on the CPU."""
+    def architecture(self) -> nn.Module:
+        """Return the model with fresh weights, not solved, on the CPU."""
         with self.streams.globally("init"):
-            model = set_precision(self.make_model(self.task.blueprint()), self.dtype)
-        if self.initial is not None:
+            return set_precision(self.make_model(self.task.blueprint()), self.dtype)
+
+    def model(self, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
+        """Return the model as it is before the first step, or with recorded weights, on the CPU.
+
+        Raises:
+            RuntimeError: the recorded weights do not fit the model.
+        """
+        model = self.architecture()
+        if weights is not None:
+            load_weights(model, weights)
+        elif self.initial is not None:
             try:
-                model.load_state_dict(self.initial)
+                load_weights(model, self.initial)
             except RuntimeError as error:
                 must, fix = "the weights of init_from must fit the model", "choose task and model as in that run"
                 raise ConfigError(must, got=str(error), key="init_from", fix=fix) from None
+        elif getattr(model, "solve", None) is not None:
+            load_weights(model, self._solution)
         return model
+
+    @cached_property
+    def _solution(self) -> dict[str, Tensor]:
+        """The weights of the solved model."""
+        model = self.architecture()
+        examples = self.source().solved_on()
+        with self.streams.globally("init", "solve"):
+            model.solve(examples, self.streams.torch("init", "solve"))
+        return set_precision(model, self.dtype).state_dict()
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return a fresh optimizer for the model's parameters, without torch's fused kernel if any of them is complex:
@@ -119,13 +159,59 @@ class Recipe:
             weights=None if weights is None else weights[batch.index],
         )
 
+    def steps(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer | None = None,
+        source: Source | None = None,
+        *,
+        weights: Tensor | None = None,
+        mask: Collection[str] | None = None,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Iterator[Update]:
+        """Make the optimiser updates start, ..., stop - 1 in place, and yield after each of them.
+
+        Args:
+            model: as it is before update `start`.
+            optimizer: its optimizer; a fresh one by default.
+            source: the examples on the model's device; on the CPU by default.
+            weights: (N,) weight of each training example, by id; 1 by default.
+            mask: names of the parameters that are updated; by default all that require a gradient.
+            stop: all steps by default.
+        """
+        optimizer = self.optimizer(model) if optimizer is None else optimizer
+        source = self.source() if source is None else source
+        steps = range(start, self.max_steps if stop is None else stop)
+        with _updating(model, mask):
+            if self.member is None:
+                for step in steps:
+                    yield Update(step + 1, *self.update(model, optimizer, source, step, weights))
+            elif steps:
+                yield from self._steps_of_member(Member(model, optimizer), source, steps, weights)
+
+    def _steps_of_member(
+        self, member: Member, source: Source, steps: range, weights: Tensor | None
+    ) -> Iterator[Update]:
+        """Make the updates with the arithmetic of the ensemble that the network is a member of."""
+        row, size = self.member.row, self.member.size
+        ensemble = Ensemble(size, {row: member}, source.batch(steps[0]), self.task.spec)
+        try:
+            for step in steps:
+                batch, rates = source.batch(step), self.rates(member.optimizer, step)
+                some = None if weights is None else weights[batch.index]
+                losses, outputs = ensemble.update({row: batch}, step, rates, self.clip, some)
+                yield Update(step + 1, losses[row], outputs[row])
+        finally:
+            ensemble.release()
+
     @cached_property
     def _draws(self) -> bool:
         """Whether the model draws random numbers while it trains (dropout): each step then has a seed of its own."""
         batch = self.source().evaluation("val", 2)
         with self.streams.globally("noise"):
             before = torch.get_rng_state()
-            outputs_of(self.model().train(), batch.inputs)
+            outputs_of(self.architecture().train(), batch.inputs)
             return not torch.equal(before, torch.get_rng_state())
 
     def learning_rate(self, optimizer: Any, step: int) -> float:
@@ -135,3 +221,16 @@ class Recipe:
     def rates(self, optimizer: torch.optim.Optimizer, step: int) -> tuple[float, float]:
         """Return (learning rate, weight decay) in force during optimiser step `step`."""
         return self.learning_rate(optimizer, step), optimizer.defaults.get("weight_decay", 0.0)
+
+
+@contextlib.contextmanager
+def _updating(model: nn.Module, mask: Collection[str] | None) -> Iterator[None]:
+    """Let only the named parameters require a gradient inside the block; None changes nothing."""
+    before = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    for name, parameter in model.named_parameters() if mask is not None else ():
+        parameter.requires_grad_(before[parameter] and name in mask)
+    try:
+        yield
+    finally:
+        for parameter, required in before.items():
+            parameter.requires_grad_(required)

@@ -20,12 +20,25 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put copies of recorded parameters and buffers into a model, in place.
+
+    The shapes of a model that is solved may depend on data; its tensors take the recorded shapes.
+
+    Raises:
+        RuntimeError: names or shapes differ.
+    """
+    if getattr(model, "solve", None) is not None:
+        model.resize(weights)
+    model.load_state_dict(weights)
+
+
 def put_state(
     model: nn.Module, optimizer: torch.optim.Optimizer, params: Mapping[str, Tensor], moments: Mapping[str, Tensor]
 ) -> None:
     """Put copies of parameters (and buffers), and of the optimizer's tensors as `optimizer_tensors` names them, into
     model and optimizer."""
-    model.load_state_dict(params)
+    load_weights(model, params)
     numbers = {name: number for number, (name, _) in enumerate(model.named_parameters())}
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in moments.items():

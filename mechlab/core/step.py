@@ -1,15 +1,17 @@
-"""The single definition of an optimiser update; training, verification and replay all come here."""
+"""The single definition of an optimiser update, of one network and of M side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
 
-from mechlab.core.task import Batch, TaskSpec, per_example
+from mechlab.core.layout import Layout
+from mechlab.core.rules import Rule, TrainingState, clip_factor, entering_gradient
+from mechlab.core.task import Batch, TaskSpec
 
 
 def aligned_outputs(model: nn.Module, batch: Batch, spec: TaskSpec) -> Tensor:
@@ -22,15 +24,15 @@ def aligned_outputs(model: nn.Module, batch: Batch, spec: TaskSpec) -> Tensor:
         outputs = model(batch.inputs, last=batch.targets.shape[1]).outputs
     else:
         outputs = model(batch.inputs)
-    expected = batch.targets.shape if spec.loss == "mse" else (*batch.targets.shape, spec.outputs)
+    expected = spec.loss.output_shape(batch.targets, spec.outputs)
     if outputs.shape != expected:
-        raise ValueError(f"the model's outputs must have shape {tuple(expected)}. Got {tuple(outputs.shape)} instead.")
+        raise ValueError(f"the model's outputs must have shape {expected}. Got {tuple(outputs.shape)} instead.")
     return outputs
 
 
 def example_losses(outputs: Tensor, batch: Batch, spec: TaskSpec) -> Tensor:
-    """Return each example's loss (B,): its mean over the targets that count, in nats or squared units."""
-    return per_example(_element_losses(outputs, batch, spec), batch.mask)
+    """Return each example's loss (B,), over the targets that count."""
+    return spec.loss.examples(outputs, batch.targets, batch.mask)
 
 
 def batch_loss(outputs: Tensor, batch: Batch, spec: TaskSpec, weights: Tensor | None = None) -> Tensor:
@@ -40,25 +42,9 @@ def batch_loss(outputs: Tensor, batch: Batch, spec: TaskSpec, weights: Tensor | 
         weights: (B,) weight of each example, 1 by default. A weight of 0 removes an example and keeps the denominator.
     """
     if weights is None and batch.mask is None:  # every example has as many targets, so the mean of means is the mean
-        if spec.loss == "mse":
-            return F.mse_loss(outputs, batch.targets)
-        return F.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten())
+        return spec.loss.mean(outputs, batch.targets)
     losses = example_losses(outputs, batch, spec)
     return losses.mean() if weights is None else (weights * losses).sum() / len(batch)
-
-
-def _element_losses(outputs: Tensor, batch: Batch, spec: TaskSpec) -> Tensor:
-    if spec.loss == "mse":
-        return (outputs - batch.targets).square()
-    losses = F.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten(), reduction="none")
-    return losses.view(batch.targets.shape)
-
-
-def clip_factor(gradients: Iterable[Tensor], clip: float | None) -> Tensor:
-    """Return the factor () by which `update` multiplies these gradients of the batch loss before the optimizer sees
-    them: min(1, clip / (norm of all of them + 1e-6)), and 1 without clipping."""
-    norm = torch.nn.utils.get_total_norm(gradients)
-    return torch.ones_like(norm) if clip is None else (clip / (norm + 1e-6)).clamp(max=1.0)
 
 
 def update(
@@ -90,6 +76,76 @@ def update(
     loss = batch_loss(outputs, batch, spec, weights)
     loss.backward()
     if clip is not None:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        torch._foreach_mul_(gradients, clip_factor(torch.nn.utils.get_total_norm(gradients), clip))
     optimizer.step()
     return loss.detach(), outputs.detach()
+
+
+def update_many(
+    model: nn.Module,
+    layout: Layout,
+    rule: Rule,
+    state: TrainingState,
+    batch: Batch,
+    spec: TaskSpec,
+    *,
+    step: int,
+    learning_rate: float,
+    weight_decay: float,
+    clip: float | None = None,
+    weights: Tensor | None = None,
+    constants: Mapping[str, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Make optimiser update `step` (from 0) of M networks of one architecture, in place: to rounding, `update` of each.
+
+    Args:
+        model: the architecture. Its own values are those of the parameters and buffers that neither the layout nor
+            `constants` names.
+        layout: names and places of the trained parameters on the axis of P.
+        rule: of the updates.
+        state: parameters, momenta and second moments, (M, P) each; they are overwritten.
+        batch: the examples of all networks, index (B,), or those of each, with a leading axis of M: index (M, B).
+        learning_rate, weight_decay: in force during this step.
+        clip: largest norm of each network's whole gradient; None leaves it as it is.
+        weights: (M, B) weight of each example.
+        constants: parameters and buffers (M, ...) that are not trained and differ between the networks, by name.
+
+    Returns:
+        The losses (M,) before the update and the outputs (M, B, ...) at the steps that have targets.
+    """
+
+    def loss(
+        parameters: dict[str, Tensor],
+        fixed: dict[str, Tensor],
+        fields: tuple[Tensor | None, ...],
+        weight: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        part = Batch(*fields)
+        outputs = aligned_outputs(lambda *i, **o: functional_call(model, {**fixed, **parameters}, i, o), part, spec)
+        return batch_loss(outputs, part, spec, weight), outputs
+
+    fields = (batch.inputs, batch.targets, batch.mask, batch.index)
+    own = 0 if batch.index.ndim == 2 else None
+    axes = (0, 0, tuple(None if value is None else own for value in fields), None if weights is None else 0)
+    gradients_of = vmap(grad_and_value(loss, has_aux=True), axes)
+    gradients, (losses, outputs) = gradients_of(layout.split(state.theta), dict(constants or {}), fields, weights)
+    gradient = layout.join(gradients, 1)
+    _, entering = entering_gradient(rule, gradient, state.theta, weight_decay, clip)
+    if state.second is not None:
+        state.second.copy_(rule.second(state.second, entering))
+    recursion = rule.recursion(step, learning_rate, weight_decay, state.second)
+    momentum, change = recursion.step(state.momentum, entering, state.theta)
+    state.momentum.copy_(momentum)
+    state.theta.add_(change)
+    return losses, outputs
+
+
+def trained_parameters(model: nn.Module, batch: Batch, spec: TaskSpec) -> dict[str, torch.Size]:
+    """Return the shapes of the parameters that an update of the model changes, by name: those that require a gradient
+    and that the loss of a batch depends on."""
+    parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    loss = example_losses(aligned_outputs(model, batch, spec), batch, spec).sum()
+    gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    pairs = zip(parameters.items(), gradients, strict=True)
+    return {name: value.shape for (name, value), gradient in pairs if gradient is not None}

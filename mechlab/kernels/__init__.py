@@ -1,9 +1,9 @@
 """Attribution of a trained network's outputs to its training examples, parameters and steps."""
 
-from mechlab.kernels.account import PathKernel
-from mechlab.kernels.metagradient import Metagradient, metagradient
-from mechlab.kernels.path_kernel import path_kernel
-from mechlab.kernels.tracin import gradient_dot, tracin
+from mechlab.kernels.decomposition import PathKernel
+from mechlab.kernels.first_order import gradient_dot, tracin
+from mechlab.kernels.metagradients import Metagradient, metagradient
+from mechlab.kernels.path_kernels import path_kernel
 from mechlab.kernels.trajectory import Arrays, Trajectory, recomputed_states
 
 __all__ = [

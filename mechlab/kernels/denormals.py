@@ -24,7 +24,7 @@ def threshold(dtype: torch.dtype) -> float:
 def without_denormals(values: Tensor) -> Tensor:
     """Set the entries whose absolute value is at most `threshold` to zero, in place, and return the tensor.
 
-    If every step of a backward sweep A_s = a_s + carry A_{s+1} does so, no entry of A_s is wrong by more than
+    If every step of a backward pass A_s = a_s + carry A_{s+1} does so, no entry of A_s is wrong by more than
     threshold / (1 - carry), and an inner product <g, A_s> by more than that times the sum of the absolute entries of g.
     """
     return torch.hardshrink(values, threshold(values.dtype), out=values)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from mechlab.analyses.attribution.shared import Name, Outputs
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.step import example_losses
 from mechlab.core.task import Batch
+from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.ghost import Ghost
 from mechlab.kernels.inner import works
-from mechlab.kernels.problem import Problem
 
-NAMES = get_args(Name)
+OutputName = Literal["all", "target", "margin", "loss"]
+Outputs = OutputName | Callable[[Tensor], Tensor]
+NAMES = get_args(OutputName)
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,12 @@ class Explained:
     """X x C scalars q of a model's outputs.
 
     Args:
-        problem: the model.
+        functional: the model.
         batch: the inputs, with targets where the scalars need them.
-        outputs: "all": each input's log-probability of every class (raw outputs of a regression); "target": that of its
-            own class, which is minus its loss; "margin": its log-odds, log p - log(1 - p); "loss": the mean
-            loss of all inputs, one scalar. Or a function from outputs (B, ...) to (X, C) or (X,).
+        outputs: "all": each input's log-probability of every class, or what else the loss explains, see `Loss.scalars`;
+            "target": minus each input's loss, the log-probability of its own class; "margin": the log-odds of its own
+            class, log p - log(1 - p); "loss": the mean loss of all inputs, one scalar. Or a function from outputs
+            (B, ...) to (X, C) or (X,).
 
     Raises:
         ConfigError: there is no input, an unknown name, or a function that does not return (X, C) or (X,) numbers.
@@ -42,7 +44,7 @@ class Explained:
         factored: whether the rows' gradients can be had in factored form, which is faster still.
     """
 
-    problem: Problem
+    functional: FunctionalModel
     batch: Batch
     outputs: Outputs
 
@@ -53,18 +55,20 @@ class Explained:
         if not len(self.batch):
             must, fix = "there must be at least one explained input", "give one or more inputs"
             raise ConfigError(must, got="an empty batch", key="examples", fix=fix)
-        if self.outputs == "margin" and self.problem.spec.loss != "cross_entropy":
-            raise ConfigError("outputs=margin needs classes", got="a regression", key="outputs", fix="outputs=target")
+        loss = self.functional.spec.loss
+        if self.outputs == "margin" and not loss.indices:
+            must, got = "outputs=margin needs targets that are classes", type(loss).__name__
+            raise ConfigError(must, got=got, key="outputs", fix="outputs=target")
         with torch.no_grad():
-            parameters = dict(self.problem.model.named_parameters())
+            parameters = dict(self.functional.model.named_parameters())
             values = self._of(parameters, self.batch)
             object.__setattr__(self, "shape", tuple(values.shape))
             object.__setattr__(self, "apart", self._is_apart(parameters, values))
-        flat = self.problem.layout.join(parameters).detach()
+        flat = self.functional.layout.join(parameters).detach()
         one = self.rows(0, 1) if self.apart else self
         object.__setattr__(self, "by_rows", self.apart and works(lambda: one._row_gradients(flat, 0)))
         two = self.batch[:2]
-        factored = self.by_rows and Ghost(self.problem).covers(flat, self._repeated(two), self._each_scalar)
+        factored = self.by_rows and Ghost(self.functional).covers(flat, self._repeated(two), self._each_scalar)
         object.__setattr__(self, "factored", factored)
 
     def rows(self, start: int, stop: int) -> Explained:
@@ -86,7 +90,7 @@ class Explained:
             ConfigError: one of them is not a finite number.
         """
         with torch.no_grad():
-            values = self._of(self.problem.layout.split(theta), self.batch)
+            values = self._of(self.functional.layout.split(theta), self.batch)
         if not (finite := values.isfinite()).all():
             row, column = (~finite).nonzero()[0].tolist()
             must = "the explained scalars must be finite numbers at every step of training"
@@ -105,8 +109,8 @@ class Explained:
             return self.mean_gradients([theta], chunk)
         if self.by_rows:
             return self._row_gradients(theta, chunk)
-        found = jacrev(lambda p: self._of(p, self.batch).flatten())(self.problem.layout.split(theta))
-        return self.problem.layout.join(found, 1)
+        found = jacrev(lambda p: self._of(p, self.batch).flatten())(self.functional.layout.split(theta))
+        return self.functional.layout.join(found, 1)
 
     def mean_gradients(self, thetas: Sequence[Tensor], chunk: int = 0, out: Tensor | None = None) -> Tensor:
         """Return the mean (X C, P) of the scalars' gradients at several parameters (P,), in `out` if it is given.
@@ -123,7 +127,7 @@ class Explained:
             for i, theta in enumerate(thetas):
                 out = out.copy_(self.gradients(theta, chunk)) if i == 0 else out.add_(self.gradients(theta, chunk))
             return out.div_(n) if n > 1 else out
-        ghost = Ghost(self.problem)
+        ghost = Ghost(self.functional)
         for start in range(0, X, chunk or X):
             part = self._repeated(self.batch[start : start + (chunk or X)])
             captured = [ghost.capture(theta, part, lambda p, b: self._each_scalar(p, b) / n, False) for theta in thetas]
@@ -155,12 +159,12 @@ class Explained:
 
         in_dims = (0, 0, 0, None if batch.mask is None else 0)
         with torch.no_grad():
-            return vmap(row, in_dims)(self.problem.layout.split(thetas), batch.inputs, batch.targets, batch.mask)
+            return vmap(row, in_dims)(self.functional.layout.split(thetas), batch.inputs, batch.targets, batch.mask)
 
     def _row_gradients(self, theta: Tensor, chunk: int, batch: Batch | None = None) -> Tensor:
         """Return the gradients (R C, P) of rows at parameters (P,), or at (R, P) of their own."""
         batch = self.batch if batch is None else batch
-        layout = self.problem.layout
+        layout = self.functional.layout
 
         def row(parameters: dict[str, Tensor], *example: Tensor | None) -> dict[str, Tensor]:
             return jacrev(lambda p: self._of(p, self._one(*example))[0])(parameters)
@@ -174,16 +178,16 @@ class Explained:
         return Batch(inputs[None], targets[None], None if counted is None else counted[None], self.batch.index[:1])
 
     def _of(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
-        outputs = self.problem.outputs(parameters, batch)
+        outputs = self.functional.outputs(parameters, batch)
         if not isinstance(self.outputs, str):
             values = self.outputs(outputs)
             _check_values(values)
             return values[:, None] if values.ndim == 1 else values
         if self.outputs == "all":
-            return (outputs.log_softmax(-1) if self.problem.spec.loss == "cross_entropy" else outputs).flatten(1)
+            return self.functional.spec.loss.scalars(outputs).flatten(1)
         if self.outputs == "margin":
             return _log_odds(outputs, batch)
-        losses = example_losses(outputs, batch, self.problem.spec)
+        losses = example_losses(outputs, batch, self.functional.spec).to(outputs.dtype)
         return losses.mean()[None, None] if self.outputs == "loss" else -losses[:, None]
 
     def _is_apart(self, parameters: dict[str, Tensor], values: Tensor) -> bool:

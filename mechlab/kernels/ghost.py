@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mechlab.core.stacked import Stacked
 from mechlab.core.task import Batch
 from mechlab.kernels.contraction import multiplies_out, outer_products, row_products, scattered_rows
-from mechlab.kernels.problem import Problem
+from mechlab.kernels.functional_model import FunctionalModel
 
 Scalars = Callable[[dict[str, Tensor], Batch], Tensor]
 
@@ -44,29 +44,29 @@ class Ghost:
     """Inner products with per-example gradients through hooks on a model's layers.
 
     Args:
-        problem: the model and its loss. Parameters outside of linear, embedding and convolution layers, or of layers
+        functional: the model and its loss. Parameters outside of linear, embedding and convolution layers, or of layers
             that were not called, are left to another form.
     """
 
-    def __init__(self, problem: Problem):
-        self.problem = problem
+    def __init__(self, functional: FunctionalModel):
+        self.functional = functional
 
     @cached_property
     def _layers(self) -> dict[str, nn.Module]:
         """The layers that can be captured, by name; only those whose weights are no one else's."""
         owners = defaultdict(list)
-        for name, module in self.problem.model.named_modules(remove_duplicate=False):
+        for name, module in self.functional.model.named_modules(remove_duplicate=False):
             for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
                 owners[id(parameter)].append((name, key))
         shared = {name for places in owners.values() if len(places) > 1 for name, _ in places}
-        names = {id(module): name for name, module in self.problem.model.named_modules()}
+        names = {id(module): name for name, module in self.functional.model.named_modules()}
 
         def fits(name: str, module: nn.Module) -> bool:
             if isinstance(module, Stacked):
                 return all(fits(names.get(id(part), ""), part) and part.bias is None for part in module.layers)
-            return name not in shared and _fits(module) and f"{name}.weight" in self.problem.layout.shapes
+            return name not in shared and _fits(module) and f"{name}.weight" in self.functional.layout.shapes
 
-        return {name: module for name, module in self.problem.model.named_modules() if fits(name, module)}
+        return {name: module for name, module in self.functional.model.named_modules() if fits(name, module)}
 
     def capture(self, theta: Tensor, batch: Batch, function: Scalars | None = None, total: bool = True) -> Captured:
         """Run forward and backward once, and keep what enters and what returns to each layer.
@@ -76,14 +76,14 @@ class Ghost:
             function: from parameters and a batch to one scalar of each example (B,); the losses by default.
             total: whether the sum of the gradients is wanted.
         """
-        layout, calls = self.problem.layout, []
+        layout, calls = self.functional.layout, []
         parameters = {name: value.detach().requires_grad_() for name, value in layout.split(theta).items()}
         hooks = [
             module.register_forward_hook(lambda _, given, out, name=name: calls.append((name, given[0].detach(), out)))
             for name, module in self._layers.items()
         ]
         try:
-            losses = (function or self.problem.losses)(parameters, batch)
+            losses = (function or self.functional.losses)(parameters, batch)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -104,7 +104,7 @@ class Ghost:
 
     def contract(self, captured: Captured, directions: Tensor, limit: int = 2**30) -> Tensor:
         """Return the captured layers' share of the inner products (Q, B) with directions (Q, P)."""
-        places, shapes = self.problem.layout.places, self.problem.layout.shapes
+        places, shapes = self.functional.layout.places, self.functional.layout.shapes
         total = 0.0
         for name, given, delta in captured.layers:
             module, weights = self._layers[name], self._weights(name)
@@ -123,17 +123,17 @@ class Ghost:
         module = self._layers[name]
         if not isinstance(module, Stacked):
             return [f"{name}.weight"]
-        names = {id(part): key for key, part in self.problem.model.named_modules()}
+        names = {id(part): key for key, part in self.functional.model.named_modules()}
         return [f"{names[id(part)]}.weight" for part in module.layers]
 
     def _held(self, name: str) -> list[str]:
         """Return the names of all parameters of a layer."""
-        return [key for key in (*self._weights(name), f"{name}.bias") if key in self.problem.layout.places]
+        return [key for key in (*self._weights(name), f"{name}.bias") if key in self.functional.layout.places]
 
     def gradients(self, captured: Sequence[Captured], out: Tensor) -> None:
         """Write the sum over captures of each example's gradient into out (B, P); no parameter may be left out."""
         assert not any(each.others for each in captured), "a layer was not called: its part of `out` is not written"
-        places, shapes = self.problem.layout.places, self.problem.layout.shapes
+        places, shapes = self.functional.layout.places, self.functional.layout.shapes
         for calls in zip(*(each.layers for each in captured), strict=True):
             name, module = calls[0][0], self._layers[calls[0][0]]
             given, delta = (torch.cat([call[i] for call in calls], 1) for i in (1, 2))
@@ -157,7 +157,7 @@ class Ghost:
     def agrees(self, theta: Tensor, batch: Batch, function: Scalars | None = None) -> bool:
         """Tell whether the factored gradients of these examples add up to the real one. They do not where a layer's
         weight is also used outside of the layer."""
-        layout = self.problem.layout
+        layout = self.functional.layout
         captured = self.capture(theta, batch, function)
         rng = torch.Generator().manual_seed(0)
         directions = torch.randn(3, layout.size, generator=rng, dtype=torch.float64).to(theta)
@@ -171,14 +171,14 @@ class Ghost:
     @property
     def covered_size(self) -> int:
         """Number of scalar parameters in layers that can be captured."""
-        sizes = {name: place.stop - place.start for name, place in self.problem.layout.places.items()}
+        sizes = {name: place.stop - place.start for name, place in self.functional.layout.places.items()}
         return sum(sizes[key] for key in {key for name in self._called for key in self._held(name)})
 
     def contraction_flops(self, directions: int) -> float:
         """Return the arithmetic of `contract` for one example."""
         total = 0.0
         for name, positions in self._called.items():
-            size = sum(self.problem.layout.shapes[key].numel() for key in self._weights(name))
+            size = sum(self.functional.layout.shapes[key].numel() for key in self._weights(name))
             if isinstance(self._layers[name], nn.Embedding):
                 total += 2.0 * positions * directions * self._layers[name].embedding_dim
             elif multiplies_out(positions, directions):
@@ -191,7 +191,7 @@ class Ghost:
         """Return the arithmetic of a forward pass over one example, matrix products and elements of activations."""
         counter = FlopCounterMode(display=False)
         with torch.no_grad(), counter:
-            self.problem.losses(self.problem.layout.split(theta), example)
+            self.functional.losses(self.functional.layout.split(theta), example)
         self._called = {}
         for name, given, _ in self.capture(theta, example).layers:
             self._called[name] = given.shape[1]
@@ -200,19 +200,19 @@ class Ghost:
     def activations(self, theta: Tensor, example: Batch) -> int:
         """Return how many numbers one example's backward pass keeps."""
         key = tuple(example.inputs.shape[1:])
-        kept = self.problem.__dict__.setdefault("_kept", {})
+        kept = self.functional.__dict__.setdefault("_kept", {})
         if key not in kept:
             seen: dict[int, int] = {}
-            own = {value.data_ptr() for value in self.problem.layout.split(theta).values()}
+            own = {value.data_ptr() for value in self.functional.layout.split(theta).values()}
 
             def keep(value: Tensor) -> Tensor:
                 if value.data_ptr() not in own:
                     seen[value.data_ptr()] = value.numel()
                 return value
 
-            parameters = {n: v.detach().requires_grad_() for n, v in self.problem.layout.split(theta).items()}
+            parameters = {n: v.detach().requires_grad_() for n, v in self.functional.layout.split(theta).items()}
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-                self.problem.losses(parameters, example)
+                self.functional.losses(parameters, example)
             kept[key] = max(sum(seen.values()), 1)
         return kept[key]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,9 +11,10 @@ from torch import Tensor
 from torch.func import grad, jvp, vmap
 
 from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.task import Batch
+from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.ghost import Ghost
-from mechlab.kernels.problem import Problem
 
 Form = Literal["jvp", "gemm", "ghost"]
 FORMS = ("auto", *get_args(Form))
@@ -26,7 +25,7 @@ class InnerProducts:
     """Computes <gradient of example k's loss, direction q> for all k of a batch and all q.
 
     Args:
-        problem: the model and its loss.
+        functional: the model and its loss.
         form: "jvp": the vector of losses differentiated along each direction; "gemm": per-example gradients, a chunk at
             a time, and one matrix product; "ghost": from layers' inputs and back-propagated errors; "auto": whichever
             needs the least arithmetic.
@@ -36,7 +35,7 @@ class InnerProducts:
         ConfigError: an unknown form.
     """
 
-    problem: Problem
+    functional: FunctionalModel
     form: Literal["auto", "jvp", "gemm", "ghost"] = "auto"
     limit: int = 2**30
 
@@ -47,9 +46,9 @@ class InnerProducts:
         """Return the form that is used for this many directions: a function of sizes alone, so it is repeatable."""
         if self.form != "auto":
             return self.form
-        ghost = Ghost(self.problem)
+        ghost = Ghost(self.functional)
         forward = ghost.forward_flops(theta, batch[:1])
-        P, covered = self.problem.layout.size, ghost.covered_size
+        P, covered = self.functional.layout.size, ghost.covered_size
         product = 2.0 * directions  # per parameter and example, a matrix product runs at full speed
         write = 60.0  # a gradient that is written and read costs as much as this many operations
         costs = {
@@ -60,7 +59,7 @@ class InnerProducts:
             + (P - covered) * (product + write)
             + (0 if covered == P else 3 * forward),
         }
-        if not works(lambda: example_gradients(self.problem, theta, batch[:2])):
+        if not works(lambda: example_gradients(self.functional, theta, batch[:2])):
             del costs["gemm"]
             if covered < P:  # what no layer holds would need it
                 del costs["ghost"]
@@ -82,7 +81,7 @@ class InnerProducts:
 
     def sum_of_gradients(self, theta: Tensor, batch: Batch) -> Tensor:
         """Return the sum over the batch of the losses' gradients (P,)."""
-        return sum(self.problem.gradient(theta, part) for part in self.parts(theta, batch, 1))
+        return sum(self.functional.gradient(theta, part) for part in self.parts(theta, batch, 1))
 
     def parts(self, theta: Tensor, batch: Batch, floats: int) -> list[Batch]:
         """Cut a batch so that what its examples keep, this many numbers each beside activations, fits the limit."""
@@ -92,11 +91,11 @@ class InnerProducts:
 
     def kept_bytes(self, theta: Tensor, batch: Batch) -> int:
         """Return about how many bytes differentiating one example's loss takes."""
-        return 3 * Ghost(self.problem).activations(theta, batch[:1]) * theta.element_size()
+        return 3 * Ghost(self.functional).activations(theta, batch[:1]) * theta.element_size()
 
     def _jvp(self, theta: Tensor, batch: Batch, directions: Tensor, names: list[str] | None = None) -> Tensor:
         load_forward_mode()
-        layout = self.problem.layout
+        layout = self.functional.layout
         parameters = layout.split(theta)
         moved = {name: parameters[name] for name in names or layout.names}
         at_once = max(1, self.limit // (len(batch) * self.kept_bytes(theta, batch)))
@@ -105,25 +104,25 @@ class InnerProducts:
 
             def along(direction: Tensor, part: Batch = part) -> Tensor:
                 tangents = {name: value for name, value in layout.split(direction).items() if name in moved}
-                return jvp(lambda p: self.problem.losses(parameters | p, part), (moved,), (tangents,))[1]
+                return jvp(lambda p: self.functional.losses(parameters | p, part), (moved,), (tangents,))[1]
 
             products.append(vmap(along, chunk_size=at_once)(directions))
         return torch.cat(products, 1)
 
     def _gemm(self, theta: Tensor, batch: Batch, directions: Tensor, names: list[str] | None = None) -> Tensor:
-        names = names or self.problem.layout.names
-        places = [self.problem.layout.places[name] for name in names]
+        names = names or self.functional.layout.names
+        places = [self.functional.layout.places[name] for name in names]
         size = sum(place.stop - place.start for place in places)
         chosen = (
             directions
-            if len(names) == len(self.problem.layout.names)
+            if len(names) == len(self.functional.layout.names)
             else torch.cat([directions[:, place] for place in places], 1)
         )
         parts = self.parts(theta, batch, 2 * size)
-        return torch.cat([chosen @ example_gradients(self.problem, theta, part, names).T for part in parts], 1)
+        return torch.cat([chosen @ example_gradients(self.functional, theta, part, names).T for part in parts], 1)
 
     def _ghost(self, theta: Tensor, batch: Batch, directions: Tensor) -> tuple[Tensor, Tensor]:
-        ghost = Ghost(self.problem)
+        ghost = Ghost(self.functional)
         products, total = [], torch.zeros_like(theta)
         for part in self.parts(theta, batch, 0):
             captured = ghost.capture(theta, part)
@@ -135,15 +134,17 @@ class InnerProducts:
         return torch.cat(products, 1), total
 
 
-def example_gradients(problem: Problem, theta: Tensor, batch: Batch, names: list[str] | None = None) -> Tensor:
+def example_gradients(
+    functional: FunctionalModel, theta: Tensor, batch: Batch, names: list[str] | None = None
+) -> Tensor:
     """Return each example's gradient (B, size) with respect to the named tensors (all by default), side by side."""
-    parameters = problem.layout.split(theta)
-    names = names or problem.layout.names
+    parameters = functional.layout.split(theta)
+    names = names or functional.layout.names
     moved = {name: parameters[name] for name in names}
 
     def one(inputs: Tensor, targets: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
         example = Batch(inputs[None], targets[None], None if mask is None else mask[None], batch.index[:1])
-        return grad(lambda p: problem.losses(parameters | p, example)[0])(moved)
+        return grad(lambda p: functional.losses(parameters | p, example)[0])(moved)
 
     found = vmap(one, (0, 0, None if batch.mask is None else 0))(batch.inputs, batch.targets, batch.mask)
     return torch.cat([found[name].reshape(len(batch), -1) for name in names], 1)
@@ -163,11 +164,3 @@ def works(function: Callable[[], object]) -> bool:
     except RuntimeError:
         return False
     return True
-
-
-@functools.cache
-def load_forward_mode() -> None:
-    """Load torch's forward-mode rules, whose module compiles itself with a deprecated function and says so."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import torch._decomp.decompositions_for_jvp  # noqa: F401

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers
+from mechlab.core.rules import Rule, TrainingState, entering_gradient, rule_of
 from mechlab.core.task import Batch, TaskSpec
-from mechlab.kernels.problem import Problem
-from mechlab.kernels.rules import Rule, clip_factor, rule_of
+from mechlab.kernels.functional_model import FunctionalModel
 
 if TYPE_CHECKING:
     from mechlab.core.recipe import Recipe
-    from mechlab.record.run import Run
+    from mechlab.kernels.recorded import RecordedSteps, RecordedTraining
 
 UPDATE_DIFFERS = 0.1  # share of an update by which it may differ from that of the equations
-
-
-class Record(Protocol):
-    """What is read of a history: states 0..S-1, parameters S, batches and rates 0..S-1, as in core.history."""
-
-    def params(self, step: int) -> Mapping[str, Tensor]: ...
-    def optimizer(self, step: int) -> Mapping[str, Tensor]: ...
-    def batch_indices(self, step: int) -> Tensor: ...
-    def rates(self, step: int) -> tuple[float, float]: ...
 
 
 @dataclass(frozen=True)
@@ -65,15 +56,6 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class State:
-    """Parameters theta (P,) and optimizer state (P,) before a step: zero before the first, None at the end."""
-
-    theta: Tensor
-    momentum: Tensor | None
-    second: Tensor | None
-
-
-@dataclass(frozen=True)
 class Step:
     """One optimiser update.
 
@@ -87,7 +69,7 @@ class Step:
     """
 
     index: int
-    before: State
+    before: TrainingState
     end: Tensor
     momentum: Tensor | None
     second: Tensor | None
@@ -100,7 +82,7 @@ class Trajectory:
     """A complete recorded training.
 
     Args:
-        problem: the model and its loss.
+        functional: the model and its loss.
         rule: of the updates.
         record: where the steps are read.
         steps: S, the number of updates.
@@ -112,18 +94,18 @@ class Trajectory:
 
     def __init__(
         self,
-        problem: Problem,
+        functional: FunctionalModel,
         rule: Rule,
-        record: Record,
+        record: RecordedSteps,
         steps: int,
         examples: int,
         batch: Callable[[int], Batch],
         clip: float | None = None,
         data: Callable[[], Batch] | None = None,
     ):
-        self.problem, self.rule, self.record, self.clip = problem, rule, record, clip
+        self.functional, self.rule, self.record, self.clip = functional, rule, record, clip
         self.steps, self.examples, self._batch, self._data = steps, examples, batch, data
-        self._last: tuple[int, State] | None = None
+        self._last: tuple[int, TrainingState] | None = None
         if steps < 1:
             fix = "train for a step or more, with history=replay or full"
             raise NotRecorded(
@@ -132,12 +114,12 @@ class Trajectory:
         if examples < 1:
             must, fix = "there must be at least one training example", "give the examples of the training"
             raise ConfigError(must, got=f"{examples} examples", key="data", fix=fix)
-        problem.set_constants(dict(record.params(0)))
+        functional.set_constants(dict(record.params(0)))
         self._check_constants()
         self._check_fresh()
 
     @classmethod
-    def of_run(cls, run: Run, dtype: torch.dtype | None = None, device: str = "cpu") -> Trajectory:
+    def of_run(cls, run: RecordedTraining, dtype: torch.dtype | None = None, device: str = "cpu") -> Trajectory:
         """Read a run's history up to the moment at which the run is looked at, in the precision in which it was trained
         unless another one is asked for.
 
@@ -151,16 +133,17 @@ class Trajectory:
         if not recorded or recorded != list(range(recorded[-1] + 1)) or len(recorded) < 2:
             got = f"{len(recorded)} recorded steps" + (f" from {recorded[0]} to {recorded[-1]}" if recorded else "")
             fix = "train again with history=replay or history=full"
-            raise NotRecorded("attribution needs every optimiser step", got=got, key=str(run.folder), fix=fix)
+            raise NotRecorded("attribution needs every optimiser step", got=got, key="history", fix=fix)
+        history.check_exact("attribution needs the whole state of every step, as it was trained")
         if run.moment == "best":
             fix = "ask at=last, or at=STEP"
             raise ConfigError("attribution needs the step at which training ends", got="at=best", key="at", fix=fix)
         steps = recorded[-1] if run.moment == "last" else run.moment
-        problem, rule = problem_of(recipe, dtype, device)
+        functional, rule = functional_model_of(recipe, dtype, device, history.params(0))
         source = recipe.source()
         examples = steps * source.plan.batch_size if source.plan.n is None else source.plan.n
         data = None if source.plan.n is None else lambda: recipe.task.examples("train")
-        found = cls(problem, rule, history, steps, examples, source.batch, recipe.clip, data)
+        found = cls(functional, rule, history, steps, examples, source.batch, recipe.clip, data)
         if history.digest(0) is None:  # what is computed again is checked by its hash
             found.check_updates()
         return found
@@ -194,15 +177,15 @@ class Trajectory:
             must = "a history of S batches needs S + 1 parameter sets, S rates and S decays"
             raise NotRecorded(must, got=got, key="arrays", fix="give the parameters before every step and at the end")
         native = next(iter(arrays.params(0).values())).dtype
-        problem = Problem(model, spec, data[: min(4, len(data))], dtype or native, device)
+        functional = FunctionalModel(model, spec, data[: min(4, len(data))], dtype or native, device)
         examples = lambda step: data[arrays.batch_indices(step)]  # noqa: E731
-        return cls(problem, rule, arrays, steps, len(data), examples, clip, lambda: data)
+        return cls(functional, rule, arrays, steps, len(data), examples, clip, lambda: data)
 
-    def state(self, step: int) -> State:
+    def state(self, step: int) -> TrainingState:
         """Return the state before optimiser step `step`; at the end of training the parameters alone are read."""
         if self._last is not None and self._last[0] == step:
             return self._last[1]
-        layout = self.problem.layout
+        layout = self.functional.layout
         theta = layout.join({name: self._placed(value) for name, value in self.record.params(step).items()})
         momentum, second = None, None
         if step < self.steps:
@@ -210,7 +193,7 @@ class Trajectory:
             momentum = self._moment(moments, self.rule.first_moment, theta)
             if self.rule.second_moment is not None:
                 second = self._moment(moments, self.rule.second_moment, theta)
-        return State(theta, momentum, second)
+        return TrainingState(theta, momentum, second)
 
     def step(self, index: int) -> Step:
         """Return optimiser update `index`; reading them from the last to the first reads each state once."""
@@ -225,7 +208,9 @@ class Trajectory:
             fix = "train again: the task, the batch size or the code has changed since"
             raise NotRecorded(must, got=f"other examples at step {index}", key="history", fix=fix)
         rate, decay = self.record.rates(index)
-        return Step(index, before, after.theta, after.momentum, after.second, self.problem.placed(batch), rate, decay)
+        return Step(
+            index, before, after.theta, after.momentum, after.second, self.functional.placed(batch), rate, decay
+        )
 
     def data(self) -> Batch:
         """Return all training examples in the order of their ids."""
@@ -240,16 +225,15 @@ class Trajectory:
 
     def gradients(self, step: Step, gradient: Tensor) -> tuple[float, Tensor]:
         """Return the factor of clipping and the gradient (P,) that the optimizer saw, given the batch's mean one."""
-        factor = clip_factor(gradient, self.clip)
-        coupled = 0.0 if getattr(self.rule, "decoupled", False) else step.decay
-        return factor, factor * gradient + coupled * step.before.theta
+        factor, entering = entering_gradient(self.rule, gradient, step.before.theta, step.decay, self.clip)
+        return float(factor), entering
 
     def check_updates(self) -> None:
         """Raise ReplayDiffers if the first or last recorded update is another one than the equations give, by more than
         what rounding can do to gradients close to zero."""
         for index in dict.fromkeys((0, self.steps - 1)):
             step = self.step(index)
-            gradient = self.problem.gradient(step.before.theta, step.batch) / len(step.batch)
+            gradient = self.functional.gradient(step.before.theta, step.batch) / len(step.batch)
             _, seen = self.gradients(step, gradient)
             second = self.rule.second(step.before.second, seen) if self.rule.second_moment else None
             recursion = self.rule.recursion(index, step.rate, step.decay, second)
@@ -264,10 +248,10 @@ class Trajectory:
         self.forget()
 
     def _placed(self, value: Tensor) -> Tensor:
-        return value.to(self.problem.device, self.problem.dtype)
+        return value.to(self.functional.device, self.functional.dtype)
 
     def _moment(self, moments: Mapping[str, Tensor], key: str, theta: Tensor) -> Tensor:
-        layout = self.problem.layout
+        layout = self.functional.layout
         found = {name: moments.get(f"{key}/{name}") for name in layout.names}
         if all(value is None for value in found.values()):
             return torch.zeros_like(theta)
@@ -275,7 +259,7 @@ class Trajectory:
 
     def _check_constants(self) -> None:
         first, last = self.record.params(0), self.record.params(self.steps)
-        names = set(self.problem.layout.names)
+        names = set(self.functional.layout.names)
         for name, value in first.items():
             if name not in names and not torch.equal(value, last[name]):
                 must, fix = "buffers and unused parameters must stay as they are", "train without batch normalisation"
@@ -294,26 +278,32 @@ class Trajectory:
         if self.steps == 1 or (self.rule.second_moment is None and not self.rule.momentum):
             return
         later = self.record.optimizer(1)
-        for name in (f"{key}/{name}" for key in needed for name in self.problem.layout.names):
+        for name in (f"{key}/{name}" for key in needed for name in self.functional.layout.names):
             if name not in later:
                 fix = "mechlab.kernels.recomputed_states computes the optimizer state from the gradients"
                 must, got = "the history must hold the optimizer state", f"no {name} at step 1"
                 raise NotRecorded(must, got=got, key="history", fix=fix)
 
 
-def problem_of(recipe: Recipe, dtype: torch.dtype | None = None, device: str = "cpu") -> tuple[Problem, Rule]:
-    """Return the model and loss that a recipe trains, at its initial parameters, and the rule of its updates.
+def functional_model_of(
+    recipe: Recipe,
+    dtype: torch.dtype | None = None,
+    device: str = "cpu",
+    weights: Mapping[str, Tensor] | None = None,
+) -> tuple[FunctionalModel, Rule]:
+    """Return the model and loss that a recipe trains, and the rule of its updates.
 
     Args:
+        weights: the parameters and buffers of the model; fresh ones by default.
         dtype: of the arithmetic; that of training by default.
 
     Raises:
         ConfigError: the model, optimizer or precision cannot be explained.
     """
-    model = recipe.model()
+    model = recipe.architecture() if weights is None else recipe.model(weights)
     rule = rule_of(recipe.optimizer(model))
     sample = recipe.source().batch(0)
-    return Problem(model, recipe.task.spec, sample[: min(4, len(sample))], dtype or recipe.dtype, device), rule
+    return FunctionalModel(model, recipe.task.spec, sample[: min(4, len(sample))], dtype or recipe.dtype, device), rule
 
 
 def recomputed_states(
@@ -336,19 +326,20 @@ def recomputed_states(
     Returns:
         S mappings from `<state>/<name>` to tensors.
     """
-    problem = Problem(model, spec, data[: min(4, len(data))], dtype or next(iter(arrays.params(0).values())).dtype)
-    problem.set_constants(dict(arrays.params(0)))
-    layout, states, state = problem.layout, [], {}
-    momentum = torch.zeros(layout.size, dtype=problem.dtype)
+    functional = FunctionalModel(
+        model, spec, data[: min(4, len(data))], dtype or next(iter(arrays.params(0).values())).dtype
+    )
+    functional.set_constants(dict(arrays.params(0)))
+    layout, states, state = functional.layout, [], {}
+    momentum = torch.zeros(layout.size, dtype=functional.dtype)
     second = torch.zeros_like(momentum) if rule.second_moment else None
     for index in range(len(arrays.batches)):
         states.append(state)
-        theta = layout.join({name: value.to(problem.dtype) for name, value in arrays.params(index).items()})
-        batch = problem.placed(data[arrays.batch_indices(index)])
+        theta = layout.join({name: value.to(functional.dtype) for name, value in arrays.params(index).items()})
+        batch = functional.placed(data[arrays.batch_indices(index)])
         rate, decay = arrays.rates(index)
-        gradient = problem.gradient(theta, batch) / len(batch)
-        coupled = 0.0 if getattr(rule, "decoupled", False) else decay
-        gradient = clip_factor(gradient, clip) * gradient + coupled * theta
+        gradient = functional.gradient(theta, batch) / len(batch)
+        _, gradient = entering_gradient(rule, gradient, theta, decay, clip)
         if second is not None:
             second = rule.second(second, gradient)
         momentum, _ = rule.recursion(index, rate, decay, second).step(momentum, gradient, theta)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -141,17 +140,18 @@ class Run:
         """Return the model at this run's moment, on the CPU and in evaluation mode."""
         if self._live is not None:
             return self._live
-        model, weights = self.recipe.model(), self._weights()
+        weights = self._weights()
         try:
-            model.load_state_dict(weights)
+            model = self.recipe.model(weights)
         except RuntimeError as error:
             fix = "train the run again: its weights do not belong to the recorded configuration"
             raise RunError("the weights must fit the model", got=str(error), key=str(self.folder), fix=fix) from None
         return model.eval()
 
     def untrained(self) -> nn.Module:
-        """Return the same architecture with fresh weights of the run's own init stream, in evaluation mode."""
-        return replace(self.recipe, initial=None).model().eval()
+        """Return the same architecture with fresh weights of the run's own init stream (neither solved nor taken from
+        another run), in evaluation mode."""
+        return self.recipe.architecture().eval()
 
     def evaluation(self, split: Split, n: int | None = None) -> Batch:
         """Return held-out examples on the CPU: all of a fixed split or seeded draws; the first n if given."""
@@ -202,12 +202,12 @@ class Run:
         return _of_model(load_checkpoint(path)["state_dict"])
 
     def recorded_end(self) -> dict[str, Tensor] | None:
-        """Return the final weights of a finished run as its history holds them, else its last checkpoint; None if
-        training has not ended or neither can be read."""
+        """Return the final weights of a finished run as its history holds them exactly, else its last checkpoint; None
+        if training has not ended or neither can be read."""
         ended = read_digests(self.folder) or read_status(self.folder)
         step = ended.get("steps", ended.get("step") if ended.get("status") == "done" else None)
         try:
-            if step is not None and step in self.history.stored:
+            if step is not None and self.history.is_exact and step in self.history.stored:
                 return self.history.params(step)
         except MechlabError:
             pass

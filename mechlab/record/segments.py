@@ -48,7 +48,7 @@ class Segments:
         except ConfigError as error:
             self._refuse("a replay needs the device of the training", str(error.got))
         with training_mode(trained["threads"], trained["device"]):
-            self.model = recipe.model().to(trained["device"])
+            self.model = recipe.architecture().to(trained["device"])
             self.optimizer = recipe.optimizer(self.model)
             self.source = recipe.source(trained["device"])
 
@@ -67,12 +67,11 @@ class Segments:
             put_state(self.model, self.optimizer, _part(first, "params/"), _part(first, "optimizer/"))
             if digest(self.model.state_dict()) != self.digest_at(start):
                 self._differs(start, "stored parameters")
-            for step in range(start, stop):
-                self.recipe.update(self.model, self.optimizer, self.source, step)
-                if digest(self.model.state_dict()) != self.digest_at(step + 1):
-                    self._differs(step + 1, "parameters")
-                if step + 1 < stop or last is None:
-                    found[step + 1] = self._snapshot()
+            for step, *_ in self.recipe.steps(self.model, self.optimizer, self.source, start=start, stop=stop):
+                if digest(self.model.state_dict()) != self.digest_at(step):
+                    self._differs(step, "parameters")
+                if step < stop or last is None:
+                    found[step] = self._snapshot()
         if last is not None:
             self._compare(stop, last)
         return found

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from mechlab.automata.pushdown.accepted import Accepted
+from mechlab.automata.pushdown.accepted_words import AcceptedWords
 from mechlab.automata.pushdown.grammars import Grammar
 from mechlab.automata.pushdown.grammars import grammar as pushdown_of
 from mechlab.automata.pushdown.pushdown import Pushdown
@@ -17,6 +17,7 @@ from mechlab.automata.pushdown.words import LISTABLE, balanced_words, walk_words
 from mechlab.automata.words.sampling import Keep, Sample, split_of, word_hash
 from mechlab.core.constraints import Seed, at_least, between
 from mechlab.core.errors import ConfigError
+from mechlab.core.evaluation import ClassShares
 from mechlab.core.seeding import Streams
 from mechlab.core.task import SPLITS, Batch, Split
 from mechlab.tasks.defined import defined, without_files
@@ -91,7 +92,7 @@ class ContextFree(Words):
         machine = defined(Pushdown, "grammar", grammar, path, definition)
         self._machine = pushdown_of(grammar, compat) if machine is None else machine
         self._truth = replace(self._machine, says=target)
-        self._accepted = Accepted(self._machine)
+        self._accepted = AcceptedWords(self._machine)
         self.max_length = max_length = max_length or self._usual_length()
         longest = max_length if test_lengths is None else test_lengths[1]
         super().__init__(self._truth.alphabet, self._truth.classes, longest, supervise, seed)
@@ -112,8 +113,8 @@ class ContextFree(Words):
         """Return the pushdown automaton of the language."""
         return self._truth
 
-    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return the accuracy of each example, and its part in the balanced accuracy of the batch.
+    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor | ClassShares]:
+        """Return the accuracy (B,) of each example, and the balanced accuracy as shares of the classes.
 
         The two accuracies are alike where half of the words are accepted and that is the target: with all samplers but
         walks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,12 +11,12 @@ from torch import Tensor
 
 from mechlab.core.data import Source
 from mechlab.core.errors import NotFinite
+from mechlab.core.evaluation import Means, example_scores
+from mechlab.core.evaluation import evaluate as evaluate_batch
 from mechlab.core.finite import SLOWER, check_loss
 from mechlab.core.recipe import Recipe
-from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Batch, Split
 from mechlab.record.recorder import Recorder
-from mechlab.training.data import portions
 from mechlab.training.signals import SignalWatch
 
 
@@ -30,19 +31,36 @@ class TrainingModule(pl.LightningModule):
         recorder: keeps the history.
         watch: tells when a signal asks to stop.
         log_every: steps between logged training metrics.
+        weights: parameters and buffers that an interrupted training goes on from; None to begin.
     """
 
-    def __init__(self, recipe: Recipe, source: Source, recorder: Recorder, watch: SignalWatch, log_every: int):
+    def __init__(
+        self,
+        recipe: Recipe,
+        source: Source,
+        recorder: Recorder,
+        watch: SignalWatch,
+        log_every: int,
+        weights: Mapping[str, Tensor] | None = None,
+    ):
         super().__init__()
         self.automatic_optimization = False
         self.recipe, self.source, self.recorder, self.watch, self.log_every = recipe, source, recorder, watch, log_every
-        self.model = recipe.model()
+        self.model = recipe.model(weights)
         self.resumed_at: int | None = None
-        self._outputs: list[Tensor] = []  # of the portions of the validation split so far
+        self._validation = Means()  # over the portions of the validation split so far
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the recipe's optimizer."""
         return self.recipe.optimizer(self.model)
+
+    def on_train_epoch_start(self) -> None:
+        """Log the metrics of a training without optimiser steps, which has no other moment for it."""
+        if self.recipe.max_steps == 0:
+            found = {**evaluate(self, "train"), **evaluate(self, "val")}
+            self.train()
+            self.log_dict(found, logger=False)
+            self.write(found)
 
     def training_step(self, tick: tuple[int, int], _index: int) -> None:
         """Make the optimiser steps start, ..., stop - 1; stop early, at a step boundary, when a signal came."""
@@ -50,15 +68,17 @@ class TrainingModule(pl.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         losses, outputs = [], None
-        for step in range(start, stop):
-            if self.recorder.wants(step):
-                self.recorder.record(step, self.model, optimizer)
-            loss, outputs = self.recipe.update(self.model, optimizer, self.source, step)
+        self._record(start, optimizer)
+        for done, loss, outputs in self.recipe.steps(  # noqa: B007 (used below)
+            self.model, optimizer, self.source, start=start, stop=stop
+        ):
             losses.append(loss)
             counter.increment_ready()  # Lightning's own wrapper counts steps so, and takes much longer over it
             counter.increment_completed()
             if self.watch.received is not None:
                 break
+            if done < stop:
+                self._record(done, optimizer)
         self._check_finite(torch.stack(losses), start)
         done = start + len(losses)
         if done % self.log_every == 0 or done == self.recipe.max_steps:
@@ -69,6 +89,15 @@ class TrainingModule(pl.LightningModule):
                 {"train/loss": losses[-1], **{f"train/{k}": v for k, v in means.items()}, "train/learning_rate": rate}
             )
 
+    def _record(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        if self.recorder.wants(step):
+            self.recorder.record(step, self.model, optimizer)
+
+    def ends_epoch(self) -> bool:
+        """True if validation follows at this step: an epoch or training ends here."""
+        step = self.global_step
+        return step % self.recipe.steps_per_epoch == 0 or step >= self.recipe.max_steps
+
     def write(self, metrics: dict[str, Any]) -> None:
         """Send metrics to every logger, at the current optimiser step."""
         plain = {name: float(value) for name, value in metrics.items()}
@@ -76,13 +105,13 @@ class TrainingModule(pl.LightningModule):
             logger.log_metrics(plain, step=self.global_step)
 
     def validation_step(self, batch: Batch, _index: int) -> None:
-        """Run the model on a portion of the validation split."""
-        self._outputs.append(aligned_outputs(self.model, batch, self.recipe.task.spec))
+        """Add the metrics of a portion of the validation split."""
+        self._validation.add(example_scores(self.model, self.recipe.task, batch))
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split."""
-        found = metrics(self, "val", self._outputs)
-        self._outputs = []
+        found = {f"val/{name}": value for name, value in self._validation.means().items()}
+        self._validation = Means()
         self.check_loss(found, "val", self.global_step)
         self.log_dict(found, logger=False)
         self.write(found)
@@ -101,17 +130,8 @@ class TrainingModule(pl.LightningModule):
             )
 
 
-def metrics(module: TrainingModule, split: Split, outputs: list[Tensor]) -> dict[str, float]:
-    """Return the metrics of a held-out split, e.g. `test/accuracy`, given the outputs of its portions in order."""
-    task, batch, joined = module.recipe.task, module.source.evaluation(split), torch.cat(outputs)
-    values = {"loss": example_losses(joined, batch, task.spec), **task.score(joined, batch)}
-    return {f"{split}/{name}": float(value.mean()) for name, value in values.items()}
-
-
-@torch.no_grad()
 def evaluate(module: TrainingModule, split: Split) -> dict[str, float]:
-    """Return the metrics of a held-out split, e.g. `test/accuracy`."""
+    """Return the metrics of a held-out split, e.g. `test/accuracy`: means over its examples."""
     module.eval()
-    spec = module.recipe.task.spec
-    outputs = [aligned_outputs(module.model, batch, spec) for batch in portions(module.source.evaluation(split))]
-    return metrics(module, split, outputs)
+    means = evaluate_batch(module.model, module.recipe.task, module.source.evaluation(split))
+    return {f"{split}/{name}": value for name, value in means.items()}

@@ -77,12 +77,12 @@ def _conformance(model: Any, truth: Any, repeats: int) -> None:
     import numpy as np
 
     from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
-    from mechlab.automata.extraction.network import Network
+    from mechlab.automata.extraction.word_classifier import WordClassifier
 
     words, lengths = draw_words(truth, SHORTEST, LONGEST, TESTED, np.random.default_rng(1), "uniform")
 
     def at_once(n: int) -> float:
-        told = Network(model).outputs(words[:n], lengths[:n])
+        told = WordClassifier(model).outputs(words[:n], lengths[:n])
         return conformance(told, outputs_of(truth, words[:n]), lengths[:n]).accuracy
 
     def looped() -> float:
@@ -104,12 +104,12 @@ def _clusterings(model: Any, truth: Any, words: list[list[int]]) -> None:
 
     from mechlab.automata.words.prefixes import distinct_prefixes
     from mechlab.automata.words.trie import padded, prefix_states
-    from mechlab.clustering.methods import METHODS, Rows, cluster
+    from mechlab.clustering.methods import METHODS, LabelledPoints, cluster
     from mechlab.clustering.scores import ambiguity
 
     prefixes = distinct_prefixes(padded(words))
-    labels, states = prefixes.reached(truth), prefix_states(model, prefixes).astype(np.float64)
-    rows, total = Rows(states, labels, prefixes.index, len(truth.states)), 0.0
+    labels, states = prefixes.automaton_states(truth), prefix_states(model, prefixes).astype(np.float64)
+    rows, total = LabelledPoints(states, labels, prefixes.index, len(truth.states)), 0.0
     print(f"clusterings of {len(prefixes)} states, fair setting")
     for method in METHODS:
         start = time.perf_counter()

@@ -185,8 +185,8 @@ def _copied(tensors: dict[str, Any]) -> dict[str, Any]:
 
 def _mechlab(history: dict[str, Any], outputs: str, nodes: int, dtype: Any) -> dict[str, Any]:
     """Explain the history by `mechlab.kernels.path_kernel`, without the scores of single parameters."""
+    from mechlab.core.rules import Adam
     from mechlab.kernels import Arrays, Trajectory, path_kernel
-    from mechlab.kernels.rules import Adam
 
     task, model = _network(history["p"])
     steps = len(history["batches"])

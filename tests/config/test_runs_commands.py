@@ -445,7 +445,7 @@ EVIL = {
         "slots": {"_target_": "mechlab.jobs.pool.cpu_slots", "count": 1},
         "environment": {},
     },
-    "a class of another kind": {"_target_": "mechlab.record.status.RunLock", "folder": "evil.txt"},
+    "a class of another kind": {"_target_": "mechlab.record.lock.RunLock", "folder": "evil.txt"},
 }
 
 

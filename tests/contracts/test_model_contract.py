@@ -7,6 +7,7 @@ from torch import nn
 
 from mechlab.core.model import outputs_of
 from mechlab.core.seeding import Streams
+from mechlab.core.state import load_weights
 from mechlab.core.step import batch_loss
 from mechlab.core.task import Batch
 from mechlab.record.tensors import load_tensors, save_tensors
@@ -33,7 +34,7 @@ def test_outputs_fit_the_task(registry, model, task):
 
 def test_forward_is_repeated_step(registry, model, task):
     """Outputs and states of the fast forward pass are those of step after step, in double precision."""
-    network = build(registry, model, task).double()
+    network = build(registry, model, task).to(torch.float64)
     if network.kind != "sequence":
         return
     inputs = draw(registry, task).inputs.double()
@@ -45,6 +46,48 @@ def test_forward_is_repeated_step(registry, model, task):
             output, state = network.step(inputs[:, t], state)
             torch.testing.assert_close(trace.outputs[:, t], output, rtol=1e-9, atol=1e-12)
             torch.testing.assert_close(trace.states[:, t + 1], state, rtol=1e-9, atol=1e-12)
+
+
+def test_jacobians_of_many_states_are_those_of_one_step(registry, model, task):
+    """Jacobians and their products with tangents agree with a backward pass for each component of one next state."""
+    network = build(registry, model, task).to(torch.float64)
+    if network.kind != "sequence":
+        return
+    rng = torch.Generator().manual_seed(1)
+    x = draw(registry, task).inputs[:, 0].double()
+    state, tangent = torch.randn(2, B, network.initial_state(1).shape[1], dtype=torch.float64, generator=rng)
+    jacobians, products = network.jacobian(x, state), network.jvp(x, state, tangent)
+    assert not jacobians.requires_grad and not products.requires_grad
+    for i in range(B):
+        expected = torch.autograd.functional.jacobian(
+            lambda one, i=i: network.step(x[i : i + 1], one[None])[1][0], state[i]
+        )
+        torch.testing.assert_close(jacobians[i], expected, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(products[i], expected @ tangent[i], rtol=1e-9, atol=1e-12)
+    assert torch.equal(network.jacobian(x[0], state[0]), network.jacobian(x[:1], state[:1])[0])
+    assert torch.equal(network.jvp(x[0], state[0], tangent[0]), network.jvp(x[:1], state[:1], tangent[:1])[0])
+
+
+def test_a_solution_follows_from_examples_and_generator_and_can_be_loaded(registry, model, task):
+    """A model that is solved runs before and after, has finite outputs, and loads into a fresh one, whose shapes may
+    differ."""
+    solved, same, other = (build(registry, model, task, seed) for seed in (0, 0, 1))
+    if solved.solve is None:
+        return
+    source = registry.shared_task(task)
+    examples = source.generate(200, "train", torch.Generator().manual_seed(0))
+    before = torch.get_rng_state()
+    for network in (solved, same):
+        network.solve(examples, torch.Generator().manual_seed(3))
+    assert torch.equal(torch.get_rng_state(), before)
+    inputs = draw(registry, task).inputs
+    load_weights(other, solved.state_dict())
+    with torch.no_grad():
+        outputs = [outputs_of(network, inputs) for network in (solved, same, other)]
+        assert outputs[0].isfinite().all() and not torch.equal(
+            outputs[0], outputs_of(build(registry, model, task), inputs)
+        )
+    assert torch.equal(outputs[0], outputs[1]) and torch.equal(outputs[0], outputs[2])
 
 
 def test_saved_weights_give_bit_equal_outputs(registry, model, task, tmp_path):

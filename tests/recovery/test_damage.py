@@ -48,7 +48,9 @@ def empty(path: Path) -> None:
     os.truncate(path, 0)
 
 
-@pytest.mark.parametrize("damage", [truncate, flip, empty])
+@pytest.mark.parametrize(
+    "damage", [flip, pytest.param(truncate, marks=pytest.mark.ci), pytest.param(empty, marks=pytest.mark.ci)]
+)
 def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
     damage: Callable[[Path], None], tmp_path: Path, uninterrupted: Uninterrupted
 ) -> None:
@@ -86,13 +88,18 @@ def test_when_both_checkpoints_are_damaged_nothing_is_lost_and_the_message_says_
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("pytorch_lightning.Trainer.save_checkpoint", nth=4, does="full"),
-        Fault(STEP, nth=30, does="small"),
-        Fault("os.fsync", nth=30, does="full"),
-        Fault("mechlab.record.recorder.write_shard", nth=4, does="full"),
-        Fault("mechlab.training.metrics_csv.MetricsCSV.save", nth=6, does="full"),
-        Fault("mechlab.training.fit.save_tensors", does="full"),
+        Fault("mechlab.record.shards.write_shard", nth=4, does="full"),
         Fault("tensorboard.summary.writer.record_writer.RecordWriter.write", nth=16, does="full"),  # in its own thread
+        *(
+            pytest.param(fault, marks=pytest.mark.ci)
+            for fault in (
+                Fault("pytorch_lightning.Trainer.save_checkpoint", nth=4, does="full"),
+                Fault(STEP, nth=30, does="small"),
+                Fault("os.fsync", nth=30, does="full"),
+                Fault("mechlab.training.metrics_csv.MetricsCSV.save", nth=6, does="full"),
+                Fault("mechlab.training.fit.save_tensors", does="full"),
+            )
+        ),
     ],
     ids=str,
 )
@@ -121,6 +128,7 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
     subprocess.run(["umount", str(runs)], check=True)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("small_disk", ["size=256k", "nr_inodes=20"], indirect=True)
 def test_a_disk_that_is_really_full_leaves_the_last_good_state(small_disk: Path, uninterrupted: Uninterrupted) -> None:
     done = command("train", *arguments(TASK), folder=small_disk)
@@ -132,6 +140,7 @@ def test_a_disk_that_is_really_full_leaves_the_last_good_state(small_disk: Path,
     finishes_like(uninterrupted(TASK), TASK, small_disk)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("small_disk", ["size=192k"], indirect=True)
 def test_a_full_disk_with_figures_in_tensorboard_is_told_in_a_sentence(small_disk: Path) -> None:
     done = command("train", *arguments("tomita"), folder=small_disk)
@@ -163,7 +172,11 @@ def test_a_run_directory_that_is_moved_while_training_is_asked_back(
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [("status.json", empty), ("result.json", truncate), ("analyses/spectrum/finding.json", truncate)],
+    [
+        pytest.param("status.json", empty, marks=pytest.mark.ci),
+        pytest.param("result.json", truncate, marks=pytest.mark.ci),
+        ("analyses/spectrum/finding.json", truncate),
+    ],
 )
 def test_a_damaged_json_of_a_finished_run_is_made_again(
     name: str, damage: Callable[[Path], None], tmp_path: Path, uninterrupted: Uninterrupted
@@ -205,7 +218,7 @@ def single_precision(table: str) -> list[dict[str, float]]:
     return [{name: torch.tensor(float(cell)).item() for name, cell in row.items() if cell} for row in rows]
 
 
-@pytest.mark.parametrize("damage", [truncate, Path.unlink])
+@pytest.mark.parametrize("damage", [truncate, pytest.param(Path.unlink, marks=pytest.mark.ci)])
 def test_a_damaged_shard_of_the_history_is_trained_again(
     damage: Callable[[Path], None], tmp_path: Path, uninterrupted: Uninterrupted
 ) -> None:

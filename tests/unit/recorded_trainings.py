@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from mechlab.core.recipe import Recipe
+from mechlab.core.rules import rule_of
 from mechlab.core.schedule import Schedule
 from mechlab.core.state import optimizer_tensors
 from mechlab.core.task import Batch, FiniteTask, Split, TaskSpec
-from mechlab.kernels.rules import rule_of
 from mechlab.kernels.trajectory import Arrays, Trajectory
 from mechlab.models.transformer1 import Transformer1
 from mechlab.tasks.modular_addition import ModularAddition

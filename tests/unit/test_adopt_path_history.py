@@ -14,9 +14,9 @@ import mechlab
 from mechlab.adopt import adopt
 from mechlab.adopting.formats.path_history import path_history
 from mechlab.core.errors import ConfigError, RunError
+from mechlab.core.rules import rule_of
 from mechlab.core.task import Batch
-from mechlab.kernels.path_kernel import path_kernel
-from mechlab.kernels.rules import rule_of
+from mechlab.kernels.path_kernels import path_kernel
 from mechlab.kernels.trajectory import Arrays, Trajectory
 from mechlab.record.history import History
 from mechlab.record.tensors import save_tensors

@@ -1,4 +1,4 @@
-"""Cluster automata, against a loop over words, with conflicts, ties and letters that were never seen."""
+"""Cluster automata, against a loop over words, with conflicts, ties and letters that were never observed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ import pytest
 import torch
 
 from mechlab.automata.equivalence import equivalent, minimise
-from mechlab.automata.extraction.cluster_automaton import Seen, cluster_automaton, completed, nearest_mean, see
+from mechlab.automata.extraction.cluster_automaton import (
+    Observations,
+    cluster_automaton,
+    completed,
+    nearest_mean,
+    observe,
+)
 from mechlab.automata.extraction.conformance import draw_words, empty_class
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.tomita import tomita
 from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.core.task import TaskSpec
@@ -31,7 +37,7 @@ def prefixes_of(n: int = 60, longest: int = 9, seed: int = 0):
     return distinct_prefixes(np.where(np.arange(longest) < lengths[:, None], words, -1)), words, lengths
 
 
-def textbook(words, lengths, clusters: dict, told: dict) -> tuple[dict, dict, float]:
+def textbook(words, lengths, clusters: dict, predicted: dict) -> tuple[dict, dict, float]:
     """Majority successors and outputs, and the share of steps outside the majority, word by word."""
     steps, says = defaultdict(Counter), defaultdict(Counter)
     for word, length in zip(words.tolist(), lengths, strict=True):
@@ -39,7 +45,7 @@ def textbook(words, lengths, clusters: dict, told: dict) -> tuple[dict, dict, fl
         for t in range(length):
             prefix = tuple(word[: t + 1])
             steps[here, word[t]][clusters[prefix]] += 1
-            says[clusters[prefix]][told[prefix]] += 1
+            says[clusters[prefix]][predicted[prefix]] += 1
             here = clusters[prefix]
     most = sum(max(found.values()) for found in steps.values())
     return steps, says, 1 - most / sum(sum(found.values()) for found in steps.values())
@@ -49,14 +55,21 @@ def textbook(words, lengths, clusters: dict, told: dict) -> tuple[dict, dict, fl
 def test_agrees_with_a_loop_over_words(seed: int) -> None:
     prefixes, words, lengths = prefixes_of(seed=seed)
     torch.manual_seed(seed)
-    seen = see(Network(GRU(spec(3), hidden=4)), prefixes)
-    seen = Seen(seen.parent, seen.letter, seen.length, seen.count, seen.states, np.arange(len(seen)) % 3 % 2)
-    clusters = np.random.default_rng(seed).integers(0, 3, len(seen))
-    found = cluster_automaton(seen, clusters, *BINARY, empty=1)
-    names = {seen.word(p): p for p in range(len(seen))}
+    observed = observe(WordClassifier(GRU(spec(3), hidden=4)), prefixes)
+    observed = Observations(
+        observed.parent,
+        observed.letter,
+        observed.length,
+        observed.count,
+        observed.states,
+        np.arange(len(observed)) % 3 % 2,
+    )
+    clusters = np.random.default_rng(seed).integers(0, 3, len(observed))
+    found = cluster_automaton(observed, clusters, *BINARY, empty=1)
+    names = {observed.word(p): p for p in range(len(observed))}
     of = {word: int(clusters[p]) for word, p in names.items()}
-    told = {word: int(seen.told[p]) for word, p in names.items()}
-    steps, says, conflicts = textbook(words, lengths, of, told)
+    predicted = {word: int(observed.predicted[p]) for word, p in names.items()}
+    steps, says, conflicts = textbook(words, lengths, of, predicted)
     assert found.transition_conflicts == pytest.approx(conflicts, abs=1e-12)
     automaton = found.automaton
     assert automaton.states == ("init", "c0", "c1", "c2") and automaton.outputs[0] == 1
@@ -68,29 +81,29 @@ def test_agrees_with_a_loop_over_words(seed: int) -> None:
     for cluster, counts in says.items():
         assert counts[automaton.outputs[cluster + 1]] == max(counts.values())
     for state, prefix in enumerate(found.access[1:], start=1):
-        assert clusters[prefix] == state - 1 and seen.told[prefix] == automaton.outputs[state]
-    assert found.access[0] == -1 and seen.word(-1) == ()
+        assert clusters[prefix] == state - 1 and observed.predicted[prefix] == automaton.outputs[state]
+    assert found.access[0] == -1 and observed.word(-1) == ()
 
 
 def test_what_was_never_seen_is_read_from_the_network() -> None:
     """Words of 1s alone never tell where 0 leads; completed, they tell the whole automaton."""
-    network = Network(Constructed(spec(3), "relu2").eval(), empty_class(tomita(3)))
-    seen = see(network, distinct_prefixes(np.array([[1, 1, 1]])))
-    codes = {tuple(code): i for i, code in enumerate(np.unique(np.round(seen.states, 3), axis=0))}
-    clusters = np.array([codes[tuple(code)] for code in np.round(seen.states, 3)])
+    network = WordClassifier(Constructed(spec(3), "relu2").eval(), empty_class(tomita(3)))
+    observed = observe(network, distinct_prefixes(np.array([[1, 1, 1]])))
+    codes = {tuple(code): i for i, code in enumerate(np.unique(np.round(observed.states, 3), axis=0))}
+    clusters = np.array([codes[tuple(code)] for code in np.round(observed.states, 3)])
     with pytest.raises(ValueError, match="complete the prefixes"):
-        cluster_automaton(seen, clusters, *BINARY, empty=1)
+        cluster_automaton(observed, clusters, *BINARY, empty=1)
 
-    def assign(states: np.ndarray, told: np.ndarray) -> np.ndarray:
+    def assign(states: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         return np.array([codes.setdefault(tuple(code), len(codes)) for code in np.round(states, 3)])
 
-    more, clusters = completed(network, seen, clusters, assign)
-    assert (clusters[:3] == assign(seen.states, seen.told)).all() and len(more) > 3
+    more, clusters = completed(network, observed, clusters, assign)
+    assert (clusters[:3] == assign(observed.states, observed.predicted)).all() and len(more) > 3
     found = cluster_automaton(more, clusters, *BINARY, empty=network.empty)
     assert equivalent(found.automaton, tomita(3)) is None
     assert found.transition_conflicts == found.output_conflicts == 0
     for prefix in range(len(more)):
-        np.testing.assert_array_equal(more.told[prefix], network.last([more.word(prefix)])[0])
+        np.testing.assert_array_equal(more.predicted[prefix], network.last([more.word(prefix)])[0])
         assert len(more.word(prefix)) == more.length[prefix]
 
 
@@ -102,13 +115,13 @@ def test_by_default_states_go_to_the_nearest_mean() -> None:
 
 @pytest.mark.parametrize("index", range(1, 8))
 def test_the_states_of_a_network_that_is_the_automaton_make_it_up(index: int) -> None:
-    network = Network(Constructed(spec(index), "relu2").eval(), empty_class(tomita(index)))
-    seen = see(network, prefixes_of()[0])
-    clusters = np.unique(np.round(seen.states, 3), axis=0, return_inverse=True)[1].reshape(-1)
-    seen, clusters = completed(network, seen, clusters)
-    found = cluster_automaton(seen, clusters, *BINARY, empty=network.empty)
+    network = WordClassifier(Constructed(spec(index), "relu2").eval(), empty_class(tomita(index)))
+    observed = observe(network, prefixes_of()[0])
+    clusters = np.unique(np.round(observed.states, 3), axis=0, return_inverse=True)[1].reshape(-1)
+    observed, clusters = completed(network, observed, clusters)
+    found = cluster_automaton(observed, clusters, *BINARY, empty=network.empty)
     assert found.transition_conflicts == 0
     assert equivalent(found.automaton, tomita(index)) is None
     assert len(minimise(found.automaton).states) == len(minimise(tomita(index)).states)
-    mixed = cluster_automaton(*completed(network, seen, clusters // 3), *BINARY, empty=network.empty)
+    mixed = cluster_automaton(*completed(network, observed, clusters // 3), *BINARY, empty=network.empty)
     assert mixed.transition_conflicts > 0.01 or len(np.unique(clusters)) <= 3

@@ -13,7 +13,7 @@ from torch import Tensor
 from mechlab.analyses.conformance import Conformance
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.extraction.conformance import by_length, conformance, draw_words, empty_class, outputs_of
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.library import coffee
 from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.tomita import tomita
@@ -45,10 +45,10 @@ class Oracle(SequenceModel):
         return Trace(outputs, self.initial_state(len(x)), ())
 
 
-def textbook(told: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> dict[str, float]:
+def textbook(predicted: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> dict[str, float]:
     """Share of words, of letters, and balanced share of letters, letter by letter."""
     words, letters = [], {}
-    for t, r, length in zip(told, right, lengths, strict=True):
+    for t, r, length in zip(predicted, right, lengths, strict=True):
         words.append(True)
         for i in range(length):
             letters.setdefault(r[i], []).append(t[i] == r[i])
@@ -69,11 +69,11 @@ def test_agrees_with_the_textbook(seed: int) -> None:
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 7, 40)
     right = rng.integers(0, 3, (40, 6))
-    told = np.where(rng.random((40, 6)) < 0.15, rng.integers(0, 3, (40, 6)), right)
-    found = conformance(told, right, lengths)
-    for name, value in textbook(told, right, lengths).items():
+    predicted = np.where(rng.random((40, 6)) < 0.15, rng.integers(0, 3, (40, 6)), right)
+    found = conformance(predicted, right, lengths)
+    for name, value in textbook(predicted, right, lengths).items():
         assert getattr(found, name) == pytest.approx(value, abs=1e-12)
-    lines = dict(by_length(told, right, lengths))
+    lines = dict(by_length(predicted, right, lengths))
     assert sum(line.words * line.accuracy for line in lines.values()) == pytest.approx(40 * found.accuracy)
     assert list(lines) == sorted(set(lengths))
 
@@ -81,16 +81,16 @@ def test_agrees_with_the_textbook(seed: int) -> None:
 @pytest.mark.parametrize("make", [GRU, LSTM])
 @pytest.mark.parametrize("chunk", [2**22, 300])
 def test_all_words_at_once_are_the_steps_of_each_word(make, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mechlab.automata.extraction.network.CHUNK", chunk)
+    monkeypatch.setattr("mechlab.automata.extraction.word_classifier.CHUNK", chunk)
     torch.manual_seed(0)
     model = make(Tomita(words=1, val_words=1, test_words=1).spec, hidden=5)
     with torch.no_grad():
         model.readout.bias -= model.readout.bias
     words, lengths = draw_words(tomita(3), 2, 9, 30, np.random.default_rng(0), "uniform")
-    network = Network(model)
-    told = network.outputs(words, lengths)
+    network = WordClassifier(model)
+    predicted = network.outputs(words, lengths)
     assert (network.queries, network.steps) == (30, lengths.sum())
-    for word, length, classes in zip(words, lengths, told, strict=True):
+    for word, length, classes in zip(words, lengths, predicted, strict=True):
         state = model.initial_state(1)
         for t in range(length):
             output, state = model.step(torch.eye(2)[word[t]][None], state)
@@ -101,7 +101,7 @@ def test_all_words_at_once_are_the_steps_of_each_word(make, chunk: int, monkeypa
 def test_a_letter_that_is_none_is_refused() -> None:
     model = GRU(Tomita(words=1, val_words=1, test_words=1).spec, hidden=2)
     with pytest.raises(ValueError, match="below 2"):
-        Network(model).outputs(np.array([[0, 2]]))
+        WordClassifier(model).outputs(np.array([[0, 2]]))
 
 
 @pytest.mark.parametrize("name", ["L1", "L7", "L12"])
@@ -112,7 +112,7 @@ def test_balanced_words_of_context_free_languages_are_half_accepted(name: str) -
     assert 380 <= len(words) <= 430 and set(lengths) <= {6, 8, 10, 12}
     for length in set(lengths):
         assert last[lengths == length].mean() == pytest.approx(0.5, abs=0.03)
-    with pytest.raises(ValueError, match="need an accepted word"):
+    with pytest.raises(ValueError, match="must have an accepted word"):
         draw_words(machine, 5, 5, 10, np.random.default_rng(0), "balanced")
 
 

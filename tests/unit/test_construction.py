@@ -170,7 +170,7 @@ def test_refuses_what_it_cannot_construct(options: dict) -> None:
 
 def test_refuses_a_network_that_no_saturation_makes_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mechlab.automata.construction.MOST", 2.0)
-    with pytest.raises(ValueError, match="None is proved"):
+    with pytest.raises(ValueError, match="Got no such proof"):
         construct(tomita(3), "tanh1")
 
 

@@ -164,9 +164,13 @@ def test_numbers_may_be_names_and_are_then_no_indices():
         (
             "dfa",
             {"transitions": [[0, 1], {"a": 0}]},
-            r"transitions\[odd\] must tell of all alphabet. Got nothing for b",
+            r"transitions\[odd\] must have a value for all alphabet. Got none for b",
         ),
-        ("dfa", {"transitions": [[0, 1], {"a": 0, "b": 0, "1": 0}]}, r"transitions\[odd\] must tell each thing once"),
+        (
+            "dfa",
+            {"transitions": [[0, 1], {"a": 0, "b": 0, "1": 0}]},
+            r"transitions\[odd\] must have one value for each",
+        ),
         ("moore", {"state_output": ["z", "p", "q"]}, r"state_output\[s2\] must be one of the classes \(z, p, n\)"),
         (
             "mealy",
@@ -193,7 +197,7 @@ def test_numbers_may_be_names_and_are_then_no_indices():
             "at most one rule",
         ),
         ("pushdown", {"transitions": [[[], []], [[], {"target": 0}], [[], []]]}, r"\[start\]\[a\] must be a list"),
-        ("pushdown", {"initial": "err", "states": ["done", "err", "open"], "transitions": {}}, "err, where"),
+        ("pushdown", {"initial": "err", "states": ["done", "err", "open"], "transitions": {}}, "state err, for"),
     ],
 )
 def test_what_is_wrong_is_told(kind, change, message):

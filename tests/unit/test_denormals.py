@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 import numpy as np
@@ -10,13 +9,13 @@ import pytest
 import torch
 from recorded_trainings import recipe_of, recorded, shuffled, trajectory_of
 
-from mechlab.kernels import sweep as sweeps
-from mechlab.kernels.account import Account
+from mechlab.kernels import backward, metagradients
+from mechlab.kernels.backward import PathKernelBackward
+from mechlab.kernels.decomposition import PathKernelSettings
 from mechlab.kernels.denormals import threshold, without_denormals
 from mechlab.kernels.explained import Explained
-from mechlab.kernels.metagradient import MetagradientSweep
+from mechlab.kernels.metagradients import MetagradientBackward
 from mechlab.kernels.quadrature import Quadrature
-from mechlab.kernels.sweep import Sweep
 
 CARRY = 0.001  # of the momentum: adjoints shrink so fast that a few steps take them through all of float32
 STEPS = 18
@@ -49,8 +48,8 @@ def case():
             recipe = recipe_of(OPTIMIZERS[name], steps=STEPS, dtype=torch.float32)
             n = len(recipe.task.examples("train"))
             trajectory = trajectory_of(recipe, recorded(recipe, shuffled(n, STEPS, 6)))
-            batch = trajectory.problem.placed(recipe.task.examples("val"))[:2]
-            made[name] = trajectory, Explained(trajectory.problem, batch, "target")
+            batch = trajectory.functional.placed(recipe.task.examples("val"))[:2]
+            made[name] = trajectory, Explained(trajectory.functional, batch, "target")
         trajectory, explained = made[name]
         trajectory.forget()
         return trajectory, explained
@@ -62,12 +61,13 @@ def denormals(values):
     return int(((values != 0) & (values.abs() < torch.finfo(values.dtype).tiny)).sum())
 
 
-def swept(sweep, adjoints):
-    """Do all steps of a sweep; return its result, and the number of denormal entries of its adjoints over all steps."""
+def run(work, adjoints):
+    """Do all steps of a backward pass; return its result, and the number of denormal entries of its adjoints over all
+    steps."""
     count = 0
-    for _ in sweep:
-        count += sum(map(denormals, adjoints(sweep)))
-    return sweep.result(), count
+    for _ in work:
+        count += sum(map(denormals, adjoints(work)))
+    return work.result(), count
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -75,23 +75,23 @@ def test_the_path_kernel_is_the_same_without_denormals(case, name, monkeypatch):
     """No entry is denormal, in the adjoints and in the directions of the inner products. Influences differ from those
     with all entries by at most gain / (1 - carry) threshold times the sum of the absolute entries of gradients."""
     directions = []
-    record = sweeps.Sweep._add_influence
+    record = backward.PathKernelBackward._add_influence
     watched = lambda self, step, U, gain: directions.append(denormals(U)) or record(self, step, U, gain)  # noqa: E731
-    monkeypatch.setattr(sweeps.Sweep, "_add_influence", watched)
+    monkeypatch.setattr(backward.PathKernelBackward, "_add_influence", watched)
 
     def account():
         trajectory, explained = case(name)
-        how = Account(Quadrature(nodes=1), form="gemm", **BINS)
-        return swept(Sweep(trajectory, explained, how), lambda sweep: [sweep._adjoint])
+        how = PathKernelSettings(Quadrature(nodes=1), form="gemm", **BINS)
+        return run(PathKernelBackward(trajectory, explained, how), lambda work: [work._adjoint])
 
     found, left = account()
     assert left == sum(directions) == 0
-    monkeypatch.setattr(sweeps, "without_denormals", lambda values: values)
+    monkeypatch.setattr(backward, "without_denormals", lambda values: values)
     expected, present = account()
     assert present > 1000 and sum(directions) > 0
     trajectory, _ = case(name)
     sizes = [
-        float(trajectory.problem.gradient(trajectory.state(s).theta, step.batch).abs().sum())
+        float(trajectory.functional.gradient(trajectory.state(s).theta, step.batch).abs().sum())
         for s in range(STEPS)
         for step in [trajectory.step(s)]
     ]
@@ -106,20 +106,20 @@ def test_metagradients_are_the_same_without_denormals(case, monkeypatch):
     """Their adjoints shrink by the weight decay, which takes longer: some entries are made denormal beforehand."""
 
     def derivative():
-        sweep = MetagradientSweep(*case("adamw"))
-        for adjoint in sweep._adjoints():
+        work = MetagradientBackward(*case("adamw"))
+        for adjoint in work._adjoints():
             adjoint[:, -7:] = 1e-39
-        return swept(sweep, lambda sweep: sweep._adjoints())
+        return run(work, lambda work: work._adjoints())
 
     found, left = derivative()
-    monkeypatch.setattr(sys.modules["mechlab.kernels.metagradient"], "without_denormals", lambda values: values)
+    monkeypatch.setattr(metagradients, "without_denormals", lambda values: values)
     expected, present = derivative()
     assert left == 0 < present
     np.testing.assert_allclose(found.derivative, expected.derivative, rtol=1e-5, atol=1e-9)
 
 
 def test_other_arithmetic_keeps_its_denormals(case):
-    """Steps that are computed again while a sweep is under way come out with the bits of training."""
+    """Steps that are computed again while a backward pass is under way come out with the bits of training."""
     trajectory, explained = case("adamw")
-    for _ in Sweep(trajectory, explained, Account(Quadrature(nodes=1), scores=False)):
+    for _ in PathKernelBackward(trajectory, explained, PathKernelSettings(Quadrature(nodes=1), scores=False)):
         assert float(torch.tensor(1e-38) / 16) > 0

@@ -10,8 +10,8 @@ from small_tasks import OPTIMIZERS, Echo, Points, Ragged, small_recipe, train
 from torch import nn
 
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers, RunError
+from mechlab.core.rules import clip_factor
 from mechlab.core.state import digest
-from mechlab.core.step import clip_factor
 from mechlab.models.mlp import MLP
 from mechlab.models.transformer1 import Transformer1
 from mechlab.record import segments
@@ -239,7 +239,9 @@ def test_changed_code_is_refused_and_told(runs, tmp_path, monkeypatch, code, tol
     assert {"update", "Points", "MLP", "Recipe"} <= set(was["code"])
     write_json(about, was | {"code": was["code"] | code if isinstance(code, dict) else code})
     assert len(History(about.parent, lambda: run.recipe).params(3))  # other code that does the same is as good
-    monkeypatch.setattr("mechlab.core.recipe.update", lambda model, *_, **__: next(model.parameters()).data.add_(1e-7))
+    monkeypatch.setattr(
+        "mechlab.core.recipe.update", lambda model, *_, **__: (next(model.parameters()).data.add_(1e-7), None)
+    )
     with pytest.raises(ReplayDiffers, match=rf"step 1 differs.*; {told}\n"):
         History(about.parent, lambda: run.recipe).params(3)
 
@@ -331,14 +333,14 @@ def test_the_grokking_run_takes_a_twentieth_of_the_disk(tmp_path):
 
 
 @pytest.mark.parametrize("clip", [None, 0.05, 1e6])
-def test_the_clip_factor_in_force_can_be_found_again(clip):
-    """The gradient that the optimizer saw is the batch's own gradient times the factor, bit for bit."""
+def test_the_clip_factor_in_force_can_be_computed_again(clip):
+    """The gradient that enters the optimizer is the batch's own gradient times the factor, bit for bit."""
     recipe = small_recipe(Points(), "sgd", clip=clip)
     model, other, source = recipe.model(), recipe.model(), recipe.source()
     recipe.update(model, recipe.optimizer(model), source, 0)
     replace(recipe, clip=None).update(other, recipe.optimizer(other), source, 0)
     gradients = [parameter.grad for parameter in other.parameters()]
-    factor = clip_factor(gradients, clip)
+    factor = clip_factor(torch.nn.utils.get_total_norm(gradients), clip)
     assert (factor < 1) == (clip == 0.05)
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         assert torch.equal(parameter.grad, gradient * factor)

@@ -12,9 +12,9 @@ from torch import nn
 
 from mechlab.core.model import StaticModel
 from mechlab.core.task import Batch, TaskSpec
+from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.ghost import Ghost
 from mechlab.kernels.inner import InnerProducts
-from mechlab.kernels.problem import Problem
 from mechlab.models.cnn import CNN
 from mechlab.models.mlp import MLP
 from mechlab.models.rnn import RNN
@@ -61,25 +61,25 @@ CASES = {  # task, model, examples
 }
 
 
-def problem_of(spec, model, batch):
+def functional_model_of(spec, model, batch):
     torch.manual_seed(0)
-    problem = Problem(model(spec).double(), spec, batch[:2].to("cpu", torch.float64), torch.float64)
-    theta = problem.layout.join(dict(problem.model.named_parameters())).detach()
-    return problem, theta, problem.placed(batch)
+    functional = FunctionalModel(model(spec).double(), spec, batch[:2].to("cpu", torch.float64), torch.float64)
+    theta = functional.layout.join(dict(functional.model.named_parameters())).detach()
+    return functional, theta, functional.placed(batch)
 
 
 @pytest.mark.parametrize("directions", [1, 20])
 @pytest.mark.parametrize("form", ["jvp", "gemm", "ghost", "auto"])
 @pytest.mark.parametrize("name", CASES)
 def test_all_forms_are_the_gradients_of_one_example_after_the_other(name, form, directions):
-    problem, theta, batch = problem_of(*CASES[name])
+    functional, theta, batch = functional_model_of(*CASES[name])
     if name == "sequences" and form in ("gemm", "ghost"):
         pytest.skip("torch cannot vectorise recurrent layers over examples")
     rng = torch.Generator().manual_seed(1)
-    U = torch.randn(directions, problem.layout.size, generator=rng, dtype=torch.float64)
-    alone = torch.stack([problem.gradient(theta, batch[k : k + 1]) for k in range(len(batch))])
+    U = torch.randn(directions, functional.layout.size, generator=rng, dtype=torch.float64)
+    alone = torch.stack([functional.gradient(theta, batch[k : k + 1]) for k in range(len(batch))])
     for limit in (2**28, 3000):  # in one block, and in many
-        inner = InnerProducts(problem, form, limit)
+        inner = InnerProducts(functional, form, limit)
         products, total = inner(inner.choose(theta, batch, directions), theta, batch, U)
         torch.testing.assert_close(products, U @ alone.T, rtol=1e-12, atol=1e-13)
         torch.testing.assert_close(total, alone.sum(0), rtol=1e-12, atol=1e-13)
@@ -87,36 +87,36 @@ def test_all_forms_are_the_gradients_of_one_example_after_the_other(name, form, 
 
 def test_a_weight_that_is_used_elsewhere_is_found_out():
     """The factored form would miss a part of the gradient; it is then not chosen."""
-    problem, theta, batch = problem_of(Points().spec, Reused, Points().examples("train"))
-    assert not Ghost(problem).agrees(theta, batch)
-    assert InnerProducts(problem).choose(theta, batch, 1) != "ghost"
-    problem, theta, batch = problem_of(Points().spec, Scaled, Points().examples("train"))
-    assert Ghost(problem).agrees(theta, batch)
+    functional, theta, batch = functional_model_of(Points().spec, Reused, Points().examples("train"))
+    assert not Ghost(functional).agrees(theta, batch)
+    assert InnerProducts(functional).choose(theta, batch, 1) != "ghost"
+    functional, theta, batch = functional_model_of(Points().spec, Scaled, Points().examples("train"))
+    assert Ghost(functional).agrees(theta, batch)
 
 
 def test_the_form_follows_from_the_sizes():
     """Where layers can be factored and nothing else has parameters, they are; recurrent layers go along directions;
     elsewhere many directions go through a matrix product."""
-    problem, theta, batch = problem_of(*CASES["convolutions"])
-    assert InnerProducts(problem).choose(theta, batch, 1) == "ghost"
-    problem, theta, batch = problem_of(*CASES["sequences"])
-    assert InnerProducts(problem).choose(theta, batch, 10**5) == "jvp"
-    problem, theta, batch = problem_of(*CASES["transformer"])
-    assert InnerProducts(problem).choose(theta, batch, 10**5) in ("gemm", "ghost")
+    functional, theta, batch = functional_model_of(*CASES["convolutions"])
+    assert InnerProducts(functional).choose(theta, batch, 1) == "ghost"
+    functional, theta, batch = functional_model_of(*CASES["sequences"])
+    assert InnerProducts(functional).choose(theta, batch, 10**5) == "jvp"
+    functional, theta, batch = functional_model_of(*CASES["transformer"])
+    assert InnerProducts(functional).choose(theta, batch, 10**5) in ("gemm", "ghost")
 
 
 @pytest.mark.parametrize("name", ["embeddings", "transformer", "convolutions", "regression"])
 def test_factors_multiplied_out_are_the_gradients_of_each_example(name):
-    problem, theta, batch = problem_of(*CASES[name])
-    ghost, out = Ghost(problem), torch.full((len(batch), problem.layout.size), torch.nan, dtype=torch.float64)
-    assert ghost.covers(theta, batch, problem.losses)
+    functional, theta, batch = functional_model_of(*CASES[name])
+    ghost, out = Ghost(functional), torch.full((len(batch), functional.layout.size), torch.nan, dtype=torch.float64)
+    assert ghost.covers(theta, batch, functional.losses)
     captured = [ghost.capture(at, batch, total=False) for at in (theta, 1.1 * theta)]
     ghost.gradients(captured, out)
     for k in range(len(batch)):
-        alone = sum(problem.gradient(at, batch[k : k + 1]) for at in (theta, 1.1 * theta))
+        alone = sum(functional.gradient(at, batch[k : k + 1]) for at in (theta, 1.1 * theta))
         torch.testing.assert_close(out[k], alone, rtol=1e-10, atol=1e-13)
 
 
 def test_what_no_layer_holds_is_not_covered():
-    problem, theta, batch = problem_of(*CASES["called twice"])
-    assert not Ghost(problem).covers(theta, batch, problem.losses)
+    functional, theta, batch = functional_model_of(*CASES["called twice"])
+    assert not Ghost(functional).covers(theta, batch, functional.losses)

@@ -17,7 +17,7 @@ from mechlab.core.model import StaticModel
 from mechlab.kernels import gradient_dot, metagradient, path_kernel
 from mechlab.kernels import lds as L
 from mechlab.kernels.explained import Explained
-from mechlab.kernels.retraining import Retrainings, Training, portion_size, retrain, side_by_side
+from mechlab.kernels.reweighted import Retrainings, ReweightedUpdates, portion_size, retrain, side_by_side
 from mechlab.models.rnn import RNN
 
 OPTIMIZERS = {
@@ -29,11 +29,9 @@ OPTIMIZERS = {
 }
 
 
-def training_of(recipe, trajectory) -> Training:
-    problem, batch = trajectory.problem, recipe.source().batch
-    return Training(
-        problem.layout, trajectory.rule, problem.losses, batch, trajectory.record.rates, trajectory.steps, recipe.clip
-    )
+def training_of(recipe, trajectory) -> ReweightedUpdates:
+    functional, batch, rates = trajectory.functional, recipe.source().batch, trajectory.record.rates
+    return ReweightedUpdates(functional, trajectory.rule, batch, rates, trajectory.steps, recipe.clip)
 
 
 @pytest.mark.parametrize("clip", [None, 0.05], ids=["", "clipped"])
@@ -80,7 +78,7 @@ def test_where_the_metagradient_is_exact_it_predicts_every_removal():
     }
     rng = np.random.default_rng(0)
     removed = L.random_removals(40, 0.2, 60, rng)
-    explained = Explained(trajectory.problem, batch, itself)
+    explained = Explained(trajectory.functional, batch, itself)
     *_, thetas = retrain(training_of(recipe, trajectory), trajectory.state(0).theta, torch.tensor(1.0 - removed))
     actual = torch.stack([explained.values(theta).flatten() for theta in thetas]).numpy()
     change = actual - explained.values(trajectory.state(1).theta).flatten().numpy()

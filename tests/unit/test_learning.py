@@ -12,18 +12,18 @@ from test_refinement import TRUTHS, network_of
 
 from mechlab.automata.equivalence import equivalent, minimise
 from mechlab.automata.extraction.conformance import conformance, draw_words, empty_class
-from mechlab.automata.extraction.learning import from_aalpy, learn, oracle, system_of
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.learning import from_aalpy, learn, membership_oracle, oracle
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.pushdown.learning import learn_visibly, matched_words
-from mechlab.automata.pushdown.visibly import depths, from_sevpa, kinds_of
+from mechlab.automata.pushdown.visibly import depths, from_sevpa, visible_alphabet
 from mechlab.automata.tomita import tomita
 from mechlab.automata.words.suites import random_words
 from mechlab.core.task import TaskSpec
 from mechlab.models.gru import GRU
 
 
-def learned_from(network: Network, truth, method: str = "lstar", kind: str = "all", **options):
+def learned_from(network: WordClassifier, truth, method: str = "lstar", kind: str = "all", **options):
     rng = np.random.default_rng(0)
     search = oracle(kind, network, random_words(network.letters, 16, 30, 300, rng), rng, extra=4)
     return learn(network, truth.alphabet, truth.classes, search, method, **options)
@@ -45,13 +45,13 @@ def test_each_oracle_alone_suffices(method: str, kind: str) -> None:
     assert found.agreed and equivalent(found.automaton, tomita(7)) is None
 
 
-def chaotic() -> Network:
+def chaotic() -> WordClassifier:
     torch.manual_seed(3)
     model = GRU(TaskSpec(inputs=2, outputs=2, kind="sequence", loss="cross_entropy"), hidden=12)
     with torch.no_grad():
         for parameter in model.layers.parameters():
             parameter *= 6
-    return Network(model, 1)
+    return WordClassifier(model, 1)
 
 
 @pytest.mark.parametrize("budget", [{"rounds": 2}, {"queries": 60}])
@@ -79,7 +79,7 @@ def test_aalpys_own_oracle_finds_the_same() -> None:
     random.seed(0)
     letters = [0, 1]
     for run in (run_Lstar, run_KV):
-        system = system_of(network_of(tomita(4)), 100_000)
+        system = membership_oracle(network_of(tomita(4)), 100_000)
         teacher = RandomWordEqOracle(letters, system, num_walks=60, min_walk_len=3, max_walk_len=15)
         found = run(letters, system, teacher, automaton_type="moore", cache_and_non_det_check=False, print_level=0)
         assert equivalent(from_aalpy(found, ("0", "1"), ("reject", "accept")), tomita(4)) is None
@@ -93,10 +93,10 @@ def test_a_dfa_of_aalpy_is_converted() -> None:
     assert equivalent(found, tomita(1)) is None
 
 
-def network_of_pushdown(name: str) -> Network:
+def network_of_pushdown(name: str) -> WordClassifier:
     machine = grammar(name)
     spec = TaskSpec(inputs=len(machine.alphabet), outputs=2, kind="sequence", loss="cross_entropy")
-    return Network(Oracle(spec, machine), empty_class(machine))
+    return WordClassifier(Oracle(spec, machine), empty_class(machine))
 
 
 @pytest.mark.parametrize("name", ["L1", "L4", "L7", "L9", "L15"])
@@ -115,16 +115,16 @@ def test_a_planted_pushdown_automaton_is_learned(name: str) -> None:
 def test_what_is_learned_runs_as_in_aalpy() -> None:
     from aalpy import SevpaAlphabet, run_KV
 
-    from mechlab.automata.extraction.disagreement import Difference
-    from mechlab.automata.extraction.learning import teacher_of
+    from mechlab.automata.extraction.counterexamples import Difference
+    from mechlab.automata.extraction.learning import equivalence_oracle
 
     machine, network = grammar("L14"), network_of_pushdown("L14")
-    kinds = kinds_of(machine)
+    kinds = visible_alphabet(machine)
     alphabet = SevpaAlphabet(list(kinds.internal), list(kinds.calls), list(kinds.returns))
-    system = system_of(network, 10**6, lambda word, told: told == 1)
+    system = membership_oracle(network, 10**6, lambda word, predicted: predicted == 1)
     rng = np.random.default_rng(0)
     pool = draw_words(machine, 1, 10, 300, rng, "balanced")
-    told = network.outputs(*pool)
+    predicted = network.outputs(*pool)
 
     def compare(hypothesis):
         found = from_sevpa(hypothesis, machine.alphabet, kinds)
@@ -134,27 +134,27 @@ def test_what_is_learned_runs_as_in_aalpy() -> None:
             assert [int(one) for one in theirs] == ours[:length].tolist()
         wrong = [
             tuple(w[:n])
-            for w, n, a, b in zip(pool[0].tolist(), pool[1], told, said, strict=True)
+            for w, n, a, b in zip(pool[0].tolist(), pool[1], predicted, said, strict=True)
             if a[n - 1] != b[n - 1]
         ]
-        return found, Difference(len(wrong) / len(told), min(wrong, key=len, default=None))
+        return found, Difference(len(wrong) / len(predicted), min(wrong, key=len, default=None))
 
-    teacher = teacher_of(alphabet.get_merged_alphabet(), system, compare, 20)
+    teacher = equivalence_oracle(alphabet.get_merged_alphabet(), system, compare, 20)
     run_KV(alphabet, system, teacher, automaton_type="vpa", cache_and_non_det_check=False, print_level=0)
     assert teacher.agreed and len(teacher.hypotheses) > 1
 
 
 def test_letters_of_one_kind_each() -> None:
-    kinds = kinds_of(grammar("L13"))
+    kinds = visible_alphabet(grammar("L13"))
     assert [grammar("L13").alphabet[i] for i in (*kinds.calls, *kinds.returns)] == ["(", ")"]
     assert len(kinds.internal) == 3
     with pytest.raises(ValueError, match="'c' does push2"):
-        kinds_of(grammar("L6"))
+        visible_alphabet(grammar("L6"))
 
 
 def test_matched_words_match() -> None:
     for name in ("L7", "L13"):
-        kinds = kinds_of(grammar(name))
+        kinds = visible_alphabet(grammar(name))
         words, lengths = matched_words(kinds, 11, 300, np.random.default_rng(0))
         for word, length in zip(words.tolist(), lengths, strict=True):
             height, word = 0, word[:length]
@@ -163,7 +163,7 @@ def test_matched_words_match() -> None:
                 assert height >= 0
             assert height == 0
             assert depths(np.array([word]), kinds)[0, -1] == 0
-    assert depths(np.array([[1, 0, 0]]), kinds_of(grammar("L1")))[0].tolist() == [-1, -1, -1]
+    assert depths(np.array([[1, 0, 0]]), visible_alphabet(grammar("L1")))[0].tolist() == [-1, -1, -1]
 
 
 def test_untrained_networks_are_not_the_language() -> None:
@@ -172,7 +172,7 @@ def test_untrained_networks_are_not_the_language() -> None:
     """
     machine, rng = grammar("L7"), np.random.default_rng(0)
     torch.manual_seed(0)
-    network = Network(GRU(TaskSpec(inputs=4, outputs=2, kind="sequence", loss="cross_entropy"), hidden=8))
+    network = WordClassifier(GRU(TaskSpec(inputs=4, outputs=2, kind="sequence", loss="cross_entropy"), hidden=8))
     pool = draw_words(machine, 1, 12, 300, rng, "balanced")
     found = learn_visibly(network, machine, pool, rng, tests=200, rounds=5, queries=2000)
     said = found.automaton.outputs(pool[0])

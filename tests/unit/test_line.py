@@ -10,13 +10,13 @@ from recorded_trainings import recipe_of, recorded, shuffled, trajectory_of
 from torch import nn
 from torch.func import jvp, vmap
 
+from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.model import StaticModel
 from mechlab.core.schedule import Schedule
 from mechlab.core.task import Batch, TaskSpec
 from mechlab.kernels.explained import Explained
-from mechlab.kernels.inner import load_forward_mode
+from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.line import Line
-from mechlab.kernels.problem import Problem
 from mechlab.kernels.quadrature import Quadrature, average
 from mechlab.models.transformer1 import Transformer1
 
@@ -36,7 +36,7 @@ def rectified(inputs):
     spec = TaskSpec(inputs=1, outputs=1, kind="static", loss="mse", shape=(1,))
     given = torch.tensor(inputs, dtype=torch.float64)[:, None]
     batch = Batch(given, torch.zeros_like(given), None, torch.arange(len(inputs)))
-    return Explained(Problem(Rectified(spec), spec, batch, torch.float64), batch, "all")
+    return Explained(FunctionalModel(Rectified(spec), spec, batch, torch.float64), batch, "all")
 
 
 def test_a_kink_is_met_without_another_gradient():
@@ -54,7 +54,7 @@ def test_a_kink_is_met_without_another_gradient():
 def test_forgotten_gradients_change_nothing_but_the_work():
     recipe = recipe_of(partial(torch.optim.AdamW, lr=0.02), steps=3)
     trajectory = trajectory_of(recipe, recorded(recipe))
-    explained = Explained(trajectory.problem, recipe.task.examples("val").to("cpu", recipe.dtype)[:3], "all")
+    explained = Explained(trajectory.functional, recipe.task.examples("val").to("cpu", recipe.dtype)[:3], "all")
     step = trajectory.step(1)
     change = (explained.values(step.end) - explained.values(step.before.theta)).flatten()
     how = Quadrature(nodes=1, tolerance=1e-4, most=30)
@@ -71,12 +71,12 @@ def test_under_six_nodes_reach_the_error_of_a_hundred():
     recipe = recipe_of(optimizer, steps=60, p=13, model=network, schedule=Schedule("constant"))
     batches = shuffled(len(recipe.task.examples("train")), 60)
     trajectory = trajectory_of(recipe, recorded(recipe, batches))
-    problem, batch = trajectory.problem, recipe.task.examples("val").to("cpu", torch.float64)[:3]
-    explained = Explained(problem, batch, "all")
+    functional, batch = trajectory.functional, recipe.task.examples("val").to("cpu", torch.float64)[:3]
+    explained = Explained(functional, batch, "all")
     shares = (torch.arange(100, dtype=torch.float64) + 0.5) / 100
 
     def slope(theta, step):
-        values = lambda at: problem.outputs(problem.layout.split(at), batch).log_softmax(-1)  # noqa: E731
+        values = lambda at: functional.outputs(functional.layout.split(at), batch).log_softmax(-1)  # noqa: E731
         return jvp(values, (theta,), (step,))[1]
 
     load_forward_mode()

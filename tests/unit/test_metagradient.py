@@ -11,7 +11,7 @@ from recorded_trainings import recipe_of, recorded, shuffled, trajectory_of
 
 from mechlab.core.model import StaticModel, outputs_of
 from mechlab.kernels import gradient_dot, metagradient, path_kernel, tracin
-from mechlab.kernels.metagradient import second_order
+from mechlab.kernels.metagradients import second_order
 from mechlab.tasks.modular_addition import ModularAddition
 
 ADAM = partial(torch.optim.Adam, lr=0.02, betas=(0.9, 0.98), weight_decay=0.1)
@@ -77,15 +77,15 @@ def test_one_step_of_descent_moves_linear_outputs_by_their_derivative():
 
 def test_second_order_products_are_those_of_the_hessian():
     recipe = recipe_of(ADAM)
-    problem = trajectory_of(recipe, recorded(recipe)).problem
+    functional = trajectory_of(recipe, recorded(recipe)).functional
     batch = recipe.task.examples("train")
-    theta = problem.layout.join(dict(recipe.model().named_parameters())).detach()
-    directions = torch.randn(3, problem.layout.size, dtype=theta.dtype, generator=torch.Generator().manual_seed(0))
-    products, curved = second_order(problem, theta, batch, directions, limit=10**6)
-    loss = lambda flat: problem.losses(problem.layout.split(flat), batch)  # noqa: E731
+    theta = functional.layout.join(dict(recipe.model().named_parameters())).detach()
+    directions = torch.randn(3, functional.layout.size, dtype=theta.dtype, generator=torch.Generator().manual_seed(0))
+    products, curved = second_order(functional, theta, batch, directions, limit=10**6)
+    loss = lambda flat: functional.losses(functional.layout.split(flat), batch)  # noqa: E731
     hessian = torch.func.hessian(lambda flat: loss(flat).sum())(theta)
     torch.testing.assert_close(curved, directions @ hessian)
     torch.testing.assert_close(products, directions @ torch.func.jacrev(loss)(theta).T)
     for row in range(3):  # one direction alone takes another way
-        alone = second_order(problem, theta, batch, directions[row : row + 1])
+        alone = second_order(functional, theta, batch, directions[row : row + 1])
         torch.testing.assert_close(alone[1][0], curved[row])

@@ -14,13 +14,13 @@ from small_tasks import Echo, Ragged, small_recipe, train
 from torch import nn
 
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers
+from mechlab.core.rules import rule_of
 from mechlab.kernels import Arrays, gradient_dot, metagradient, path_kernel, recomputed_states, tracin
-from mechlab.kernels.account import Account
+from mechlab.kernels.backward import PathKernelBackward
+from mechlab.kernels.decomposition import PathKernelSettings
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.inner import InnerProducts
 from mechlab.kernels.quadrature import Quadrature
-from mechlab.kernels.rules import rule_of
-from mechlab.kernels.sweep import Sweep
 from mechlab.kernels.trajectory import Trajectory
 from mechlab.models.transformer1 import Transformer1
 from mechlab.record.run import Run
@@ -69,7 +69,7 @@ def close(found, expected, tolerance=1e-10):
 def test_every_line_is_that_of_the_dense_account(case, name):
     recipe, arrays = case(name)
     trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
-    S, layout = trajectory.steps, trajectory.problem.layout
+    S, layout = trajectory.steps, trajectory.functional.layout
     names = layout.names
     dense = reference(recipe, arrays, batch.inputs, lambda out: out.log_softmax(-1), 2, names, N)
     found = path_kernel(trajectory, batch, nodes=2, bins=range(S), view="path", groups={n: [n] for n in names})
@@ -205,14 +205,14 @@ def test_the_mean_of_scalars_has_the_mean_account(case):
 def test_an_interrupted_sweep_goes_on(case, options):
     """The kept state suffices for a new object to end with the same bits."""
     recipe, arrays = case("nesterov")
-    account = Account(Quadrature(nodes=1), limit=options.get("memory", 2**30))
+    account = PathKernelSettings(Quadrature(nodes=1), limit=options.get("memory", 2**30))
 
-    def sweep():
+    def backward():
         trajectory = trajectory_of(recipe, arrays)
-        batch = trajectory.problem.placed(recipe.task.examples("val"))
-        return Sweep(trajectory, Explained(trajectory.problem, batch, "target"), account)
+        batch = trajectory.functional.placed(recipe.task.examples("val"))
+        return PathKernelBackward(trajectory, Explained(trajectory.functional, batch, "target"), account)
 
-    whole, first, second = sweep(), sweep(), sweep()
+    whole, first, second = backward(), backward(), backward()
     for done, total in first:
         if done == total * 2 // 3:
             break
@@ -298,10 +298,10 @@ def test_scalars_that_stop_being_numbers_on_the_way_are_refused(case):
     """They are numbers at the first parameters, which are tried beforehand, and not at the last."""
     recipe, arrays = case("adamw, batches")
     trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
-    first = Explained(trajectory.problem, batch, lambda out: out).values(trajectory.state(0).theta)
+    first = Explained(trajectory.functional, batch, lambda out: out).values(trajectory.state(0).theta)
     outputs = lambda out: out / torch.isclose(out, first[: len(out)]).all()  # noqa: E731
-    sweeps = (path_kernel, metagradient)
-    for attribute in sweeps:
+    backward = (path_kernel, metagradient)
+    for attribute in backward:
         with pytest.raises(ConfigError, match="finite numbers at every step"):
             attribute(trajectory, batch, outputs)
 
@@ -332,11 +332,11 @@ def test_parts_of_the_engine_refuse_what_they_would_not_compute(case):
     trajectory, batch = trajectory_of(recipe, arrays), explained(recipe)
     theta = trajectory.state(0).theta
     with pytest.raises(ConfigError, match="at least one node"):
-        Explained(trajectory.problem, batch, "target").mean_gradients([])
+        Explained(trajectory.functional, batch, "target").mean_gradients([])
     with pytest.raises(ConfigError, match="form must be one of"):
-        InnerProducts(trajectory.problem, "none")
+        InnerProducts(trajectory.functional, "none")
     with pytest.raises(ConfigError, match="form must be one of"):
-        InnerProducts(trajectory.problem)("auto", theta, batch, theta[None])
+        InnerProducts(trajectory.functional)("auto", theta, batch, theta[None])
 
 
 def test_histories_that_are_not_complete_are_refused(case):
@@ -447,7 +447,9 @@ def test_memory_does_not_grow_with_the_steps(case):
     parts |= {name: Reading(parts[name]) for name in ("parameters", "states")}
     trajectory = trajectory_of(recipe, Arrays(**parts))
     most = 0
-    sweep = Sweep(trajectory, Explained(trajectory.problem, explained(recipe), "target"), Account(scores=False))
-    for _ in sweep:
+    backward = PathKernelBackward(
+        trajectory, Explained(trajectory.functional, explained(recipe), "target"), PathKernelSettings(scores=False)
+    )
+    for _ in backward:
         pass
     assert most <= 3 * len(arrays.parameters[0])  # parameters and two moments of one step

@@ -12,7 +12,7 @@ import torch
 from recorded_trainings import Noisy, recipe_of
 from small_tasks import train
 
-from mechlab.analyses.attribution.shared import Question, of_own_class, top_examples
+from mechlab.analyses.attribution.explained_examples import ExplainedExamples, of_own_class, top_examples
 from mechlab.analyses.metagradient import Metagradient
 from mechlab.analyses.path_kernel import PathKernel, components_of
 from mechlab.analyses.validation import Validation
@@ -124,7 +124,7 @@ def test_a_tolerance_that_is_not_met_makes_the_claim_fail(run, tmp_path):
 
 def test_examples_that_do_not_exist_are_refused(run):
     with pytest.raises(ConfigError, match="must be below"):
-        Question("val", (0, 999)).batch(run)
+        ExplainedExamples("val", (0, 999)).batch(run)
 
 
 def test_functions_of_outputs_are_imported_as_targets_are():

@@ -1,5 +1,7 @@
 """Complex parameters and buffers keep both parts of each number: in training, the record, resuming and verification."""
 
+import copy
+import warnings
 from functools import partial
 
 import pytest
@@ -12,7 +14,7 @@ from mechlab.core.model import StaticModel
 from mechlab.core.precision import in_precision, set_precision
 from mechlab.core.state import digest
 from mechlab.core.task import Batch
-from mechlab.kernels.problem import Problem
+from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.record.replay import verify
 from mechlab.record.tensors import load_tensors, save_tensors
 from mechlab.training import fit as fit_module
@@ -52,6 +54,23 @@ def test_a_model_keeps_its_imaginary_parts_in_either_precision(dtype):
     assert isinstance(model.filter, nn.Parameter)
     model.load_state_dict(plain.state_dict())
     assert torch.equal(model.filter, plain.filter.to(COMPLEX[dtype])) and (model.filter.imag != 0).all()
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+def test_moving_a_model_to_a_dtype_keeps_its_imaginary_parts(dtype):
+    """`model.to(dtype)` in each of torch's forms does what `set_precision` does; torch's own drops them."""
+    torch.manual_seed(0)
+    plain = Waves(Points().spec)
+    expected = {name: value.clone() for name, value in set_precision(copy.deepcopy(plain), dtype).state_dict().items()}
+    forms = ((dtype,), ("cpu", dtype), (torch.ones(1, dtype=dtype),))
+    for moved in (copy.deepcopy(plain).to(*form) for form in forms):
+        assert isinstance(moved, Waves)
+        for name, value in moved.state_dict().items():
+            assert value.dtype == expected[name].dtype and torch.equal(value, expected[name]), name
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lost = nn.Module.to(copy.deepcopy(plain), dtype)
+    assert not lost.filter.is_complex() or lost.filter.imag.abs().max() == 0  # the control
 
 
 def test_complex_data_has_the_precision_of_real_data():
@@ -150,5 +169,5 @@ class _Torch(StaticModel):
 def test_attribution_refuses_complex_parameters():
     sample = Points().examples("train")
     with pytest.raises(ConfigError, match="attribution needs real parameters") as caught:
-        Problem(Waves(Points().spec), Points().spec, sample, torch.float64)
+        FunctionalModel(Waves(Points().spec), Points().spec, sample, torch.float64)
     assert caught.value.got == "filter is complex"

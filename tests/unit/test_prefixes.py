@@ -56,5 +56,5 @@ def test_refuses_letters_after_padding() -> None:
 def test_reached_is_the_state_after_reading_each_prefix_alone() -> None:
     automaton, words = tomita(3), padded([(0, 1, 1, 0), (1, 0, 1), (0,), ()], 5)
     found = distinct_prefixes(words)
-    for row, length, state in zip(found.row, found.length, found.reached(automaton), strict=True):
+    for row, length, state in zip(found.row, found.length, found.automaton_states(automaton), strict=True):
         assert automaton.run(found.words[row, :length][None])[0, -1] == state

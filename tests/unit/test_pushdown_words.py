@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from mechlab.automata.pushdown.accepted import Accepted
+from mechlab.automata.pushdown.accepted_words import AcceptedWords
 from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.pushdown.pushdown import ACTIONS
 from mechlab.automata.pushdown.words import balanced_words, near_misses, walk_words, walks
@@ -103,7 +103,7 @@ def test_only_words_to_keep_exist():
 @pytest.mark.parametrize("name", ["L1", "L3", "L6", "L9", "L10", "L13"])
 def test_half_of_each_length_is_accepted(name, near):
     machine = grammar(name)
-    accepted, rng = Accepted(machine), np.random.default_rng(0)
+    accepted, rng = AcceptedWords(machine), np.random.default_rng(0)
     words, lengths = balanced_words(machine, accepted, range(1, 13), 600, rng, everything, everything, near)
     verdicts = machine.outputs(words)[np.arange(len(words)), lengths - 1]
     assert set(lengths.tolist()) == {
@@ -129,7 +129,7 @@ def test_a_near_miss_is_one_letter_or_one_swap_away():
 def test_rejected_words_near_accepted_ones_hold_few_changes():
     """Of brackets of one length all rejected words but few have an accepted word one change away."""
     machine = grammar("L7")
-    accepted = Accepted(machine)
+    accepted = AcceptedWords(machine)
     words, _ = balanced_words(machine, accepted, [6], 200, np.random.default_rng(0), everything, everything, True)
     rejected = words[machine.outputs(words)[:, -1] == 0]
     distance = (rejected[:, None] != accepted.all(6)[None]).sum(2).min(1)

@@ -10,11 +10,11 @@ import torch
 
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.equivalence import equivalent, minimise
-from mechlab.automata.extraction.cluster_automaton import see
+from mechlab.automata.extraction.cluster_automaton import observe
 from mechlab.automata.extraction.conformance import empty_class, outputs_of
-from mechlab.automata.extraction.disagreement import Disagreement, difference
-from mechlab.automata.extraction.network import Network
-from mechlab.automata.extraction.refinement import refine, smallest_good
+from mechlab.automata.extraction.counterexamples import CounterexampleSearch, difference
+from mechlab.automata.extraction.refinement import refine, smallest_near_best
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.library import coffee
 from mechlab.automata.random import random_automaton
 from mechlab.automata.tomita import tomita
@@ -32,24 +32,24 @@ from mechlab.models.constructed import Constructed
 from mechlab.models.gru import GRU
 
 
-def network_of(truth: Automaton, kind: str = "relu2") -> Network:
+def network_of(truth: Automaton, kind: str = "relu2") -> WordClassifier:
     spec = TaskSpec(
         inputs=len(truth.alphabet), outputs=len(truth.classes), kind="sequence", loss="cross_entropy", truth=truth
     )
-    return Network(Constructed(spec, kind).eval(), empty_class(truth))
+    return WordClassifier(Constructed(spec, kind).eval(), empty_class(truth))
 
 
-def refined(network: Network, truth: Automaton, start: str, tolerance: float = 0.0, rounds: int = 60):
+def refined(network: WordClassifier, truth: Automaton, start: str, tolerance: float = 0.0, rounds: int = 60):
     rng = np.random.default_rng(0)
     words = rng.integers(len(truth.alphabet), size=(150, 8))
-    seen = see(network, distinct_prefixes(words))
+    observed = observe(network, distinct_prefixes(words))
     clusters = {
-        "one": np.zeros(len(seen), int),
-        "random": rng.integers(0, 6, len(seen)),
-        "outputs": seen.told,
+        "one": np.zeros(len(observed), int),
+        "random": rng.integers(0, 6, len(observed)),
+        "outputs": observed.predicted,
     }[start]
-    search = Disagreement(network, random_words(network.letters, 16, 30, 300, rng), rng, tolerance=tolerance)
-    return refine(network, seen, clusters, truth.alphabet, truth.classes, search, rounds)
+    search = CounterexampleSearch(network, random_words(network.letters, 16, 30, 300, rng), rng, tolerance=tolerance)
+    return refine(network, observed, clusters, truth.alphabet, truth.classes, search, rounds)
 
 
 TRUTHS = {
@@ -76,7 +76,7 @@ def test_a_network_that_is_no_small_automaton_runs_out_of_budget() -> None:
     with torch.no_grad():  # strong recurrence, so that the states do not settle
         for parameter in model.layers.parameters():
             parameter *= 6
-    found = refined(Network(model, 1), tomita(5), "one", rounds=6)
+    found = refined(WordClassifier(model, 1), tomita(5), "one", rounds=6)
     assert not found.agreed and len(found.rounds) == 7
     assert equivalent(found.automaton, tomita(5)) is not None
     assert [line.clusters for line in found.rounds] == sorted(line.clusters for line in found.rounds)
@@ -98,18 +98,18 @@ def test_a_little_disagreement_can_be_put_up_with() -> None:
 
 def test_the_smallest_of_the_good_is_chosen() -> None:
     automata = [tomita(1), tomita(5), tomita(3)]  # 2, 4 and 5 states
-    assert smallest_good(automata, [0.5, 0.015, 0.0]) is automata[1]
-    assert smallest_good(automata, [0.5, 0.03, 0.0]) is automata[2]
-    assert smallest_good([tomita(3), tomita(7)], [0.01, 0.0]).states == tomita(7).states
+    assert smallest_near_best(automata, [0.5, 0.015, 0.0]) is automata[1]
+    assert smallest_near_best(automata, [0.5, 0.03, 0.0]) is automata[2]
+    assert smallest_near_best([tomita(3), tomita(7)], [0.01, 0.0]).states == tomita(7).states
 
 
 def test_difference_against_a_loop() -> None:
     rng = np.random.default_rng(0)
     words, lengths = rng.integers(2, size=(50, 6)), rng.integers(1, 7, 50)
     said = rng.integers(2, size=(50, 6))
-    told = np.where(rng.random((50, 6)) < 0.05, 1 - said, said)
-    first = [[t for t in range(length) if a[t] != b[t]] for a, b, length in zip(told, said, lengths, strict=True)]
-    found = difference(told, said, (words, lengths))
+    predicted = np.where(rng.random((50, 6)) < 0.05, 1 - said, said)
+    first = [[t for t in range(length) if a[t] != b[t]] for a, b, length in zip(predicted, said, lengths, strict=True)]
+    found = difference(predicted, said, (words, lengths))
     assert found.share == np.mean([bool(places) for places in first])
     assert len(found.word) == min(places[0] for places in first if places) + 1
     assert difference(said, said, (words, lengths)) == (0.0, None)

@@ -9,9 +9,9 @@ from recorded_trainings import recipe_of, recorded
 from small_tasks import train
 from torch import nn
 
-from mechlab.analyses import retrained
-from mechlab.analyses.attribution.settings import METHODS, Attributions
-from mechlab.analyses.attribution.validation_parts import Measured, over_runs
+from mechlab.analyses.attribution import reweighted_training
+from mechlab.analyses.attribution.datamodeling_tables import Measured, over_runs
+from mechlab.analyses.attribution.methods import METHODS, Attributions
 from mechlab.analyses.validation import Validation
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import StaticModel
@@ -76,7 +76,7 @@ def test_the_answer_holds_every_measure(answer):
 
 
 def test_one_after_another_is_side_by_side(run, answer, tmp_path, monkeypatch):
-    monkeypatch.setattr("mechlab.kernels.retraining.WORTHWHILE", 0)
+    monkeypatch.setattr("mechlab.kernels.reweighted.WORTHWHILE", 0)
     _, alone = ask(run, tmp_path / "out", workers=2, mislabelled=0, other_seeds=0, compared=("gradient_dot",))
     for name in ("random", "alone", "replayed"):
         np.testing.assert_allclose(getattr(alone, name), getattr(answer[1], name), atol=1e-10)
@@ -88,11 +88,11 @@ def test_interrupted_work_goes_on(run, tmp_path, monkeypatch):
     whole, kept = ask(run, tmp_path / "whole", **options)[0], run.folder / "work"
     for place, parts in (("outputs", 1), ("recorded", 2)):
         with monkeypatch.context() as patch:
-            patch.setattr(retrained.Again, place, interrupted)
+            patch.setattr(reweighted_training.Again, place, interrupted)
             with pytest.raises(KeyboardInterrupt):
                 ask(run, tmp_path / place, **options)
         assert len(list(kept.glob("validation-*/*"))) == parts
-    monkeypatch.setattr(retrained.Again, "_measured", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(reweighted_training.Again, "_measured", lambda *_: pytest.fail("trained again"))
     assert ask(run, tmp_path / "again", **options)[0].as_dict() == whole.as_dict()
     assert not kept.exists()
 

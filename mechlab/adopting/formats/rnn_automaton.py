@@ -120,13 +120,13 @@ def _check_letters(inputs: int, letters: list[str], path: Path) -> None:
 
 def _words(machine: Any) -> tuple[dict[str, Any], list[str]]:
     """Return the settings of the task that suit the automaton."""
-    from mechlab.automata.pushdown.accepted import Accepted
+    from mechlab.automata.pushdown.accepted_words import AcceptedWords
     from mechlab.automata.pushdown.pushdown import Pushdown
 
     longest = next(length for length in range(14, 0, -1) if len(machine.alphabet) ** length < 2**63)
     if not isinstance(machine, Pushdown):
         return {"language": "file", "max_length": longest}, []
-    accepted = Accepted(machine)
+    accepted = AcceptedWords(machine)
     if sum(map(accepted.count, range(5, longest + 1))) >= FEW:
         return {"grammar": "file", "max_length": longest}, []
     note = f"fewer than {FEW} words of 5 to {longest} letters are accepted, so words are walks (task.sampler=walk)"

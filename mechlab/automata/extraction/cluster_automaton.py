@@ -1,4 +1,4 @@
-"""The automaton whose states are clusters of a network's states."""
+"""The automaton whose states are clusters of a network's hidden states."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import NamedTuple
 import numpy as np
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.prefixes import Prefixes
 from mechlab.automata.words.trie import prefix_trace
 
-Assign = Callable[[np.ndarray, np.ndarray], np.ndarray]  # states (B, F), classes told (B,) -> clusters (B,)
+Assign = Callable[[np.ndarray, np.ndarray], np.ndarray]  # states (B, F), predicted classes (B,) -> clusters (B,)
 INITIAL = "init"
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What a network did after each of P prefixes.
+class Observations:
+    """Hidden states and predicted classes of a network after each of P prefixes.
 
     Args:
         parent: (P,) int64, the prefix without its last letter, -1 for prefixes of one letter.
         letter: (P,) int64, the last letter.
         length: (P,) int64, number of letters.
-        count: (P,) how much the prefix weighs, above 0.
-        states: (P, F) the network's states.
-        told: (P,) int64, the classes that it told.
+        count: (P,) weight of the prefix, above 0.
+        states: (P, F) the network's hidden states.
+        predicted: (P,) int64, the predicted classes.
     """
 
     parent: np.ndarray
@@ -35,13 +35,13 @@ class Seen:
     length: np.ndarray
     count: np.ndarray
     states: np.ndarray
-    told: np.ndarray
+    predicted: np.ndarray
 
     def __len__(self) -> int:
         return len(self.parent)
 
     def word(self, prefix: int) -> tuple[int, ...]:
-        """Return the letters of a prefix; of prefix -1, the empty word, there are none."""
+        """Return the letters of a prefix; () for prefix -1, the empty word."""
         letters = []
         while prefix >= 0:
             letters.append(int(self.letter[prefix]))
@@ -50,15 +50,15 @@ class Seen:
 
 
 class ClusterAutomaton(NamedTuple):
-    """An automaton with a state for each cluster, in the order of their numbers, and before them "init".
+    """An automaton with the state "init" and then one state for each cluster, in the order of cluster numbers.
 
     Args:
         automaton: the automaton.
-        access: (n,) int64, for each state a prefix that leads the network into the cluster, and after which it tells
-            the state's class: a shortest one; -1, the empty word, for "init".
-        transition_conflicts: share of the observed steps that do not lead where most from the same cluster by the same
-            letter lead.
-        output_conflicts: share of the prefixes after which the network does not tell what it mostly tells in the
+        access: (n,) int64, for each state a shortest prefix that leads the network into the cluster and after which it
+            predicts the state's class; -1, the empty word, for "init".
+        transition_conflicts: weighted share of the observed transitions whose target differs from the majority target
+            of their cluster and letter.
+        output_conflicts: weighted share of the prefixes whose predicted class differs from the majority class of their
             cluster.
     """
 
@@ -68,95 +68,99 @@ class ClusterAutomaton(NamedTuple):
     output_conflicts: float
 
 
-def see(network: Network, prefixes: Prefixes) -> Seen:
-    """Let a network read prefixes, each once; a prefix weighs as often as it occurs."""
+def observe(network: WordClassifier, prefixes: Prefixes) -> Observations:
+    """Return the observations of a network on prefixes, each read once; the weight of a prefix is its count."""
     states, outputs = prefix_trace(network.model, prefixes)
     network.queries, network.steps = network.queries + len(prefixes.words), network.steps + len(prefixes)
-    told = outputs.argmax(-1)
-    return Seen(prefixes.parent, prefixes.letter, prefixes.length, prefixes.count, states, told)
+    predicted = outputs.argmax(-1)
+    return Observations(prefixes.parent, prefixes.letter, prefixes.length, prefixes.count, states, predicted)
 
 
 def cluster_automaton(
-    seen: Seen, clusters: np.ndarray, alphabet: Sequence[str], classes: Sequence[str], empty: int
+    observed: Observations, clusters: np.ndarray, alphabet: Sequence[str], classes: Sequence[str], empty: int
 ) -> ClusterAutomaton:
-    """Return the automaton of clusters (P,): most of the weight decides where a letter leads and what a cluster says.
+    """Return the automaton of clusters (P,), with the target of each transition and each output by weighted majority.
 
-    "init" is the network's initial state, where it has told nothing yet; its class is given.
+    "init" is the network's initial state, where it has predicted nothing yet; its class is an argument.
 
     Args:
         clusters: (P,) int, numbers of any kind.
         empty: class of "init".
 
     Raises:
-        ValueError: a cluster was never seen to read some letter; see `completed`.
+        ValueError: there is no observation of some letter in some cluster; see `completed`.
 
-    Source: the cluster automaton of Muskardin et al., arXiv 2306.16854, with the majority in place of the last word
-    seen.
+    Source: the cluster automaton of Muskardin et al., arXiv 2306.16854, with the majority in place of the last
+    word.
     """
     numbers, place = np.unique(clusters, return_inverse=True)
     here = place + 1  # state 0 is "init"
     n, m, k = len(numbers) + 1, len(alphabet), len(classes)
-    source = np.where(seen.parent < 0, 0, here[seen.parent])
-    target, most, mass = _majority(source * m + seen.letter, here, seen.count, n * m, n)
+    source = np.where(observed.parent < 0, 0, here[observed.parent])
+    target, most, mass = _majority(source * m + observed.letter, here, observed.count, n * m, n)
     if (target < 0).any():
-        raise ValueError("every cluster must have been seen to read every letter; complete the prefixes first.")
-    outputs, says, told_mass = _majority(here, seen.told, seen.count, n, k)
+        raise ValueError("every letter must have been observed in every cluster; complete the prefixes first.")
+    outputs, output_most, output_mass = _majority(here, observed.predicted, observed.count, n, k)
     outputs[0] = empty
     return ClusterAutomaton(
         automaton=Automaton(
             alphabet, classes, [INITIAL, *(f"c{number}" for number in numbers)], 0, target.reshape(n, m), outputs
         ),
-        access=np.append(-1, _representatives(seen, here, outputs)),
+        access=np.append(-1, _representatives(observed, here, outputs)),
         transition_conflicts=float(1 - most.sum() / mass.sum()),
-        output_conflicts=float(1 - says.sum() / told_mass.sum()),
+        output_conflicts=float(1 - output_most.sum() / output_mass.sum()),
     )
 
 
 def completed(
-    network: Network, seen: Seen, clusters: np.ndarray, assign: Assign | None = None, most: int = 100_000
-) -> tuple[Seen, np.ndarray]:
-    """Add prefixes, so that every cluster is seen to read every letter: by the shortest prefix that leads into it.
+    network: WordClassifier,
+    observed: Observations,
+    clusters: np.ndarray,
+    assign: Assign | None = None,
+    most: int = 100_000,
+) -> tuple[Observations, np.ndarray]:
+    """Return observations with added prefixes, so that every letter is observed in every cluster.
 
-    A cluster that what is added is the first to fall into is completed as well.
+    A missing letter is appended to a shortest prefix that leads into the cluster; new clusters are completed as well.
 
     Args:
-        assign: tells in which cluster a state is; by default in that whose mean is nearest. May name new clusters.
-        most: stop after adding so many prefixes.
+        assign: maps states and predicted classes to clusters, possibly new ones; by default to the nearest mean.
+        most: maximal number of added prefixes.
 
     Returns:
-        The prefixes and their clusters; those added come last and weigh 1.
+        The observations and their clusters; added prefixes come last, with weight 1.
     """
-    assign = nearest_mean(seen.states, clusters) if assign is None else assign
-    m, before = network.letters, len(seen)
-    while len(seen) - before < most:
+    assign = nearest_mean(observed.states, clusters) if assign is None else assign
+    m, before = network.letters, len(observed)
+    while len(observed) - before < most:
         numbers, place = np.unique(clusters, return_inverse=True)
-        source = np.where(seen.parent < 0, 0, place[seen.parent] + 1)
+        source = np.where(observed.parent < 0, 0, place[observed.parent] + 1)
         read = np.zeros((len(numbers) + 1, m), bool)
-        read[source, seen.letter] = True
+        read[source, observed.letter] = True
         states, letters = np.nonzero(~read)
         if not len(states):
             break
-        parent = np.append(-1, _representatives(seen, place + 1))[states]
-        old = np.concatenate([network.start, seen.states])[parent + 1]
-        after, told = network.step(old, letters)
-        length = np.append(seen.length, 0)[parent] + 1
-        clusters = np.concatenate([clusters, assign(after, told)])
-        added = parent, letters, length, np.ones(len(parent), seen.count.dtype), after, told
-        columns = seen.parent, seen.letter, seen.length, seen.count, seen.states, seen.told
-        seen = Seen(*(np.concatenate(pair) for pair in zip(columns, added, strict=True)))
-    return seen, clusters
+        parent = np.append(-1, _representatives(observed, place + 1))[states]
+        old = np.concatenate([network.start, observed.states])[parent + 1]
+        after, predicted = network.step(old, letters)
+        length = np.append(observed.length, 0)[parent] + 1
+        clusters = np.concatenate([clusters, assign(after, predicted)])
+        added = parent, letters, length, np.ones(len(parent), observed.count.dtype), after, predicted
+        columns = observed.parent, observed.letter, observed.length, observed.count, observed.states, observed.predicted
+        observed = Observations(*(np.concatenate(pair) for pair in zip(columns, added, strict=True)))
+    return observed, clusters
 
 
 def nearest_mean(states: np.ndarray, clusters: np.ndarray) -> Assign:
-    """Return what assigns states (B, F) to the cluster whose mean is nearest."""
+    """Return the function that maps states (B, F) to the cluster with the nearest mean."""
     numbers, place = np.unique(clusters, return_inverse=True)
     means = np.zeros((len(numbers), states.shape[1]))
     np.add.at(means, place, states)
     means /= np.bincount(place)[:, None]
 
-    def assign(others: np.ndarray, told: np.ndarray) -> np.ndarray:
+    def assign(others: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         others = others.astype(np.float64)
-        distance = (means**2).sum(1) - 2 * others @ means.T  # up to what all means share
+        distance = (means**2).sum(1) - 2 * others @ means.T  # squared, up to a term that all means share
         return numbers[distance.argmin(1)]
 
     return assign
@@ -165,20 +169,20 @@ def nearest_mean(states: np.ndarray, clusters: np.ndarray) -> Assign:
 def _majority(
     groups: np.ndarray, values: np.ndarray, weights: np.ndarray, size: int, kinds: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return of each group (size,) the value of the largest weight, -1 if it has none, that weight, and all of it."""
+    """Return for each group (size,) the value of largest weight (-1 if none), that weight, and the total weight."""
     keys, place = np.unique(groups * kinds + values, return_inverse=True)
     mass = np.bincount(place, weights, minlength=len(keys))
-    order = np.lexsort((-keys, mass))  # the largest comes last, and stays; of equal ones the smallest value
+    order = np.lexsort((-keys, mass))  # the largest is assigned last; of equal ones the smallest value
     keys, mass = keys[order], mass[order]
     best, most = np.full(size, -1), np.zeros(size)
     best[keys // kinds], most[keys // kinds] = keys % kinds, mass
     return best, most, np.bincount(keys // kinds, mass, minlength=size)
 
 
-def _representatives(seen: Seen, here: np.ndarray, outputs: np.ndarray | None = None) -> np.ndarray:
-    """Return for each state 1, 2, ... a shortest prefix (n - 1,) that leads into it, and if classes of the states are
-    given, one after which that class is told."""
-    good = np.ones(len(seen), bool) if outputs is None else seen.told == outputs[here]
-    order = np.lexsort((seen.length, ~good))
+def _representatives(observed: Observations, here: np.ndarray, outputs: np.ndarray | None = None) -> np.ndarray:
+    """Return for each state 1, 2, ... a shortest prefix (n - 1,) that leads into it, if possible one after which the
+    state's class in `outputs` is predicted."""
+    good = np.ones(len(observed), bool) if outputs is None else observed.predicted == outputs[here]
+    order = np.lexsort((observed.length, ~good))
     _, first = np.unique(here[order], return_index=True)
     return order[first]

@@ -1,4 +1,4 @@
-"""How often a network says what an automaton says, on words of many lengths."""
+"""Agreement of a network's predicted classes with an automaton's outputs, on words of many lengths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.pushdown.accepted import Accepted
+from mechlab.automata.pushdown.accepted_words import AcceptedWords
 from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.automata.pushdown.words import balanced_words
 from mechlab.automata.words.long_words import long_words
@@ -19,17 +19,16 @@ Sampler = Literal["uniform", "balanced"]
 
 
 class Scores(NamedTuple):
-    """Shares of words and letters.
+    """Accuracies over words and over letters.
 
     Args:
         words: number of words.
-        accuracy: share of them that are right, which is after every prefix.
-        letters: share of letters after which the right class is told.
-        balanced: the same, as the mean over the classes that occur of the share of each that is right.
-        last: the same after the last letter of words alone, balanced as well.
-        constant, constant_words: the largest shares of letters, and of words, that are right when one class is always
-            told.
-        classes: number of classes that occur; a constant has the balanced share 1 / classes.
+        accuracy: share of words with the right class after every prefix.
+        letters: share of letters after which the predicted class is right.
+        balanced: the same, as the mean recall over the classes that occur.
+        last: mean recall over classes after the last letters of words.
+        constant, constant_words: the largest `letters` and `accuracy` of a constant prediction.
+        classes: number of classes that occur; a constant prediction has `balanced` 1 / classes.
     """
 
     words: int
@@ -49,24 +48,24 @@ def draw_words(
 
     Args:
         sampler: "uniform" draws letters independently. "balanced" gives each class that words of a length can end in
-            an equal share of these words. Of a pushdown automaton half are then accepted words, and half near misses of
-            such; lengths that no accepted word has are left out.
+            an equal share of these words. For a pushdown automaton half are then accepted words, and half near misses
+            of them; lengths without accepted words are left out.
 
     Returns:
         words (n, T) int64, padded with 0, and lengths (n,) int64.
 
     Raises:
-        ValueError: balanced words are asked for, and no word of these lengths is accepted.
+        ValueError: the sampler is "balanced" and no word of these lengths is accepted.
     """
     if sampler == "uniform":
         return random_words(len(truth.alphabet), shortest, longest, n, rng)
     if isinstance(truth, Automaton):
         return long_words(truth, shortest, longest, n, rng, balanced=True)
-    accepted = Accepted(truth)
+    accepted = AcceptedWords(truth)
     lengths = [length for length in range(shortest, longest + 1) if accepted.count(length)]
     if not lengths:
-        must = f"balanced words need an accepted word of {shortest} to {longest} letters"
-        raise ValueError(f"{must}. Got a language without any of these lengths.")
+        must = f"balanced words must have an accepted word of {shortest} to {longest} letters"
+        raise ValueError(f"{must}. Got a language without one.")
     blocks = []
     for length, share in zip(lengths, np.diff(np.linspace(0, n, len(lengths) + 1).astype(int)), strict=True):
         words, _ = balanced_words(truth, accepted, [length], share, rng, _all, _all, near=True)
@@ -75,49 +74,49 @@ def draw_words(
 
 
 def outputs_of(truth: Automaton | Pushdown, words: np.ndarray) -> np.ndarray:
-    """Return what an automaton says (N, T) int64 after each letter of words (N, T)."""
+    """Return the output class (N, T) int64 of an automaton after each letter of words (N, T)."""
     return truth.outputs[truth.run(words)[:, 1:]] if isinstance(truth, Automaton) else truth.outputs(words)
 
 
 def empty_class(truth: Automaton | Pushdown) -> int:
-    """Return what an automaton says on the empty word."""
+    """Return the output class of an automaton on the empty word."""
     if isinstance(truth, Automaton):
         return int(truth.outputs[truth.initial])
     return 0 if truth.says == "state" else int(truth.accepting[0])
 
 
-def conformance(told: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> Scores:
-    """Score what a network tells (N, T) against what is right (N, T), for words of so many letters (N,), one or more.
+def conformance(predicted: np.ndarray, targets: np.ndarray, lengths: np.ndarray) -> Scores:
+    """Return the scores of predicted classes (N, T) against target classes (N, T), for words of lengths (N,) above 0.
 
     >>> conformance(np.array([[0, 1], [0, 0]]), np.array([[0, 1], [1, 0]]), np.array([2, 1])).accuracy
     0.5
     """
-    inside = np.arange(told.shape[1]) < lengths[:, None]
-    good = told == right
-    classes = np.unique(right[inside])
+    inside = np.arange(predicted.shape[1]) < lengths[:, None]
+    correct = predicted == targets
+    classes = np.unique(targets[inside])
     ends = np.arange(len(lengths)), lengths - 1
-    constants = [(right == label) | ~inside for label in classes]
+    constants = [(targets == label) | ~inside for label in classes]
     return Scores(
         words=len(lengths),
-        accuracy=float((good | ~inside).all(1).mean()),
-        letters=float(good[inside].mean()),
-        balanced=_balanced(good[inside], right[inside]),
-        last=_balanced(good[ends], right[ends]),
-        constant=float(max((right[inside] == label).mean() for label in classes)),
+        accuracy=float((correct | ~inside).all(1).mean()),
+        letters=float(correct[inside].mean()),
+        balanced=_balanced(correct[inside], targets[inside]),
+        last=_balanced(correct[ends], targets[ends]),
+        constant=float(max((targets[inside] == label).mean() for label in classes)),
         constant_words=float(max(constant.all(1).mean() for constant in constants)),
         classes=len(classes),
     )
 
 
-def by_length(told: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> Iterator[tuple[int, Scores]]:
+def by_length(predicted: np.ndarray, targets: np.ndarray, lengths: np.ndarray) -> Iterator[tuple[int, Scores]]:
     """Yield the scores of the words of each length that occurs, shortest first."""
     for length in np.unique(lengths):
         rows = lengths == length
-        yield int(length), conformance(told[rows, :length], right[rows, :length], lengths[rows])
+        yield int(length), conformance(predicted[rows, :length], targets[rows, :length], lengths[rows])
 
 
-def _balanced(good: np.ndarray, right: np.ndarray) -> float:
-    return float(np.mean([good[right == label].mean() for label in np.unique(right)]))
+def _balanced(correct: np.ndarray, targets: np.ndarray) -> float:
+    return float(np.mean([correct[targets == label].mean() for label in np.unique(targets)]))
 
 
 def _all(words: np.ndarray) -> np.ndarray:

@@ -11,28 +11,28 @@ import numpy as np
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.equivalence import minimise
 from mechlab.automata.extraction.conformance import outputs_of
-from mechlab.automata.extraction.disagreement import Difference, Disagreement, difference
-from mechlab.automata.extraction.network import Network
-from mechlab.automata.extraction.refinement import smallest_good
+from mechlab.automata.extraction.counterexamples import CounterexampleSearch, Difference, difference
+from mechlab.automata.extraction.refinement import smallest_near_best
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.sampling import Sample
 from mechlab.automata.words.suites import short_words, state_walks, w_method
 
 Method = Literal["lstar", "kv"]
 Oracle = Literal["random", "w_method", "state_prefix", "all"]
 Word = tuple[int, ...]
-WALKS, WALK = 25, 12  # of the state-prefix oracle, from each state, and their letters
-SHORT = 1024  # short words of which the system knows the answers from the start
+WALKS, WALK = 25, 12  # of the state-prefix oracle: walks from each state, and their length in letters
+SHORT = 1024  # short words that the network reads in one batch before the first query
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
-    """What was learned.
+class LearningResult:
+    """Outcome of active learning.
 
     Args:
-        automaton: the last hypothesis, minimal; if none passed, the smallest of all that is nearly as good as the best.
-        agreed: whether the oracle found no counterexample to it.
-        states: of each hypothesis, how many; of a Mealy machine its own, not those that it is split into.
-        shares: of each, the share of the oracle's words on which it and the network disagree.
+        automaton: the last hypothesis, minimal; if none passed, the smallest that is nearly as good as the best.
+        agreed: True if the equivalence oracle has no counterexample to it.
+        states: number of states of each hypothesis; for a Mealy machine those before splitting by outputs.
+        shares: for each hypothesis, the share of the oracle's words on which it and the network disagree.
     """
 
     automaton: Any
@@ -41,12 +41,12 @@ class Learned:
     shares: tuple[float, ...]
 
 
-class Exhausted(Exception):
-    """More membership queries were asked than allowed."""
+class QueryBudgetExceeded(Exception):
+    """The learner made more membership queries than the limit."""
 
 
 def learn(
-    network: Network,
+    network: WordClassifier,
     alphabet: Sequence[str],
     classes: Sequence[str],
     search: Callable[[Automaton], Difference],
@@ -54,18 +54,18 @@ def learn(
     rounds: int = 50,
     queries: int = 5000,
     smallest: Callable[[Automaton], Automaton] = minimise,
-) -> Learned:
-    """Learn a Moore machine from a network by L* or KV.
+) -> LearningResult:
+    """Return a Moore machine learned from a network by L* or KV.
 
-    AALpy asks for membership, word by word, and answers are kept; each search for a counterexample asks about all of
-    its words at once. Nothing is drawn from a global generator.
+    AALpy makes membership queries word by word, with a cache of answers; each search for a counterexample reads all of
+    its words in one batch. Nothing is drawn from a global generator.
 
     Args:
-        network: its `empty` is its answer to the empty word.
-        search: tells how a hypothesis differs from the network; see `oracle` and `Disagreement.of`.
-        rounds: at most so many hypotheses.
-        queries: at most so many membership queries.
-        smallest: `minimise`, or `minimal_mealy` where hypotheses are to be seen as Mealy machines.
+        network: its `empty` is the class of the empty word.
+        search: returns the difference of a hypothesis from the network; see `oracle` and `CounterexampleSearch`.
+        rounds: maximal number of hypotheses.
+        queries: maximal number of membership queries.
+        smallest: `minimise`, or `minimal_mealy` to treat hypotheses as Mealy machines.
 
     Source: Angluin (1987), "Learning regular sets from queries and counterexamples", with counterexamples handled as by
     Rivest and Schapire (1993); Kearns and Vazirani (1994), "An introduction to computational learning theory"; AALpy,
@@ -74,58 +74,58 @@ def learn(
     from aalpy import run_KV, run_Lstar
 
     letters = list(range(network.letters))
-    system = system_of(network, queries)
+    system = membership_oracle(network, queries)
 
     def compare(hypothesis: Any) -> tuple[Automaton, Difference]:
-        found = smallest(from_aalpy(hypothesis, alphabet, classes))
-        return found, search(found)
+        automaton = smallest(from_aalpy(hypothesis, alphabet, classes))
+        return automaton, search(automaton)
 
-    teacher = teacher_of(letters, system, compare, rounds)
+    teacher = equivalence_oracle(letters, system, compare, rounds)
     run = run_Lstar if method == "lstar" else run_KV
     options = {"cache_and_non_det_check": False, "print_level": 0}
     try:
         run(letters, system, teacher, automaton_type="moore", **options)
-    except Exhausted:
+    except QueryBudgetExceeded:
         teacher.agreed = False
-    return learned(teacher)
+    return learning_result(teacher)
 
 
-def learned(teacher: Any) -> Learned:
-    """Return the last hypothesis if it passed, else the smallest of the good ones."""
-    chosen = teacher.hypotheses[-1] if teacher.agreed else smallest_good(teacher.hypotheses, teacher.shares)
-    states = tuple(one.size for one in teacher.hypotheses)
-    return Learned(chosen, teacher.agreed, states, tuple(teacher.shares))
+def learning_result(teacher: Any) -> LearningResult:
+    """Return the last hypothesis if it passed, else the smallest near-best one; see `smallest_near_best`."""
+    chosen = teacher.hypotheses[-1] if teacher.agreed else smallest_near_best(teacher.hypotheses, teacher.shares)
+    states = tuple(hypothesis.size for hypothesis in teacher.hypotheses)
+    return LearningResult(chosen, teacher.agreed, states, tuple(teacher.shares))
 
 
 def oracle(
     kind: Oracle,
-    network: Network,
+    network: WordClassifier,
     words: Sample,
     rng: np.random.Generator,
     extra: int = 2,
     tolerance: float = 0.0,
 ) -> Callable[[Automaton], Difference]:
-    """Return a search for counterexamples, all of whose words the network reads at once.
+    """Return a search for counterexamples to a hypothesis; the network reads all its words in one batch.
 
     Args:
-        kind: the "random" words that are given; words of the "w_method"; "state_prefix", random walks from
-            each state of the hypothesis; or "all" of these and short words, see `Disagreement`.
+        kind: source of the words: "random", those in `words`; "w_method"; "state_prefix", random walks from each state
+            of the hypothesis; or "all" of these and short words, see `CounterexampleSearch`.
         words: words (N, T) and their lengths (N,).
         extra: see `w_method`.
-        tolerance: the share of words on which disagreement is put up with; none on those of the W-method.
+        tolerance: tolerated share of words with disagreement; for the words of the W-method it is 0.
     """
     if kind == "all":
-        return Disagreement(network, words, rng, extra, tolerance).of
-    told = network.outputs(*words) if kind == "random" else None
+        return CounterexampleSearch(network, words, rng, extra, tolerance)
+    predicted = network.outputs(*words) if kind == "random" else None
 
     def search(automaton: Automaton) -> Difference:
         if kind == "random":
-            found = difference(told, outputs_of(automaton, words[0]), words)
+            result = difference(predicted, outputs_of(automaton, words[0]), words)
         else:
             sample = w_method(automaton, extra) if kind == "w_method" else state_walks(automaton, WALKS, WALK, rng)
-            found = difference(network.outputs(*sample), outputs_of(automaton, sample[0]), sample)
-        passed = found.share <= (0.0 if kind == "w_method" else tolerance)
-        return Difference(found.share, None) if passed else found
+            result = difference(network.outputs(*sample), outputs_of(automaton, sample[0]), sample)
+        passed = result.share <= (0.0 if kind == "w_method" else tolerance)
+        return Difference(result.share, None) if passed else result
 
     return search
 
@@ -134,7 +134,7 @@ def from_aalpy(machine: Any, alphabet: Sequence[str], classes: Sequence[str]) ->
     """Return AALpy's DFA or Moore machine over the letters 0, 1, ... as an automaton.
 
     Args:
-        machine: complete; a Moore machine says indices of classes, a DFA accepts the second class.
+        machine: complete; the outputs of a Moore machine are class indices, accepting states of a DFA have class 1.
     """
     number = {id(state): i for i, state in enumerate(machine.states)}
     return Automaton(
@@ -149,41 +149,43 @@ def from_aalpy(machine: Any, alphabet: Sequence[str], classes: Sequence[str]) ->
     )
 
 
-def system_of(network: Network, most: int, verdict: Callable[[Word, int], Any] = lambda word, told: told) -> Any:
-    """Return the network as a system under learning in AALpy's sense.
+def membership_oracle(
+    network: WordClassifier, limit: int, answer: Callable[[Word, int], Any] = lambda word, predicted: predicted
+) -> Any:
+    """Return the network as AALpy's system under learning.
 
-    It has read all short words at once before the first query, and answers each prefix alike whenever it is asked,
-    whatever the rounding of the network's arithmetic.
+    All short words are read in one batch before the first query. The answer for each prefix is cached, so that rounding
+    of the network's arithmetic cannot make answers inconsistent.
 
     Args:
-        most: queries that it answers; then it raises Exhausted.
-        verdict: turns what the network tells after a word into the answer.
+        limit: number of queries after which it raises QueryBudgetExceeded.
+        answer: maps a word and its predicted class to the answer of a membership query.
     """
     from aalpy.base import SUL
 
     class System(SUL):
         def __init__(self) -> None:
             super().__init__()
-            self.known: dict[Word, Any] = {(): verdict((), network.empty)}
+            self.known: dict[Word, Any] = {(): answer((), network.empty)}
             self._word: Word = ()
             words, _ = short_words(network.letters, SHORT)
-            self._keep(words, network.outputs(words))
+            self._store(words, network.outputs(words))
 
-        def _keep(self, words: np.ndarray, told: np.ndarray) -> None:
-            for word, classes in zip(map(tuple, words.tolist()), told.tolist(), strict=True):
-                for i, one in enumerate(classes, start=1):
+        def _store(self, words: np.ndarray, predicted: np.ndarray) -> None:
+            for word, classes in zip(map(tuple, words.tolist()), predicted.tolist(), strict=True):
+                for i, output in enumerate(classes, start=1):
                     if word[:i] not in self.known:
-                        self.known[word[:i]] = verdict(word[:i], one)
+                        self.known[word[:i]] = answer(word[:i], output)
 
         def query(self, word: Sequence[int]) -> list[Any]:
             word = tuple(word)
             self.num_queries += 1
             self.num_steps += len(word)
-            if self.num_queries > most:
-                raise Exhausted
+            if self.num_queries > limit:
+                raise QueryBudgetExceeded
             if word not in self.known:
                 words = np.array([word])
-                self._keep(words, network.outputs(words))
+                self._store(words, network.outputs(words))
             return [self.known[word[:i]] for i in range(1, len(word) + 1)] or [self.known[()]]
 
         def pre(self) -> None:
@@ -199,11 +201,11 @@ def system_of(network: Network, most: int, verdict: Callable[[Word, int], Any] =
     return System()
 
 
-def teacher_of(letters: Any, system: Any, compare: Callable[[Any], tuple[Any, Difference]], rounds: int) -> Any:
-    """Return an equivalence oracle in AALpy's sense that keeps the hypotheses, and gives up after so many.
+def equivalence_oracle(letters: Any, system: Any, compare: Callable[[Any], tuple[Any, Difference]], rounds: int) -> Any:
+    """Return AALpy's equivalence oracle, which stores the hypotheses and stops after `rounds` of them.
 
     Args:
-        compare: turns AALpy's hypothesis into one of ours, and tells how it differs from the network.
+        compare: converts AALpy's hypothesis to our automaton, and returns its difference from the network too.
     """
     from aalpy.base import Oracle as Base
 
@@ -215,8 +217,8 @@ def teacher_of(letters: Any, system: Any, compare: Callable[[Any], tuple[Any, Di
             self.agreed = False
 
         def find_cex(self, hypothesis: Any) -> Word | None:
-            found, (share, word) = compare(hypothesis)
-            self.hypotheses.append(found)
+            automaton, (share, word) = compare(hypothesis)
+            self.hypotheses.append(automaton)
             self.shares.append(share)
             self.agreed = word is None
             return None if len(self.hypotheses) > rounds else word

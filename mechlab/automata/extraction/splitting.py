@@ -1,4 +1,4 @@
-"""Clusters of a network's states that are split by what the network tells after further words."""
+"""Clusters of a network's states, split by the class that the network predicts after further words."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from collections.abc import Sequence
 import numpy as np
 
 from mechlab.automata.extraction.cluster_automaton import Assign
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.word_classifier import WordClassifier
 
 Word = tuple[int, ...]
 
 
 class Splitting:
-    """A forest whose leaves are clusters. Its roots are the clusters to begin with; a cluster that is split has a word,
-    and a part for each class that the network tells after it.
+    """A forest whose leaves are clusters. Its roots are the initial clusters; an inner node has a word, and a child for
+    each class that the network predicts after it.
 
     Args:
-        network: what is asked.
-        roots: (P,) int64 below R, the clusters to begin with.
-        assign: tells in which of these a state is.
+        network: classifies the words.
+        roots: (P,) int64 below R, the initial clusters.
+        assign: maps states to initial clusters.
     """
 
-    def __init__(self, network: Network, roots: np.ndarray, assign: Assign):
+    def __init__(self, network: WordClassifier, roots: np.ndarray, assign: Assign):
         self._network, self._assign = network, assign
-        self._words: list[Word | None] = [None] * (int(roots.max(initial=-1)) + 1)  # of each node, None of a leaf
+        self._words: list[Word | None] = [None] * (int(roots.max(initial=-1)) + 1)  # of each node; None for a leaf
         self._parts: list[dict[int, int]] = [{} for _ in self._words]
 
-    def assign(self, states: np.ndarray, told: np.ndarray) -> np.ndarray:
-        """Return the leaf (B,) int64 of states (B, F) in which the network told classes (B,); there may be new ones."""
-        node = np.asarray(self._assign(states, told), np.int64).copy()
+    def assign(self, states: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Return the leaf (B,) int64 of states (B, F) with predicted classes (B,); leaves may be new."""
+        node = np.asarray(self._assign(states, predicted), np.int64).copy()
         while True:
             inner = [number for number in np.unique(node).tolist() if self._words[number] is not None]
             if not inner:
                 return node
             for number in inner:
                 rows = np.flatnonzero(node == number)
-                node[rows] = self._sorted_into(number, self.answers(states[rows], told[rows], self._words[number]))
+                node[rows] = self._sorted_into(number, self.answers(states[rows], predicted[rows], self._words[number]))
 
-    def answers(self, states: np.ndarray, told: np.ndarray, word: Word) -> np.ndarray:
-        """Return the class (B,) that the network tells after a word read in states (B, F); in these it told `told`."""
-        return self._network.after(states, word) if word else told
+    def answers(self, states: np.ndarray, predicted: np.ndarray, word: Word) -> np.ndarray:
+        """Return the predicted class (B,) after a word read in states (B, F); `predicted` for the empty word."""
+        return self._network.after(states, word) if word else predicted
 
     def split(self, leaves: np.ndarray, leaf: int, word: Word, answers: Sequence[int]) -> np.ndarray:
-        """Split a leaf by the answers (B,) to a word in its members, the rows where `leaves` (P,) is this leaf.
+        """Split a leaf by the classes `answers` (B,) after a word in its members, the rows where `leaves` is the leaf.
 
         Returns:
             The leaf (P,) of each row.

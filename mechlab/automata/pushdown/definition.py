@@ -1,4 +1,4 @@
-"""Pushdown automata as plain data: what `mechlab.automata.definition` reads and writes of them."""
+"""Conversion of pushdown automata to and from plain data, for `mechlab.automata.definition`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from mechlab.automata.pushdown.pushdown import ACTIONS, BOTTOM, ERROR, Pushdown,
 def pushdown_of(
     alphabet: Names, states: Names, initial: int, rows: list[list[Any]], accepting: list[bool], says: Any
 ) -> Pushdown:
-    """Return the pushdown automaton with the parts of a definition; the initial state becomes the first.
+    """Return the pushdown automaton of the parts of a definition; the initial state becomes the first.
 
     Args:
         rows: for each state and letter a list of {target, action, guard}, or None for no transition.
-        accepting: for each state whether it accepts.
+        accepting: for each state True if it accepts.
         says: "class" or "state"; see `Pushdown`.
 
     Raises:
-        ValueError: a part is not as it must be, or two transitions fit at once.
+        ValueError: a part is invalid, or two transitions fit at once.
     """
     if BOTTOM in alphabet.texts:
-        raise ValueError(f"a pushdown must have letters other than {BOTTOM}, the bottom of the stack. Got it as one.")
+        raise ValueError(
+            f"a pushdown must have letters other than {BOTTOM}, the bottom of the stack. Got it as a letter."
+        )
     if says not in ("class", "state"):
         raise ValueError(f"says must be class or state. Got {says!r} instead.")
     names = states.texts
@@ -36,10 +38,10 @@ def pushdown_of(
         for letter, entries in zip(alphabet.texts, row, strict=True)
         for entry in _entries(entries, f"transitions[{state}][{letter}]")
     ]
-    accepts = [state for state, one in zip(names, accepting, strict=True) if one]
-    stays = all(rule.target == ERROR and rule.action == "none" for rule in rules if rule.state == ERROR)
-    if not stays or ERROR in accepts or names[initial] == ERROR:
-        must = f"{ERROR}, where a pushdown falls when no transition fits, must not be initial, accept, or be left"
+    accepts = [state for state, accepted in zip(names, accepting, strict=True) if accepted]
+    absorbing = all(rule.target == ERROR and rule.action == "none" for rule in rules if rule.state == ERROR)
+    if not absorbing or ERROR in accepts or names[initial] == ERROR:
+        must = f"the state {ERROR}, for when no transition fits, must not be initial, accepting, or have ways out"
         raise ValueError(f"{must}. Got such a state of this name.")
     order = [names[initial], *(state for state in names if state not in (names[initial], ERROR))]
     machine = Pushdown.of(alphabet.texts, order, accepts, [rule for rule in rules if rule.state != ERROR])
@@ -47,7 +49,7 @@ def pushdown_of(
 
 
 def definition_of(machine: Pushdown) -> dict[str, Any]:
-    """Return the pushdown automaton as plain data; the state err goes without saying."""
+    """Return the pushdown automaton as plain data, without the state err."""
     own = machine.states[:-1]
     return {
         "kind": "pushdown",
@@ -62,17 +64,17 @@ def definition_of(machine: Pushdown) -> dict[str, Any]:
 
 
 def _transitions(machine: Pushdown, state: int, letter: int) -> list[dict[str, Any]]:
-    """Return the transitions of a state by a letter; those that differ in the guard only are one."""
+    """Return the transitions of a state and letter, merged where they differ in the guard only."""
     symbols = (*machine.alphabet, BOTTOM)
     possible = machine.possible[state, letter].nonzero()[0].tolist()
     successors, actions = machine.successors[state, letter].tolist(), machine.actions[state, letter].tolist()
-    said = sorted((successors[i], actions[i], i) for i in possible)
-    found = []
-    for (target, action), group in groupby(said, key=lambda one: one[:2]):
+    entries = sorted((successors[i], actions[i], i) for i in possible)
+    merged = []
+    for (target, action), group in groupby(entries, key=lambda entry: entry[:2]):
         guard: list[str] | None = [symbols[i] for _, _, i in group]
         guard = None if len(guard) == len(symbols) else guard
-        found.append({"target": machine.states[target], "action": ACTIONS[action], "guard": guard})
-    return found
+        merged.append({"target": machine.states[target], "action": ACTIONS[action], "guard": guard})
+    return merged
 
 
 def _entries(entries: Any, key: str) -> list[Any]:
@@ -93,11 +95,11 @@ def _rule(entry: Any, state: str, letter: str, alphabet: Names, targets: Names) 
 
 
 def _guard(guard: Any, alphabet: Names, key: str) -> tuple[str, ...] | None:
-    """Return the symbols of which one must be on top of the stack; None for anything."""
+    """Return the symbols allowed on top of the stack; None for any."""
     if guard is None:
         return None
     symbols = replace(alphabet, field="letters and $", texts=(*alphabet.texts, BOTTOM))
     if isinstance(guard, str) and guard not in symbols.texts and guard:
         guard = list(guard)  # letters of one character each
-    several = guard if is_list(guard) and guard else [guard]
-    return tuple(symbols.texts[symbols.index(one, key)] for one in several)
+    allowed = guard if is_list(guard) and guard else [guard]
+    return tuple(symbols.texts[symbols.index(symbol, key)] for symbol in allowed)

@@ -6,17 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from mechlab.automata.extraction.disagreement import Difference, difference
-from mechlab.automata.extraction.learning import Exhausted, Learned, learned, system_of, teacher_of
-from mechlab.automata.extraction.network import Network
+from mechlab.automata.extraction.counterexamples import Difference, difference
+from mechlab.automata.extraction.learning import (
+    LearningResult,
+    QueryBudgetExceeded,
+    equivalence_oracle,
+    learning_result,
+    membership_oracle,
+)
+from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.pushdown.pushdown import Pushdown
-from mechlab.automata.pushdown.visibly import Kinds, SingleEntry, depths, from_sevpa, kinds_of
+from mechlab.automata.pushdown.visibly import SingleEntryVPA, VisibleAlphabet, depths, from_sevpa, visible_alphabet
 from mechlab.automata.words.sampling import Sample
 from mechlab.automata.words.suites import random_words, short_words
 
 
 def learn_visibly(
-    network: Network,
+    network: WordClassifier,
     machine: Pushdown,
     words: Sample,
     rng: np.random.Generator,
@@ -24,33 +30,32 @@ def learn_visibly(
     rounds: int = 50,
     queries: int = 20_000,
     tolerance: float = 0.0,
-) -> Learned:
-    """Learn a visibly pushdown automaton from a network by KV; the result's automaton is a `SingleEntry`.
+) -> LearningResult:
+    """Return a visibly pushdown automaton learned from a network by KV; its automaton is a `SingleEntryVPA`.
 
-    Such an automaton accepts words only in which every call has its return and every return its call. So that is the
-    language that is learned: the words of this kind that the network accepts; about others it is not asked, so that a
-    network which accepts everything seems to know that brackets must match. Of the pushdown automaton nothing is used
-    but which letters push and pop.
+    Such an automaton accepts only words in which calls and returns match. So the learned language is that of the
+    matched words that the network accepts; it is not queried about others, so that a network that accepts everything
+    seems to know that brackets must match. Of the pushdown automaton only the letters that push and pop are used.
 
     Args:
-        network: tells class 1 of words that it accepts.
+        network: predicts class 1 for words that it accepts.
         machine: its letters must each always push one, always pop one, or do neither.
-        words: words (N, T) and lengths (N,) to look for counterexamples in, besides short and random ones: random words
-            hardly ever have matching brackets.
+        words: words (N, T) and lengths (N,) to search for counterexamples, besides short and random ones: random words
+            rarely have matching brackets.
         tests: number of random words, in half of which calls and returns match.
-        rounds, queries: at most so many hypotheses and membership queries.
-        tolerance: the share of words on which disagreement is put up with.
+        rounds, queries: maximal numbers of hypotheses and membership queries.
+        tolerance: tolerated share of words with disagreement.
 
     Raises:
-        ValueError: letters are not of one kind each.
+        ValueError: a letter has several stack actions.
 
     Source: Isberner (2015), "Foundations of active automata learning: an algorithmic perspective"; AALpy.
     """
     from aalpy import SevpaAlphabet, run_KV
 
-    kinds = kinds_of(machine)
+    kinds = visible_alphabet(machine)
     alphabet = SevpaAlphabet(list(kinds.internal), list(kinds.calls), list(kinds.returns))
-    system = system_of(network, queries, lambda word, told: bool(told == 1 and _matched(word, kinds)))
+    system = membership_oracle(network, queries, lambda word, predicted: bool(predicted == 1 and _matched(word, kinds)))
     longest = max(2, words[0].shape[1])
     samples = [
         words,
@@ -58,27 +63,28 @@ def learn_visibly(
         random_words(network.letters, 1, longest, tests // 2, rng),
         matched_words(kinds, longest, tests // 2, rng),
     ]
-    told = [(network.outputs(*sample) == 1) & (depths(sample[0], kinds) == 0) for sample in samples]
+    predicted = [(network.outputs(*sample) == 1) & (depths(sample[0], kinds) == 0) for sample in samples]
 
-    def compare(hypothesis: Any) -> tuple[SingleEntry, Difference]:
-        found = from_sevpa(hypothesis, machine.alphabet, kinds)
-        each = [difference(one, found.outputs(sample[0]), sample) for one, sample in zip(told, samples, strict=True)]
-        share = float(np.average([one.share for one in each], weights=[len(sample[1]) for sample in samples]))
-        word = min((one.word for one in each if one.share > tolerance), key=len, default=None)
-        return found, Difference(share, word)
+    def compare(hypothesis: Any) -> tuple[SingleEntryVPA, Difference]:
+        automaton = from_sevpa(hypothesis, machine.alphabet, kinds)
+        pairs = zip(predicted, samples, strict=True)
+        each = [difference(accepted, automaton.outputs(sample[0]), sample) for accepted, sample in pairs]
+        share = float(np.average([result.share for result in each], weights=[len(sample[1]) for sample in samples]))
+        word = min((result.word for result in each if result.share > tolerance), key=len, default=None)
+        return automaton, Difference(share, word)
 
-    teacher = teacher_of(alphabet.get_merged_alphabet(), system, compare, rounds)
+    teacher = equivalence_oracle(alphabet.get_merged_alphabet(), system, compare, rounds)
     try:
         run_KV(alphabet, system, teacher, automaton_type="vpa", cache_and_non_det_check=False, print_level=0)
-    except Exhausted:
+    except QueryBudgetExceeded:
         teacher.agreed = False
-    return learned(teacher)
+    return learning_result(teacher)
 
 
-def matched_words(kinds: Kinds, longest: int, n: int, rng: np.random.Generator) -> Sample:
-    """Draw n words of 1 to `longest` letters, 2 or more, in which every call has a return and every return a call.
+def matched_words(kinds: VisibleAlphabet, longest: int, n: int, rng: np.random.Generator) -> Sample:
+    """Return n random words of 1 to `longest` letters, 2 or more, in which calls and returns match.
 
-    Letters of one kind are equally likely; words take random turns as long as they can end in time.
+    Letters of one kind are equally likely; kinds are drawn at random among those that let the word end in time.
     """
     lengths = np.sort(rng.integers(1, longest + 1, size=n))
     if not kinds.internal:
@@ -98,5 +104,5 @@ def matched_words(kinds: Kinds, longest: int, n: int, rng: np.random.Generator) 
     return words, lengths
 
 
-def _matched(word: tuple[int, ...], kinds: Kinds) -> bool:
+def _matched(word: tuple[int, ...], kinds: VisibleAlphabet) -> bool:
     return not word or depths(np.array([word]), kinds)[0, -1] == 0

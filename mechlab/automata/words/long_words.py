@@ -1,4 +1,4 @@
-"""Samples of words that are too long to be counted."""
+"""Samples of words of lengths at which the words are too many to be counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mechlab.automata.words.sampling import Sample
 def long_words(
     automaton: Automaton, shortest: int, longest: int, n: int, rng: np.random.Generator, balanced: bool = False
 ) -> Sample:
-    """Draw n independent words of shortest to longest letters, every length alike, shorter words first.
+    """Return n independent words of lengths uniform in shortest to longest, shorter words first.
 
     Args:
         balanced: each class has an equal share of the words of each length (one word more or less), uniform among the
@@ -28,7 +28,7 @@ def long_words(
 
 
 def _words_of_classes(automaton: Automaton, lengths: np.ndarray, longest: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw words (n, longest) that take turns at the classes; what completes a word decides its next letter."""
+    """Return random words (n, longest) of alternating classes; a letter is drawn in proportion to its completions."""
     shares = _completions(automaton, longest)  # (longest + 1, classes, n)
     words, state = np.zeros((len(lengths), longest), np.int64), np.full(len(lengths), automaton.initial)
     output = np.empty_like(lengths)
@@ -46,8 +46,8 @@ def _words_of_classes(automaton: Automaton, lengths: np.ndarray, longest: int, r
 
 
 def _completions(automaton: Automaton, longest: int) -> np.ndarray:
-    """Return (longest + 1, classes, n): how many words of each length lead from each state to each class, up to a
-    factor for each length and class that keeps the numbers small."""
+    """Return (longest + 1, classes, n): the number of words of each length that lead from each state to each class, up
+    to a factor for each length and class, against overflow."""
     counts = [(automaton.outputs == np.arange(len(automaton.classes))[:, None]).astype(float)]
     for _ in range(longest):
         more = counts[-1][:, automaton.transitions].sum(2)

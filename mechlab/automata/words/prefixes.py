@@ -1,4 +1,4 @@
-"""The distinct prefixes of many words, with how often each occurs: a prefix tree held in arrays."""
+"""The distinct prefixes of many words with their counts: a prefix tree in arrays."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PADDING = -1
 class Prefixes:
     """The P distinct non-empty prefixes of a list of words, shortest first.
 
-    Prefix p is the first `length[p]` letters of `words[row[p]]`. The words are the maximal ones: none of them is
-    a prefix of another, and reading them passes through the state after every prefix.
+    Prefix p is the first `length[p]` letters of `words[row[p]]`. The words are the maximal ones: none is a prefix of
+    another, and every prefix is a prefix of one of them.
 
     Args:
         words: (W, T) int64, letter indices, then -1 past the end.
         row: (P,) int64, a word that begins with the prefix.
         length: (P,) int64, the number of letters.
-        count: (P,) int64, how many of the given words (repeated ones included) begin with the prefix.
+        count: (P,) int64, number of the given words (repeated ones included) that begin with the prefix.
         parent: (P,) int64, the prefix without its last letter, -1 for prefixes of one letter.
         index: (R,) int64, the prefix at each letter of the given words, word after word in the order given.
     """
@@ -41,30 +41,32 @@ class Prefixes:
 
     @property
     def distinct_words(self) -> int:
-        """Number of distinct words among the given ones, those without letters aside."""
+        """Number of distinct non-empty words among the given ones."""
         ends = np.append(self.length[self.index][1:] == 1, True)[: len(self.index)]
         return len(np.unique(self.index[ends]))
 
     def __len__(self) -> int:
         return len(self.row)
 
-    def reached(self, automaton: Automaton) -> np.ndarray:
+    def automaton_states(self, automaton: Automaton) -> np.ndarray:
         """Return the state (P,) int64 of the automaton after each prefix."""
         return automaton.run(np.maximum(self.words, 0))[self.row, self.length]
 
 
 def distinct_prefixes(words: np.ndarray) -> Prefixes:
-    """Collect the distinct non-empty prefixes of words (B, T) of letter indices, padded with -1 past the end.
+    """Return the distinct non-empty prefixes of words (B, T) of letter indices, padded with -1 past the end.
 
-    In sorted order the words that begin with a given prefix stand together, and a word that is a prefix of another
-    stands right before its extensions; so neighbours tell everything.
+    In sorted order the words with a given prefix are contiguous, and a word that is a prefix of another stands right
+    before its extensions; so comparing neighbours suffices.
 
     Raises:
         ValueError: the words are not an integer array (B, T), or a letter follows a padding.
 
-    >>> found = distinct_prefixes(np.array([[0, 1], [0, -1], [0, 1]]))
-    >>> [found.words[row, :length].tolist() for row, length in zip(found.row, found.length)], found.count.tolist()
-    ([[0], [0, 1]], [3, 2])
+    >>> prefixes = distinct_prefixes(np.array([[0, 1], [0, -1], [0, 1]]))
+    >>> [prefixes.words[row, :length].tolist() for row, length in zip(prefixes.row, prefixes.length)]
+    [[0], [0, 1]]
+    >>> prefixes.count.tolist()
+    [3, 2]
     """
     words = np.asarray(words)
     if words.ndim != 2 or words.dtype.kind not in "iu":

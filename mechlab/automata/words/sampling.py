@@ -15,17 +15,17 @@ from mechlab.automata.automaton import Automaton
 Sample = tuple[np.ndarray, np.ndarray]
 Keep = Callable[[np.ndarray], np.ndarray]  # words (n, l) of one length -> (n,) bool
 
-LISTABLE = 2**17  # up to so many words are listed and filtered; more are drawn and rejected
+LISTABLE = 2**17  # maximal number of words that are listed and filtered; more are drawn and rejected
 
 
 def word_hash(words: np.ndarray, lengths: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
-    """Return a hash (N,) uint64 of each word, alike on every machine and whatever the padding.
+    """Return a hash (N,) uint64 of each word, the same on every machine and for any padding.
 
     The finaliser of splitmix64 (Steele, Lea and Flood 2014) is applied to the seed and again after each letter.
 
     Args:
         words: (N, T) letter indices.
-        lengths: (N,) letters that count; all T by default.
+        lengths: (N,) lengths of the words; T by default.
         seed: any whole number; different seeds give unrelated hashes.
     """
     words = np.asarray(words)
@@ -39,7 +39,7 @@ def word_hash(words: np.ndarray, lengths: np.ndarray | None = None, seed: int = 
 def split_of(words: np.ndarray, lengths: np.ndarray | None = None, seed: int = 0, shortest: int = 5) -> np.ndarray:
     """Return the split (N,) int64 that each word belongs to: 0 train, 1 validation, 2 test.
 
-    A tenth of all words is expected in validation and another tenth in test; equal words always go the same way.
+    A tenth of all words is expected in validation and another tenth in test; equal words are in the same split.
 
     Args:
         words, lengths, seed: as for `word_hash`.
@@ -51,14 +51,14 @@ def split_of(words: np.ndarray, lengths: np.ndarray | None = None, seed: int = 0
 
 
 def length_counts(n: int, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many words to take of each length 1, ..., L, and whether these are all that there are.
+    """Return the number of words to take of each length 1, ..., L, and True for lengths of which all words are taken.
 
-    A request for n words asks for floor(n l / (1 + ... + L)) + 1 words of length l. Where fewer exist, all are taken
-    once, and what is missing is shared equally (rounded down) among the other lengths.
+    A request for n words means floor(n l / (1 + ... + L)) + 1 words of length l. Where fewer exist, all are taken
+    once, and the shortfall is divided equally (rounded down) among the other lengths.
 
     Args:
-        n: requested words; the counts add up to about n.
-        sizes: (L,) how many words of each length exist.
+        n: requested number of words; the counts add up to about n.
+        sizes: (L,) number of existing words of each length.
 
     Returns:
         counts (L,) int64 and complete (L,) bool.
@@ -77,15 +77,15 @@ def length_counts(n: int, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]
 
 
 class Pool:
-    """Words of one length that a sample is taken from.
+    """The words of one length from which a sample is drawn.
 
     Args:
-        size: how many words there are.
+        size: number of words.
         unrank: maps ranks (n,) below size to words (n, l), one to one and in lexicographic order.
-        keep: selects the words that belong to the pool; all of them by default.
+        keep: filter of the words that belong to the pool; all of them by default.
 
     Attributes:
-        size: how many words belong to the pool; when more than LISTABLE were given, before any were left out.
+        size: number of words in the pool; before the filter if more than LISTABLE were given.
 
     Raises:
         ValueError: there are 2**63 words or more.
@@ -101,7 +101,7 @@ class Pool:
 
     def all(self) -> np.ndarray:
         """Return every word once, (size, l), in lexicographic order."""
-        return self._kept(np.arange(self.size))
+        return self._filtered(np.arange(self.size))
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return n independent words (n, l), each uniform on the pool.
@@ -111,19 +111,19 @@ class Pool:
         """
         if not self.size:
             raise ValueError(f"the pool must hold a word. Got none to draw {n} from.")
-        drawn = self._kept(rng.integers(self.size, size=n))
+        drawn = self._filtered(rng.integers(self.size, size=n))
         while len(drawn) < n:
-            more = self._kept(rng.integers(self.size, size=n))
+            more = self._filtered(rng.integers(self.size, size=n))
             drawn = np.concatenate([drawn, more])
         return drawn[:n]
 
-    def _kept(self, ranks: np.ndarray) -> np.ndarray:
+    def _filtered(self, ranks: np.ndarray) -> np.ndarray:
         words = self._unrank(ranks)
         return words if self._keep is None else words[self._keep(words)]
 
 
 def all_words(letters: int, length: int, keep: Keep | None = None) -> Pool:
-    """Return the pool of all words of a length over an alphabet of so many letters."""
+    """Return the pool of all words of a length over an alphabet of `letters` letters."""
     powers = [letters ** (length - 1 - t) for t in range(length)]
 
     def unrank(ranks: np.ndarray) -> np.ndarray:
@@ -135,8 +135,8 @@ def all_words(letters: int, length: int, keep: Keep | None = None) -> Pool:
 def words_of_class(automaton: Automaton, output: int, length: int, keep: Keep | None = None) -> Pool:
     """Return the pool of the words of a length after which the automaton's output is class `output`.
 
-    However rare these words are, each is drawn with the same probability: the number of paths that complete a word
-    decides its next letter.
+    Each of them is drawn with the same probability, however rare they are: a letter is chosen in proportion to the
+    number of words that complete it.
     """
     paths = _path_counts(automaton, output, length)  # (length + 1, n)
 
@@ -145,7 +145,7 @@ def words_of_class(automaton: Automaton, output: int, length: int, keep: Keep | 
         rows, state = np.arange(len(ranks)), np.full(len(ranks), automaton.initial)
         for t in range(length):
             successors = automaton.transitions[state]  # (n, m)
-            here = paths[length - 1 - t][successors]  # words that go on with each letter
+            here = paths[length - 1 - t][successors]  # number of words that continue with each letter
             until = here.cumsum(1)
             letter = (ranks[:, None] >= until).sum(1)
             ranks = ranks - (until - here)[rows, letter]
@@ -156,13 +156,13 @@ def words_of_class(automaton: Automaton, output: int, length: int, keep: Keep | 
 
 
 def uniform_words(letters: int, max_length: int, n: int, rng: np.random.Generator, keep: Keep | None = None) -> Sample:
-    """Draw about n words of 1 to max_length letters by the published rule of lengths (see `length_counts`).
+    """Return about n words of 1 to max_length letters, by the published rule of lengths (see `length_counts`).
 
     The words of a length are all that exist, in lexicographic order, or independent uniform draws.
 
     Args:
         letters: size m of the alphabet.
-        keep: leaves only some words in existence; all of them by default.
+        keep: filter of the words that exist; all of them by default.
     """
     pools = [all_words(letters, length, keep) for length in range(1, max_length + 1)]
     counts, complete = length_counts(n, [pool.size for pool in pools])
@@ -177,14 +177,14 @@ def uniform_words(letters: int, max_length: int, n: int, rng: np.random.Generato
 def balanced_words(
     automaton: Automaton, max_length: int, n: int, rng: np.random.Generator, keep: Keep | None = None
 ) -> Sample:
-    """Draw about n words of 1 to max_length letters such that each class has an equal share of every length.
+    """Return about n words of 1 to max_length letters such that each class has an equal share of every length.
 
     Of length l, floor(n l / (1 + ... + max_length)) + 1 words are drawn, independently and with replacement. Classes
-    without words of that length get no share; where division leaves a remainder, the first classes get a word more.
+    without words of that length get no share; where division leaves a remainder, the first classes get one word more.
     A length without any words is left out.
 
     Args:
-        keep: leaves only some words in existence; all of them by default.
+        keep: filter of the words that exist; all of them by default.
     """
     blocks = []
     for length, count in enumerate(_requested(n, max_length), start=1):
@@ -197,7 +197,7 @@ def balanced_words(
 
 
 def pad(blocks: Sequence[np.ndarray]) -> Sample:
-    """Join blocks of words, block i of shape (n_i, i + 1), to words (N, T) and lengths (N,)."""
+    """Return words (N, T) and lengths (N,) of blocks of words, block i of shape (n_i, i + 1)."""
     longest = len(blocks)
     words = [np.pad(block, ((0, 0), (0, longest - block.shape[1]))) for block in blocks]
     lengths = [np.full(len(block), block.shape[1]) for block in blocks]
@@ -210,7 +210,7 @@ def _requested(n: int, max_length: int) -> np.ndarray:
 
 
 def _path_counts(automaton: Automaton, output: int, length: int) -> np.ndarray:
-    """Return (length + 1, n): how many words of each length lead from each state to the class."""
+    """Return (length + 1, n): the number of words of each length that lead from each state to the class."""
     if len(automaton.alphabet) ** length >= 2**63:
         raise ValueError(f"there must be fewer than 2**63 words of a length. Got length {length} instead.")
     counts = [(automaton.outputs == output).astype(np.int64)]

@@ -1,4 +1,4 @@
-"""Words that tell automata apart."""
+"""Test suites: words that distinguish automata."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mechlab.automata.words.trie import padded
 
 
 def short_words(letters: int, most: int = 4096) -> Sample:
-    """Return all words of one length, the greatest of which there are at most so many; prefixes are in them."""
+    """Return all words of the greatest length with at most `most` words; they contain all shorter ones as prefixes."""
     length = 1
     while letters > 1 and letters ** (length + 1) <= most:
         length += 1
@@ -22,34 +22,34 @@ def short_words(letters: int, most: int = 4096) -> Sample:
 
 
 def random_words(letters: int, shortest: int, longest: int, n: int, rng: np.random.Generator) -> Sample:
-    """Draw n words of independent letters, of shortest to longest letters, every length alike."""
+    """Return n random words of independent letters, of lengths uniform in shortest to longest."""
     lengths = np.sort(rng.integers(shortest, longest + 1, size=n))
     words = rng.integers(letters, size=(n, longest))
     return np.where(np.arange(longest) < lengths[:, None], words, 0), lengths
 
 
 def w_method(automaton: Automaton, extra: int = 2, most: int = 5000) -> Sample:
-    """Return words that another automaton, with at most so many more states, cannot all pass unless it is equivalent.
+    """Return a test suite that an automaton with at most `extra` more states passes only if it is equivalent.
 
-    Each transition of the automaton is taken on a shortest way, then every word of up to `extra` letters is read, then
-    every word of a set that tells all states apart.
+    A word is a shortest one that ends with a given transition, then any word of up to `extra` letters, then one of a
+    set of words that distinguish all states.
 
     Args:
-        automaton: minimal, as `minimise` leaves it.
-        extra: fewer are allowed for where there would be more than `most` words.
+        automaton: minimal, such as the result of `minimise`.
+        extra: number of extra states; reduced where there would be more than `most` words.
 
     Source: Chow (1978), "Testing software design modeled by finite-state machines".
     """
-    letters, apart = range(len(automaton.alphabet)), characterising_words(automaton)
+    letters, suffixes = range(len(automaton.alphabet)), characterising_words(automaton)
     cover = [(*word, letter) for word in access_words(automaton) for letter in letters]
-    while extra and len(cover) * len(apart) * sum(len(letters) ** k for k in range(extra + 1)) > most:
+    while extra and len(cover) * len(suffixes) * sum(len(letters) ** k for k in range(extra + 1)) > most:
         extra -= 1
     middles = [word for length in range(extra + 1) for word in itertools.product(letters, repeat=length)]
-    return _sample([first + middle + last for first in cover for middle in middles for last in apart])
+    return _sample([first + middle + last for first in cover for middle in middles for last in suffixes])
 
 
 def state_walks(automaton: Automaton, walks: int, length: int, rng: np.random.Generator) -> Sample:
-    """Return words that lead to a state on a shortest way and go on at random, so many from each state.
+    """Return shortest words to each state followed by random letters, `walks` words for each state.
 
     Source: AALpy's StatePrefixEqOracle.
     """
@@ -58,25 +58,25 @@ def state_walks(automaton: Automaton, walks: int, length: int, rng: np.random.Ge
 
 
 def access_words(automaton: Automaton) -> list[tuple[int, ...]]:
-    """Return a shortest word to each state that words lead to, in the order of a breadth-first search."""
-    found = {automaton.initial: ()}
-    queue = deque(found)
+    """Return a shortest word to each reachable state, in the order of a breadth-first search."""
+    access = {automaton.initial: ()}
+    queue = deque(access)
     while queue:
         state = queue.popleft()
         for letter, target in enumerate(automaton.transitions[state].tolist()):
-            if target not in found:
-                found[target] = (*found[state], letter)
+            if target not in access:
+                access[target] = (*access[state], letter)
                 queue.append(target)
-    return list(found.values())
+    return list(access.values())
 
 
 def characterising_words(automaton: Automaton) -> list[tuple[int, ...]]:
-    """Return words such that any two states of a minimal automaton say different things after one of them.
+    """Return words such that any two states of a minimal automaton have different outputs after one of them.
 
-    The words are shortest for the pairs of states that they were looked for; there is always one, perhaps the empty.
+    Each word is a shortest one for some pair of states; there is always one, perhaps the empty word.
     """
-    level = _levels(automaton)
-    alike = np.triu(np.isfinite(level), 1)  # pairs still to be told apart
+    level = _distinguishing_lengths(automaton)
+    alike = np.triu(np.isfinite(level), 1)  # pairs not distinguished yet
     words = []
     while alike.any():
         first, second = np.argwhere(alike)[0]
@@ -90,18 +90,18 @@ def characterising_words(automaton: Automaton) -> list[tuple[int, ...]]:
         state = np.arange(len(alike))
         for letter in word:
             state = automaton.transitions[state, letter]
-        said = automaton.outputs[state]
-        alike &= said[:, None] == said
+        outputs = automaton.outputs[state]
+        alike &= outputs[:, None] == outputs
     return words or [()]
 
 
-def _levels(automaton: Automaton) -> np.ndarray:
-    """Return (n, n) float: letters after which a pair of states can say different things, inf if never."""
+def _distinguishing_lengths(automaton: Automaton) -> np.ndarray:
+    """Return (n, n) float: length of a shortest word that distinguishes a pair of states, inf if there is none."""
     outputs, transitions = automaton.outputs, automaton.transitions
     level = np.where(outputs[:, None] != outputs, 0.0, np.inf)
     for length in itertools.count(1):
-        reached = np.minimum.reduce([level[np.ix_(to, to)] for to in transitions.T])  # (n, n)
-        new = np.isinf(level) & np.isfinite(reached)
+        successors = np.minimum.reduce([level[np.ix_(to, to)] for to in transitions.T])  # (n, n)
+        new = np.isinf(level) & np.isfinite(successors)
         if not new.any():
             return level
         level[new] = length

@@ -1,4 +1,4 @@
-"""The states that a network passes through while it reads words, each distinct prefix read once."""
+"""Hidden states of a network after every prefix of words, with each distinct prefix read once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mechlab.automata.words.prefixes import PADDING, Prefixes, distinct_prefixes
 
 
 class TrieStates(NamedTuple):
-    """A network's states after the U distinct non-empty prefixes of words, shortest prefixes first.
+    """Hidden states of a network after the U distinct non-empty prefixes of words, shortest prefixes first.
 
     Args:
-        states: (U, F), in the precision of the network; layer by layer, and of an LSTM all h before all c.
+        states: (U, F), in the precision of the network; layer by layer, for an LSTM all h before all c.
         index: (R,) int64, the prefix at each letter of the words, word after word: `states[index]` has a row for each
             letter read.
-        weights: (U,) int64, how often each prefix occurs.
+        weights: (U,) int64, number of occurrences of each prefix.
     """
 
     states: np.ndarray
@@ -27,17 +27,16 @@ class TrieStates(NamedTuple):
 
 
 def trie_states(model: Any, words: Sequence[Sequence[int]]) -> TrieStates:
-    """Return the states of a network after every prefix of the words.
+    """Return the hidden states of a network after every prefix of the words.
 
-    Words that begin alike are read together, so that a network takes as many steps as there are distinct prefixes, in
-    one batch for each length.
+    The network takes one step for each distinct prefix, in one batch for each length.
 
     Args:
         model: a sequence model: `spec.inputs` letters, `initial_state(batch)` and `step(x, state)`, on any device.
         words: lists of letter indices, of any lengths; an empty word has no prefixes. Repeated words count as often.
 
     Raises:
-        ValueError: a word holds what is no letter of the model.
+        ValueError: an entry of a word is not a letter index of the model.
     """
     prefixes = distinct_prefixes(padded(words))
     return TrieStates(prefix_states(model, prefixes), prefixes.index, prefixes.count)
@@ -53,7 +52,7 @@ def prefix_trace(model: Any, prefixes: Prefixes) -> tuple[np.ndarray, np.ndarray
     """Return the model's flat state (P, F) and its output (P, outputs) after each prefix; see `trie_states`.
 
     Raises:
-        ValueError: the state is complex, or a letter is none of the model's.
+        ValueError: the state is complex, or a letter is not one of the model's.
     """
     letters, inputs = prefixes.letter, model.spec.inputs
     if len(letters) and letters.max() >= inputs:
@@ -78,7 +77,7 @@ def padded(words: Sequence[Sequence[int]]) -> np.ndarray:
     """Return words of letter indices as one array (B, T) int64, -1 past the end of a word.
 
     Raises:
-        ValueError: a letter is negative or no whole number.
+        ValueError: a letter is negative or not a whole number.
 
     >>> padded([[0, 1], [2]]).tolist()
     [[0, 1], [2, -1]]

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mechlab.core.constraints import Filled, Interval, at_least
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch, FiniteTask, Split
+from mechlab.kernels.explained import Outputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,14 +22,12 @@ if TYPE_CHECKING:
     from mechlab.core.data import Source
     from mechlab.record.run import Run
 
-Name = Literal["all", "target", "margin", "loss"]  # of explained scalars; see kernels.explained
-Outputs = Name | Callable[[Tensor], Tensor]
 Examples = Annotated[int, at_least(1)] | Annotated[tuple[Annotated[int, at_least(0)], ...], Filled()]
 Positive = Annotated[float, Interval(0, math.inf, open_low=True, open_high=True)]
 
 
 @dataclass(frozen=True)
-class Question:
+class ExplainedExamples:
     """Which examples are explained, in which precision.
 
     Args:

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mechlab.automata.pushdown.accepted import Accepted
+from mechlab.automata.pushdown.accepted_words import AcceptedWords
 from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.pushdown.pushdown import ACTIONS, Pushdown, Rule
 
@@ -29,7 +29,7 @@ def tried(machine, length):
 def test_all_accepted_words_of_any_machine_are_found_and_counted(seed):
     """Machines of all actions, pops of two symbols with another below among them."""
     machine = random_machine(seed)
-    accepted = Accepted(machine)
+    accepted = AcceptedWords(machine)
     for length in range(1, 10):
         expected = tried(machine, length)
         assert accepted.count(length) == len(expected)
@@ -39,7 +39,7 @@ def test_all_accepted_words_of_any_machine_are_found_and_counted(seed):
 @pytest.mark.parametrize("name", ["L1", "L2", "L6", "L7", "L11", "L12", "L13", "L15"])
 def test_all_words_of_a_grammar_are_found(name):
     machine = grammar(name)
-    accepted = Accepted(machine)
+    accepted = AcceptedWords(machine)
     for length in range(1, 7):
         np.testing.assert_array_equal(accepted.all(length), tried(machine, length))
 
@@ -47,7 +47,7 @@ def test_all_words_of_a_grammar_are_found(name):
 def test_brackets_are_counted_by_the_numbers_of_catalan():
     catalan = [1, 1, 2, 5, 14, 42, 132, 429]
     for kinds, name in ((2, "L7"), (3, "L8"), (4, "L9")):
-        accepted = Accepted(grammar(name))
+        accepted = AcceptedWords(grammar(name))
         assert [accepted.count(2 * k) for k in range(1, 8)] == [kinds**k * catalan[k] for k in range(1, 8)]
         assert not any(accepted.count(2 * k + 1) for k in range(8))
     assert accepted.count(0) == 0  # the empty word is in none of the languages
@@ -56,7 +56,7 @@ def test_brackets_are_counted_by_the_numbers_of_catalan():
 @pytest.mark.parametrize("case", ["L7", "L6", "L11", 7, 12, 22])
 def test_each_accepted_word_is_drawn_alike(case):
     machine = grammar(case) if isinstance(case, str) else random_machine(case)
-    accepted = Accepted(machine)
+    accepted = AcceptedWords(machine)
     length = next(length for length in range(6, 11) if accepted.count(length) > 5)
     drawn = accepted.draw(length, 4000, np.random.default_rng(0))
     words, counts = np.unique(drawn, axis=0, return_counts=True)
@@ -68,12 +68,12 @@ def test_each_accepted_word_is_drawn_alike(case):
 def test_long_words_are_drawn():
     for name, length in (("L9", 100), ("L5", 60), ("L10", 60)):
         machine = grammar(name)
-        words = Accepted(machine).draw(length, 5, np.random.default_rng(0))
+        words = AcceptedWords(machine).draw(length, 5, np.random.default_rng(0))
         assert machine.outputs(words)[:, -1].all()
 
 
 def test_where_no_word_is_accepted_none_is_drawn():
-    accepted = Accepted(grammar("L1"))
+    accepted = AcceptedWords(grammar("L1"))
     assert accepted.all(3).shape == (0, 3)
     with pytest.raises(ValueError, match="some word of the length must be accepted"):
         accepted.draw(3, 1, np.random.default_rng(0))

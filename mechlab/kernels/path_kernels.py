@@ -22,20 +22,20 @@ from torch import Tensor
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
-from mechlab.kernels.account import Account, PathKernel
+from mechlab.kernels.backward import PathKernelBackward
+from mechlab.kernels.decomposition import PathKernel, PathKernelSettings
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.quadrature import Quadrature
-from mechlab.kernels.sweep import Sweep
 from mechlab.kernels.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from mechlab.record.run import Run
+    from mechlab.kernels.recorded import RecordedTraining
 
 Progress = Callable[[int, int], None]
 
 
 def path_kernel(
-    run_or_history: Run | Trajectory,
+    run_or_history: RecordedTraining | Trajectory,
     inputs: Batch | Tensor,
     outputs: Outputs = "all",
     rule: Literal["midpoint"] = "midpoint",
@@ -56,7 +56,7 @@ def path_kernel(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> PathKernel:
-    """Account for the change of explained scalars over training, by training example, parameter and step.
+    """Decompose the change of explained scalars over training, by training example, parameter and step.
 
     Args:
         run_or_history: a run with a record of every step, or a Trajectory.
@@ -65,7 +65,7 @@ def path_kernel(
         rule, nodes, tolerance, most_nodes, secant: see Quadrature.
         dtype: of the arithmetic; by default that of training.
         targets: of `inputs` where these are a tensor.
-        form, memory, scores, groups, bins, view, steps_by_tensor: see Account.
+        form, memory, scores, groups, bins, view, steps_by_tensor: see PathKernelSettings.
         device: where the arithmetic happens.
         progress: is told (done, total) after every step.
 
@@ -73,43 +73,43 @@ def path_kernel(
         NotRecorded: a step is missing.
         ConfigError: the model, optimizer or precision cannot be explained, or an argument is wrong.
 
-    Source: "ExPLAIND", arXiv 2505.20076, in the form of a backward sweep.
+    Source: "ExPLAIND", arXiv 2505.20076, in the form of a backward pass.
     """
     quadrature = Quadrature(rule, nodes, tolerance, most_nodes, secant)
     trajectory = trajectory_of(run_or_history, dtype, device)
-    explained = Explained(trajectory.problem, explained_batch(trajectory, inputs, targets, outputs), outputs)
-    sweep = Sweep(trajectory, explained, Account(quadrature, form, memory, scores, groups, bins, view, steps_by_tensor))
-    for done, total in sweep:
+    explained = Explained(trajectory.functional, explained_batch(trajectory, inputs, targets, outputs), outputs)
+    settings = PathKernelSettings(quadrature, form, memory, scores, groups, bins, view, steps_by_tensor)
+    backward = PathKernelBackward(trajectory, explained, settings)
+    for done, total in backward:
         if progress is not None:
             progress(done, total)
-    return sweep.result()
+    return backward.result()
 
 
-def trajectory_of(run_or_history: Run | Trajectory, dtype: torch.dtype | None, device: str = "cpu") -> Trajectory:
+def trajectory_of(
+    run_or_history: RecordedTraining | Trajectory, dtype: torch.dtype | None, device: str = "cpu"
+) -> Trajectory:
     """Return the trajectory of a run, or the given one if it is one already, in the dtype that it was made for."""
     if not isinstance(run_or_history, Trajectory):
         return Trajectory.of_run(run_or_history, dtype, device)
-    if dtype is not None and run_or_history.problem.dtype != dtype:
-        got = f"{dtype} for a trajectory in {run_or_history.problem.dtype}"
+    if dtype is not None and run_or_history.functional.dtype != dtype:
+        got = f"{dtype} for a trajectory in {run_or_history.functional.dtype}"
         raise ConfigError("a trajectory decides the dtype itself", got=got, key="dtype", fix="make it with this dtype")
     return run_or_history
 
 
 def explained_batch(trajectory: Trajectory, inputs: Batch | Tensor, targets: Tensor | None, outputs: Outputs) -> Batch:
     """Return the explained inputs as a batch; targets that nothing needs are made up."""
-    problem = trajectory.problem
+    functional = trajectory.functional
     if isinstance(inputs, Batch):
-        return problem.placed(inputs)
+        return functional.placed(inputs)
     if targets is None:
         if outputs != "all" and isinstance(outputs, str):
             raise ConfigError(f"outputs={outputs} needs targets", got="inputs alone", key="targets", fix="targets=...")
-        if problem.spec.kind == "sequence":
+        if functional.spec.kind == "sequence":
             fix = "give a Batch, or targets of the steps that are explained"
             raise ConfigError(
                 "sequences need targets, which tell the steps", got="inputs alone", key="targets", fix=fix
             )
-        shape, kind = ((len(inputs),), torch.int64)
-        if problem.spec.loss == "mse":
-            shape, kind = (len(inputs), problem.spec.outputs), problem.dtype
-        targets = torch.zeros(shape, dtype=kind)
-    return problem.placed(Batch(inputs, targets, None, torch.arange(len(inputs))))
+        targets = functional.spec.loss.no_targets((len(inputs),), functional.spec.outputs, functional.dtype)
+    return functional.placed(Batch(inputs, targets, None, torch.arange(len(inputs))))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mechlab.analyses.attribution.shared import Outputs, Question
+from mechlab.analyses.attribution.explained_examples import ExplainedExamples, Outputs
 from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
 from mechlab.core.state import optimizer_tensors
@@ -20,7 +20,7 @@ from mechlab.record.long_work import carry_out
 from mechlab.record.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
-    from mechlab.kernels.problem import Problem
+    from mechlab.kernels.functional_model import FunctionalModel
     from mechlab.kernels.trajectory import Trajectory
 
 METHODS = ("path_kernel", "metagradient", "tracin", "tracin_checkpoints", "gradient_dot")
@@ -30,10 +30,10 @@ OF_ALL_EXAMPLES = ("tracin_checkpoints", "gradient_dot")  # they look at every t
 def check_attribution(
     name: str,
     recipe: Recipe,
-    question: Question,
+    question: ExplainedExamples,
     outputs: Outputs,
     key: str,
-    products: Callable[[Problem, Tensor, Batch], object] | None = None,
+    products: Callable[[FunctionalModel, Tensor, Batch], object] | None = None,
 ) -> None:
     """Raise ConfigError if outputs of what a recipe trains cannot be attributed to its training examples.
 
@@ -50,17 +50,17 @@ def check_attribution(
         products: derivatives of the losses of a batch at parameters (P,), tried on two training examples.
     """
     from mechlab.kernels.explained import Explained
-    from mechlab.kernels.trajectory import problem_of
+    from mechlab.kernels.trajectory import functional_model_of
 
     try:
-        problem, _ = problem_of(recipe, question.torch_dtype)
+        functional, _ = functional_model_of(recipe, question.torch_dtype)
         batch = question.batch(recipe.source())[:2]
-        explained = Explained(problem, problem.placed(batch), outputs)
-        theta = problem.layout.join(dict(problem.model.named_parameters()))
+        explained = Explained(functional, functional.placed(batch), outputs)
+        theta = functional.layout.join(dict(functional.model.named_parameters()))
         explained.values(theta)
         try:
             if products is not None:
-                products(problem, theta, problem.placed(recipe.source().batch(0)[:2]))
+                products(functional, theta, functional.placed(recipe.source().batch(0)[:2]))
         except RuntimeError as error:
             must, fix = "torch must be able to differentiate the model in the way that is asked for", "dtype=float64"
             raise ConfigError(must, got=str(error).splitlines()[0], key="dtype", fix=f"{key}.{fix}") from None
@@ -74,14 +74,14 @@ def check_attribution(
         ) from None
 
 
-def second_derivatives(problem: Problem, theta: Tensor, batch: Batch) -> object:
+def second_derivatives(functional: FunctionalModel, theta: Tensor, batch: Batch) -> object:
     """Differentiate the losses of a batch twice, as metagradients do."""
-    from mechlab.kernels.metagradient import second_order
+    from mechlab.kernels.metagradients import second_order
 
-    return second_order(problem, theta, batch, theta.expand(2, -1))
+    return second_order(functional, theta, batch, theta.expand(2, -1))
 
 
-class Kept:
+class Checkpointed:
     """Finished parts of a long work, in a folder that is there while the work is not done.
 
     Args:
@@ -141,14 +141,16 @@ class Attributions:
         return found
 
     def scores(
-        self, method: str, make: Callable[[], Trajectory], batch: Batch, kept: Kept, name: str
+        self, method: str, make: Callable[[], Trajectory], batch: Batch, kept: Checkpointed, name: str
     ) -> dict[str, Tensor]:
         """Return `scores` (Q, N) of training examples for each explained scalar, and of the path kernel the account's
         `error` and `residual` as shares. What is done is kept under a name; a trajectory is made if there is need."""
         own = f"{name}-{method}"
         return kept(own, lambda: self._scores(method, make(), batch, kept, own))
 
-    def _scores(self, method: str, trajectory: Trajectory, batch: Batch, kept: Kept, name: str) -> dict[str, Tensor]:
+    def _scores(
+        self, method: str, trajectory: Trajectory, batch: Batch, kept: Checkpointed, name: str
+    ) -> dict[str, Tensor]:
         from mechlab.kernels import gradient_dot, tracin
 
         if method == "path_kernel":
@@ -164,16 +166,18 @@ class Attributions:
         return {"scores": torch.as_tensor(found.reshape(-1, trajectory.examples))}
 
     def _path_kernel(self, trajectory: Trajectory, batch: Batch, part: Path) -> dict[str, Tensor]:
-        from mechlab.kernels.account import Account
+        from mechlab.kernels.backward import PathKernelBackward
+        from mechlab.kernels.decomposition import PathKernelSettings
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.quadrature import Quadrature
-        from mechlab.kernels.sweep import Sweep
 
-        explained = Explained(trajectory.problem, trajectory.problem.placed(batch), self.outputs)
+        explained = Explained(trajectory.functional, trajectory.functional.placed(batch), self.outputs)
         quadrature = Quadrature("midpoint", self.nodes, self.tolerance)
-        sweep = Sweep(trajectory, explained, Account(quadrature, limit=self.limit, scores=False))
-        carry_out(sweep, "path_kernel", part)
-        found = sweep.result()
+        backward = PathKernelBackward(
+            trajectory, explained, PathKernelSettings(quadrature, limit=self.limit, scores=False)
+        )
+        carry_out(backward, "path_kernel", part)
+        found = backward.result()
         lines = (found.data, found.decay, found.clipping, found.residual, found.arithmetic)
         size = max(sum(np.abs(line).mean() for line in lines), np.finfo(float).tiny)
         movement = max(np.abs(found.final - found.initial).mean(), np.finfo(float).tiny)
@@ -183,36 +187,39 @@ class Attributions:
             "residual": torch.tensor(float(np.abs(found.residual).mean() / movement)),
         }
 
-    def _metagradient(self, trajectory: Trajectory, batch: Batch, kept: Kept, name: str) -> Tensor:
+    def _metagradient(self, trajectory: Trajectory, batch: Batch, kept: Checkpointed, name: str) -> Tensor:
         """Return the derivatives (Q, N), for blocks of explained examples whose adjoints fit the limit."""
         from mechlab.kernels.explained import Explained
-        from mechlab.kernels.metagradient import MetagradientSweep
+        from mechlab.kernels.metagradients import MetagradientBackward
 
-        problem = trajectory.problem
-        explained = Explained(problem, problem.placed(batch), self.outputs)
-        size = 6 * explained.shape[1] * problem.layout.size * problem.dtype.itemsize  # three adjoints and their updates
+        functional = trajectory.functional
+        explained = Explained(functional, functional.placed(batch), self.outputs)
+        size = (
+            6 * explained.shape[1] * functional.layout.size * functional.dtype.itemsize
+        )  # three adjoints and their updates
         rows = max(1, self.limit // size) if explained.apart else len(batch)
 
         def block(start: int) -> dict[str, Tensor]:
             part = explained.rows(start, min(start + rows, len(batch))) if explained.apart else explained
             trajectory.forget()
-            sweep = MetagradientSweep(trajectory, part, self.limit)
-            carry_out(sweep, "metagradient", kept.file(f"{name}-{start}-part"))
-            return {"scores": torch.as_tensor(sweep.result().derivative.reshape(-1, trajectory.examples))}
+            backward = MetagradientBackward(trajectory, part, self.limit)
+            carry_out(backward, "metagradient", kept.file(f"{name}-{start}-part"))
+            return {"scores": torch.as_tensor(backward.result().derivative.reshape(-1, trajectory.examples))}
 
         starts = range(0, len(batch), rows)
         return torch.cat([kept(f"{name}-{start}", lambda start=start: block(start))["scores"] for start in starts])
 
 
 def trained(recipe: Recipe, steps: int, limit: int) -> Trajectory:
-    """Train a recipe by ordinary updates and return the record of it, which is in memory.
+    """Train a recipe, alone where it is a member of an ensemble, and return the record of it, which is in memory.
 
     Raises:
         ConfigError: the record would take more bytes than the limit.
     """
-    from mechlab.kernels.rules import rule_of
+    from mechlab.core.rules import rule_of
     from mechlab.kernels.trajectory import Arrays, Trajectory
 
+    recipe = replace(recipe, member=None)
     model = recipe.model()
     size = (steps + 1) * 3 * sum(value.numel() * value.element_size() for value in model.parameters())
     if size > limit:
@@ -220,14 +227,12 @@ def trained(recipe: Recipe, steps: int, limit: int) -> Trajectory:
         fix = "memory_gb=..., or other_seeds=0 and mislabelled=0, which need no further trainings that are recorded"
         raise ConfigError(must, got=got, key="memory_gb", fix=fix)
     optimizer, source = recipe.optimizer(model), recipe.source()
-    params, states, rates, batches = [_copied(model.state_dict())], [], [], []
-    for step in range(steps):
-        states.append(_copied(optimizer_tensors(model, optimizer)))
-        rates.append(recipe.rates(optimizer, step))
-        batches.append(source.batch(step).index)
-        recipe.update(model, optimizer, source, step)
+    params, states = [_copied(model.state_dict())], [_copied(optimizer_tensors(model, optimizer))]
+    for _ in recipe.steps(model, optimizer, source, stop=steps):
         params.append(_copied(model.state_dict()))
-    learning_rates, decays = zip(*rates, strict=True)
+        states.append(_copied(optimizer_tensors(model, optimizer)))
+    learning_rates, decays = zip(*(recipe.rates(optimizer, step) for step in range(steps)), strict=True)
+    batches = [source.batch(step).index for step in range(steps)]
     arrays = Arrays(params, batches, learning_rates, decays, states)
     data = recipe.task.examples("train").to("cpu", recipe.dtype)
     rule = rule_of(recipe.optimizer(model))

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from mechlab.core.errors import ConfigError
-from mechlab.kernels.account import LINES, Account
-from mechlab.kernels.layout import Layout
+from mechlab.core.layout import Layout
+from mechlab.kernels.decomposition import LINES, PathKernelSettings
 from mechlab.kernels.trajectory import Trajectory
 
 
-def empty_books(trajectory: Trajectory, X: int, C: int, account: Account) -> dict[str, Tensor]:
+def zero_accumulators(trajectory: Trajectory, X: int, C: int, account: PathKernelSettings) -> dict[str, Tensor]:
     """Return the empty books, in 64 bits on the CPU.
 
     Raises:
         ConfigError: a bin begins after the last step.
     """
-    S, N, layout = trajectory.steps, trajectory.examples, trajectory.problem.layout
+    S, N, layout = trajectory.steps, trajectory.examples, trajectory.functional.layout
     T = len(layout.names)
     if len(account.bins) and account.bins[-1] >= S:
         must = f"bins must begin before the end of training, which has {S} steps"
@@ -42,7 +42,7 @@ def empty_books(trajectory: Trajectory, X: int, C: int, account: Account) -> dic
     return {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
 
-def masks_of(
+def parameter_masks(
     groups: Mapping[str, Sequence[str] | Tensor], layout: Layout, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Tensor]:
     """Return each group of parameters as a mask (P,).

@@ -1,4 +1,4 @@
-"""The backward sweep over a recorded training that makes the account; the equations are in `path_kernel`."""
+"""The backward pass over a recorded training that makes the account; the equations are in `path_kernel`."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import torch
 from torch import Tensor
 
 from mechlab.core.errors import ConfigError
-from mechlab.kernels.account import LINES, Account, PathKernel
-from mechlab.kernels.books import empty_books, masks_of
+from mechlab.core.rules import Recursion
+from mechlab.kernels.accumulators import parameter_masks, zero_accumulators
+from mechlab.kernels.decomposition import LINES, PathKernel, PathKernelSettings
 from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.inner import InnerProducts
 from mechlab.kernels.quadrature import Average, average
-from mechlab.kernels.rules import Recursion
 from mechlab.kernels.trajectory import Step, Trajectory
 
 
-class Sweep:
-    """The backward sweep over a trajectory, a step at a time, that can be kept and taken up again.
+class PathKernelBackward:
+    """The backward pass over a trajectory, a step at a time, that can be kept and taken up again.
 
     Iterating over it does the work and yields (done, total) after every step. Inputs are taken in blocks that fit the
     limit of memory, each of which goes over the whole trajectory.
     """
 
-    def __init__(self, trajectory: Trajectory, explained: Explained, account: Account):
+    def __init__(self, trajectory: Trajectory, explained: Explained, account: PathKernelSettings):
         self.trajectory, self.explained, self.account = trajectory, explained, account
-        problem = trajectory.problem
-        self.layout, self.inner = problem.layout, InnerProducts(problem, account.form, account.limit // 2)
+        functional = trajectory.functional
+        self.layout, self.inner = functional.layout, InnerProducts(functional, account.form, account.limit // 2)
         X, C = explained.shape
-        self.blocks = _blocks(explained, account, self.layout.size, problem.dtype.itemsize)
+        self.blocks = _blocks(explained, account, self.layout.size, functional.dtype.itemsize)
         self.block, self.position = 0, trajectory.steps - 1
-        self._sums = empty_books(trajectory, X, C, account)
-        self._masks = masks_of(account.groups or {}, self.layout, problem.device, problem.dtype)
+        self._sums = zero_accumulators(trajectory, X, C, account)
+        self._masks = parameter_masks(account.groups or {}, self.layout, functional.device, functional.dtype)
         self._form: str | None = None
         self._memory: Tensor | None = None
         self._begin()
@@ -64,7 +64,7 @@ class Sweep:
         return {"place": place, "adjoint": self._adjoint, "values": self._values, **self._sums}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned, of a sweep with the same arguments.
+        """Take up what `state` returned, of a backward with the same arguments.
 
         Raises:
             ConfigError: the state belongs to other arguments.
@@ -255,7 +255,7 @@ class Sweep:
         return int(np.searchsorted(np.asarray(self.account.bins), step, side="right")) - 1
 
 
-def _blocks(explained: Explained, account: Account, P: int, itemsize: int) -> list[tuple[int, int]]:
+def _blocks(explained: Explained, account: PathKernelSettings, P: int, itemsize: int) -> list[tuple[int, int]]:
     """Cut the inputs into blocks whose adjoints and averaged gradients fit half of the limit."""
     X, C = explained.shape
     if not explained.apart:

@@ -9,93 +9,80 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad_and_value, vmap
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.rules import Rule, TrainingState
+from mechlab.core.step import update_many
+from mechlab.core.task import Batch
+from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.inner import works
-from mechlab.kernels.layout import Layout
-from mechlab.kernels.rules import Rule
 
 WORTHWHILE = 10**6  # numbers kept for one batch, beyond which trainings side by side are not faster
 MOST = 64  # trainings side by side, beyond which they are not faster
 
 
-class Examples(Protocol):
-    """A batch: its number of examples, and their permanent ids (B,)."""
-
-    index: Tensor
-
-    def __len__(self) -> int: ...
-
-
 @dataclass(frozen=True)
-class Training:
-    """S ordinary optimiser updates as functions of the step.
+class ReweightedUpdates:
+    """S optimiser updates of networks that differ in the weights of their examples alone.
 
     Args:
-        layout: names and places of the parameter tensors on the axis of P.
+        functional: the architecture and its loss.
         rule: of the updates.
-        losses: maps parameters by name and a batch to each example's loss (B,).
         batch: returns the batch of a step.
         rates: returns (learning rate, weight decay) in force during a step.
         steps: S, the number of updates.
         clip: largest norm of the whole gradient; None for no clipping.
     """
 
-    layout: Layout
+    functional: FunctionalModel
     rule: Rule
-    losses: Callable[[Mapping[str, Tensor], Any], Tensor]
-    batch: Callable[[int], Examples]
+    batch: Callable[[int], Batch]
     rates: Callable[[int], tuple[float, float]]
     steps: int
     clip: float | None = None
 
 
-def retrain(training: Training, initial: Tensor, weights: Tensor) -> Iterator[Tensor]:
-    """Train M networks side by side and yield their parameters (M, P) after each update.
+def retrain(updates: ReweightedUpdates, initial: Tensor, weights: Tensor) -> Iterator[Tensor]:
+    """Train M networks side by side and yield their parameters (M, P) after each update, which overwrites them.
 
     Args:
         initial: (P,) the parameters before the first update, or (M, P).
         weights: (M, N) of the training examples by id; 1 leaves an example as it is, 0 removes it.
 
-    The updates are those of torch.optim.SGD, Adam and AdamW, with a fresh optimizer; see `kernels.rules`.
+    The updates are those of torch.optim.SGD, Adam and AdamW, with a fresh optimizer; see `core.step.update_many`.
     """
-    layout, rule = training.layout, training.rule
+    functional, rule = updates.functional, updates.rule
     theta = initial.expand(len(weights), -1).clone()
-    momentum = torch.zeros_like(theta)
     second = torch.zeros_like(theta) if rule.second_moment is not None else None
-
-    def mean(parameters: Mapping[str, Tensor], batch: Examples, weight: Tensor) -> Tensor:
-        return (weight * training.losses(parameters, batch)).sum() / len(batch)
-
-    gradients_of = vmap(grad_and_value(mean), in_dims=(0, None, 0))
-    for step in range(training.steps):
-        batch, (rate, decay) = training.batch(step), training.rates(step)
-        mine = weights[:, batch.index.to(weights.device)].to(theta)
-        found, _ = gradients_of(layout.split(theta), batch, mine)
-        gradient = layout.join(found, 1)
-        if training.clip is not None:
-            norm = gradient.norm(dim=1, keepdim=True)
-            gradient *= (training.clip / (norm + 1e-6)).clamp(max=1.0)
-        if not getattr(rule, "decoupled", False) and decay:
-            gradient += decay * theta
-        if second is not None:
-            second = rule.second(second, gradient)
-        momentum, change = rule.recursion(step, rate, decay, second).step(momentum, gradient, theta)
-        theta = theta + change
-        yield theta
+    state = TrainingState(theta, torch.zeros_like(theta), second)
+    for step in range(updates.steps):
+        batch, (rate, decay) = updates.batch(step), updates.rates(step)
+        update_many(
+            functional.model,
+            functional.layout,
+            rule,
+            state,
+            batch,
+            functional.spec,
+            step=step,
+            learning_rate=rate,
+            weight_decay=decay,
+            clip=updates.clip,
+            weights=weights[:, batch.index.to(weights.device)].to(theta),
+        )
+        yield state.theta
 
 
-def side_by_side(training: Training, initial: Tensor) -> bool:
-    """Tell whether torch can train networks of this kind side by side: it has a rule for each of their operations."""
-    once = Training(training.layout, training.rule, training.losses, training.batch, training.rates, 1, training.clip)
-    batch = training.batch(0)
-    weights = torch.ones(2, int(batch.index.max()) + 1)
+def side_by_side(updates: ReweightedUpdates, initial: Tensor) -> bool:
+    """Return whether torch can train networks of this architecture side by side: it needs a batching rule for each of
+    their operations."""
+    once = replace(updates, steps=1)
+    weights = torch.ones(2, int(updates.batch(0).index.max()) + 1)
     return works(lambda: list(retrain(once, initial, weights)))
 
 

@@ -13,15 +13,15 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.inner import InnerProducts
-from mechlab.kernels.path_kernel import Progress, explained_batch, trajectory_of
+from mechlab.kernels.path_kernels import Progress, explained_batch, trajectory_of
 
 if TYPE_CHECKING:
+    from mechlab.kernels.recorded import RecordedTraining
     from mechlab.kernels.trajectory import Trajectory
-    from mechlab.record.run import Run
 
 
 def tracin(
-    run_or_history: Run | Trajectory,
+    run_or_history: RecordedTraining | Trajectory,
     inputs: Batch | Tensor,
     outputs: Outputs = "target",
     dtype: torch.dtype | None = None,
@@ -49,7 +49,7 @@ def tracin(
     Source: Pruthi et al., arXiv 2002.08484.
     """
     trajectory = trajectory_of(run_or_history, dtype, device)
-    explained = Explained(trajectory.problem, explained_batch(trajectory, inputs, targets, outputs), outputs)
+    explained = Explained(trajectory.functional, explained_batch(trajectory, inputs, targets, outputs), outputs)
     last = trajectory.steps
     if checkpoints is not None and not (len(checkpoints) and 0 <= min(checkpoints) <= max(checkpoints) <= last):
         must, fix = f"checkpoints must be steps from 0 to {last}, one or more", "checkpoints=None for all"
@@ -72,7 +72,7 @@ def tracin(
 
 
 def gradient_dot(
-    run_or_history: Run | Trajectory,
+    run_or_history: RecordedTraining | Trajectory,
     inputs: Batch | Tensor,
     outputs: Outputs = "target",
     dtype: torch.dtype | None = None,
@@ -84,7 +84,7 @@ def gradient_dot(
 ) -> np.ndarray:
     """Return minus the inner products (X, C, N) of gradients at the end of training, of scalars and training losses."""
     trajectory = trajectory_of(run_or_history, dtype, device)
-    explained = Explained(trajectory.problem, explained_batch(trajectory, inputs, targets, outputs), outputs)
+    explained = Explained(trajectory.functional, explained_batch(trajectory, inputs, targets, outputs), outputs)
     theta = trajectory.state(trajectory.steps).theta
     return -_products(trajectory, explained, theta, _all(trajectory, data), memory).numpy()
 
@@ -95,12 +95,12 @@ def _all(trajectory: Trajectory, data: Batch | None) -> Batch:
     if not len(data):
         must, fix = "there must be at least one training example", "data=None for all of them"
         raise ConfigError(must, got="an empty batch", key="data", fix=fix)
-    return trajectory.problem.placed(data)
+    return trajectory.functional.placed(data)
 
 
 def _products(trajectory: Trajectory, explained: Explained, theta: Tensor, batch: Batch, memory: int) -> Tensor:
     """Return the inner products (X, C, B) of the scalars' and the losses' gradients at parameters theta (P,)."""
-    inner = InnerProducts(trajectory.problem, limit=memory)
+    inner = InnerProducts(trajectory.functional, limit=memory)
     directions = explained.gradients(theta)
     products, _ = inner(inner.choose(theta, batch, len(directions)), theta, batch, directions)
     return products.double().cpu().unflatten(0, explained.shape)

@@ -18,9 +18,9 @@ from mechlab.core.task import Batch
 from mechlab.record.long_work import carry_out
 
 if TYPE_CHECKING:
-    from mechlab.analyses.attribution.settings import Kept
+    from mechlab.analyses.attribution.methods import Checkpointed
     from mechlab.kernels.explained import Explained
-    from mechlab.kernels.retraining import Training
+    from mechlab.kernels.reweighted import ReweightedUpdates
     from mechlab.kernels.trajectory import Trajectory
 
 
@@ -42,12 +42,12 @@ class Again:
     limit: int
     workers: int | None = None
 
-    def outputs(self, removed: np.ndarray, kept: Kept) -> np.ndarray:
+    def outputs(self, removed: np.ndarray, kept: Checkpointed) -> np.ndarray:
         """Return the explained outputs (M, Q) at the end of training without the removed examples (M, N).
 
         Small networks are trained side by side, others one after another by core/step.py. What is done is kept.
         """
-        from mechlab.kernels.retraining import Retrainings
+        from mechlab.kernels.reweighted import Retrainings
 
         portion, X, C = self._portion(len(removed)), *self.explained.shape
         workers = self.workers or len(os.sched_getaffinity(0))
@@ -68,53 +68,47 @@ class Again:
     def _portion(self, networks: int) -> int:
         """Return how many networks are trained side by side; 1 where they are trained one after another."""
         from mechlab.kernels.inner import InnerProducts
-        from mechlab.kernels.retraining import portion_size, side_by_side
+        from mechlab.kernels.reweighted import portion_size, side_by_side
 
-        problem, theta, batch = self.trajectory.problem, self.trajectory.state(0).theta, self._batches()(0)
+        functional, theta, batch = self.trajectory.functional, self.trajectory.state(0).theta, self._batches()(0)
         itemsize = theta.element_size()
-        kept = InnerProducts(problem).kept_bytes(theta, batch) * len(batch) // itemsize
-        portion = portion_size(networks, problem.layout.size, kept, itemsize, self.limit)
+        kept = InnerProducts(functional).kept_bytes(theta, batch) * len(batch) // itemsize
+        portion = portion_size(networks, functional.layout.size, kept, itemsize, self.limit)
         return portion if portion > 1 and side_by_side(self._training(), theta) else 1
 
-    def _training(self) -> Training:
-        from mechlab.kernels.retraining import Training
+    def _training(self) -> ReweightedUpdates:
+        from mechlab.kernels.reweighted import ReweightedUpdates
 
-        trajectory, rates = self.trajectory, self.trajectory.record.rates
-        problem = copy.deepcopy(
-            trajectory.problem
-        )  # each worker has a module of its own, which functional calls change
-        return Training(
-            problem.layout, trajectory.rule, problem.losses, self._batches(), rates, trajectory.steps, trajectory.clip
-        )
+        trajectory = self.trajectory
+        functional = copy.deepcopy(trajectory.functional)  # functional calls change the module, and workers are threads
+        rates, steps = trajectory.record.rates, trajectory.steps
+        return ReweightedUpdates(functional, trajectory.rule, self._batches(), rates, steps, trajectory.clip)
 
     def _batches(self) -> Callable[[int], Batch]:
         """Return the batch of a step; each worker has a source of its own."""
         source = self.recipe.source()
-        return lambda step: self.trajectory.problem.placed(source.batch(step))
+        return lambda step: self.trajectory.functional.placed(source.batch(step))
 
     def _side_by_side(self, weights: Tensor) -> Iterator[Tensor]:
-        from mechlab.kernels.retraining import retrain
+        from mechlab.kernels.reweighted import retrain
 
         return retrain(self._training(), self.trajectory.state(0).theta, weights)
 
     def _one(self, weights: Tensor) -> Iterator[Tensor | None]:
         """Train one network by ordinary updates, with weights (1, N); yield its parameters (1, P) after the last."""
-        problem, steps = self.trajectory.problem, self.trajectory.steps
+        functional, steps = self.trajectory.functional, self.trajectory.steps
         recipe, fresh = self._fresh
-        model, source = copy.deepcopy(fresh), recipe.source()
-        optimizer = recipe.optimizer(model)
-        for step in range(steps):
-            recipe.update(model, optimizer, source, step, weights[0].to(problem.dtype))
-            last = step + 1 == steps
-            yield problem.layout.join(dict(model.named_parameters())).detach()[None] if last else None
+        model = copy.deepcopy(fresh)
+        for step, *_ in recipe.steps(
+            model, source=recipe.source(), weights=weights[0].to(functional.dtype), stop=steps
+        ):
+            yield functional.layout.join(dict(model.named_parameters())).detach()[None] if step == steps else None
 
     @cached_property
     def _fresh(self) -> tuple[Recipe, nn.Module]:
         """What was trained, in the precision in which it is done again, and the model before the first step."""
-        recipe = replace(self.recipe, dtype=self.trajectory.problem.dtype, initial=None)
-        model = recipe.model()
-        model.load_state_dict(self.trajectory.record.params(0))
-        return recipe, model
+        recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None, member=None)
+        return recipe, recipe.model(self.trajectory.record.params(0))
 
     def _measured(self, thetas: Tensor) -> Tensor:
         return torch.stack([self.explained.values(theta).flatten() for theta in thetas])

@@ -10,15 +10,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.layout import Layout
 from mechlab.core.precision import set_precision
+from mechlab.core.state import load_weights
 from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Batch, TaskSpec
-from mechlab.kernels.layout import Layout
 
 HALF = (torch.float16, torch.bfloat16)
 
 
-class Problem:
+class FunctionalModel:
     """The per-example loss and the outputs of a model, as functions of its parameters.
 
     Args:
@@ -47,20 +48,20 @@ class Problem:
         self.model.requires_grad_(False)
 
     def placed(self, batch: Batch) -> Batch:
-        """Return a batch on this problem's device, in its dtype."""
+        """Return a batch on this functional's device, in its dtype."""
         return batch.to(self.device, self.dtype)
 
     def set_constants(self, state: dict[str, Tensor]) -> None:
         """Take buffers and unused parameters from a recorded state."""
-        self.model.load_state_dict(state)
+        load_weights(self.model, state)
 
     def outputs(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
         """Return the model's outputs at the steps that have targets (B, ...)."""
         return aligned_outputs(self._calls(parameters), batch, self.spec)
 
     def losses(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
-        """Return each example's loss (B,)."""
-        return example_losses(self.outputs(parameters, batch), batch, self.spec)
+        """Return each example's loss (B,), in the dtype of the arithmetic."""
+        return example_losses(self.outputs(parameters, batch), batch, self.spec).to(self.dtype)
 
     def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
         """Return the sum over the batch of the gradients of the losses (P,), at flat parameters theta (P,)."""

@@ -2,9 +2,9 @@
 
 The weight w_k multiplies example k's loss wherever it is seen, and batches keep their denominators. Training is a
 function of the weights, and reverse-mode differentiation through its updates gives all N derivatives in one backward
-sweep, at the weights 1 of the recorded training. With the adjoints t of the parameters, a of the momentum and c of the
+pass, at the weights 1 of the recorded training. With the adjoints t of the parameters, a of the momentum and c of the
 second moment after a step, d = 1 / (sqrt(v / correction) + epsilon), r = rate / (1 - beta1^(s+1)), e the gradient that
-the optimizer saw and g the batch's mean gradient, one step of Adam is
+enters the optimizer and g the batch's mean gradient, one step of Adam is
 
     a += -r d t,   c += -r b d'(v) t,   e' = (1 - beta1) a + 2 (1 - beta2) e c,   a <- beta1 a,   c <- beta2 c,
 
@@ -32,17 +32,18 @@ from torch import Tensor
 from torch.func import grad, jvp, vmap
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.forward_mode import load_forward_mode
+from mechlab.core.rules import SGD, Adam
 from mechlab.core.task import Batch
 from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained, Outputs
-from mechlab.kernels.inner import InnerProducts, load_forward_mode
-from mechlab.kernels.path_kernel import Progress, explained_batch, trajectory_of
-from mechlab.kernels.problem import Problem
-from mechlab.kernels.rules import SGD, Adam
+from mechlab.kernels.functional_model import FunctionalModel
+from mechlab.kernels.inner import InnerProducts
+from mechlab.kernels.path_kernels import Progress, explained_batch, trajectory_of
 from mechlab.kernels.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
-    from mechlab.record.run import Run
+    from mechlab.kernels.recorded import RecordedTraining
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,12 @@ class Metagradient:
     final: np.ndarray
 
 
-class MetagradientSweep:
-    """The backward sweep, a step at a time, that can be kept and taken up again; it yields (done, total)."""
+class MetagradientBackward:
+    """The backward pass, a step at a time, that can be kept and taken up again; it yields (done, total)."""
 
     def __init__(self, trajectory: Trajectory, explained: Explained, limit: int = 2**30):
         self.trajectory, self.explained, self.limit = trajectory, explained, limit
-        self._inner = InnerProducts(trajectory.problem, limit=limit)
+        self._inner = InnerProducts(trajectory.functional, limit=limit)
         X, C = explained.shape
         self.position = trajectory.steps - 1
         theta = trajectory.state(trajectory.steps).theta
@@ -100,7 +101,7 @@ class MetagradientSweep:
         return {"place": place, "theta": self._theta, "momentum": self._momentum, **second, **books}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned, of a sweep with the same arguments.
+        """Take up what `state` returned, of a backward with the same arguments.
 
         Raises:
             ConfigError: the state belongs to other arguments.
@@ -128,13 +129,15 @@ class MetagradientSweep:
         gradient = self._inner.sum_of_gradients(theta, step.batch) / B
         factor, seen = trajectory.gradients(step, gradient)
         of_seen = self._through_adam(step, seen) if isinstance(trajectory.rule, Adam) else self._through_sgd(step)
-        if getattr(trajectory.rule, "decoupled", False):
+        if trajectory.rule.decoupled:
             self._theta *= 1 - step.rate * step.decay
         else:
             self._theta += step.decay * of_seen
         if factor < 1:
             of_seen = _through_clipping(of_seen, gradient, factor, trajectory.clip)
-        products, curved = second_order(trajectory.problem, theta, step.batch, without_denormals(of_seen), self.limit)
+        products, curved = second_order(
+            trajectory.functional, theta, step.batch, without_denormals(of_seen), self.limit
+        )
         self._theta += curved / B
         for adjoint in self._adjoints():
             without_denormals(adjoint)
@@ -168,7 +171,7 @@ class MetagradientSweep:
 
 
 def metagradient(
-    run_or_history: Run | Trajectory,
+    run_or_history: RecordedTraining | Trajectory,
     inputs: Batch | Tensor,
     outputs: Outputs = "target",
     dtype: torch.dtype | None = None,
@@ -189,23 +192,23 @@ def metagradient(
     Source: see the module.
     """
     trajectory = trajectory_of(run_or_history, dtype, device)
-    explained = Explained(trajectory.problem, explained_batch(trajectory, inputs, targets, outputs), outputs)
-    sweep = MetagradientSweep(trajectory, explained, memory)
-    for done, total in sweep:
+    explained = Explained(trajectory.functional, explained_batch(trajectory, inputs, targets, outputs), outputs)
+    backward = MetagradientBackward(trajectory, explained, memory)
+    for done, total in backward:
         if progress is not None:
             progress(done, total)
-    return sweep.result()
+    return backward.result()
 
 
 def second_order(
-    problem: Problem, theta: Tensor, batch: Batch, directions: Tensor, limit: int = 2**30
+    functional: FunctionalModel, theta: Tensor, batch: Batch, directions: Tensor, limit: int = 2**30
 ) -> tuple[Tensor, Tensor]:
     """Return the inner products (Q, B) of the examples' gradients with directions (Q, P), and the products (Q, P) of
     the Hessian of the summed loss with the directions: the losses are differentiated forwards along a direction, and
     the sum of what comes out backwards."""
     load_forward_mode()
-    layout, parameters = problem.layout, problem.layout.split(theta)
-    inner = InnerProducts(problem, limit=limit // 4)
+    layout, parameters = functional.layout, functional.layout.split(theta)
+    inner = InnerProducts(functional, limit=limit // 4)
     parts = inner.parts(theta, batch, 0)
     at_once = max(1, limit // 4 // (len(parts[0]) * inner.kept_bytes(theta, batch)))
 
@@ -213,7 +216,7 @@ def second_order(
         tangents = layout.split(direction)
 
         def along(moved: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-            slopes = jvp(lambda p: problem.losses(p, part), (moved,), (tangents,))[1]
+            slopes = jvp(lambda p: functional.losses(p, part), (moved,), (tangents,))[1]
             return slopes.sum(), slopes
 
         return grad(along, has_aux=True)(parameters)

@@ -1,4 +1,4 @@
-"""The words that a pushdown automaton accepts: how many there are, all of them, or some drawn uniformly."""
+"""The words that a pushdown automaton accepts: their number, all of them, or uniform draws."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from mechlab.automata.pushdown.pushdown import ACTIONS, Pushdown
 
-Goal = tuple  # what the letters still to come must achieve; see Accepted._options
+Goal = tuple  # a condition on the remaining letters; see AcceptedWords._options
 
 
-class Accepted:
-    """The accepted words of each length.
+class AcceptedWords:
+    """The accepted words of each length of a pushdown automaton.
 
-    The stack is taken apart: until a symbol on it is popped, nothing below it matters. So the words that lead from a
-    state to another and pop one symbol are counted by dynamic programming, and words are put together from them, as
-    derivations of a grammar are. Two pops by one letter are a pop into a pending state, which pops without a letter.
+    Until a symbol on the stack is popped, nothing below it matters. So the words that lead from a state to another and
+    pop one symbol are counted by dynamic programming, and words are composed of them, as in derivations of a grammar.
+    Two pops by one letter are a pop into a pending state, which pops without a letter.
     """
 
     def __init__(self, machine: Pushdown):
@@ -31,11 +31,11 @@ class Accepted:
         self._choices = functools.cache(self._list_choices)
 
     def count(self, length: int) -> int:
-        """Return how many words of a length are accepted."""
+        """Return the number of accepted words of a length."""
         return [self._end(0, (), k) for k in range(length + 1)][-1]  # shorter ones first: no deep recursion
 
     def draw(self, length: int, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return n independent words (n, length) int64, each uniform on the accepted ones.
+        """Return n independent words (n, length) int64, uniform on the accepted words.
 
         Raises:
             ValueError: no word of that length is accepted.
@@ -71,7 +71,7 @@ class Accepted:
         return np.array(sorted(done), np.int64).reshape(-1, length)
 
     def _moves(self, state: int, top: int) -> list[tuple[int, int, tuple[int, ...]]]:
-        """Return (letter, next state, what then is on the stack from the top down in place of `top`)."""
+        """Return (letter, next state, symbols in place of `top` on the stack, from the top down) of each transition."""
         if state >= self._n:
             return []
         machine, moves, bottom = self._machine, [], top == self._m
@@ -86,27 +86,27 @@ class Accepted:
         return moves
 
     def _count_pop(self, state: int, top: int, k: int) -> Counter[int]:
-        """Return how many words of k letters lead from a state to each other one and pop the top at their end."""
+        """Return for each target state the number of words of k letters that lead to it and pop `top` at their end."""
         if state >= self._n:
             return Counter({state - self._n: 1} if k == 0 else {})
-        found: Counter[int] = Counter()
+        counts: Counter[int] = Counter()
         for _, target, stack in self._moves(state, top) if k else []:
-            found.update(self._chain(target, stack, k - 1))
-        return found
+            counts.update(self._chain(target, stack, k - 1))
+        return counts
 
     def _count_chain(self, state: int, tops: tuple[int, ...], k: int) -> Counter[int]:
-        """Return how many words of k letters lead from a state to each other one and pop all these."""
+        """Return for each target state the number of words of k letters that lead to it and pop all of `tops`."""
         if not tops:
             return Counter({state: 1} if k == 0 else {})
-        found: Counter[int] = Counter()
+        counts: Counter[int] = Counter()
         for j in range(k + 1):
             for middle, first in self._pop(state, tops[0], j).items():
                 for end, rest in self._chain(middle, tops[1:], k - j).items():
-                    found[end] += first * rest
-        return found
+                    counts[end] += first * rest
+        return counts
 
     def _count_end(self, state: int, tops: tuple[int, ...], k: int) -> int:
-        """Return how many words of k letters are accepted from a state with these on top of the bottom."""
+        """Return the number of words of k letters accepted from a state with `tops` above the bottom of the stack."""
         if tops:
             ways = ((j, *way) for j in range(k + 1) for way in self._pop(state, tops[0], j).items())
             return sum(first * self._end(middle, tops[1:], k - j) for j, middle, first in ways)
@@ -117,7 +117,7 @@ class Accepted:
         return sum(self._end(target, stack, k - 1) for _, target, stack in self._moves(state, self._m))
 
     def _list_choices(self, goal: Goal) -> tuple[list[float], list[tuple[int | None, list[Goal]]]]:
-        """Return the ways to go on with a goal, (letter or None, goals in reverse), and their cumulated weights."""
+        """Return the cumulated weights of the options of a goal, and the options (letter or None, goals in reverse)."""
         options = [(weight, letter, goals[::-1]) for weight, letter, goals in self._options(goal) if weight]
         until = list(itertools.accumulate(float(weight) for weight, _, _ in options))
         return until, [(letter, goals) for _, letter, goals in options]

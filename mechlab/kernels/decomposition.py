@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.layout import Layout
 from mechlab.kernels.inner import check_form
-from mechlab.kernels.layout import Layout
 from mechlab.kernels.quadrature import Quadrature
 
 LINES = ("data", "decay", "clipping", "quadrature", "arithmetic")
@@ -76,7 +76,7 @@ class PathKernel:
 
 
 @dataclass(frozen=True)
-class Account:
+class PathKernelSettings:
     """How an account is made.
 
     Args:

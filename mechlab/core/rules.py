@@ -1,10 +1,10 @@
-"""Optimiser updates as linear recursions in the gradients, for fixed second moments.
+"""Optimiser updates as linear recursions in the gradients, for given second moments.
 
-With the second moment of Adam taken as given, every update of SGD, Adam and AdamW has the form
+For a given second moment, every update of SGD, Adam and AdamW has the form
 
     b_{s+1} = carry b_s + gain e_s,   step_s = -weight * (into b_{s+1} + direct e_s) - decoupled theta_s,
 
-where e_s = clip_s g_s + coupled theta_s is the gradient that the optimiser saw, g_s the mean gradient of the batch,
+where e_s = clip_s g_s + coupled theta_s is the gradient that enters the optimizer, g_s the mean gradient of the batch,
 clip_s <= 1 the factor of gradient clipping and b the momentum. Source: Kingma and Ba, arXiv 1412.6980; Loshchilov and
 Hutter, arXiv 1711.05101; the torch.optim implementations.
 """
@@ -21,11 +21,26 @@ from mechlab.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
+class TrainingState:
+    """Parameters and optimizer state before an optimiser step, as flat vectors.
+
+    Args:
+        theta: (..., P) parameters.
+        momentum: (..., P), zero before the first step; None where it is not known.
+        second: (..., P) raw second moment; None for optimizers without one.
+    """
+
+    theta: Tensor
+    momentum: Tensor | None
+    second: Tensor | None
+
+
+@dataclass(frozen=True)
 class Recursion:
     """One update as a linear recursion; see the module.
 
     Args:
-        weight: (P,) or a number, the step size of each parameter.
+        weight: (..., P) or a number, the step size of each parameter.
         decoupled: share of the parameters that decay takes away, learning rate times weight decay.
         coupled: weight decay that is added to the gradient.
     """
@@ -39,7 +54,7 @@ class Recursion:
     coupled: float
 
     def step(self, momentum: Tensor, gradient: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the momentum after the update and the change of the parameters, all (P,)."""
+        """Return the momentum after the update and the change of the parameters, all (..., P)."""
         momentum = self.carry * momentum + self.gain * gradient
         change = -self.weight * (self.into * momentum + self.direct * gradient) - self.decoupled * theta
         return momentum, change
@@ -56,6 +71,7 @@ class SGD:
     momentum: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False
+    decoupled = False
     first_moment = "momentum_buffer"
     second_moment = None
 
@@ -85,14 +101,14 @@ class Adam:
     second_moment = "exp_avg_sq"
 
     def recursion(self, step: int, rate: float, decay: float, second: Tensor) -> Recursion:
-        """Return update `step` (0-based) for the raw second moment (P,) after it."""
+        """Return update `step` (0-based) for the raw second moment (..., P) after it."""
         size = rate / (1 - self.beta1 ** (step + 1))
         scale = (second / (1 - self.beta2 ** (step + 1))).sqrt() + self.epsilon
         decoupled, coupled = (rate * decay, 0.0) if self.decoupled else (0.0, decay)
         return Recursion(size / scale, 1.0, 0.0, self.beta1, 1 - self.beta1, decoupled, coupled)
 
     def second(self, before: Tensor, gradient: Tensor) -> Tensor:
-        """Return the raw second moment (P,) after a gradient (P,)."""
+        """Return the raw second moment (..., P) after a gradient (..., P)."""
         return self.beta2 * before + (1 - self.beta2) * gradient.square()
 
     def slope(self, step: int, second: Tensor) -> Tensor:
@@ -128,10 +144,21 @@ def rule_of(optimizer: torch.optim.Optimizer) -> Rule:
 
 
 def _refuse(got: str, fix: str) -> None:
-    must = "attribution knows SGD, Adam and AdamW, with one parameter group, without amsgrad and maximize"
+    must = "the optimizer must be SGD, Adam or AdamW, with one parameter group, without amsgrad and maximize"
     raise ConfigError(must, got=got, key="optimizer", fix=fix)
 
 
-def clip_factor(gradient: Tensor, limit: float | None) -> float:
-    """Return by how much torch.nn.utils.clip_grad_norm_ shortens a gradient (P,): 1 if it is short enough."""
-    return 1.0 if limit is None else min(1.0, limit / (float(gradient.norm()) + 1e-6))
+def clip_factor(norm: Tensor, clip: float | None) -> Tensor:
+    """Return the factor by which gradients of these norms are multiplied before they enter the optimizer:
+    min(1, clip / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ has it, and 1 without clipping."""
+    return torch.ones_like(norm) if clip is None else (clip / (norm + 1e-6)).clamp(max=1.0)
+
+
+def entering_gradient(
+    rule: Rule, gradient: Tensor, theta: Tensor, decay: float, clip: float | None
+) -> tuple[Tensor, Tensor]:
+    """Return the factor of clipping (..., 1) and the gradient (..., P) that enters the optimizer, clipped and with
+    coupled weight decay, given the gradients of the batch loss at parameters theta (..., P)."""
+    factor = clip_factor(gradient.norm(dim=-1, keepdim=True), clip)
+    clipped = gradient if clip is None else factor * gradient
+    return factor, clipped if rule.decoupled or not decay else clipped + decay * theta

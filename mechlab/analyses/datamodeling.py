@@ -1,0 +1,232 @@
+"""Does attribution to training examples predict what training without them gives?"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import torch
+
+from mechlab.analyses.attribution.datamodeling_tables import Judgement, Measured, by_method, by_share
+from mechlab.analyses.attribution.explained_examples import Examples, ExplainedExamples, Outputs, Positive, work_key
+from mechlab.analyses.attribution.methods import (
+    Attributions,
+    Checkpointed,
+    Relabelled,
+    check_attribution,
+    second_derivatives,
+    trained,
+)
+from mechlab.analyses.attribution.reweighted_training import Again
+from mechlab.core.analysis import Analysis, Finding, Needs
+from mechlab.core.constraints import Filled, Interval, at_least, between
+from mechlab.core.task import Batch, FiniteTask
+from mechlab.record.artifacts import Artifacts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mechlab.core.recipe import Recipe
+    from mechlab.kernels.trajectory import Trajectory
+    from mechlab.record.run import Run
+
+Share = Annotated[float, Interval(0, 1, open_low=True, open_high=True)]
+Method = Literal["path_kernel", "metagradient", "tracin", "tracin_checkpoints", "gradient_dot"]
+ASKED = 200  # examples whose labels are judged
+
+
+class Datamodeling(Analysis):
+    """Train again without some training examples, and compare the outputs with what methods of attribution predict.
+
+    Removing an example sets its weight to 0 and keeps the batch's denominator; everything else, the initialisation too,
+    is that of the run. The prediction is minus the sum of the removed examples' scores (Park et al., arXiv 2303.14186).
+
+    Args:
+        split: of the explained examples.
+        examples: their number, from the first on, or their ids.
+        outputs: the explained scalars: all, target, margin, loss, or package.module.function; see PathKernel.
+        compared: the methods of attribution. With data that is drawn without end, tracin_checkpoints and gradient_dot
+            are left out.
+        fractions: shares of the training examples that are removed.
+        subsets: random subsets of each share.
+        leave_one_out: training examples that are left out alone, drawn at random; 0 for none.
+        remove_helpful: whether to also remove the examples that a method holds most helpful for each output, of each
+            share, and compare with random ones.
+        mislabelled: share of the training labels that are made wrong for a training of its own, in which the influence
+            of each example on itself has to tell them; 0 for none, and none where examples have not one label each.
+        other_seeds: trainings with other seeds, whose scores are compared with the run's; 0 for none.
+        resamples: of the subsets, for bootstrap intervals of 95 %.
+        nodes, tolerance: of the quadrature of the path kernel.
+        checkpoints: evenly spaced steps of tracin_checkpoints.
+        dtype: of the arithmetic, of trainings too; that of training if None.
+        memory_gb: that one block of work may take, in 10^9 bytes.
+        workers: trainings at the same time, in threads; None for as many as there are processors in use.
+        least_lds, least_margin: for the claims, at the smallest share removed.
+    """
+
+    needs = Needs(history="replay")
+
+    def __init__(
+        self,
+        split: Literal["train", "val", "test"] = "val",
+        examples: Examples = 8,
+        outputs: Outputs = "target",
+        compared: Annotated[tuple[Method, ...], Filled()] = (
+            "path_kernel",
+            "metagradient",
+            "tracin",
+            "tracin_checkpoints",
+            "gradient_dot",
+        ),
+        fractions: Annotated[tuple[Share, ...], Filled()] = (0.05, 0.1, 0.3, 0.5),
+        subsets: Annotated[int, at_least(2)] = 200,
+        leave_one_out: Annotated[int, at_least(0)] = 60,
+        remove_helpful: bool = True,
+        mislabelled: Annotated[float, Interval(0, 1, open_high=True)] = 0.1,
+        other_seeds: Annotated[int, at_least(0)] = 2,
+        resamples: Annotated[int, at_least(1)] = 1000,
+        nodes: Annotated[int, at_least(1)] = 1,
+        tolerance: Positive | None = 1e-3,
+        checkpoints: Annotated[int, at_least(1)] = 10,
+        dtype: Literal["float32", "float64"] | None = None,
+        memory_gb: Positive = 1.0,
+        workers: Annotated[int, at_least(1)] | None = None,
+        least_lds: Annotated[float, between(-1, 1)] = 0.6,
+        least_margin: Annotated[float, between(-2, 2)] = 0.25,
+    ):
+        self.split, self.examples, self.outputs = split, examples, outputs
+        self.compared, self.fractions, self.subsets = compared, fractions, subsets
+        self.leave_one_out, self.remove_helpful = leave_one_out, remove_helpful
+        self.mislabelled, self.other_seeds, self.resamples = mislabelled, other_seeds, resamples
+        self.nodes, self.tolerance, self.checkpoints = nodes, tolerance, checkpoints
+        self.dtype, self.memory_gb, self.workers = dtype, memory_gb, workers
+        self.least_lds, self.least_margin = least_lds, least_margin
+
+    def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
+        """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
+        question = ExplainedExamples(self.split, self.examples, self.dtype)
+        products = second_derivatives if "metagradient" in self.compared else None
+        check_attribution(name, recipe, question, self.outputs, key, products)
+
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Score, remove, train again and compare, going on where an earlier attempt was interrupted."""
+        from mechlab.kernels import lds as measures
+        from mechlab.kernels.explained import Explained
+        from mechlab.kernels.trajectory import Trajectory
+
+        question = ExplainedExamples(self.split, self.examples, self.dtype)
+        batch, limit, outputs = question.batch(run), int(self.memory_gb * 1e9), self.outputs
+        trajectory = Trajectory.of_run(run, question.torch_dtype)
+        drawn = hashlib.sha256(repr(rng.bit_generator.state).encode()).hexdigest()[:8]  # other draws are other work
+        kept = Checkpointed(run.folder / "work" / f"validation-{work_key(self, trajectory.steps)}-{drawn}")
+        ask = Attributions(outputs, self.nodes, self.tolerance, self.checkpoints, limit)
+        methods = ask.methods(self.compared, endless=not isinstance(run.task, FiniteTask))
+        N = trajectory.examples
+        random = [measures.random_removals(N, share, self.subsets, rng) for share in self.fractions]
+        alone = measures.single_removals(np.sort(rng.permutation(N)[: self.leave_one_out]), N)
+
+        found = {name: ask.scores(name, lambda: trajectory, batch, kept, "scores") for name in methods}
+        scores = {name: tensors["scores"].numpy() for name, tensors in found.items()}  # (Q, N)
+        trajectory.forget()
+        sizes = [int(sets[0].sum()) for sets in random] if self.remove_helpful else []
+        helpful = [measures.helpful_removals(scores[name], size) for size in sizes for name in methods]
+        explained = Explained(trajectory.functional, trajectory.functional.placed(batch), outputs)
+        again = Again(run.recipe, trajectory, explained, limit, self.workers)
+        sets = [np.zeros((1, N), bool), *random, alone, *helpful]
+        ends = np.cumsum([len(part) for part in sets])[:-1]
+        replayed, *retrained = np.split(again.outputs(np.concatenate(sets), kept), ends)
+        F = len(random)
+        measured = Measured(
+            recorded=again.recorded(),
+            replayed=replayed[0],
+            random=np.stack(retrained[:F]),
+            random_removed=np.stack(random),
+            alone=retrained[F],
+            alone_removed=alone,
+            helpful=self._by_method(methods, [np.diag(part) for part in retrained[F + 1 :]]),
+            scores=scores,
+            labels=self._labels(run, trajectory, ask, methods, kept, rng),
+            seeds=self._seeds(run, trajectory, ask, methods, batch, kept),
+            account={name: float(value) for name, value in found.get("path_kernel", {}).items() if name != "scores"},
+        )
+        measured.save(out)
+        tables = {
+            "removed": by_share(measured, self.fractions, self.resamples, rng),
+            "methods": by_method(measured),
+        }
+        for name, table in tables.items():
+            out.save_table(name, table)
+        exactness = 1e-9 if trajectory.functional.dtype.itemsize == 8 else 1e-4
+        answer = Judgement(self.least_lds, self.least_margin, exactness).finding(measured, rng=rng, **tables)
+        kept.clear()
+        return answer
+
+    @staticmethod
+    def _by_method(methods: list[str], rows: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the rows (Q,) of each share and method, shares slower, as (F, Q) by method; empty without rows."""
+        return {name: np.stack(rows[i :: len(methods)]) for i, name in enumerate(methods)} if rows else {}
+
+    def _labels(
+        self,
+        run: Run,
+        trajectory: Trajectory,
+        ask: Attributions,
+        methods: list[str],
+        kept: Checkpointed,
+        rng: np.random.Generator,
+    ) -> dict[str, np.ndarray]:
+        """Train with some wrong labels; return which of the judged examples have them as `wrong` (K,), and the
+        influence of each of these on itself, (K,) by method. Empty where that is not asked for, or makes no sense."""
+        from mechlab.kernels.lds import wrong_labels
+
+        finite = isinstance(run.task, FiniteTask) and run.spec.loss.indices
+        data = run.task.examples("train") if finite else None
+        if not self.mislabelled or data is None or data.targets.ndim > 1 or len(data.targets.unique()) < 2:
+            return {}
+        number = min(max(1, round(self.mislabelled * len(data))), len(data) - 1)
+        targets, wrong = wrong_labels(data.targets.numpy(), number, rng)
+        order = rng.permutation(len(data))
+        asked = np.sort(np.concatenate([order[wrong[order] == side][: ASKED // 2] for side in (True, False)]))
+        data = replace(data, targets=torch.as_tensor(targets))
+        make = functools.cache(lambda: self._trained(run, trajectory, task=Relabelled(run.task, data.targets)))
+        ask, judged, found = replace(ask, outputs="target"), data[torch.as_tensor(asked)], {}
+        for name in methods:
+            scores = ask.scores(name, make, judged, kept, "labels")["scores"].numpy()
+            found[name] = scores[np.arange(len(asked)), asked]
+        return {"wrong": wrong[asked], **found}
+
+    def _seeds(
+        self, run: Run, trajectory: Trajectory, ask: Attributions, methods: list[str], batch: Batch, kept: Checkpointed
+    ) -> dict[str, np.ndarray]:
+        """Train with other seeds; return the scores (R, Q, N) by method. Empty with data that is drawn without end,
+        whose examples are others with each seed."""
+        if not self.other_seeds or not isinstance(run.task, FiniteTask):
+            return {}
+        found: dict[str, list[np.ndarray]] = {name: [] for name in methods}
+        for number in range(1, self.other_seeds + 1):
+            make = functools.cache(
+                lambda seed=run.seed + number: self._trained(run, trajectory, seed=seed, initial=None)
+            )
+            for name in methods:
+                found[name].append(ask.scores(name, make, batch, kept, f"seed{number}")["scores"].numpy())
+        return {name: np.stack(scores) for name, scores in found.items()}
+
+    def _trained(self, run: Run, trajectory: Trajectory, **changes: Any) -> Trajectory:
+        """Train a run's recipe with some changes, by default from its own initial weights."""
+        changes = {"initial": dict(trajectory.record.params(0)), "dtype": trajectory.functional.dtype} | changes
+        return trained(replace(run.recipe, **changes), trajectory.steps, int(self.memory_gb * 1e9))
+
+    def figures(self, out: Artifacts) -> dict[str, Figure]:
+        """Draw the scores by share removed, predicted against actual outputs, and the other measures."""
+        from mechlab.plotting import datamodeling as draw
+
+        measured, removed, methods = Measured.read(out), out.table("removed"), out.table("methods")
+        predicted = {name: measured.predicted(0)[name] for name in methods["method"]}
+        return {
+            "lds": draw.score_by_share(removed),
+            "predicted": draw.predicted_and_actual(predicted, measured.random[0], removed["removed"].iloc[0]),
+            "measures": draw.measures(methods),
+        }
