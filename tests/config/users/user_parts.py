@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
 
 from mechlab.core.analysis import Analysis, Finding, Needs
+from mechlab.core.set_analysis import SetAnalysis, SetNeeds
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.run import Run
 from mechlab.tasks.repeat_copy import RepeatCopy
@@ -25,6 +27,16 @@ class CountSteps(Analysis):
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Count."""
         return Finding({"steps": len(run.history.steps)})
+
+
+class CountSeeds(SetAnalysis):
+    """Counts seeds of one task; two are needed."""
+
+    needs: ClassVar[SetNeeds] = SetNeeds(varies=("seed",), equal=("task",))
+
+    def run(self, runs: Sequence[Run], out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Count."""
+        return Finding({"count": len({run.seed for run in runs})})
 
 
 def first(outputs: Tensor) -> Tensor:
