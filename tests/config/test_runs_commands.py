@@ -283,6 +283,7 @@ def test_analyze_over_all_of_training(lab):
     assert pd.read_csv(path)["step"].tolist() == RECORDED  # nor does asking about the end undo it
 
 
+@pytest.mark.ci
 def test_curves_over_training_are_in_tensorboard_once_and_have_digests(lab, call):
     a = folders()[0]
     assert analyze(lab, f"run={a}", "analysis=spectrum", "at=[0,24]").exit == 0
