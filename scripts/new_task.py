@@ -109,5 +109,5 @@ trainer:
 """
 
 if __name__ == "__main__":
-    place = ask_place("task")
+    place, _ = ask_place("task")
     write(place, "tasks", "task", CODE, YAML, f"task={place.name} model=rnn trainer=smoke")

@@ -3,6 +3,7 @@ own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.constraints import Size, above
 from mechlab.core.loss import Loss
+from mechlab.core.set_analysis import SetAnalysis, SetNeeds
 from mechlab.core.task import Batch, Split, Task, TaskSpec
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.run import Run
@@ -78,6 +80,16 @@ class CountSteps(Analysis):
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Count."""
         return Finding({"steps": len(run.history.steps)})
+
+
+class CountSeeds(SetAnalysis):
+    """Counts seeds of one task; two are needed."""
+
+    needs: ClassVar[SetNeeds] = SetNeeds(varies=("seed",), equal=("task",))
+
+    def run(self, runs: Sequence[Run], out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Count."""
+        return Finding({"count": len({run.seed for run in runs})})
 
 
 def first(outputs: Tensor) -> Tensor:
