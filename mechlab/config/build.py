@@ -9,9 +9,9 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from mechlab.core.constraints import ConstraintError, check, hints_of, takes_function
+from mechlab.core.constraints import ConstraintError, OnlyWhereSet, check, hints_of, takes_function
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean, out_of_memory
 from mechlab.core.task import Task
 
@@ -69,13 +69,17 @@ class Prepared:
         return (self.target, *itertools.chain.from_iterable(nested))
 
     def identity(self) -> dict[str, Any]:
-        """Return the target's name and all its arguments as plain data, our own defaults filled in."""
+        """Return the target's name and all its arguments as plain data, our own defaults filled in; without parameters
+        at their default that take part only where they are set."""
         name = f"{self.target.__module__}.{self.target.__qualname__}"
         values = {}
+        parameters = inspect.signature(self.target).parameters
         if not name.startswith(("torch.", "pytorch_lightning.")):  # newer versions of these may add parameters
-            parameters = inspect.signature(self.target).parameters.values()
-            values = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+            values = {n: p.default for n, p in parameters.items() if p.default is not inspect.Parameter.empty}
         values |= self.arguments
+        for key, hint in hints_of(self.target.__init__).items():
+            if OnlyWhereSet() in get_args(hint) and values.get(key) == parameters[key].default:
+                del values[key]
         return {"_target_": name, **{key: _identity(value) for key, value in values.items()}}
 
 

@@ -72,6 +72,12 @@ class Filled:
         return "that is not empty"
 
 
+@dataclass(frozen=True)
+class OnlyWhereSet:
+    """Marks a parameter that takes part in a run's identity only where it is not at its default; the ids of runs that
+    are older than the parameter then stay what they are."""
+
+
 def at_least(low: float) -> Interval:
     """Return the interval [low, inf)."""
     return Interval(low=low)

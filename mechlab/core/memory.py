@@ -48,7 +48,7 @@ def check_recipe(recipe: Recipe) -> None:
 def example_bytes(spec: TaskSpec, itemsize: int) -> int:
     """Return the bytes of one example's inputs and targets."""
     if spec.kind == "sequence":
-        return itemsize * (spec.length or 1) * (spec.inputs + (1 if spec.loss == "cross_entropy" else spec.outputs))
+        return itemsize * (spec.length or 1) * (spec.inputs + (1 if spec.loss.indices else spec.outputs))
     return itemsize * (math.prod(spec.shape) + spec.outputs)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from mechlab.core.constraints import ConstraintError, check, hints_of
 from mechlab.core.errors import ConfigError, NoRule
 from mechlab.core.inputs import check_inputs
+from mechlab.core.loss import Loss, loss_of, per_example
 from mechlab.core.precision import in_precision
 
 Split = Literal["train", "val", "test"]
@@ -29,7 +30,7 @@ class TaskSpec:
         inputs: size of one input vector (sequence and static), or size of the vocabulary when `tokens`.
         outputs: size of one output vector: components to regress, or classes.
         kind: "sequence" for inputs (B, T, inputs); "static" for inputs (B, *shape).
-        loss: "mse" on real targets, or "cross_entropy" on class indices.
+        loss: a Loss, or the short name of one: "mse" on real targets, "cross_entropy" on class indices.
         shape: shape of one static input without the batch axis, e.g. (1, 8, 8) or (2,).
         tokens: inputs are integer ids below `inputs` rather than real vectors.
         length: longest sequence in steps; None for static tasks.
@@ -41,13 +42,16 @@ class TaskSpec:
     inputs: int
     outputs: int
     kind: Literal["sequence", "static"]
-    loss: Literal["mse", "cross_entropy"]
+    loss: Loss
     shape: tuple[int, ...] = ()
     tokens: bool = False
     length: int | None = None
     vocabulary: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     truth: Any = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loss", loss_of(self.loss))
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ class Batch:
 
     Args:
         inputs: (B, T, inputs) for sequences, (B, *shape) for static tasks.
-        targets: real (B, T, outputs) or classes (B, T) for sequences; (B, outputs) or (B,) for static tasks. A cropped
-            batch has targets for its last steps only.
+        targets: as the loss takes them: real (B, T, outputs) or classes (B, T) for sequences, (B, outputs) or (B,) for
+            static tasks. A cropped batch has targets for its last steps only.
         mask: as the targets (B, T), bool, true where a target counts; None when every target does.
         index: (B,) int64, the permanent id of each example in its split.
     """
@@ -206,17 +210,14 @@ class Task(ABC):
         return replace(self.spec, truth=self.ground_truth())
 
     def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that are right
-        (the arg-max class, or the sign of each component with sgn(0) = +1)."""
-        if self.spec.loss == "cross_entropy":
-            right = outputs.argmax(-1) == batch.targets
-        else:
-            right = (outputs >= 0) == (batch.targets >= 0)
+        """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that the loss
+        takes for right; see `Loss.right`."""
+        right = self.spec.loss.right(outputs, batch.targets)
         return {"accuracy": per_example(right.to(outputs.dtype), batch.mask)}
 
     def chance(self) -> float:
         """Return the accuracy of the best constant guess on the training split's distribution."""
-        return 1 / self.spec.outputs if self.spec.loss == "cross_entropy" else 0.5
+        return 1 / self.spec.outputs if self.spec.loss.classes else 0.5
 
 
 class FiniteTask(Task):
@@ -244,13 +245,3 @@ class FiniteTask(Task):
         examples = self.examples(split)
         rows = torch.randint(len(examples), (n,), generator=rng, device=rng.device)
         return examples[rows.cpu()].to(rng.device)
-
-
-def per_example(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Average (B, ...) over everything but the examples, counting masked-in steps only; returns (B,)."""
-    if mask is None:
-        return values.flatten(1).mean(1) if values.ndim > 1 else values
-    weight = mask.to(values.dtype)
-    if values.ndim == 3:
-        values = values.mean(-1)
-    return (values * weight).sum(1) / weight.sum(1)

@@ -79,7 +79,7 @@ class Transformer1(StaticModel):
         attended = self.attended(embedded)
         out = attended + torch.relu(self.linear2(torch.relu(self.linear1(attended))))
         logits = self.decoder(out)
-        return logits.log_softmax(-1) if self.spec.loss == "cross_entropy" else logits
+        return logits.log_softmax(-1) if self.spec.loss.classes else logits
 
     def attended(self, embedded: Tensor) -> Tensor:
         """Map embeddings (B, T, d) to what the heads write at the last token (B, d)."""

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from mechlab.automata.words.sampling import Keep, Sample, split_of
 from mechlab.core.errors import ConfigError
+from mechlab.core.loss import per_example
 from mechlab.core.memory import check_memory
-from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec, per_example
+from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec
 
 
 class Words(FiniteTask):
