@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from mechlab.core.curriculum import Curriculum, Stage
 from mechlab.core.data import Source
 from mechlab.core.ensemble import Ensemble, Member, Membership
-from mechlab.core.errors import ConfigError
 from mechlab.core.model import outputs_of
 from mechlab.core.plan import BatchPlan, RecordedPlan
 from mechlab.core.precision import set_precision
@@ -79,7 +78,7 @@ class Recipe:
     overfit: bool = False
     initial: dict[str, Tensor] | None = None
     frozen: tuple[str, ...] = ()
-    curriculum: Curriculum = Curriculum()
+    curriculum: Curriculum = field(default_factory=Curriculum)
     stages: tuple[Stage, ...] | None = None
     targets: tuple[Any, ...] = ()
     member: Membership | None = None

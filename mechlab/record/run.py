@@ -140,7 +140,7 @@ class Run:
         """Return the model at this run's moment, on the CPU and in evaluation mode."""
         if self._live is not None:
             return self._live
-        weights = self._weights()
+        weights = self.weights()
         try:
             model = self.recipe.model(weights)
         except RuntimeError as error:
@@ -182,7 +182,8 @@ class Run:
         """Run the model with activations replaced and return its outputs; see `core.probe.patch`."""
         return probe.patch(self.model(), inputs, patches)
 
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
+        """Return the recorded parameters and buffers at this run's moment, by name."""
         checkpoints = self.folder / "checkpoints"
         if isinstance(self.moment, int):
             return self.history.params(self.moment)
