@@ -321,7 +321,9 @@ def _history_summary(folder: Path) -> str:
     if not steps:
         return "none"
     computed = f", computed from {len(stored)} stored ones" if len(stored) < len(steps) else ""
-    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}{computed}"
+    weights = "" if history.has_optimizer else ", weights only"
+    stored_as = "" if history.is_exact else f", stored in {history.about['dtype']}"
+    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}{computed}{weights}{stored_as}"
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -25,10 +25,10 @@ from mechlab.config.provenance import Origin, code_state, write_provenance
 from mechlab.config.recipe import load_run, make_recipe
 from mechlab.config.schema import TrainConfig, defaults, typed
 from mechlab.core.errors import ConfigError, RunError
+from mechlab.core.evaluation import evaluate
 from mechlab.core.finite import check_loss
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
-from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Task
 from mechlab.jobs import console
 from mechlab.record import answers
@@ -172,13 +172,11 @@ class Adoption:
 
     def _measured(self) -> dict[str, float]:
         """Return the metrics of the held-out splits, e.g. `test/accuracy`, as means over their examples."""
-        model, spec, metrics = self._model(), self.recipe.task.spec, {}
+        model, metrics = self._model(), {}
         for split in ("val", "test"):
             batch = self.recipe.source().evaluation(split)
-            with torch.no_grad():
-                outputs = aligned_outputs(model, batch, spec)
-                scores = {"loss": example_losses(outputs, batch, spec), **self.recipe.task.score(outputs, batch)}
-            metrics |= {f"{split}/{name}": float(value.mean()) for name, value in scores.items()}
+            means = evaluate(model, self.recipe.task, batch)
+            metrics |= {f"{split}/{name}": value for name, value in means.items()}
             check_loss(metrics[f"{split}/loss"], split, self._steps, model, lambda batch=batch: batch)
         return metrics
 

@@ -68,16 +68,26 @@ class HistoryConfig:
     """What to record of training.
 
     Args:
-        kind: none; sparse (log-spaced steps); replay (every step, most of them computed again when read); full (every
-            step).
-        points: about how many steps a sparse history holds.
+        kind: none; sparse (chosen or log-spaced steps); replay (every step, most of them computed again when read);
+            full (every step).
+        points: about how many log-spaced steps a sparse history holds.
+        per_decade: log-spaced steps of a sparse history between a step and its tenfold, instead of points; or null.
+        steps: the steps of a sparse history, instead of points; the end of training is recorded too. Or null.
         every: steps between the stored states of a replay history; null for the root of the number of steps.
+        optimizer: whether to record the optimizer's state and the batches; false for parameters and buffers alone, from
+            which verification and attribution cannot start.
+        dtype: float16 or float32, in which parameters and buffers are stored, rounded if they were trained in a wider
+            one; null for that of training.
         limit_gb: training is refused when the history would be larger, in gigabytes (1e9 bytes).
     """
 
     kind: Literal["none", "sparse", "replay", "full"] = decides("sparse")
     points: Annotated[int, between(2, 1_000_000)] = decides(25)
+    per_decade: Annotated[int, between(1, 100_000)] | None = may_decide(None)
+    steps: tuple[Annotated[int, at_least(0)], ...] | None = may_decide(None)
     every: Annotated[int, at_least(1)] | None = may_decide(None)
+    optimizer: bool = may_decide(True)
+    dtype: Literal["float16", "float32"] | None = may_decide(None)
     limit_gb: Annotated[float, above(0)] = 2.0
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from mechlab.core.errors import ConfigError, NoRule
 from mechlab.core.inputs import check_inputs
 from mechlab.core.loss import Loss, loss_of, per_example
 from mechlab.core.precision import in_precision
+
+if TYPE_CHECKING:
+    from mechlab.core.evaluation import ClassShares
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -209,9 +212,10 @@ class Task(ABC):
         """Return what a model is built from: the spec, with the known mechanism in it."""
         return replace(self.spec, truth=self.ground_truth())
 
-    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor | ClassShares]:
         """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that the loss
-        takes for right; see `Loss.right`."""
+        takes for right; see `Loss.right`. A metric that is a mean over classes, such as balanced accuracy, is given as
+        `core.evaluation.ClassShares`."""
         right = self.spec.loss.right(outputs, batch.targets)
         return {"accuracy": per_example(right.to(outputs.dtype), batch.mask)}
 

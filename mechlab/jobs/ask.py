@@ -89,3 +89,10 @@ def check_history(name: str, needs: Needs, run: Run) -> None:
             key="history",
             fix=f"train again with history={needs.history}, or with analysis=[{name}], which switches it on",
         )
+    if needs_exact(needs):
+        run.history.check_exact(f"analysis={name} needs whole states, as they were trained")
+
+
+def needs_exact(needs: Needs) -> bool:
+    """True if every step of training is needed: optimizer states are then read too, and exact parameters."""
+    return LEVELS.index(needs.history) >= LEVELS.index("replay")

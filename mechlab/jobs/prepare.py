@@ -14,6 +14,7 @@ from mechlab.config.provenance import Origin
 from mechlab.config.recipe import make_recipe
 from mechlab.config.schema import Expected, TrainConfig, typed
 from mechlab.config.transfer import check_transfer, transfer_digest
+from mechlab.core.analysis import Needs
 from mechlab.core.device import set_up_device
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.memory import check_recipe
@@ -27,7 +28,7 @@ from mechlab.jobs.analyses import (
     prepare_analyses,
     prepare_sets,
 )
-from mechlab.record.history import LEVELS
+from mechlab.jobs.recording import check_history, history_kind, make_recorder
 from mechlab.record.recorder import Recorder, check_size
 from mechlab.record.sources import defining
 
@@ -135,12 +136,14 @@ def prepare_run(
     callbacks = _prepare_callbacks(config, task_name, recipe)
     loggers = _prepare_loggers(config)
     _check_objective(config, recipe, analyses)
-    kind = _history_kind(config, analyses, sets, callbacks)
+    needs = _needs(analyses, sets, callbacks)
+    kind = history_kind(config.history, needs)
+    check_history(config.history, kind, recipe.max_steps, needs, callbacks)
     if identity is None:
         changing = [name for name, callback in callbacks.items() if not runs_analysis(callback)]
         identity = identity_of(masked, kind, transfer_digest(recipe, config), changing)
     folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
-    recorder = Recorder(folder / "history", kind, recipe, config.history.points, config.history.every)
+    recorder = make_recorder(config.history, kind, recipe, folder / "history")
     size = check_size(recorder, config.history.limit_gb)
     guess = f"a constant guess has accuracy {recipe.task.chance():.3g}"
     return Setup(
@@ -190,13 +193,13 @@ def _prepare_loggers(config: TrainConfig) -> list[Logger]:
     return [prepare(node, f"loggers.{name}", Logger, config.allow_targets)() for name, node in nodes]
 
 
-def _history_kind(
-    config: TrainConfig, analyses: PreparedAnalyses, sets: PreparedSets, callbacks: Mapping[str, Callback]
-) -> str:
-    """Return the least recording that satisfies the configuration and all attached analyses."""
-    needs = [analysis.needs for _, analysis in analyses.values()] + [of_set.needs.each for _, of_set in sets.values()]
-    needs += [callback.analysis.needs for callback in callbacks.values() if runs_analysis(callback)]
-    return max([config.history.kind, *(needed.history for needed in needs)], key=LEVELS.index)
+def _needs(
+    analyses: PreparedAnalyses, sets: PreparedSets, callbacks: Mapping[str, Callback]
+) -> list[tuple[str, Needs]]:
+    """Return what each attached analysis needs of the run, with its name."""
+    needs = [(name, analysis.needs) for name, (_, analysis) in analyses.items()]
+    needs += [(name, of_set.needs.each) for name, (_, of_set) in sets.items()]
+    return needs + [(name, item.analysis.needs) for name, item in callbacks.items() if runs_analysis(item)]
 
 
 def _is_of_run(name: str, entry: Expected, sets: PreparedSets) -> bool:

@@ -134,6 +134,7 @@ class Trajectory:
             got = f"{len(recorded)} recorded steps" + (f" from {recorded[0]} to {recorded[-1]}" if recorded else "")
             fix = "train again with history=replay or history=full"
             raise NotRecorded("attribution needs every optimiser step", got=got, key="history", fix=fix)
+        history.check_exact("attribution needs the whole state of every step, as it was trained")
         if run.moment == "best":
             fix = "ask at=last, or at=STEP"
             raise ConfigError("attribution needs the step at which training ends", got="at=best", key="at", fix=fix)

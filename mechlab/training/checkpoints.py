@@ -1,4 +1,4 @@
-"""Checkpoints to resume from: whole or not there, the last two kept, and checked before they are used."""
+"""Checkpoints to resume from: written atomically, the last two retained, verified before use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MINUTE = 60.0  # seconds
 
 
 class Checkpoints(pl.Callback):
-    """Writes last.ckpt every so many steps, at the end, and when a signal asks to stop; best.ckpt at the lowest
+    """Writes last.ckpt every `every` steps, at the end, and on a stopping signal; best.ckpt at the lowest
     validation loss.
 
     A checkpoint is written after everything that belongs to its step has been logged and recorded; it must therefore be
@@ -34,7 +34,7 @@ class Checkpoints(pl.Callback):
 
     Args:
         folder: the run's checkpoints/ folder.
-        every: optimiser steps between checkpoints; slow training has one every minute all the same.
+        every: optimiser steps between checkpoints; there is at least one a minute.
     """
 
     def __init__(self, folder: Path, every: int):
@@ -42,7 +42,7 @@ class Checkpoints(pl.Callback):
         self.best: float | None = None
         self.ended = False
         self._best_weights: dict[str, Any] | None = (
-            None  # not yet on disk: a write per epoch would cost small networks most
+            None  # written with the next checkpoint: a write per epoch would dominate small networks
         )
         self._logged: dict[str, Any] = {}
         self._saved = time.monotonic()
@@ -58,10 +58,9 @@ class Checkpoints(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: TrainingModule, *_: Any) -> None:
         """Save at a boundary inside an epoch; at its end there is validation to do first."""
-        step, recipe = module.global_step, module.recipe
-        if step % recipe.steps_per_epoch == 0 or step >= recipe.max_steps or trainer.should_stop:
+        if module.ends_epoch() or trainer.should_stop:
             return
-        if self._is_due(step) or module.watch.received is not None:
+        if self._is_due(module.global_step) or module.watch.received is not None:
             self.save(trainer, module)
         self._stop_if_asked(module)
 
@@ -109,7 +108,7 @@ class Checkpoints(pl.Callback):
         self._saved = time.monotonic()
 
     def _is_due(self, step: int) -> bool:
-        """Tell whether to save after `step` optimiser steps; when that happens has no influence on results."""
+        """True if a checkpoint is due after `step` optimiser steps; its time has no influence on results."""
         return step % self.every == 0 or time.monotonic() - self._saved > MINUTE
 
     def _stop_if_asked(self, module: TrainingModule) -> None:

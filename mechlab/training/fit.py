@@ -118,13 +118,18 @@ def fit(
             print(f"resuming from step {step} of {recipe.max_steps}", flush=True)
             module.resumed_at = step
         recorder.begin(step, device)
-        intervals = {settings.chunk, settings.log_every, settings.checkpoint_every, *_attach(callbacks, folder)}
-        data = RunData(recipe, source, intervals)
+        analysing = _attach(callbacks, folder)
+        intervals = {settings.chunk, settings.log_every, settings.checkpoint_every}
+        intervals |= {callback.every for callback in analysing.values() if isinstance(callback.every, int)}
+        recorded = any(callback.every == "recorded" for callback in analysing.values())
+        data = RunData(recipe, source, intervals, recorder.stored_steps() if recorded else ())
         checkpoints = Checkpoints(folder / "checkpoints", settings.checkpoint_every)
         stop = []
         if settings.stop_at is not None:
             stop = [StopWhenLearned(settings.stop_at, settings.stop_patience, train=settings.stop_on == "both")]
-        hooks = [_Signals(watch), ShowProgress(), *callbacks.values(), *stop, checkpoints]
+        others = [callback for name, callback in callbacks.items() if name not in analysing]
+        # what may end training comes before analyses, which draw at the end
+        hooks = [_Signals(watch), ShowProgress(), *others, *stop, *analysing.values(), checkpoints]
         trainer = _trainer(recipe, settings, hooks, [tensorboard, table, *loggers])
         started = time.monotonic()
         trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
@@ -143,14 +148,12 @@ def fit(
     return fitted
 
 
-def _attach(callbacks: Mapping[str, Callback], folder: Path) -> set[int]:
-    """Tell analysis callbacks where they are, and return the intervals at which they want control."""
-    intervals = set()
-    for name, callback in callbacks.items():
-        if isinstance(callback, AnalysisCallback):
-            callback.attach(name, folder)
-            intervals |= {callback.every} - {"epoch"}
-    return intervals
+def _attach(callbacks: Mapping[str, Callback], folder: Path) -> dict[str, AnalysisCallback]:
+    """Return the callbacks that run an analysis, after setting the name and the run directory of each."""
+    analysing = {name: callback for name, callback in callbacks.items() if isinstance(callback, AnalysisCallback)}
+    for name, callback in analysing.items():
+        callback.attach(name, folder)
+    return analysing
 
 
 def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], loggers: list[Logger]) -> pl.Trainer:

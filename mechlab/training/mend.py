@@ -127,13 +127,14 @@ def _train_missing(
     print(f"{len(missing)} recorded steps are missing: training {missing[0]} to {missing[-1]} again", flush=True)
     recipe, history = recorder.recipe, History(recorder.folder)
     stored = history.stored
+    starts = stored if history.is_exact and history.has_optimizer else []  # else from the beginning of training
     check = next((step for step in stored if step > missing[-1]), stop)
     with training_mode(threads, device):
         model, source = recipe.model().to(device), recipe.source(device)
         optimizer = recipe.optimizer(model)
         done = 0
         for step in sorted({*missing, check}):
-            start = max((before for before in stored if before <= step), default=0)
+            start = max((before for before in starts if before <= step), default=0)
             if start > done and start != check:
                 put_state(model, optimizer, history.params(start), history.optimizer(start))
                 done = start
@@ -144,8 +145,9 @@ def _train_missing(
                 recorder.record_state(step, model, optimizer)
             if step in hashes:
                 recorder.record_hash(step, model, optimizer)
-        known = history.params(check) if check in stored else end
-        if known is not None and digest(model.state_dict()) != digest(known):
+        again = model.state_dict()
+        known, again = (history.params(check), history.rounded(again)) if check in stored else (end, again)
+        if known is not None and digest(again) != digest(known):
             must = "training again must give what is recorded, bit for bit"
             raise ReplayDiffers(must, got=f"other parameters at step {check}", key=str(recorder.folder), fix=ANEW)
     recorder.flush()

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from mechlab.core.data import Source
 from mechlab.core.errors import NotFinite
+from mechlab.core.evaluation import Means, example_scores
+from mechlab.core.evaluation import evaluate as evaluate_batch
 from mechlab.core.finite import SLOWER, check_loss
 from mechlab.core.recipe import Recipe
-from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Batch, Split
 from mechlab.record.recorder import Recorder
-from mechlab.training.data import portions
 from mechlab.training.signals import SignalWatch
 
 
@@ -48,7 +48,7 @@ class TrainingModule(pl.LightningModule):
         self.recipe, self.source, self.recorder, self.watch, self.log_every = recipe, source, recorder, watch, log_every
         self.model = recipe.model(weights)
         self.resumed_at: int | None = None
-        self._outputs: list[Tensor] = []  # of the portions of the validation split so far
+        self._validation = Means()  # over the portions of the validation split so far
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the recipe's optimizer."""
@@ -93,6 +93,11 @@ class TrainingModule(pl.LightningModule):
         if self.recorder.wants(step):
             self.recorder.record(step, self.model, optimizer)
 
+    def ends_epoch(self) -> bool:
+        """True if validation follows at this step: an epoch or training ends here."""
+        step = self.global_step
+        return step % self.recipe.steps_per_epoch == 0 or step >= self.recipe.max_steps
+
     def write(self, metrics: dict[str, Any]) -> None:
         """Send metrics to every logger, at the current optimiser step."""
         plain = {name: float(value) for name, value in metrics.items()}
@@ -100,13 +105,13 @@ class TrainingModule(pl.LightningModule):
             logger.log_metrics(plain, step=self.global_step)
 
     def validation_step(self, batch: Batch, _index: int) -> None:
-        """Run the model on a portion of the validation split."""
-        self._outputs.append(aligned_outputs(self.model, batch, self.recipe.task.spec))
+        """Add the metrics of a portion of the validation split."""
+        self._validation.add(example_scores(self.model, self.recipe.task, batch))
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split."""
-        found = metrics(self, "val", self._outputs)
-        self._outputs = []
+        found = {f"val/{name}": value for name, value in self._validation.means().items()}
+        self._validation = Means()
         self.check_loss(found, "val", self.global_step)
         self.log_dict(found, logger=False)
         self.write(found)
@@ -125,17 +130,8 @@ class TrainingModule(pl.LightningModule):
             )
 
 
-def metrics(module: TrainingModule, split: Split, outputs: list[Tensor]) -> dict[str, float]:
-    """Return the metrics of a held-out split, e.g. `test/accuracy`, given the outputs of its portions in order."""
-    task, batch, joined = module.recipe.task, module.source.evaluation(split), torch.cat(outputs)
-    values = {"loss": example_losses(joined, batch, task.spec), **task.score(joined, batch)}
-    return {f"{split}/{name}": float(value.mean()) for name, value in values.items()}
-
-
-@torch.no_grad()
 def evaluate(module: TrainingModule, split: Split) -> dict[str, float]:
-    """Return the metrics of a held-out split, e.g. `test/accuracy`."""
+    """Return the metrics of a held-out split, e.g. `test/accuracy`: means over its examples."""
     module.eval()
-    spec = module.recipe.task.spec
-    outputs = [aligned_outputs(module.model, batch, spec) for batch in portions(module.source.evaluation(split))]
-    return metrics(module, split, outputs)
+    means = evaluate_batch(module.model, module.recipe.task, module.source.evaluation(split))
+    return {f"{split}/{name}": value for name, value in means.items()}

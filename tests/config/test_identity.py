@@ -92,7 +92,17 @@ def test_the_same_settings_written_differently_have_the_same_id(alike: tuple[str
 
 @pytest.mark.parametrize(
     "spelled",
-    ["model.bias=false", "schedule.kind=constant", "init_from=null", "trainer.stop_on=val", "history.every=null"],
+    [
+        "model.bias=false",
+        "schedule.kind=constant",
+        "init_from=null",
+        "trainer.stop_on=val",
+        "history.every=null",
+        "history.steps=null",
+        "history.per_decade=null",
+        "history.optimizer=true",
+        "history.dtype=null",
+    ],
 )
 def test_a_default_that_is_spelled_out_changes_nothing(spelled: str) -> None:
     assert run_name(*COPY, spelled) == run_name(*COPY)
@@ -144,6 +154,10 @@ def test_what_does_not_decide_the_result_leaves_the_name_alone(override: str) ->
         "history=none",
         "history=replay",
         "history.every=5",
+        "history.steps=[0,10]",
+        "history.per_decade=10",
+        "history.optimizer=false",
+        "history.dtype=float16",
     ],
 )
 def test_what_decides_the_result_changes_the_id(override: str) -> None:
