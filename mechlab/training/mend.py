@@ -22,6 +22,7 @@ from mechlab.record.digests import (
     update_digests,
     write_digests,
 )
+from mechlab.record.events import read_scalars
 from mechlab.record.files import TEMPORARY, read_json
 from mechlab.record.history import ABOUT, History
 from mechlab.record.recorder import Recorder
@@ -31,7 +32,7 @@ from mechlab.record.stages import write_stages
 from mechlab.record.tensors import load_checkpoint, load_tensors, open_tensors, save_tensors
 from mechlab.training.checkpoints import ResumePoint
 from mechlab.training.metrics_csv import MetricsCSV, read_rows, write_rows
-from mechlab.training.tensorboard import RunTensorBoard, read_scalars
+from mechlab.training.tensorboard import RunTensorBoard
 
 ANEW = "rerun=true"
 RESUMABLE = ("last", "previous", "damaged")

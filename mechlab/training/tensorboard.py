@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from mechlab.record.files import atomic
-
-EVENTS = "events.out.tfevents.*"
-FIRST = "events.out.tfevents.0000000000.cut"
-HPARAMS = "_hparams_/"  # what the tags of hyper-parameters begin with
+from mechlab.record.events import EVENTS, cut_events
 
 
 class RunTensorBoard(TensorBoardLogger):
@@ -101,79 +97,3 @@ def _silence_writers() -> None:
 
     hook.silences_writers = True
     threading.excepthook = hook
-
-
-def cut_events(folder: Path, step: int, rows: Sequence[Mapping[str, str]] = ()) -> list[Any]:
-    """Rewrite a folder's event files as one without events beyond optimiser step `step`; return the events in it.
-
-    TensorBoard reads files in the order of their names; the new file sorts before those of later processes, whatever
-    their clocks. Hyper-parameters are removed as well: they are at step 0, and the end of training writes them again.
-    An event in two files, as left by a process killed in between, is written once.
-
-    Args:
-        folder: the run's tb/ folder.
-        step: the last optimiser step to keep.
-        rows: the rows of metrics.csv up to that step; scalars without an event are taken from them, with a warning.
-    """
-    from tensorboard.compat.proto import event_pb2
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    paths = sorted(folder.glob(EVENTS))
-    records = dict.fromkeys(record for path in paths for record in _records(path))
-    events = [event_pb2.Event.FromString(record) for record in records]
-    retained = [event for event in events if event.step <= step and _is_measured(event)]
-    wall_time = min((event.wall_time for event in events), default=0.0)
-    if missing := _missing(retained, rows, wall_time):
-        print(f"warning: {len(missing)} scalars are missing from the events of TensorBoard; metrics.csv has them")
-        retained = sorted([*retained, *missing], key=lambda event: event.step)
-    if not retained and not paths:
-        return []
-    version = event_pb2.Event(wall_time=wall_time, file_version="brain.Event:2")
-    first = folder / FIRST
-    with atomic(first) as path, open(path, "wb") as file:
-        writer = RecordWriter(file)
-        for event in [version, *retained]:
-            writer.write(event.SerializeToString())
-        writer.flush()
-    for path in paths:
-        if path != first:
-            os.unlink(path)
-    return retained
-
-
-def read_scalars(folder: Path, step: int) -> dict[int, dict[str, float]]:
-    """Return the scalars up to an optimiser step in a folder's readable events, by step and tag (single precision)."""
-    from tensorboard.compat.proto import event_pb2
-
-    scalars: dict[int, dict[str, float]] = {}
-    for path in sorted(folder.glob(EVENTS)):
-        for event in map(event_pb2.Event.FromString, _records(path)):
-            for value in event.summary.value if event.step <= step and _is_measured(event) else ():
-                if value.WhichOneof("value") == "simple_value":
-                    scalars.setdefault(event.step, {})[value.tag] = value.simple_value
-    return dict(sorted(scalars.items()))
-
-
-def _missing(events: Sequence[Any], rows: Sequence[Mapping[str, str]], wall_time: float) -> list[Any]:
-    """Return an event for each cell of the rows that no event holds."""
-    from tensorboard.compat.proto import event_pb2
-    from torch.utils.tensorboard.summary import scalar
-
-    present = {(event.step, value.tag) for event in events for value in event.summary.value}
-    cells = [(int(row["step"]), tag, value) for row in rows for tag, value in row.items() if tag != "step"]
-    return [
-        event_pb2.Event(wall_time=wall_time, step=step, summary=scalar(tag, float(value)))
-        for step, tag, value in cells
-        if (step, tag) not in present
-    ]
-
-
-def _records(path: Path) -> Iterator[bytes]:
-    """Yield a file's events, serialised, up to the first damaged one."""
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-
-    yield from RawEventFileLoader(str(path)).Load()
-
-
-def _is_measured(event: Any) -> bool:
-    return event.HasField("summary") and not any(value.tag.startswith(HPARAMS) for value in event.summary.value)
