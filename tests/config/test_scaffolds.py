@@ -91,7 +91,9 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
     shutil.copytree(lab.folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "__pycache__"))
     mistakes = {
         "mylab/tasks/odd_ones.py": {
-            "self._automaton.run(words)[:, 1:]": "self._automaton.run(words)[:, :-1]",  # labels one letter late
+            "self._automaton.targets(inputs)": "self._automaton.targets(inputs.roll(1, 1))",  # labels one letter late
+            "Batch(inputs[rows], targets[rows],": "Batch(inputs[rows], targets.flip(0)[rows],",
+            'length_key = "length"': 'length_key = "seed"',
             "parts = order.split([len(words) - 2 * held_out, held_out, held_out])": "parts = (order, order, order)",
             "classes=self._automaton.classes,": 'classes=("even",),',
             "held_out: Annotated[float, between(0.05, 0.4)]": "held_out: object",
@@ -119,6 +121,8 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
     done = run("-m", "pytest", CONTRACTS, "--contracts-dir", "conf", "-p", "no:cacheprovider", cwd=tmp_path)
     expected = {
         "test_the_ground_truth_agrees_with_the_targets[odd_ones]",
+        "test_the_rule_of_a_task_gives_the_targets_of_its_examples[odd_ones]",
+        "test_a_task_at_another_length_is_the_same_task[odd_ones]",
         "test_no_held_out_example_is_trained_on[odd_ones]",
         "test_the_spec_is_consistent[odd_ones]",
         "test_what_a_parameter_does_not_accept_is_refused[task-odd_ones-held_out]",
