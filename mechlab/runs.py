@@ -315,15 +315,18 @@ def _short(value: Any) -> str:
 
 def _history_summary(folder: Path) -> str:
     from mechlab.record.history import History
+    from mechlab.record.stages import read_stages
 
     history = History(folder / "history")
     steps, stored = history.steps, history.stored
+    stages = [f"{length} from step {first}" for first, length in read_stages(folder / "history") or ()]
+    lengths = f"; lengths of a curriculum: {', '.join(stages)}" if stages else ""
     if not steps:
-        return "none"
+        return f"none{lengths}"
     computed = f", computed from {len(stored)} stored ones" if len(stored) < len(steps) else ""
     weights = "" if history.has_optimizer else ", weights only"
     stored_as = "" if history.is_exact else f", stored in {history.about['dtype']}"
-    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}{computed}{weights}{stored_as}"
+    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}{computed}{weights}{stored_as}{lengths}"
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

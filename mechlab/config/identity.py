@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from mechlab.config.build import prepare, without_files
 from mechlab.config.schema import HistoryConfig, TrainerConfig, typed
 from mechlab.core.constraints import ConstraintError, check, hints_of
+from mechlab.core.curriculum import Curriculum
 from mechlab.core.schedule import Schedule
 from mechlab.core.task import Task
 
@@ -42,7 +43,7 @@ def identity(
     Args:
         values: the configuration as plain data, its seed masked; see `masked`.
         history_kind: the recording in force, after analyses have added what they need.
-        initial: digest of the weights that training starts from.
+        initial: digest of the weights that training takes from another run; see `transfer_digest`.
         training_callbacks: names of the callbacks that may change training: all but those that ask an analysis.
     """
     allow = values["allow_targets"]
@@ -56,6 +57,8 @@ def identity(
         "history": _deciding(values["history"], HistoryConfig) | {"kind": history_kind},
         "initial": initial,
     }
+    if curriculum := typed(Curriculum, values["curriculum"], "curriculum.").identity():
+        parts["curriculum"] = curriculum
     if training_callbacks:
         nodes = {name: values["callbacks"][name] for name in training_callbacks}
         prepared = [prepare(node, f"callbacks.{name}", object, allow, lenient=True) for name, node in nodes.items()]

@@ -216,6 +216,8 @@ def invalid_values(hint: Any) -> list[Any]:
     if origin in (list, tuple, collections.abc.Sequence):
         length = len([arg for arg in args if arg is not Ellipsis])
         return ["not a list", *([value] * length for value in invalid_values(args[0]))]
+    if isinstance(hint, type) and hint not in (object, type(None)):
+        return [7, "not an object"]  # in place of an object of a class
     return []
 
 

@@ -54,6 +54,7 @@ class Recorder:
         chosen = log_spaced(points, recipe.max_steps) if steps is None else {*steps, recipe.max_steps}
         self._steps = set(chosen) if kind == "sparse" else set()
         self._states, self._trace = Shards(folder), Shards(folder / TRACE)
+        self._newest = -1  # the last step that has been recorded
         self._plan = recipe.plan()
         n, size = self._plan.n, recipe.batch_size
         self._ids = torch.int64 if n is None else torch.int32  # endless data has endless ids
@@ -97,6 +98,7 @@ class Recorder:
             self.describe(device)
         cut(self.folder, step)
         cut(self.folder / TRACE, step)
+        self._newest = step - 1
 
     def describe(self, device: str) -> None:
         """Write history.json: the kind of record, and what the bits of an update depend on."""
@@ -110,8 +112,11 @@ class Recorder:
         write_json(self.folder / ABOUT, about)
 
     def record(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, whole: bool = False) -> None:
-        """Record the state before optimiser step `step`; of most steps of a replay record only a hash, unless the
-        `whole` state is asked for."""
+        """Record the state before optimiser step `step`, unless this or a later step has been recorded. Of most steps
+        of a replay record only a hash is recorded, unless the `whole` state is asked for."""
+        if step <= self._newest:
+            return
+        self._newest = step
         if self.kind == "replay":
             self.record_hash(step, model, optimizer)
         if whole or self.stores(step):

@@ -79,6 +79,9 @@ class AnalysisCallback(Callback):
 
     def _run(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         self._last_step = module.global_step
+        if self.every == "recorded":  # else training records the step afterwards
+            optimizer = module.optimizers(use_pl_optimizer=False)
+            module.recorder.record(module.global_step, module.model, optimizer, whole=True)
         if self.analysis.needs.history != "none":
             module.recorder.flush()  # each time makes a file
         recipe = module.recipe

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from small_tasks import Points, small_recipe, train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mechlab.core.analysis import Analysis, Finding
+from mechlab.core.analysis import Analysis, Finding, Needs
+from mechlab.core.state import digest
 from mechlab.record.recorder import Recorder
 from mechlab.training.callbacks import AnalysisCallback, Callback
 from mechlab.training.checkpoints import Checkpoints
@@ -72,6 +73,27 @@ def test_the_analysis_sees_the_weights_that_are_recorded(tmp_path):
     for step in AT_RECORDED:
         params = trained.history.params(step)
         assert scalars[step] == pytest.approx(sum(float(value.square().sum()) for value in params.values()), rel=1e-5)
+
+
+class Recorded(Size):
+    """The number of recorded steps, which the analysis reads while training."""
+
+    needs = Needs(history="sparse")
+
+    def run(self, run, out, rng):
+        return Finding({"size": len(run.history.stored), "last": run.history.stored[-1]})
+
+
+@pytest.mark.parametrize("kind", ["sparse", "replay", "full"])
+def test_the_record_holds_the_step_at_which_the_analysis_runs(kind, tmp_path):
+    whole = train(tmp_path / "whole", small_recipe(Points(), steps=STEPS), kind, steps=CHOSEN, every=8).history
+    callback = {"size": AnalysisCallback(Recorded(), "recorded")}
+    run = train(tmp_path, small_recipe(Points(), steps=STEPS), kind, steps=CHOSEN, every=8, callbacks=callback)
+    assert run.history.stored == whole.stored and run.history.steps == whole.steps
+    assert curves(tmp_path)[0] == {step: i + 1 for i, step in enumerate(whole.stored)}
+    for step in whole.stored:
+        assert digest(run.history.params(step)) == digest(whole.params(step))
+        assert run.history.optimizer(step).keys() == whole.optimizer(step).keys()
 
 
 class Stop(Callback):

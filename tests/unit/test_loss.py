@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
+from recorded_trainings import recipe_of, recorded, trajectory_of
 from torch import Tensor
 from torch.func import grad, vmap
 
@@ -20,9 +22,12 @@ from mechlab.core.loss import (
     SoftCrossEntropy,
     loss_of,
 )
+from mechlab.core.schedule import Schedule
 from mechlab.core.step import aligned_outputs, batch_loss, example_losses, update
-from mechlab.core.task import Batch, TaskSpec
+from mechlab.core.task import Batch, FiniteTask, Split, TaskSpec
+from mechlab.kernels.path_kernels import path_kernel
 from mechlab.models.mlp import MLP
+from mechlab.tasks.modular_addition import ModularAddition
 
 B, T, C = 4, 5, 3
 LOSSES = {
@@ -204,3 +209,44 @@ def test_a_loss_of_two_numbers_for_each_target() -> None:
     mse = TaskSpec(inputs=2, outputs=4, kind="static", loss="mse", shape=(2,))
     with pytest.raises(ValueError, match="must have shape"):
         aligned_outputs(MLP(mse, hidden=3), batch, mse)
+
+
+class Regression(FiniteTask):
+    """Random targets, such as a loss takes them, of ten random points."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.spec = TaskSpec(inputs=2, outputs=C, kind="static", loss=LOSSES[name], shape=(2,))
+
+    def examples(self, split: Split) -> Batch:
+        rng = torch.Generator().manual_seed(0)
+        numbers = torch.rand(10, C, generator=rng)
+        targets = {"cross entropy": numbers.argmax(-1), "soft": numbers / numbers.sum(-1, keepdim=True)}
+        return Batch(torch.randn(10, 2, generator=rng), targets.get(self.name, numbers), None, torch.arange(10))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_attribution_decomposes_training_with_any_loss(name: str) -> None:
+    """Gradients of the training examples, as attribution takes them, make up the recorded updates."""
+    descent = partial(torch.optim.SGD, lr=0.1)
+    recipe = recipe_of(descent, steps=4, task=Regression(name), model=partial(MLP, hidden=4), schedule=Schedule())
+    trajectory = trajectory_of(recipe, recorded(recipe))
+    inputs = recipe.task.examples("test")[:2].to("cpu", recipe.dtype)
+    for outputs in ("all", "target"):
+        found = path_kernel(trajectory, inputs, outputs, nodes=4)
+        change = found.final - found.initial
+        assert abs(found.arithmetic).max() < 1e-9 * abs(change).max()
+        assert abs(found.data - change).max() < 1e-3 * abs(change).max()
+    if name != "cross entropy":
+        with pytest.raises(ConfigError, match="needs targets that are classes"):
+            path_kernel(trajectory, inputs, "margin")
+
+
+def test_attribution_of_a_loss_in_float64_stays_in_the_precision_of_the_network() -> None:
+    task = ModularAddition(5, loss_dtype="float64")
+    descent = partial(torch.optim.SGD, lr=0.5)
+    recipe = recipe_of(descent, steps=4, task=task, model=partial(MLP, hidden=6), dtype=torch.float32)
+    for form in ("jvp", "gemm", "ghost"):
+        found = path_kernel(trajectory_of(recipe, recorded(recipe)), task.examples("val"), "target", nodes=4, form=form)
+        change = found.final - found.initial
+        assert abs(found.data + found.residual - change).max() < 1e-3 * abs(change).max()
