@@ -1,4 +1,4 @@
-"""The identity of a run: a hash of what decides its result, the seed left out."""
+"""The identity of a run: a hash of the configuration that decides its result, without the seed."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def masked(cfg: DictConfig) -> dict[str, Any]:
 def identity(
     values: Mapping[str, Any], history_kind: str, initial: str | None = None, training_callbacks: Sequence[str] = ()
 ) -> str:
-    """Return the 10 hexadecimal digits that name a configuration, whatever its seed.
+    """Return the identity of a configuration, 10 hexadecimal digits, the same for all seeds.
 
-    Task, model, optimizer, history, the trainer keys that change bits and the callbacks that may change training take
-    part, each typed by its schema (1e3 and 1000 are alike), with defaults filled in and with the content of files in
-    place of their paths.
+    It is a hash of task, model, optimizer, history, the trainer keys that change bits and the callbacks that may change
+    training, each typed by its schema (1e3 and 1000 are equal), with defaults filled in and with the content of files
+    in place of their paths.
 
     Args:
         values: the configuration as plain data, its seed masked; see `masked`.

@@ -1,4 +1,4 @@
-"""From a checked configuration to a recipe, and from a run directory back to a Run."""
+"""Construction of a recipe from a configuration, and of a Run from a run directory."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DTYPES = {32: "float32", 64: "float64"}
 
 
 def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Recipe:
-    """Check everything that decides the result and build the recipe.
+    """Return the recipe of a configuration, after checks of everything that decides the result.
 
     Args:
         config: the typed configuration.
-        allow: packages beyond mechlab that targets may come from; the configuration's own list when None.
+        allow: packages other than mechlab that targets may come from; the configuration's own list when None.
 
     Raises:
-        ConfigError: something does not fit together; nothing has been computed.
+        ConfigError: parts of the configuration are incompatible; nothing is computed.
     """
     import torch
 
@@ -84,7 +84,7 @@ def check_curriculum(curriculum: Curriculum, task: Task, overfit: bool) -> None:
 
 
 def check_fit(model: Any, task: Task, name: str) -> None:
-    """Raise ConfigError if the model class cannot read what the task gives, or be constructed from what it knows."""
+    """Raise ConfigError if the model class cannot read the task's inputs, or be constructed from its ground truth."""
     fix = "model=rnn" if task.spec.kind == "sequence" else "model=mlp"
     kind, wanted = getattr(model, "kind", None), getattr(model, "ground_truth", ())
     if kind != task.spec.kind:
@@ -111,7 +111,8 @@ def check_fit(model: Any, task: Task, name: str) -> None:
 
 
 def _try_out(optimizer: Prepared) -> None:
-    """Make one update of one number: torch checks ranges when called, and some optimizers need more than gradients."""
+    """Raise ConfigError if the optimizer fails at one update of one number: torch checks ranges only when called, and
+    some optimizers need more than gradients."""
     import torch
 
     parameter = torch.nn.Parameter(torch.zeros(1))
@@ -159,7 +160,7 @@ def stored_config(folder: str | Path) -> dict[str, Any]:
 
 @functools.lru_cache
 def _warn_of_changes(folder: Path) -> None:
-    """Print a warning if a run's configuration is not as it was written; it may have been edited on purpose."""
+    """Print a warning if a run's configuration was changed since it was written; it may have been edited on purpose."""
     try:
         check_file(folder, CONFIG)
     except RunError as error:
@@ -180,15 +181,15 @@ def recorded_config(folder: Path) -> TrainConfig:
 
 
 def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence[str] = ()) -> Run:
-    """Open a run directory.
+    """Return the run of a run directory.
 
     Args:
         folder: the run directory, as its `run:` line printed it.
-        at: the moment of training to look at: "last", "best" or a recorded step.
-        allow_targets: packages beyond mechlab whose classes the record may name. The record's own list is not trusted.
+        at: the moment of training: "last", "best" or a recorded step.
+        allow_targets: packages other than mechlab whose classes the record may name; its own list is not trusted.
 
     Raises:
-        RunError: there is no run there, its record is damaged, or something in it is a link.
+        RunError: there is no run in the folder, its record is damaged, or it contains a link.
     """
     folder = Path(folder)
     refuse_links(folder)
