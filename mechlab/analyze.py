@@ -1,6 +1,7 @@
 """Ask analyses of recorded runs, at one moment of their training or at all that were recorded.
 
 python -m mechlab.analyze run=runs/repeat_copy-rnn/* analysis=spectrum at=all
+python -m mechlab.analyze run=runs/tomita-gru/* analysis=seeds    an analysis of a set: once of all runs
 """
 
 from __future__ import annotations

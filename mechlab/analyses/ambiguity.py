@@ -10,7 +10,7 @@ from mechlab.analyses.ambiguity_parts import by_factor, by_suffix_length, by_wor
 from mechlab.analyses.labelled_states import By, LabelledStates, label_names, labelled_states, supported_finding
 from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.bisimulation import successor_errors
-from mechlab.clustering.bootstrap import BOUND, ambiguity_of_resamples, interval, resampled_words
+from mechlab.clustering.bootstrap import BOUND, ambiguity_of_resamples, resampled_words
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
@@ -20,6 +20,7 @@ from mechlab.core.constraints import above, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split, Task
 from mechlab.record.artifacts import Artifacts
+from mechlab.statistics.bootstrap import percentile_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -138,7 +139,7 @@ class Ambiguity(Analysis):
             line = {"multiple": multiple, "clusters": len(table), "starts": starts, **all_scores(table), **after}
             if times is not None:
                 samples = ambiguity_of_resamples(clusters, labels, prefixes.index, word, times)
-                line["weighted_low"], line["weighted_high"] = interval(samples)
+                line["weighted_low"], line["weighted_high"] = percentile_interval(samples)
             if untrained is not None:
                 control = kmeans(untrained, k, streams["nulls"], starts, weights)
                 line["null_untrained"] = ambiguity(control, labels, count).weighted

@@ -8,7 +8,7 @@ import numpy as np
 
 from mechlab.analyses.labelled_states import By, Part, labelled_states, supported_finding
 from mechlab.clustering.bisimulation import successor_errors
-from mechlab.clustering.bootstrap import BOUND, interval
+from mechlab.clustering.bootstrap import BOUND
 from mechlab.clustering.dbscan import NOISE
 from mechlab.clustering.methods import METHODS, SPLITS, Clustering, LabelledPoints, Setting, cluster
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
@@ -17,6 +17,7 @@ from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import Filled, at_least, between
 from mechlab.core.task import Split
 from mechlab.record.artifacts import Artifacts
+from mechlab.statistics.bootstrap import percentile_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,7 +147,7 @@ def scores(clustering: Clustering, rows: LabelledPoints, rng: np.random.Generato
             [ambiguity(predicted, labels, clustering.counts).weighted for predicted in clustering.held_out]
         )
         line["held_out"] = float(repeats.mean())
-        line["held_out_low"], line["held_out_high"] = interval(repeats)
+        line["held_out_low"], line["held_out_high"] = percentile_interval(repeats)
     return line
 
 

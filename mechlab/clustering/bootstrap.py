@@ -41,9 +41,3 @@ def ambiguity_of_resamples(
     conditional = entr(joint).sum(1) - entr(of_clusters).sum(1)
     occurring = np.count_nonzero(of_labels, 1)
     return np.where(occurring > 1, np.maximum(conditional, 0) / np.log(np.maximum(occurring, 2)), 0.0)
-
-
-def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of values (B,), of bootstrap samples or of repeated splits."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -125,3 +125,15 @@ def test_a_filter_of_earlier_reports_names_its_command(words: list[str], fix: st
     assert "python -m mechlab.analyze 'run=runs/*/*' analysis=ambiguity_over_runs" in str(refused.value)
     assert fix in str(refused.value)
     check_moved(["runs=runs/*/*", "by=model"])
+
+
+@pytest.mark.ci
+def test_a_sweep_asks_at_its_end_and_its_status_prints_the_command(tmp_path: Path) -> None:
+    words = [*SMALL, "seed=0,1", "analysis=[seeds]", "analysis.seeds.fewest=2"]
+    done = run("sweep", "run", *words, "--chunk", "2", folder=tmp_path)
+    assert done.exit == 0, done.text
+    assert len(found(tmp_path, "seeds")) == 1 and done.out.splitlines()[-2].startswith("set: runs/_sets/")
+    status = run("sweep", "status", *words, folder=tmp_path)
+    command_line = re.search(r"^  set +python -m mechlab\.analyze (.*)$", status.out, re.MULTILINE)[1]
+    again = run("analyze", *shlex.split(command_line), folder=tmp_path)
+    assert "answered already" in again.out and len(found(tmp_path, "seeds")) == 1
