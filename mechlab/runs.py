@@ -231,7 +231,9 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
         return False
     compared = f"{len(verdict.compared)} recorded step(s) from {verdict.start} to {verdict.compared[-1]}"
     if verdict.parted is None:
-        print(f"verified: {compared} are bit-equal, parameters and optimizer state")
+        what = "parameters and optimizer state" if run.history.has_optimizer else "parameters alone"
+        rounded = "" if run.history.is_exact else f", rounded to {run.history.about['dtype']}"
+        print(f"verified: {compared} are bit-equal, {what}{rounded}")
     else:
         how = "differs" if verdict.tensor == HASH else f"differs by up to {verdict.difference:.3g}"
         where = f"{verdict.tensor} {how} at step {verdict.parted}"
