@@ -1,4 +1,4 @@
-"""Make a run out of somebody else's trained weights, of which every analysis can then be asked.
+"""Make a run out of weights that were trained by another program, for every analysis.
 
 python -m mechlab.adopt format=rnn_automaton path=weights.pt automaton=automaton.json cell=gru
 python -m mechlab.adopt format=path_history path=FOLDER
@@ -18,18 +18,18 @@ from mechlab.core.constraints import ConstraintError, check, describe, hints_of
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 
 if TYPE_CHECKING:
-    from mechlab.adopting.adopted import Adopted
+    from mechlab.adopting.adopted_network import AdoptedNetwork
     from mechlab.record.run import Run
 
 HELP = """\
 usage: python -m mechlab.adopt format=NAME path=FILE OPTION=VALUE ... [paths.root=DIR] [name=NAME]
 
-Make a run out of trained weights that mechlab did not train. The same again reports the run that is there.
+Make a run out of weights that were trained by another program. Repeating the command reports the existing run.
 
-  format=NAME     what the files are, see below
-  path=FILE       the weights, or the folder that holds them
-  paths.root=DIR  where runs go; runs by default
-  name=NAME       the folder of the run's siblings; <task>-<model> by default
+  format=NAME     the format of the files, see below
+  path=FILE       the file of the weights, or their folder
+  paths.root=DIR  the folder of all runs; runs by default
+  name=NAME       the folder of the run directory; <task>-<model> by default
 """
 
 
@@ -51,17 +51,17 @@ def main() -> None:
 
 
 def adopt(format: str, path: str | Path, root: str | Path = "runs", name: str | None = None, **options: Any) -> Run:
-    """Make a complete run directory out of somebody else's weights, and open it.
+    """Return a run made out of weights that were trained by another program; its directory is written if it is new.
 
     Args:
-        format: what the files are: the name of a module in `mechlab.adopting.formats`.
-        path: the weights, or the folder that holds them.
-        root: the folder that holds all runs.
-        name: the folder of the run's siblings; `<task>-<model>` by default.
+        format: the format of the files: the name of a module in `mechlab.adopting.formats`.
+        path: the file of the weights, or their folder.
+        root: the folder of all runs.
+        name: the folder of the run directory; `<task>-<model>` by default.
         options: those of the format; `python -m mechlab.adopt --help` lists them.
 
     Raises:
-        ConfigError: there is no such format or option, or the files do not hold what they must; nothing is written.
+        ConfigError: there is no such format or option, or the files are invalid; nothing is written.
     """
     from mechlab.adopting.adoption import Adoption
 
@@ -74,19 +74,19 @@ def adopt(format: str, path: str | Path, root: str | Path = "runs", name: str | 
     return Adoption(adopted, format, words, Path(root), name).write()
 
 
-def formats() -> dict[str, Callable[..., Adopted]]:
+def formats() -> dict[str, Callable[..., AdoptedNetwork]]:
     """Return the reader of each format: each function in `mechlab.adopting.formats` that has the name of its module."""
     package = importlib.import_module("mechlab.adopting.formats")
-    found = {}
+    readers = {}
     for module in pkgutil.iter_modules(package.__path__):
         reader = getattr(importlib.import_module(f"mechlab.adopting.formats.{module.name}"), module.name, None)
         if inspect.isfunction(reader):
-            found[module.name] = reader
-    return found
+            readers[module.name] = reader
+    return readers
 
 
 def help_text() -> str:
-    """Return what `--help` prints: usage, formats and their options."""
+    """Return the text of `--help`: usage, formats and their options."""
     texts = []
     for name, reader in formats().items():
         about = inspect.getdoc(reader).partition("Raises:")[0].rstrip().replace("\n", "\n  ")
@@ -95,14 +95,14 @@ def help_text() -> str:
 
 
 def parse(words: Sequence[str]) -> dict[str, Any]:
-    """Read the words of a command line as arguments of `adopt`, or raise ConfigError.
+    """Return the arguments of `adopt` for the words of a command line, or raise ConfigError.
 
     >>> parse(["format=f", "path=w.pt", "paths.root=elsewhere", "task.val_words=5"])
     {'format': 'f', 'path': 'w.pt', 'root': 'elsewhere', 'task': {'val_words': 5}}
     """
     import yaml
 
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value:
@@ -111,7 +111,7 @@ def parse(words: Sequence[str]) -> dict[str, Any]:
             )
         key = "root" if key == "paths.root" else key
         section, dot, rest = key.partition(".")
-        place, last = (found.setdefault(section, {}), rest) if dot else (found, key)
+        place, last = (arguments.setdefault(section, {}), rest) if dot else (arguments, key)
         if not isinstance(place, dict) or last in place:
             raise ConfigError("a key must be given once", got=word, key=key)
         try:
@@ -119,14 +119,14 @@ def parse(words: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             place[last] = value
     for key in ("format", "path"):
-        if key not in found:
+        if key not in arguments:
             fix = f"{key}=FILE" if key == "path" else f"format={' or format='.join(formats())}"
             raise ConfigError(f"{key} must be given", key=key, fix=fix)
-    return found
+    return arguments
 
 
-def _checked(reader: Callable[..., Adopted], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a format's options, each as its hint wants it."""
+def _checked(reader: Callable[..., AdoptedNetwork], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a format's options, checked and converted to their type hints."""
     parameters, hints = dict(list(inspect.signature(reader).parameters.items())[1:]), hints_of(reader)
     checked = {}
     for key, value in options.items():
@@ -148,7 +148,7 @@ def _checked(reader: Callable[..., Adopted], options: Mapping[str, Any]) -> dict
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:
-    """Return the words of the command line that gives these options."""
+    """Return the command-line words of these options."""
     words = []
     for key, value in options.items():
         if isinstance(value, Mapping):

@@ -1,11 +1,13 @@
 """Ask analyses of recorded runs, at one moment of their training or at all that were recorded.
 
 python -m mechlab.analyze run=runs/repeat_copy-rnn/* analysis=spectrum at=all
+python -m mechlab.analyze run=runs/tomita-gru/* analysis=seeds    an analysis of a set: once of all runs
 """
 
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,7 +105,8 @@ def answer(
     seed: int | None,
     allow: Sequence[str] = (),
 ) -> None:
-    """Ask one analysis at each moment; several moments also give a table and a figure over training."""
+    """Ask one analysis at each moment. Several moments also give a table, a figure and curves in TensorBoard over
+    training; figures of the analysis itself are drawn for the last of them."""
     from mechlab.config.configured import configured_parameters
     from mechlab.jobs import console
     from mechlab.jobs.ask import ask
@@ -116,29 +119,39 @@ def answer(
     findings: dict[str | int, Finding] = {}
     for i, moment in enumerate(at):
         place = folder if moment == "last" else folder / answers.MOMENTS / str(moment)
-        findings[moment] = ask(name, analysis, run.at(moment), identity, place, other_seed, differs)
+        draws = moment == at[-1]
+        findings[moment] = ask(name, analysis, run.at(moment), identity, place, other_seed, differs, draws)
         if len(at) > 1:
             shown = "  ".join(f"{key} {console.number(value)}" for key, value in findings[moment].scalars.items())
             print(f"{folder.name} at step {moment} ({i + 1}/{len(at)}): {shown}", flush=True)
     if len(at) == 1:
         console.print_findings({folder.name: {**findings[at[0]].as_dict(), "differs": differs}})
     else:
-        _over_training(folder / answers.MOMENTS, findings)
+        _over_training(run.folder, folder, findings)
     if "last" in findings:
         _update_result(run.folder, folder)
 
 
-def _over_training(folder: Path, findings: dict[Any, Finding]) -> None:
-    """Save each scalar against the optimiser step as a table and a figure."""
+def _over_training(run: Path, answer: Path, findings: dict[Any, Finding]) -> None:
+    """Save each scalar against the optimiser step as a table, a figure and a curve in TensorBoard."""
     import pandas as pd
 
     from mechlab.plotting.over_training import over_training
+    from mechlab.record.answers import MOMENTS
     from mechlab.record.artifacts import Artifacts
+    from mechlab.record.digests import write_curve_digests
+    from mechlab.record.events import write_curves
 
-    out = Artifacts(folder)
+    out = Artifacts(answer / MOMENTS)
     out.save_table("over_training", pd.DataFrame([{"step": step, **found.scalars} for step, found in findings.items()]))
     out.save_figure("over_training", over_training(out.table("over_training")))
-    print(f"saved {folder / 'over_training.csv'}, .svg and .png")
+    finite = {
+        step: {name: float(value) for name, value in found.scalars.items() if math.isfinite(value)}
+        for step, found in findings.items()
+    }
+    events = write_curves(run / "tb", answer.name, finite)
+    write_curve_digests(run, answer.name, events)
+    print(f"saved {out.folder / 'over_training.csv'}, .svg and .png")
 
 
 def _update_result(run: Path, answer: Path) -> None:

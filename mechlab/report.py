@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mechlab.core.errors import ConfigError, MechlabError
-from mechlab.core.printable import printable
+from mechlab.core.printable import printable, quoted
 from mechlab.reporting.request import Request, find_runs, parse
 
 HELP = """\
 usage: python -m mechlab.report runs=GLOB [by=KEY | by=[KEY,KEY]] [out=FILE]
-                                [accuracy_from=SHARE] [model=NAME | model=[NAME,NAME]] [separable=true]
 
 Write one HTML page and CSV tables about recorded runs. Nothing of a run is imported or executed.
 
@@ -24,13 +24,11 @@ Write one HTML page and CSV tables about recorded runs. Nothing of a run is impo
               without it, over runs that differ in their seed only
   out=FILE    the page; report.html in the folder of the runs by default, the tables in a folder beside it
 
-Where at least three runs hold answers of analysis=clusterings, the page compares the ambiguity of their networks by
-method, with their accuracy and over the epochs. These say which networks that part is about:
-
-  accuracy_from=SHARE   those of at least this accuracy (of analysis=conformance if they have it, else test/accuracy)
-  model=NAME            those of a model or type of cell: rnn, relu, tanh, gru, lstm, ...
-  separable=true        those of which neither LDA nor logistic regression leaves anything ambiguous
+Answers about sets of runs (python -m mechlab.analyze run=GLOB analysis=NAME, such as seeds or ambiguity_over_runs) are
+shown where all their runs are among the reported ones and are still as they were.
 """
+MOVED = ("accuracy_from", "model", "separable")  # filters of networks, which are parameters of an analysis now
+SURVEY = "ambiguity_over_runs"
 
 
 def main() -> None:
@@ -40,10 +38,29 @@ def main() -> None:
         print(HELP, end="")
         return
     try:
+        check_moved(words)
         report(parse(words))
     except MechlabError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def check_moved(words: Sequence[str]) -> None:
+    """Raise ConfigError, with the command to type instead, if words filter networks as reports once did."""
+    given = dict(word.partition("=")[::2] for word in words)
+    moved = {key: given[key] for key in MOVED if key in given}
+    if moved:
+        settings = " ".join(quoted(f"analysis.{SURVEY}.{key}=", _listed(key, value)) for key, value in moved.items())
+        raise ConfigError(
+            f"{next(iter(moved))} is a parameter of analysis={SURVEY}, whose answers the report shows",
+            got=" ".join(f"{key}={value}" for key, value in moved.items()),
+            key=next(iter(moved)),
+            fix=f"python -m mechlab.analyze {quoted('run=', given.get('runs', 'GLOB'))} analysis={SURVEY} {settings}",
+        )
+
+
+def _listed(key: str, value: str) -> str:
+    return f"[{value}]" if key == "model" and not value.startswith("[") else value
 
 
 def report(request: Request) -> Path:
@@ -55,24 +72,23 @@ def report(request: Request) -> Path:
     from mechlab.record.files import writing
     from mechlab.reporting.cells import make_cells, varying
     from mechlab.reporting.collect import read_run
-    from mechlab.reporting.networks import survey
     from mechlab.reporting.page import Page
     from mechlab.reporting.rows import write_tables
     from mechlab.reporting.section import make_sections
+    from mechlab.reporting.sets import read_sets
 
     cells = make_cells(map(read_run, folders), request.by)
     keys = request.by or varying([cell.records for cell in cells])
-    networks = survey([record for cell in cells for record in cell.records], request.filters)
-    if networks is None and request.filters.told:
-        must = "these filters need at least three runs that hold answers of analysis=clusterings"
-        fix = f"python -m mechlab.analyze run=RUNS analysis=clusterings, or leave out {request.filters.told}"
-        raise ConfigError(must, got=request.filters.told, key="runs", fix=fix)
-    page = Page(request, make_sections(cells, request.by), tables, out, networks)
+    answers, problems = read_sets([record for cell in cells for record in cell.records])
+    page = Page(request, make_sections(cells, request.by), tables, out, answers, problems)
     with writing(out.parent, f"out={out}"):
         page.write()
         write_tables(tables, cells, keys)  # after the page, which may have met damaged figures
     troubled = sum(bool(record.problems) for record in page.records)
     print(f"{len(folders)} runs in {len(cells)} cells, {troubled} of the runs failed or damaged")
+    if answers or problems:
+        out_of_date = f", {len(problems)} out of date or damaged" if problems else ""
+        print(f"{len(answers)} answers about sets of them{out_of_date}")
     print(f"next:\n  read   open {printable(out)} in a browser; it needs no server")
     print(f"  use    {printable(tables)}/*.csv, *.tex, figures/*.pdf\nreport: {printable(out)}")
     return out

@@ -16,9 +16,9 @@ import functools
 import itertools
 from typing import Annotated
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from mechlab.automata.automaton import Automaton
 from mechlab.core.constraints import at_least, between
@@ -30,13 +30,15 @@ class CLASS(FiniteTask):
     """All words of some length over {0, 1}, labelled after each letter by the parity of the ones so far.
 
     Inputs are one-hot letters (N, T, 2), targets (N, T) are 0 for even and 1 for odd. A seeded permutation of the words
-    makes up training, validation and test.
+    makes up training, validation and test. `loss` names an object: mechlab.core.loss has others, or write one.
 
     Args:
         length: letters of a word, T.
         held_out: share of the words that goes to validation, and as much again to test.
         seed: of the split; the seed of the run is another one.
     """
+
+    length_key = "length"  # the argument that `at_length` changes
 
     def __init__(
         self,
@@ -67,15 +69,20 @@ class CLASS(FiniteTask):
         """Return the words of a split; see the class for the shapes."""
         return self._splits[split]
 
+    def targets(self, inputs: Tensor) -> tuple[Tensor, None]:
+        """Return the parity (N, T) after each letter of words (N, T, 2); every target counts."""
+        parity, _ = self._automaton.targets(inputs)
+        return parity, None
+
     def ground_truth(self) -> Automaton:
         """Return the automaton that labels the words."""
         return self._automaton
 
     @functools.cached_property
     def _splits(self) -> dict[Split, Batch]:
-        words = np.array(list(itertools.product((0, 1), repeat=self.length)))  # (2^T, T)
-        inputs = F.one_hot(torch.from_numpy(words), 2).float()
-        targets = torch.from_numpy(self._automaton.outputs[self._automaton.run(words)[:, 1:]])
+        words = torch.tensor(list(itertools.product((0, 1), repeat=self.length)))  # (2^T, T)
+        inputs = F.one_hot(words, 2).float()
+        targets, _ = self.targets(inputs)
         held_out = round(self.held_out * len(words))
         order = torch.randperm(len(words), generator=Streams(self.seed).torch("split"))
         parts = order.split([len(words) - 2 * held_out, held_out, held_out])
@@ -102,5 +109,5 @@ trainer:
 """
 
 if __name__ == "__main__":
-    place = ask_place("task")
+    place, _ = ask_place("task")
     write(place, "tasks", "task", CODE, YAML, f"task={place.name} model=rnn trainer=smoke")

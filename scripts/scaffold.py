@@ -55,13 +55,24 @@ class Place:
         return f"python -m pytest {tests}{option} -k {self.name}"
 
 
-def ask_place(kind: str, arguments: list[str] | None = None) -> Place:
-    """Read the command line of a script that makes a new task or analysis; end the process if it makes no sense."""
+def ask_place(kind: str, flag: str | None = None, meaning: str = "") -> tuple[Place, bool]:
+    """Read the command line of a script that makes a new task or analysis; end the process if it makes no sense.
+
+    Args:
+        kind: task or analysis.
+        flag: name of an option that chooses another kind of it, if there is one.
+        meaning: of this option.
+
+    Returns:
+        Where the files go, and whether the option was given.
+    """
     parser = argparse.ArgumentParser(description=f"Write a new {kind}: a working example to edit, and its yaml.")
     parser.add_argument("name", metavar="NAME", help="in snake case, such as parity_check")
     parser.add_argument("--package", type=Path, metavar="DIR", help="folder of your own package, instead of mechlab's")
     parser.add_argument("--conf", type=Path, metavar="DIR", help="your own configuration folder, instead of mechlab's")
-    given = parser.parse_args(arguments)
+    if flag is not None:
+        parser.add_argument(f"--{flag}", action="store_true", help=meaning)
+    given = parser.parse_args()
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", given.name) or keyword.iskeyword(given.name):
         parser.error(f"NAME must be in snake case, such as parity_check, and no keyword. Got {given.name!r} instead.")
     if (given.package is None) != (given.conf is None):
@@ -70,7 +81,8 @@ def ask_place(kind: str, arguments: list[str] | None = None) -> Place:
     package = (given.package if own else CHECKOUT / "mechlab").resolve()
     if not package.name.isidentifier():
         parser.error(f"--package must be a folder that Python can import by its name. Got {package.name!r} instead.")
-    return Place(given.name, package, (given.conf if own else CHECKOUT / "conf").resolve(), own)
+    place = Place(given.name, package, (given.conf if own else CHECKOUT / "conf").resolve(), own)
+    return place, flag is not None and getattr(given, flag)
 
 
 def write(place: Place, folder: str, group: str, code: str, yaml: str, train: str) -> None:

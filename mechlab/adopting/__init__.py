@@ -1,1 +1,1 @@
-"""Runs made of networks that were trained elsewhere; each format has a file in `formats`."""
+"""Conversion of networks that were trained elsewhere to runs; each format has a file in `formats`."""

@@ -1,4 +1,4 @@
-"""A run about to be made out of somebody else's weights: checked, put into order, and written as training would."""
+"""Creation of a run directory from a network that was trained elsewhere."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mechlab.adopting.adopted import Adopted, Training
-from mechlab.adopting.adopted_history import Replayed, write_history
-from mechlab.adopting.class_order import Matched, match_classes
+from mechlab.adopting.adopted_network import AdoptedNetwork, TrainingRecord
+from mechlab.adopting.class_order import ClassMatch, match_classes
+from mechlab.adopting.history_writer import ReplayErrors, write_history
 from mechlab.config.build import in_folder, prepare
 from mechlab.config.identity import identity
 from mechlab.config.provenance import Origin, code_state, write_provenance
 from mechlab.config.recipe import load_run, make_recipe
 from mechlab.config.schema import TrainConfig, defaults, typed
 from mechlab.core.errors import ConfigError, RunError
+from mechlab.core.evaluation import evaluate
 from mechlab.core.finite import check_loss
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
-from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Task
 from mechlab.jobs import console
 from mechlab.record import answers
@@ -40,31 +40,31 @@ from mechlab.record.sources import defining
 from mechlab.record.status import read_status
 from mechlab.record.tensors import save_tensors
 
-OPTIMIZER = {"_target_": "torch.optim.Adam", "lr": 1e-3}  # a recipe has one; nothing is trained with it
+OPTIMIZER = {"_target_": "torch.optim.Adam", "lr": 1e-3}  # a recipe must have one; it is not used
 SEED = 0
-WORSE = 0.2  # by which the given order of classes may fit worse than another one before it is told
+WORSE = 0.2  # tolerated deficit of the given order of classes against the best one, before a warning
 
 
 class Adoption:
-    """Builds task and model, and puts the output classes into the order of the task.
+    """A network trained elsewhere, with the task and model of its run, and outputs in the order of the task's classes.
 
     Args:
-        adopted: what a format's reader handed over.
+        adopted: the network.
         format: the format's name.
-        words: the command line that adopts it, as words after `python -m mechlab.adopt`.
+        words: the arguments of the command line `python -m mechlab.adopt`.
         root: the folder that holds all runs.
-        name: the folder of the run's siblings; `<task>-<model>` by default.
+        name: the folder of the run directory; `<task>-<model>` by default.
 
     Attributes:
-        folder: the run directory; its name hashes task, model and weights (all of them, if training was recorded),
-            whatever files they came from.
-        matched: how the outputs match the classes; None where outputs are no classes.
+        folder: the run directory; its name is a hash of task, model and weights (of all steps, if training was
+            recorded), independent of the files' names.
+        matched: the match of outputs and classes; None where outputs are not classes.
 
     Raises:
-        ConfigError: something does not fit together; nothing has been written.
+        ConfigError: network and task do not match; nothing is written.
     """
 
-    def __init__(self, adopted: Adopted, format: str, words: Sequence[str], root: Path, name: str | None = None):
+    def __init__(self, adopted: AdoptedNetwork, format: str, words: Sequence[str], root: Path, name: str | None = None):
         self.adopted, self.format, self.words = adopted, format, list(words)
         self.values = _configuration(adopted, root, name or adopted.name)
         self.recipe = self._recipe()
@@ -75,13 +75,13 @@ class Adoption:
         self.folder = root / self.values["name"] / f"{self.run_id}-s{SEED}"
 
     def write(self) -> Run:
-        """Write the run directory, or find that it is there already; tell what was found, and open it."""
+        """Write the run directory unless it exists, print its metrics, and return the run."""
         for note in self.adopted.notes:
             print(f"note: {note}")
         try:
             with RunLock(self.folder) as lock, writing(self.folder):
                 if _is_done(self.folder):
-                    print(f"adopted already, so it is left as it is: {self.folder}")
+                    print(f"adopted already, left unchanged: {self.folder}")
                 else:
                     self._fill(lock)
         except Held as held:
@@ -93,33 +93,33 @@ class Adoption:
         return run
 
     def _recipe(self) -> Recipe:
-        """Build the recipe; what will lie in the run directory lies elsewhere for as long as that takes."""
+        """Return the recipe; the files of the run directory that it reads are in a temporary folder meanwhile."""
         config = typed(TrainConfig, self.values)
         torch.set_num_threads(config.trainer.threads)
-        with tempfile.TemporaryDirectory() as aside:
-            self._write_data(Path(aside))
-            config.task = in_folder(config.task, "task", aside)
+        with tempfile.TemporaryDirectory() as temporary:
+            self._write_data(Path(temporary))
+            config.task = in_folder(config.task, "task", temporary)
             return make_recipe(config)
 
     def _write_data(self, folder: Path) -> None:
-        """Write the file that the task reads in the run directory, if there is one."""
+        """Write the task's data file in the run directory, if there is one."""
         if self.adopted.training is not None:
             name, tensors = self.adopted.training.data
             save_tensors(folder / name, tensors)
 
-    def _match(self) -> Matched:
+    def _match(self) -> ClassMatch:
         spec = self.recipe.task.spec
-        found = match_classes(self._model(), self.recipe.source().evaluation("val"), spec)
+        match = match_classes(self._model(), self.recipe.source().evaluation("val"), spec)
         if self.adopted.infer:
             print(
-                f"classes: {found}" + ("" if found.as_given else "; the outputs are put into the order of the classes")
+                f"classes: {match}" + ("" if match.as_given else "; the outputs are put into the order of the classes")
             )
-            if not found.clear:
+            if not match.clear:
                 print("warning: the order of the classes is ambiguous: another one fits nearly as well")
-            self.weights |= {name: self.weights[name][found.rows] for name in self.adopted.outputs}
-        elif found.clear and found.fit - found.given > WORSE:
-            print(f"warning: the given order of the classes fits {found.given:.4f}; try classes=infer, since {found}")
-        return found
+            self.weights |= {name: self.weights[name][match.rows] for name in self.adopted.outputs}
+        elif match.clear and match.fit - match.given > WORSE:
+            print(f"warning: the given order of the classes fits {match.given:.4f}; try classes=infer, since {match}")
+        return match
 
     def _model(self) -> nn.Module:
         return self.recipe.model(self.weights).eval()
@@ -146,11 +146,11 @@ class Adoption:
 
     @property
     def _steps(self) -> int:
-        """The recorded optimiser steps."""
+        """The number of recorded optimiser steps."""
         return 0 if self.adopted.training is None else len(self.adopted.training.rates)
 
-    def _write_history(self) -> Replayed | None:
-        """Write the history, if training was recorded, and tell what does not fit in it."""
+    def _write_history(self) -> ReplayErrors | None:
+        """Write the history, if training was recorded, and print its discrepancies."""
         if self.adopted.training is None:
             return None
         replayed = write_history(self.folder / "history", self.recipe, self.adopted.training)
@@ -161,7 +161,7 @@ class Adoption:
         return replayed
 
     def _write_metrics(self, metrics: dict[str, float], training: Sequence[Mapping[str, float]]) -> None:
-        """Write the metrics of the end, and those of the batch of each recorded step."""
+        """Write the final metrics, and those of the batch of each recorded step."""
         rows = [{"step": step, **row} for step, row in enumerate([*training, metrics])]
         columns = list(dict.fromkeys(name for row in rows for name in row))
         lines = [",".join(repr(row[name]) if name in row else "" for name in columns) for row in rows]
@@ -172,39 +172,37 @@ class Adoption:
 
     def _measured(self) -> dict[str, float]:
         """Return the metrics of the held-out splits, e.g. `test/accuracy`, as means over their examples."""
-        model, spec, metrics = self._model(), self.recipe.task.spec, {}
+        model, metrics = self._model(), {}
         for split in ("val", "test"):
             batch = self.recipe.source().evaluation(split)
-            with torch.no_grad():
-                outputs = aligned_outputs(model, batch, spec)
-                scores = {"loss": example_losses(outputs, batch, spec), **self.recipe.task.score(outputs, batch)}
-            metrics |= {f"{split}/{name}": float(value.mean()) for name, value in scores.items()}
+            means = evaluate(model, self.recipe.task, batch)
+            metrics |= {f"{split}/{name}": value for name, value in means.items()}
             check_loss(metrics[f"{split}/loss"], split, self._steps, model, lambda batch=batch: batch)
         return metrics
 
-    def _record(self, replayed: Replayed | None) -> dict[str, Any]:
-        """Return where the weights come from, in what order inputs and outputs are, and what came of the replay."""
+    def _record(self, replayed: ReplayErrors | None) -> dict[str, Any]:
+        """Return the origin of the weights, the order of inputs and outputs, and a summary of the replay errors."""
         spec = self.recipe.task.spec
-        asked = "infer" if self.adopted.infer else "given"
+        requested = "infer" if self.adopted.infer else "given"
         return {
             "format": self.format,
             "options": self.words,
             "files": {role: _file(path) for role, path in self.adopted.files.items()},
             "alphabet": list(spec.vocabulary),
             "classes": list(spec.classes),
-            "class_order": None if self.matched is None else {"asked": asked, **self.matched.as_dict()},
+            "class_order": None if self.matched is None else {"asked": requested, **self.matched.as_dict()},
             "replay": None if replayed is None else replayed.as_dict(),
             "notes": list(self.adopted.notes),
         }
 
 
-def _configuration(adopted: Adopted, root: Path, name: str) -> dict[str, Any]:
-    """Return the configuration that a run of mechlab's own would have."""
+def _configuration(adopted: AdoptedNetwork, root: Path, name: str) -> dict[str, Any]:
+    """Return the configuration that a run trained by mechlab would have."""
     if not re.fullmatch(r"[\w.+-]*\w", name):
         raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=name, key="name")
     values = defaults(TrainConfig)
     double = any(weight.dtype == torch.float64 for weight in adopted.weights.values())
-    found = {
+    configuration = {
         **values,
         "name": name,
         "seed": SEED,
@@ -215,11 +213,11 @@ def _configuration(adopted: Adopted, root: Path, name: str) -> dict[str, Any]:
         "model": prepare(dict(adopted.model), "model", (SequenceModel, StaticModel), context=1).identity(),
         "optimizer": dict(OPTIMIZER),
     }
-    return found if adopted.training is None else found | _trained(adopted.training, found)
+    return configuration if adopted.training is None else configuration | _trained(adopted.training, configuration)
 
 
-def _trained(training: Training, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of the configuration that tell how the weights came about."""
+def _trained(training: TrainingRecord, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of the configuration that describe the training."""
     steps = {"max_steps": len(training.rates), "batch_size": training.batch_size}
     return {
         "trainer": {**values["trainer"], **steps},

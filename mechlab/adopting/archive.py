@@ -1,4 +1,4 @@
-"""Named arrays out of an .npz file, read one at a time and without running code from it."""
+"""Checked reading of arrays from an .npz file, one at a time and without running code from it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ KINDS = {"i": "whole numbers", "f": "real numbers"}
 
 
 class Archive:
-    """An .npz file of plain arrays. What is read is not kept, so that memory does not grow with the file.
+    """An .npz file of plain arrays. Arrays are not cached, so that memory does not grow with the file.
 
     Raises:
-        ConfigError: the file is not there, or is no .npz file; on reading, an array is missing, damaged, or not what it
-            must be. The message names file and array.
+        ConfigError: the file is missing or is not an .npz file; on reading, an array is missing, damaged, or of another
+            shape or type than required. The message names file and array.
     """
 
     def __init__(self, path: Path):
@@ -38,7 +38,7 @@ class Archive:
         return list(self._members)
 
     def read(self, name: str) -> np.ndarray:
-        """Return an array as it is."""
+        """Return an array unchecked."""
         from numpy.lib.format import read_array
 
         if name not in self._members:
@@ -46,13 +46,14 @@ class Archive:
         try:
             with self._file.open(self._members[name]) as file:
                 return read_array(file, allow_pickle=False)
-        except Exception as error:  # whatever damage does to a reader
+        except Exception as error:  # damaged files raise many types
             self.refuse(f"{name} must be a whole array of numbers", f"{type(error).__name__}: {error}")
 
     def numbers(self, name: str, shape: tuple[int | None, ...], kind: str) -> np.ndarray:
-        """Return an array that is checked: its shape, None for any length but 0, and its kind.
+        """Return an array after checks of its shape and kind.
 
         Args:
+            shape: the required shape, None for any length but 0.
             kind: "i" for whole numbers, which become int64; "f" for finite real ones, which become float64.
         """
         import numpy as np
@@ -69,7 +70,7 @@ class Archive:
         return array.astype(np.int64 if kind == "i" else np.float64)
 
     def within(self, name: str, array: np.ndarray, low: int, high: int) -> np.ndarray:
-        """Return whole numbers if they are all in [low, high]."""
+        """Return the array if all its numbers are in [low, high], else raise ConfigError."""
         if array.min() < low or array.max() > high:
             self.refuse(f"{name} must be from {low} to {high}", f"values from {array.min()} to {array.max()}")
         return array

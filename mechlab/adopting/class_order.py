@@ -1,4 +1,4 @@
-"""The order of a network's output classes, found by matching its answers with the right ones."""
+"""The order of a network's output classes, inferred by matching its outputs with the targets."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
     from mechlab.core.task import Batch, TaskSpec
 
-CLEAR = 0.5  # gap between the best and the next assignment, of at most 2, below which the order is called ambiguous
+CLEAR = 0.5  # gap between the best and the next assignment, of at most 2, below which the order is ambiguous
 
 
 @dataclass(frozen=True)
-class Matched:
-    """What matching found.
+class ClassMatch:
+    """A match of a network's outputs with classes.
 
     Args:
-        classes: the class, by index, that each output says.
+        classes: the class index of each output.
         names: the classes in index order.
-        answers: number of answers that were compared.
+        answers: number of predictions that were compared.
         fit, next_fit, given, gap: see `mechlab.automata.class_order.ClassOrder`.
     """
 
@@ -36,28 +36,29 @@ class Matched:
 
     @property
     def clear(self) -> bool:
-        """Whether no other order fits nearly as well."""
+        """True if no other order fits nearly as well."""
         return self.gap >= CLEAR
 
     @property
     def as_given(self) -> bool:
-        """Whether the outputs are in index order."""
+        """True if the outputs are in index order."""
         return self.classes == tuple(range(len(self.classes)))
 
     @property
     def rows(self) -> list[int]:
-        """The output that says each class."""
+        """The output of each class."""
         return [self.classes.index(c) for c in range(len(self.classes))]
 
     def __str__(self) -> str:
-        said = ", ".join(f"{output} {self.names[c]}" for output, c in enumerate(self.classes))
+        order = ", ".join(f"{output} {self.names[c]}" for output, c in enumerate(self.classes))
         other = "" if self.next_fit != self.next_fit else f"; the next best order fits {self.next_fit:.4f}"
         return (
-            f"outputs say {said}: this order fits {self.fit:.4f} of {self.answers} answers (mean over classes){other}"
+            f"the outputs are {order}: this order fits {self.fit:.4f} of {self.answers} predictions "
+            f"(mean over classes){other}"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data for the record."""
+        """Return a summary as plain data."""
         return {
             "outputs": [self.names[c] for c in self.classes],
             "answers": self.answers,
@@ -68,13 +69,13 @@ class Matched:
         }
 
 
-def match_classes(model: nn.Module, batch: Batch, spec: TaskSpec) -> Matched:
-    """Compare the largest output after each letter of some words with the class that is right there.
+def match_classes(model: nn.Module, batch: Batch, spec: TaskSpec) -> ClassMatch:
+    """Return the match of a network's largest outputs after each letter with the target classes.
 
     Args:
         model: a sequence model.
         batch: words as one-hot letters (B, T, m), zero past the end, and the class (B, T) after each letter.
-        spec: of the task.
+        spec: the task's.
     """
     import torch
 
@@ -83,16 +84,16 @@ def match_classes(model: nn.Module, batch: Batch, spec: TaskSpec) -> Matched:
 
     inside = batch.inputs.any(-1)
     with torch.no_grad():
-        said = outputs_of(model, batch.inputs).argmax(-1)[inside]
+        predicted = outputs_of(model, batch.inputs).argmax(-1)[inside]
     n = spec.outputs
-    counts = torch.bincount(said * n + batch.targets[inside], minlength=n * n).view(n, n)
-    found = class_order(counts.numpy())
-    classes = tuple(found.classes.tolist())
-    return Matched(classes, spec.classes, int(inside.sum()), *found[1:])
+    counts = torch.bincount(predicted * n + batch.targets[inside], minlength=n * n).view(n, n)
+    order = class_order(counts.numpy())
+    classes = tuple(order.classes.tolist())
+    return ClassMatch(classes, spec.classes, int(inside.sum()), *order[1:])
 
 
 def check_outputs(outputs: int, classes: tuple[str, ...], path: object) -> None:
-    """Refuse a network with another number of outputs than there are classes.
+    """Raise ConfigError unless a network has one output for each class.
 
     Raises:
         ConfigError: the numbers differ.

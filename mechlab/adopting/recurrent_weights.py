@@ -1,4 +1,4 @@
-"""The weights of PyTorch's recurrent networks with a linear read-out: checked, and by mechlab's names."""
+"""Checks of the weights of PyTorch's recurrent networks with a linear read-out, and their renaming."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RNN = re.compile(r"rnn\.(weight|bias)_(ih|hh)_l(\d+)")
 
 
 class Cell(NamedTuple):
-    """A kind of cell: mechlab's name and class of the model, rows of a weight per unit, and further arguments."""
+    """A kind of recurrent cell: mechlab's model name and class, weight rows per unit, and further arguments."""
 
     model: str
     target: str
@@ -32,18 +32,18 @@ CELLS = {
 
 
 def sizes_of(tensors: dict[str, Tensor], cell: str, path: Path) -> tuple[int, int, bool]:
-    """Return units, layers, and whether the recurrence has biases; everything has the shape that these ask for.
+    """Return the numbers of units and layers, and True if the recurrence has biases; all shapes are checked.
 
     Args:
         tensors: rnn.weight_ih_l0, rnn.weight_hh_l0, ..., fc.weight and fc.bias.
         cell: a key of CELLS.
-        path: where they come from, for messages.
+        path: their file, for messages.
 
     Raises:
-        ConfigError: something is missing, too much, or of another shape.
+        ConfigError: a tensor is missing, superfluous, or of another shape.
     """
     gates = CELLS[cell].gates
-    layers = 1 + max((int(found[3]) for name in tensors if (found := _RNN.fullmatch(name))), default=-1)
+    layers = 1 + max((int(match[3]) for name in tensors if (match := _RNN.fullmatch(name))), default=-1)
     biases = any(name.startswith("rnn.bias") for name in tensors)
     parts = [f"weight_{way}" for way in ("ih", "hh")] + [f"bias_{way}" for way in ("ih", "hh") if biases]
     wanted = [f"rnn.{part}_l{layer}" for layer in range(max(layers, 1)) for part in parts] + ["fc.weight"]
@@ -81,7 +81,7 @@ def _expected(name: str, rows: int, hidden: int, tensors: dict[str, Tensor]) -> 
 
 
 def renamed(tensors: dict[str, Tensor], layers: int, biases: bool) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the weights by mechlab's names, in its order, and what had to be filled in."""
+    """Return the weights by mechlab's names, in its order, and notes on missing biases."""
     import torch
 
     weights, zeros = {}, []
@@ -98,7 +98,7 @@ def renamed(tensors: dict[str, Tensor], layers: int, biases: bool) -> tuple[dict
         zeros += [] if "fc.bias" in tensors else ["the read-out"]
         zero = torch.zeros(len(tensors["fc.weight"]), dtype=tensors["fc.weight"].dtype)
         weights["readout.bias"] = tensors.get("fc.bias", zero)
-    return weights, [f"the biases of {part} are not there, which is the same as zeros" for part in zeros]
+    return weights, [f"the biases of {part} are missing, and taken as zeros" for part in zeros]
 
 
 def _refusal(must: str, got: str, path: Path, fix: str | None = None, key: str = "path") -> ConfigError:

@@ -1,4 +1,4 @@
-"""What info.json says of a recorded training: the optimizer and its constants, checked."""
+"""Checked reading of info.json of a recorded training: the optimizer and its constants."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     import numpy as np
 
 OPTIMIZERS = ("adamw", "sgd")
-CHECKED = ("lr", "weight_decay", "batch", "d_model", "dim_mlp", "nhead")  # that the arrays tell as well
+CHECKED = ("lr", "weight_decay", "batch", "d_model", "dim_mlp", "nhead")  # compared with the arrays
 OPTIONS = {"adamw": ("betas", "eps", "amsgrad"), "sgd": ("momentum", "dampening", "nesterov")}
 
 
 @dataclass(frozen=True)
-class Info:
+class TrainingInfo:
     """The content of info.json.
 
     Args:
         path: the file.
         p: the modulus.
-        optimizer: of torch, by its lower-case name.
-        hyper: its constants and the sizes, as given.
+        optimizer: the lower-case name of torch's optimizer.
+        hyper: its constants and the sizes, unchecked.
     """
 
     path: Path
@@ -43,18 +43,18 @@ class Info:
 
     @property
     def unknown(self) -> list[str]:
-        """The names under hyper that mean nothing here."""
+        """The names under hyper that are not used."""
         known = {*CHECKED, *OPTIONS["adamw"], *OPTIONS["sgd"]}
         return [name for name, value in self.hyper.items() if name not in known and value is not None]
 
     def agrees(self, name: str, value: int, other: str) -> None:
-        """Raise ConfigError if a size under hyper is another than that in a file."""
+        """Raise ConfigError if a size under hyper differs from that of a file."""
         given = self.hyper.get(name)
         if given is not None and given != value:
             _refuse(f"hyper.{name} must be that of {other}: {value}", f"{given!r}", self.path)
 
     def undo_rounding(self, name: str, values: np.ndarray) -> None:
-        """Put a number under hyper in place of values (S,) that are this number in float32."""
+        """Replace values (S,) that equal a number under hyper in float32 by the number itself, in place."""
         import numpy as np
 
         given = self.hyper.get(name)
@@ -62,7 +62,7 @@ class Info:
             values[values == np.float32(given)] = given
 
     def nodes(self, rates: Sequence[tuple[float, float]]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-        """Return the config nodes of optimizer and learning-rate schedule, and what they do not hold.
+        """Return the config nodes of optimizer and learning-rate schedule, and notes on what they cannot express.
 
         Args:
             rates: learning rate and weight decay of each step.
@@ -73,13 +73,13 @@ class Info:
             schedule = {"kind": "table", "factors": [rate / peak for rate in learning_rates]}
         if len(set(decays)) > 1:
             notes.append(
-                f"weight_decay changes over training: the history holds it step by step, the optimizer's configuration "
-                f"the first value, {decays[0]:g}"
+                f"weight_decay changes over training: the history has its value at each step, the optimizer's "
+                f"configuration the first one, {decays[0]:g}"
             )
         for name, value, known in (("lr", peak, set(learning_rates)), ("weight_decay", decays[0], set(decays))):
             given = self.hyper.get(name)
             if given is not None and given not in known:
-                notes.append(f"info.json says {name} {given}, data.npz {value:g}, which is used")
+                notes.append(f"info.json has {name} {given}, data.npz has {value:g}, which is used")
         common = {"lr": peak, "weight_decay": decays[0]}
         return self._optimizer(common), schedule, notes
 
@@ -98,11 +98,11 @@ class Info:
         return float(value)
 
 
-def read_info(path: Path) -> Info:
-    """Read info.json.
+def read_info(path: Path) -> TrainingInfo:
+    """Return the content of info.json.
 
     Raises:
-        ConfigError: it is not there, no JSON object, or lacks something, which the message names.
+        ConfigError: it is missing, not a JSON object, or lacks an entry, which the message names.
     """
     if not path.is_file():
         raise ConfigError(f"the folder must hold {path.name}", got=f"none in {path.parent}", key="path")
@@ -129,7 +129,7 @@ def read_info(path: Path) -> Info:
         _refuse("hyper.betas must be two numbers", repr(hyper["betas"]), path)
     if hyper.get("amsgrad"):
         _refuse("hyper.amsgrad must be false: its updates have another form", "true", path)
-    return Info(path, p, optimizer, hyper)
+    return TrainingInfo(path, p, optimizer, hyper)
 
 
 def _refuse(must: str, got: str, path: Path, word: str | None = None) -> NoReturn:

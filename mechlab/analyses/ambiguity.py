@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from mechlab.analyses.ambiguity_parts import by_factor, by_letters_more, by_word_length, partitions, save_states
-from mechlab.analyses.reached import By, Reached, label_names, reached, supported
+from mechlab.analyses.ambiguity_parts import by_factor, by_suffix_length, by_word_length, partitions, save_states
+from mechlab.analyses.labelled_states import By, LabelledStates, label_names, labelled_states, supported_finding
 from mechlab.automata.words.trie import prefix_states
-from mechlab.clustering.bisimulation import successors
-from mechlab.clustering.bootstrap import BOUND, ambiguity_of_resamples, interval, resampled_words
+from mechlab.clustering.bisimulation import successor_errors
+from mechlab.clustering.bootstrap import BOUND, ambiguity_of_resamples, resampled_words
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
@@ -20,6 +20,7 @@ from mechlab.core.constraints import above, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split, Task
 from mechlab.record.artifacts import Artifacts
+from mechlab.statistics.bootstrap import percentile_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,31 +31,31 @@ STREAMS = ("fit", "nulls", "bootstrap", "factors", "causal", "lengths")
 
 
 class Ambiguity(Analysis):
-    """Cluster the states that a network reaches and measure how much a cluster leaves open about the automaton's state
+    """Ambiguity of clusters of a network's hidden states: the entropy of the automaton's state given the cluster
     (Muskardin et al., arXiv 2306.16854).
 
     The network reads every distinct prefix of the evaluation words once. The distinct states are clustered by k-means;
-    the scores count how often each prefix occurs. The initial state is left out. The interval of the weighted ambiguity
-    is the 95 % percentile bootstrap over words, the clusters being fixed; claims take its upper end.
+    the scores weight each prefix by its number of occurrences. The initial state is left out. The interval of the
+    weighted ambiguity is the 95 % percentile bootstrap over words with fixed clusters; claims use its upper end.
 
     Args:
         multiple: clusters per state of the automaton.
-        curve: multiples to tell the scores for as well; empty to skip them.
+        curve: further multiples to score; empty for none.
         words: number of evaluation words.
-        split: split that they are taken from.
-        by: what labels tell: the "state"; the "transition", which is the state before the last letter, and the letter;
-            of a pushdown automaton also the "height" or "top" of its stack.
+        split: split of these words.
+        by: kind of labels: the "state"; the "transition", which is the state before the last letter, and the letter;
+            for a pushdown automaton also the "height" or "top" of its stack.
         n_init: starts of k-means; null for 10 to 30, more where they are cheap (see `starts_for`). The finding has the
             number as `starts`.
-        fit: what k-means sees: each distinct prefix as often as it occurs (as published), or once (then the many long
-            prefixes weigh most).
-        nulls: whether to measure what permuted states, a random partition and the untrained network give.
+        fit: weights of distinct prefixes in k-means: their numbers of occurrences (as published), or 1 (then the many
+            long prefixes weigh most).
+        nulls: True to measure the null levels: permuted states, a random partition and the untrained network.
         bootstrap: samples of the words for the intervals of the weighted ambiguity; 0 for none.
         factors: further partitions of the states to measure ambiguity against: for each name the block of each state,
-            or groups of states by name. Those that the automaton's transitions make are found and need not be given.
-        causal: letters to read on after a state was replaced by its cluster's mean; 0 to leave that out.
-        lengths: longest of the uniform words whose last states are measured, length by length; 0 to leave that out.
-        length_words: how many of each length.
+            or groups of states by name. Closed partitions under the automaton's transitions are added automatically.
+        causal: number of letters to read after a state is replaced by its cluster's mean; 0 to leave this out.
+        lengths: greatest length of uniform words whose last states are scored, length by length; 0 to leave this out.
+        length_words: number of words of each length.
         threshold: largest weighted ambiguity for the claim `pure`.
     """
 
@@ -84,70 +85,72 @@ class Ambiguity(Analysis):
         self.threshold = threshold
 
     def check(self, name: str, task_name: str, task: Task, key: str, model: Any = None) -> None:
-        """Refuse a task without an automaton, and factors that do not divide its states."""
+        """Raise ConfigError for a task without an automaton, and for factors that are not partitions of its states."""
         super().check(name, task_name, task, key, model)
         truth = task.ground_truth()
         try:
             partitions(truth, label_names(truth, self.by), self.factors)
         except ValueError as error:
-            fix = "give each state's block in the order of the states, or groups of states that hold each one once"
+            fix = "give each state's block in the order of the states, or groups that contain each state once"
             got = str(error)
-            raise ConfigError("factors must divide the states", got=got, key=f"{key}.factors", fix=fix) from None
+            raise ConfigError(
+                "factors must be partitions of the states", got=got, key=f"{key}.factors", fix=fix
+            ) from None
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Cluster and score; save the curve, the clusters, the automaton's states and what else is asked for."""
+        """Cluster and score; save the curve, the clusters, the automaton's states and the configured further tables."""
         import pandas as pd
 
-        found = reached(run, self.words, self.split, self.by)
+        observed = labelled_states(run, self.words, self.split, self.by)
         streams = dict(zip(STREAMS, rng.spawn(len(STREAMS)), strict=True))
-        (line, clusters), *others = self._scored(run, found, streams)
+        (line, clusters), *others = self._scored(run, observed, streams)
         curve = sorted([line, *(other for other, _ in others)], key=lambda row: row["multiple"])
         out.save_table("curve", pd.DataFrame(curve))
-        separation = fisher_ratios(found.states, found.labels, found.prefixes.count)
-        save_states(out, found, clusters, separation)
+        separation = fisher_ratios(observed.states, observed.labels, observed.prefixes.count)
+        save_states(out, observed, clusters, separation)
 
-        sizes = {"states": found.machine_states, "prefixes": len(found.prefixes), "separation": separation.min()}
+        sizes = {"states": observed.machine_states, "prefixes": len(observed.prefixes), "separation": separation.min()}
         scalars = {name: float(value) for name, value in {**line, **sizes}.items() if name != "multiple"}
-        scalars |= by_factor(out, run.task.ground_truth(), found, clusters, self.factors, streams["factors"])
+        scalars |= by_factor(out, run.task.ground_truth(), observed, clusters, self.factors, streams["factors"])
         if self.causal:
-            scalars |= by_letters_more(out, run, found, clusters, self.causal, streams["causal"])
+            scalars |= by_suffix_length(out, run, observed, clusters, self.causal, streams["causal"])
         if self.lengths:
-            weights = self._weights(found)
+            weights = self._weights(observed)
             sizes = self.lengths, self.length_words
-            scalars |= by_word_length(out, run, found, clusters, weights, self.by, sizes, streams["lengths"])
-        return supported(scalars, self._claims(scalars), found.prefixes)
+            scalars |= by_word_length(out, run, observed, clusters, weights, self.by, sizes, streams["lengths"])
+        return supported_finding(scalars, self._claims(scalars), observed.prefixes)
 
     def _scored(
-        self, run: Run, found: Reached, streams: dict[str, np.random.Generator]
+        self, run: Run, observed: LabelledStates, streams: dict[str, np.random.Generator]
     ) -> list[tuple[dict[str, float], np.ndarray]]:
-        """Return the scores and clusters of each multiple, the chosen one first, so that it depends on no other."""
-        prefixes, labels, states = found.prefixes, found.labels, found.states
-        weights, count = self._weights(found), prefixes.count
+        """Return the scores and clusters of each multiple, first `multiple`, so that it is independent of the curve."""
+        prefixes, labels, states = observed.prefixes, observed.labels, observed.states
+        weights, count = self._weights(observed), prefixes.count
         untrained = prefix_states(run.untrained(), prefixes) if self.nulls else None
         word = np.cumsum(prefixes.length[prefixes.index] == 1) - 1
         times = resampled_words(word[-1] + 1, self.bootstrap, streams["bootstrap"]) if self.bootstrap else None
 
         scored = []
         for multiple in dict.fromkeys((self.multiple, *self.curve)):
-            k = max(1, round(multiple * found.machine_states * found.factor))
+            k = max(1, round(multiple * observed.machine_states * observed.factor))
             starts = self.n_init or starts_for(states, k)
             clusters = kmeans(states, k, streams["fit"], starts, weights)
-            table, after = contingency(clusters, labels, count), _successors(clusters, found)
+            table, after = contingency(clusters, labels, count), _successors(clusters, observed)
             line = {"multiple": multiple, "clusters": len(table), "starts": starts, **all_scores(table), **after}
             if times is not None:
                 samples = ambiguity_of_resamples(clusters, labels, prefixes.index, word, times)
-                line["weighted_low"], line["weighted_high"] = interval(samples)
+                line["weighted_low"], line["weighted_high"] = percentile_interval(samples)
             if untrained is not None:
                 control = kmeans(untrained, k, streams["nulls"], starts, weights)
                 line["null_untrained"] = ambiguity(control, labels, count).weighted
                 line["null_permuted"] = permuted_ambiguity(clusters, labels, count, streams["nulls"])
                 line["null_random"] = random_partition_ambiguity(states, k, labels, count, streams["nulls"])
-                line["conflict_untrained"] = _successors(control, found)["conflict"]
+                line["conflict_untrained"] = _successors(control, observed)["conflict"]
             scored.append((line, clusters))
         return scored
 
-    def _weights(self, found: Reached) -> np.ndarray | None:
-        return found.prefixes.count if self.fit == "occurrences" else None
+    def _weights(self, observed: LabelledStates) -> np.ndarray | None:
+        return observed.prefixes.count if self.fit == "occurrences" else None
 
     def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
         weighted = scalars["weighted"]
@@ -168,7 +171,7 @@ class Ambiguity(Analysis):
         if self.nulls:
             null = min(scalars["null_untrained"], scalars["null_permuted"])
             claims["beats_nulls"] = Claim(
-                f"The weighted ambiguity is below half of what the untrained network and permuted states give{over}.",
+                f"The weighted ambiguity is below half of that of the untrained network and of permuted states{over}.",
                 value=weighted,
                 threshold=null / 2,
                 holds=most < null / 2,
@@ -177,20 +180,20 @@ class Ambiguity(Analysis):
                 interval=ends,
             )
         if "causal_control" in scalars:
-            kept, control, least = scalars["causal_kept"], scalars["causal_control"], 1 - self.threshold
+            same, control, least = scalars["causal_kept"], scalars["causal_control"], 1 - self.threshold
             claims["interchangeable"] = Claim(
-                f"With its cluster's mean for its state the network tells the same after at least {least:.0%} of the "
-                f"next {self.causal} letters, and more often than with another cluster's mean.",
-                value=kept,
+                f"With a state replaced by its cluster's mean the network predicts the same class after at least "
+                f"{least:.0%} of the next {self.causal} letters, and more often than with another cluster's mean.",
+                value=same,
                 threshold=least,
-                holds=kept >= least and kept > control,
+                holds=same >= least and same > control,
                 kind="statistical",
                 null=control,
             )
         return claims
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
-        """Draw the states in the plane, the ambiguity by number of clusters, and the tables that there are."""
+        """Draw the states in the plane, the ambiguity by number of clusters, and the further tables."""
         from mechlab.plotting.ambiguity import (
             causal_figure,
             curve_figure,
@@ -199,15 +202,15 @@ class Ambiguity(Analysis):
             states_figure,
         )
 
-        saved, names = out.arrays("states"), [str(name) for name in out.table("states")["state"]]
-        picture = states_figure(saved["plane"], saved["shares"], saved["labels"], saved["clusters"], names)
+        arrays, names = out.arrays("states"), [str(name) for name in out.table("states")["state"]]
+        picture = states_figure(arrays["plane"], arrays["shares"], arrays["labels"], arrays["clusters"], names)
         figures = {"states": picture, "curve": curve_figure(out.table("curve"), self.threshold)}
         draw = {"factors": factors_figure, "causal": causal_figure, "lengths": lengths_figure}
-        there = {name: function for name, function in draw.items() if (out.folder / f"{name}.csv").exists()}
-        return figures | {name: function(out.table(name)) for name, function in there.items()}
+        saved = {name: function for name, function in draw.items() if (out.folder / f"{name}.csv").exists()}
+        return figures | {name: function(out.table(name)) for name, function in saved.items()}
 
 
-def _successors(clusters: np.ndarray, found: Reached) -> dict[str, float]:
-    prefixes = found.prefixes
-    after = successors(clusters, prefixes.parent, prefixes.letter, prefixes.count)
+def _successors(clusters: np.ndarray, observed: LabelledStates) -> dict[str, float]:
+    prefixes = observed.prefixes
+    after = successor_errors(clusters, prefixes.parent, prefixes.letter, prefixes.count)
     return {"conflict": after.conflict, "successor_entropy": after.entropy}

@@ -1,4 +1,4 @@
-"""What the analysis of ambiguity measures once clusters are found: each part saves a table and returns its scalars."""
+"""Parts of the analysis of ambiguity that follow the clustering: each saves a table and returns its scalars."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mechlab.analyses.reached import By, Reached, classes_told, labelled
+from mechlab.analyses.labelled_states import By, LabelledStates, labels_of
 from mechlab.automata.automaton import Automaton
+from mechlab.automata.extraction.conformance import outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.factors import Factor, closed_factors, named_factors, part_numbers
 from mechlab.automata.partitions import quotient
 from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.automata.words.trie import prefix_states
-from mechlab.clustering.bisimulation import successors
+from mechlab.clustering.bisimulation import successor_errors
 from mechlab.clustering.by_length import ambiguity_by_length
-from mechlab.clustering.causal import replace_states
 from mechlab.clustering.centres import centres_of
+from mechlab.clustering.intervention import replace_states
 from mechlab.clustering.nulls import permuted_ambiguity
 from mechlab.clustering.plane import principal_plane
 from mechlab.clustering.scores import ambiguity, cluster_ambiguity, contingency
@@ -27,27 +28,27 @@ from mechlab.record.artifacts import Artifacts
 if TYPE_CHECKING:
     from mechlab.record.run import Run
 
-REPLACED = 500  # states whose place their cluster's mean takes
+REPLACED = 500  # number of states that are replaced by their cluster's mean
 
 Given = Mapping[str, Sequence]
 
 
-def save_states(out: Artifacts, found: Reached, clusters: np.ndarray, separation: np.ndarray) -> None:
-    """Save where the states are in the plane, and a line for each cluster and each of the automaton's states."""
+def save_states(out: Artifacts, observed: LabelledStates, clusters: np.ndarray, separation: np.ndarray) -> None:
+    """Save the states in the plane of their principal components, a table of clusters and one of automaton states."""
     import pandas as pd
 
-    prefixes, labels, states, names = found.prefixes, found.labels, found.states, found.names
+    prefixes, labels, states, names = observed.prefixes, observed.labels, observed.states, observed.names
     plane, shares = principal_plane(states.astype(np.float64))
     columns = {"labels": labels, "clusters": clusters, "length": prefixes.length, "count": prefixes.count}
     out.save_arrays("states", plane=plane.astype(np.float32), shares=shares, **columns)
 
     table = contingency(clusters, labels, prefixes.count)
-    numbers, seen = np.unique(clusters, return_counts=True)
-    after = successors(clusters, prefixes.parent, prefixes.letter, prefixes.count)
+    numbers, distinct = np.unique(clusters, return_counts=True)
+    after = successor_errors(clusters, prefixes.parent, prefixes.letter, prefixes.count)
     lines = {
         "cluster": numbers,
         "size": table.sum(1).astype(int),
-        "prefixes": seen,
+        "prefixes": distinct,
         "ambiguity": cluster_ambiguity(table),
         "conflict": after.by_cluster,
         "state": [names[label] for label in np.unique(labels)[table.argmax(1)]],
@@ -56,15 +57,16 @@ def save_states(out: Artifacts, found: Reached, clusters: np.ndarray, separation
 
     ratios = np.full(len(names), np.nan)
     ratios[np.unique(labels)] = separation
-    seen = np.bincount(labels, minlength=len(names)), np.bincount(labels, prefixes.count, minlength=len(names))
-    lines = {"state": names, "prefixes": seen[0], "size": seen[1].astype(int), "separation": ratios}
+    distinct = np.bincount(labels, minlength=len(names))
+    size = np.bincount(labels, prefixes.count, minlength=len(names)).astype(int)
+    lines = {"state": names, "prefixes": distinct, "size": size, "separation": ratios}
     out.save_table("states", pd.DataFrame(lines))
 
 
 def by_factor(
     out: Artifacts,
     truth: Automaton | Pushdown,
-    found: Reached,
+    observed: LabelledStates,
     clusters: np.ndarray,
     given: Given | None,
     rng: np.random.Generator,
@@ -72,9 +74,9 @@ def by_factor(
     """Save the ambiguity against each factor of the states, and return it as `factor_<name>`."""
     import pandas as pd
 
-    count, lines = found.prefixes.count, []
-    for factor, source in partitions(truth, found.names, given):
-        blocks = factor.blocks[found.labels]
+    count, lines = observed.prefixes.count, []
+    for factor, source in partitions(truth, observed.names, given):
+        blocks = factor.blocks[observed.labels]
         line = {
             "factor": factor.name,
             "source": source,
@@ -82,7 +84,7 @@ def by_factor(
             "blocks": len(np.unique(blocks)),
             "weighted": ambiguity(clusters, blocks, count).weighted,
             "null_permuted": permuted_ambiguity(clusters, blocks, count, rng),
-            "states": factor.groups(found.names),
+            "states": factor.groups(observed.names),
         }
         lines.append(line)
     if lines:
@@ -91,45 +93,48 @@ def by_factor(
 
 
 def partitions(truth: Automaton | Pushdown, names: Sequence[str], given: Given | None) -> list[tuple[Factor, str]]:
-    """Return the factors of a ground truth, given ones first, and whether each was "given" or "found".
+    """Return the factors of a ground truth with their sources: "given" ones first, then those "found" by search.
 
     Raises:
-        ValueError: what is given is no partition of the states.
+        ValueError: a given factor is not a partition of the states.
     """
-    mine = named_factors(given or {}, names)
+    specified = named_factors(given or {}, names)
     by_state = isinstance(truth, Automaton) and part_numbers(truth)[1] == tuple(names)
     every = closed_factors(truth) if by_state else ()
-    taken, known = {factor.name for factor in mine}, {factor.blocks.tobytes() for factor in mine}
+    taken, known = {factor.name for factor in specified}, {factor.blocks.tobytes() for factor in specified}
     others = [factor for factor in every if factor.blocks.tobytes() not in known]
     renamed = [Factor(f"found_{f.name}", f.blocks) if f.name in taken else f for f in others]
-    return [(factor, "given") for factor in mine] + [(factor, "found") for factor in renamed]
+    return [(factor, "given") for factor in specified] + [(factor, "found") for factor in renamed]
 
 
-def by_letters_more(
-    out: Artifacts, run: Run, found: Reached, clusters: np.ndarray, letters: int, rng: np.random.Generator
+def by_suffix_length(
+    out: Artifacts, run: Run, observed: LabelledStates, clusters: np.ndarray, letters: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Save what becomes of a network whose state is replaced by its cluster's mean, after each of so many letters.
+    """Save the effect of replacing a state by its cluster's mean on the predictions after each of `letters` letters.
 
-    `kept` is the share of replaced states after which the network tells what it would have told, `right` the share
-    after which it tells what the ground truth does; `control` and `right_control` are the same for the mean of another
-    cluster, and `right_own` is the network's own share.
+    `kept` is the share of replaced states with an unchanged prediction, `right` the share with the ground truth's
+    output; `control` and `right_control` are the same for the mean of another cluster, and `right_own` is the share of
+    right predictions without replacement.
     """
     import pandas as pd
 
-    prefixes, network, truth = found.prefixes, WordClassifier(run.model()), run.task.ground_truth()
+    prefixes, network, truth = observed.prefixes, WordClassifier(run.model()), run.task.ground_truth()
     start = prefixes.index[rng.integers(len(prefixes.index), size=REPLACED)]
     suffixes = rng.integers(len(truth.alphabet), size=(REPLACED, letters))
-    told = replace_states(network.step, found.states, clusters, prefixes.count, start, suffixes, rng)
+    classes = replace_states(network.step, observed.states, clusters, prefixes.count, start, suffixes, rng)
 
     words = np.pad(np.maximum(prefixes.words[prefixes.row[start]], 0), ((0, 0), (0, letters)))
     places = np.arange(REPLACED)[:, None], prefixes.length[start][:, None] + np.arange(letters)
     words[places] = suffixes
-    right = classes_told(truth, words)[places]
+    targets = outputs_of(truth, words)[places]
 
-    shares = {"letters": np.arange(1, letters + 1), "kept": (told.mean == told.own).mean(0)}
-    shares |= {"right": (told.mean == right).mean(0), "right_own": (told.own == right).mean(0)}
-    if told.other is not None:
-        shares |= {"control": (told.other == told.own).mean(0), "right_control": (told.other == right).mean(0)}
+    shares = {"letters": np.arange(1, letters + 1), "kept": (classes.mean == classes.own).mean(0)}
+    shares |= {"right": (classes.mean == targets).mean(0), "right_own": (classes.own == targets).mean(0)}
+    if classes.other is not None:
+        shares |= {
+            "control": (classes.other == classes.own).mean(0),
+            "right_control": (classes.other == targets).mean(0),
+        }
     out.save_table("causal", pd.DataFrame(shares))
     return {f"causal_{name}": float(share.mean()) for name, share in shares.items() if name != "letters"}
 
@@ -137,7 +142,7 @@ def by_letters_more(
 def by_word_length(
     out: Artifacts,
     run: Run,
-    found: Reached,
+    observed: LabelledStates,
     clusters: np.ndarray,
     weights: np.ndarray | None,
     by: By,
@@ -152,18 +157,18 @@ def by_word_length(
     def read(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         prefixes = distinct_prefixes(words)
         ends = prefixes.index.reshape(words.shape)[:, -1]
-        return prefix_states(model, prefixes)[ends], labelled(truth, prefixes, by)[0][ends]
+        return prefix_states(model, prefixes)[ends], labels_of(truth, prefixes, by)[0][ends]
 
-    centres = centres_of(found.states.astype(np.float64), clusters, weights)
+    centres = centres_of(observed.states.astype(np.float64), clusters, weights)
     lines = ambiguity_by_length(read, centres, len(truth.alphabet), range(1, longest + 1), words, rng)
-    fitted = int(found.prefixes.length.max())
+    fitted = int(observed.prefixes.length.max())
     out.save_table("lengths", pd.DataFrame([{**line, "fitted": line["length"] <= fitted} for line in lines]))
     return {"longest": lines[-1]["weighted"], "longest_balanced": lines[-1]["balanced"]}
 
 
 def _closed(truth: Automaton | Pushdown, factor: Factor) -> bool | None:
-    """Return whether a factor is closed under the transitions of an automaton; None where it does not divide states, as
-    of a pushdown automaton."""
+    """Return True if a factor is closed under the transitions of an automaton; None if it is not a partition of its
+    states, as for a pushdown automaton."""
     if isinstance(truth, Pushdown):
         return None
     number, names = part_numbers(truth)

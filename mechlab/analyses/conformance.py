@@ -1,4 +1,4 @@
-"""Does a network say what the ground truth says, on words longer than it was trained on?"""
+"""Accuracy of a network against the ground truth, on words longer than those of training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from mechlab.analyses.reached import drawn_words, padded, supported
+from mechlab.analyses.labelled_states import drawn_words, padded, supported_finding
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.extraction.conformance import Sampler, Scores, by_length, conformance, outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
@@ -24,18 +24,17 @@ CONFIDENCE = 0.95
 
 
 class Conformance(Analysis):
-    """Let a network read random words, and count those after whose every prefix it tells the right class.
+    """Share of random words for which a network predicts the right class after every prefix.
 
-    Next to this accuracy stand the share of letters after which it is right, the same balanced over the classes, and
-    what a constant answer gives. Of context-free languages next to no uniform word is accepted, so that a constant has
-    nearly perfect accuracy there; its balanced share is 1 / classes on any words.
+    Further scores are the share of letters after which it is right, the mean recall over classes, and those of a
+    constant prediction. Almost no uniform word is in a context-free language, so that a constant has nearly perfect
+    accuracy there; its mean recall is 1 / classes on any words.
 
     Args:
         words: number of words.
-        lengths: letters of the shortest and the longest; every length is alike. Null takes 1 to those of the task's
-            longest word.
-        sampler: letters are independent ("uniform"), or the classes have equal shares of the words of each length
-            ("balanced"; of a pushdown automaton half are accepted words and half near misses of such).
+        lengths: least and greatest length in letters, uniform between them; null for 1 to the task's greatest length.
+        sampler: "uniform" for independent letters; "balanced" for equal shares of the classes among the words of each
+            length (for a pushdown automaton half are accepted words and half near misses of them).
         threshold: least accuracy for the claim `right`.
 
     Source: the conformance test of Muskardin et al., arXiv 2306.16854.
@@ -54,31 +53,31 @@ class Conformance(Analysis):
         self.words, self.lengths, self.sampler, self.threshold = words, lengths, sampler, threshold
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Draw words, let the network read them, and score it; save the scores by length."""
+        """Score the network on random words; save the scores by length."""
         import pandas as pd
 
         truth = run.task.ground_truth()
         spread = self.lengths or (1, run.spec.length)
         words, lengths = drawn_words(truth, spread, self.words, rng, self.sampler)
-        told, right = WordClassifier(run.model()).outputs(words, lengths), outputs_of(truth, words)
-        found = conformance(told, right, lengths)
-        rows = [{"length": length, **scores._asdict()} for length, scores in by_length(told, right, lengths)]
+        predicted, targets = WordClassifier(run.model()).outputs(words, lengths), outputs_of(truth, words)
+        scores = conformance(predicted, targets, lengths)
+        rows = [{"length": length, **each._asdict()} for length, each in by_length(predicted, targets, lengths)]
         out.save_table("by_length", pd.DataFrame(rows))
-        low = lower_bound(round(found.accuracy * found.words), found.words, 1 - CONFIDENCE)
-        scalars = {name: float(value) for name, value in found._asdict().items()}
+        low = lower_bound(round(scores.accuracy * scores.words), scores.words, 1 - CONFIDENCE)
+        scalars = {name: float(value) for name, value in scores._asdict().items()}
         prefixes = distinct_prefixes(padded(words, lengths))
-        claims = {"right": self._claim(found, *sorted(spread))}
-        return supported({**scalars, "accuracy_bound": low}, claims, prefixes, "random words")
+        claims = {"right": self._claim(scores, *sorted(spread))}
+        return supported_finding({**scalars, "accuracy_bound": low}, claims, prefixes, "random words")
 
-    def _claim(self, found: Scores, shortest: int, longest: int) -> Claim:
+    def _claim(self, scores: Scores, shortest: int, longest: int) -> Claim:
         return Claim(
             f"The share of {self.sampler} words of {shortest} to {longest} letters that are right after every prefix "
             f"is at least {self.threshold:g}.",
-            value=found.accuracy,
+            value=scores.accuracy,
             threshold=self.threshold,
-            holds=found.accuracy >= self.threshold,
+            holds=scores.accuracy >= self.threshold,
             kind="statistical",
-            null=found.constant_words,
+            null=scores.constant_words,
         )
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:

@@ -182,7 +182,7 @@ class Datamodeling(Analysis):
         influence of each of these on itself, (K,) by method. Empty where that is not asked for, or makes no sense."""
         from mechlab.kernels.lds import wrong_labels
 
-        finite = isinstance(run.task, FiniteTask) and run.spec.loss == "cross_entropy"
+        finite = isinstance(run.task, FiniteTask) and run.spec.loss.indices
         data = run.task.examples("train") if finite else None
         if not self.mislabelled or data is None or data.targets.ndim > 1 or len(data.targets.unique()) < 2:
             return {}

@@ -1,4 +1,4 @@
-"""Which automaton is a network, and is it the ground truth?"""
+"""Extraction of an automaton from a network, and its equivalence to the ground truth."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from mechlab.analyses.extracted import Extracted, Machine, named, save_counterexample, save_machine
-from mechlab.analyses.reached import drawn_words, evaluation_words, padded, supported
+from mechlab.analyses.extraction_result import ExtractionResult, Machine, named, save_counterexample, save_machine
+from mechlab.analyses.labelled_states import drawn_words, evaluation_words, padded, supported_finding
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.definition import from_definition
@@ -38,34 +38,34 @@ if TYPE_CHECKING:
 
 
 class Extraction(Analysis):
-    """Extract an automaton from a network, and compare it with the ground truth and with the network.
+    """Extraction of an automaton from a network, compared with the ground truth and with the network.
 
-    Of a finite ground truth equivalence is decided, with a shortest counterexample; a pushdown automaton is compared on
-    balanced words. On the empty word a network tells nothing; the automaton says there what the ground truth says.
-    Where the ground truth is a Mealy machine, a Mealy machine is extracted, and states are counted as its states.
+    For a finite ground truth equivalence is decided, with a shortest counterexample; pushdown automata are compared on
+    balanced words. On the empty word, where a network has no prediction, the automaton has the ground truth's output.
+    If the ground truth is a Mealy machine, a Mealy machine is extracted, and its states are counted.
 
     Args:
-        method: "clusters" makes clusters of the network's states the automaton's states, and splits them where it and
-            the network disagree; "lstar" and "kv" learn it from membership queries; "vpl" so learns a visibly pushdown
-            automaton, where the ground truth's letters each always push one, always pop one, or do neither.
-        start: what refinement begins with: clusters by k-means (the best of `starts`, which the finding holds), or one
-            for each class that is told ("outputs").
+        method: "clusters" takes clusters of the network's states for states, and splits them where the automaton and
+            the network disagree; "lstar" and "kv" learn it from membership queries; "vpl" learns a visibly pushdown
+            automaton from them, for a ground truth whose letters each always push one, pop one, or do neither.
+        start: initial clusters of refinement: by k-means (the best of `starts` in the finding), or one for each
+            predicted class ("outputs").
         multiple: clusters of k-means per state of the ground truth.
         words: number of evaluation words whose prefixes are clustered, each once.
-        split: split that they are taken from.
-        oracle: where "lstar" and "kv" look for counterexamples.
-        tests: number of random words to look for disagreements in; balanced ones, as all random words, if the ground
+        split: split of these words.
+        oracle: source of counterexamples for "lstar" and "kv".
+        tests: number of random words to search for counterexamples; balanced ones, as all random words, if the ground
             truth is a pushdown automaton.
-        lengths: letters of the shortest and the longest random word.
-        extra: no automaton with at most so many more states passes the W-method, unless it is equivalent.
-        tolerance: share of the random words on which network and automaton may disagree: on long words a network need
-            not be any automaton.
-        rounds: at most so many rounds of refinement, or hypotheses.
-        queries: at most so many membership queries.
-        agreement_words: number of fresh random words on which automaton and network are compared in the end.
-        delta: probability with which the bound on their agreement may be wrong.
+        lengths: lengths of the shortest and the longest random word, in letters.
+        extra: number of extra states of the W-method.
+        tolerance: tolerated share of the random words on which network and automaton disagree: on long words a network
+            need not be an automaton.
+        rounds: maximal number of rounds of refinement, or hypotheses.
+        queries: maximal number of membership queries.
+        agreement_words: number of fresh random words for the final comparison of automaton and network.
+        delta: probability that the bound on their agreement is wrong.
         threshold: least agreement for the claim `agrees`.
-        nulls: whether to extract from the untrained network as well.
+        nulls: True to extract from the untrained network too.
 
     Source: the loop of abstraction and refinement follows Weiss, Goldberg and Yahav (2018), arXiv 1711.09576, with the
     cluster automaton of Muskardin et al., arXiv 2306.16854; bounds as in probably approximately correct learning.
@@ -99,13 +99,13 @@ class Extraction(Analysis):
         self.delta, self.threshold, self.nulls = delta, threshold, nulls
 
     def check(self, name: str, task_name: str, task: Task, key: str, model: Any = None) -> None:
-        """Raise ConfigError also where a visibly pushdown automaton is asked for and the letters are not visible."""
+        """Raise ConfigError also for method "vpl" if the letters are not a visibly pushdown alphabet."""
         super().check(name, task_name, task, key, model)
         if self.method == "vpl":
             truth = task.ground_truth()
             try:
                 if not isinstance(truth, Pushdown) or truth.says != "class":
-                    raise ValueError("the ground truth says more, or is no pushdown automaton")
+                    raise ValueError("the ground truth outputs states, or is not a pushdown automaton")
                 visible_alphabet(truth)
             except ValueError as error:
                 raise ConfigError(
@@ -116,43 +116,43 @@ class Extraction(Analysis):
                 ) from None
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Extract and compare; save the automaton, what each round found, and the counterexample if there is one."""
+        """Extract and compare; save the automaton, the table of rounds, and the counterexample if there is one."""
         import pandas as pd
 
         truth = run.task.ground_truth()
-        mine, control, fresh = rng.spawn(3)
+        trained, control, fresh = rng.spawn(3)
         words, lengths = self._words(truth, fresh, self.agreement_words)
-        found = self._extract(run, run.model(), truth, mine)
-        said, told = outputs_of(found.machine, words), found.network.outputs(words, lengths)
-        agreement = conformance(told, said, lengths)
+        result = self._extract(run, run.model(), truth, trained)
+        extracted, predicted = outputs_of(result.machine, words), result.network.outputs(words, lengths)
+        agreement = conformance(predicted, extracted, lengths)
         bound = lower_bound(round(agreement.accuracy * agreement.words), agreement.words, self.delta)
         scalars = {
-            "states": found.machine.size,
-            "agreed": found.agreed,
-            "rounds": len(found.rounds),
-            **found.scalars,
+            "states": result.machine.size,
+            "agreed": result.agreed,
+            "rounds": len(result.rounds),
+            **result.scalars,
             "agreement": agreement.accuracy,
             "epsilon": 1 - bound,
-            "queries": found.network.queries,
-            "steps": found.network.steps,
+            "queries": result.network.queries,
+            "steps": result.network.steps,
         }
-        constant = conformance(said, told, lengths).constant_words
+        constant = conformance(extracted, predicted, lengths).constant_words
         null = self._extract(run, run.untrained(), truth, control).machine if self.nulls else None
         if isinstance(truth, Automaton):
-            compared, claim = self._equivalent(found, truth, null, out)
+            compared, claim = self._equivalent(result, truth, null, out)
         else:
-            compared, claim = self._conforms(found, truth, null, words, lengths)
-        out.save_table("rounds", pd.DataFrame(found.rounds))
-        save_machine(found.machine, out)
+            compared, claim = self._conforms(result, truth, null, words, lengths)
+        out.save_table("rounds", pd.DataFrame(result.rounds))
+        save_machine(result.machine, out)
         claims = {**claim, "agrees": self._agrees(truth, bound, constant)}
         scalars = {name: float(value) for name, value in {**scalars, **compared}.items()}
-        return supported(scalars, claims, distinct_prefixes(padded(words, lengths)), "random words")
+        return supported_finding(scalars, claims, distinct_prefixes(padded(words, lengths)), "random words")
 
     def _words(self, truth: Automaton | Pushdown, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         sampler = "uniform" if isinstance(truth, Automaton) else "balanced"
         return drawn_words(truth, self.lengths, n, rng, sampler)
 
-    def _extract(self, run: Run, model: Any, truth: Automaton | Pushdown, rng: np.random.Generator) -> Extracted:
+    def _extract(self, run: Run, model: Any, truth: Automaton | Pushdown, rng: np.random.Generator) -> ExtractionResult:
         network, names = WordClassifier(model, empty_class(truth)), (truth.alphabet, truth.classes)
         search = self._words(truth, rng, self.tests), rng, self.extra, self.tolerance
         smallest = minimal_mealy if isinstance(truth, Automaton) and truth.mealy else minimise
@@ -174,7 +174,7 @@ class Extraction(Analysis):
                 "added_prefixes": result.added,
             }
             rounds = [line._asdict() for line in result.rounds]
-            return Extracted(named(result.automaton), result.agreed, rounds, scalars, network)
+            return ExtractionResult(named(result.automaton), result.agreed, rounds, scalars, network)
         if self.method == "vpl":
             pool = drawn_words(truth, (1, max(self.lengths)), self.tests, rng, "balanced")
             budget = self.tests, self.rounds, self.queries, self.tolerance
@@ -185,17 +185,17 @@ class Extraction(Analysis):
         both = zip(result.states, result.shares, strict=True)
         rounds = [{"states": states, "disagreement": share} for states, share in both]
         machine = named(result.automaton) if isinstance(result.automaton, Automaton) else result.automaton
-        return Extracted(machine, result.agreed, rounds, {}, network)
+        return ExtractionResult(machine, result.agreed, rounds, {}, network)
 
     def _equivalent(
-        self, found: Extracted, truth: Automaton, null: Machine | None, out: Artifacts
+        self, result: ExtractionResult, truth: Automaton, null: Machine | None, out: Artifacts
     ) -> tuple[dict[str, float], dict[str, Claim]]:
-        word = equivalent(found.machine, truth)
+        word = equivalent(result.machine, truth)
         if word is not None:
-            save_counterexample(word, found, truth, out)
+            save_counterexample(word, result, truth, out)
         control = None if null is None else float(equivalent(null, truth) is None)
         claim = Claim(
-            f"The extracted automaton, of {found.machine.size} states, is equivalent to the ground truth.",
+            f"The extracted automaton, of {result.machine.size} states, is equivalent to the ground truth.",
             value=float(word is None),
             threshold=1.0,
             holds=word is None,
@@ -208,16 +208,16 @@ class Extraction(Analysis):
         return {"equivalent": word is None, **sizes}, {"equivalent": claim}
 
     def _conforms(
-        self, found: Extracted, truth: Pushdown, null: Machine | None, words: np.ndarray, lengths: np.ndarray
+        self, result: ExtractionResult, truth: Pushdown, null: Machine | None, words: np.ndarray, lengths: np.ndarray
     ) -> tuple[dict[str, float], dict[str, Claim]]:
-        right = outputs_of(truth, words)
-        scores = conformance(outputs_of(found.machine, words), right, lengths)
+        targets = outputs_of(truth, words)
+        scores = conformance(outputs_of(result.machine, words), targets, lengths)
         bound = lower_bound(round(scores.accuracy * scores.words), scores.words, self.delta)
         control = scores.constant_words
         if null is not None:
-            control = conformance(outputs_of(null, words), right, lengths).accuracy
+            control = conformance(outputs_of(null, words), targets, lengths).accuracy
         claim = Claim(
-            f"The extracted automaton, of {found.machine.size} states, says what the ground truth says after "
+            f"The extracted automaton, of {result.machine.size} states, has the output of the ground truth after "
             f"every prefix of {self._kind(truth)} with probability at least {self.threshold:g}.",
             value=bound,
             threshold=self.threshold,
@@ -250,9 +250,9 @@ class Extraction(Analysis):
         path = out.folder / "automaton.json"
         if not path.exists():
             return {}
-        found = from_definition(read_mapping(path))
-        says = [found.classes[output] for output in found.outputs]
-        accepting = [word == "accept" for word in says] if found.classes == ("reject", "accept") else None
-        shape = found.states, says, found.alphabet, found.transitions, found.initial
-        split = ", each drawn once for every output on the way in" if found.mealy else ""
-        return {"automaton": automaton_figure(*shape, accepting, f"Extracted automaton ({found.size} states{split})")}
+        machine = from_definition(read_mapping(path))
+        outputs = [machine.classes[output] for output in machine.outputs]
+        accepting = [output == "accept" for output in outputs] if machine.classes == ("reject", "accept") else None
+        graph = machine.states, outputs, machine.alphabet, machine.transitions, machine.initial
+        split = ", each drawn once for every incoming output" if machine.mealy else ""
+        return {"automaton": automaton_figure(*graph, accepting, f"Extracted automaton ({machine.size} states{split})")}

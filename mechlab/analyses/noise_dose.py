@@ -1,4 +1,4 @@
-"""How much noise in its weights does a constructed network bear?"""
+"""Robustness of a constructed network to noise in its weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from mechlab.analyses.reached import evaluation_words, labelled, padded, supported
+from mechlab.analyses.labelled_states import evaluation_words, labels_of, padded, supported_finding
 from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.prefixes import Prefixes, distinct_prefixes
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 
 class NoiseDose(Analysis):
-    """Disturb the network that is the task's automaton by construction, with more and more noise, and measure what
-    remains of the language and of its states.
+    """Accuracy and ambiguity of the network constructed from the task's automaton, against the noise in its weights.
 
-    The noise is that of `model.noise`, drawn anew for each repeat; what the run trained plays no part.
+    The noise is that of `model.noise`, drawn anew for each repeat; the trained weights are not used.
 
     Args:
-        doses: standard deviations of the noise; the network without any is always measured.
-        repeats: networks of each dose.
-        words: words that must be right after every prefix.
-        lengths: their least and greatest length; every length alike, letters independent.
+        doses: standard deviations of the noise; 0 is always added.
+        repeats: number of networks of each dose.
+        words: number of random words for the accuracy; a word is right if every prefix is.
+        lengths: their least and greatest length, uniform between them; letters are independent.
         multiple: clusters per state of the automaton, for the ambiguity of the states.
-        evaluation_words: words of the validation split whose prefixes' states are clustered.
+        evaluation_words: number of words of the validation split whose prefixes' states are clustered.
         n_init: starts of k-means; null for 10 to 30, more where they are cheap (see `starts_for`). The finding has the
             number as `starts`.
 
-    Source: Muskardin et al., arXiv 2306.16854, whose networks were wrong before any noise for want of saturation.
+    Source: Muskardin et al., arXiv 2306.16854, whose networks, of too small a saturation, were
+    wrong even without noise.
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("disturbed",))
@@ -61,27 +61,27 @@ class NoiseDose(Analysis):
         self.multiple, self.evaluation_words, self.n_init = multiple, evaluation_words, n_init
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Measure every disturbed network; save the table of doses."""
+        """Measure every network; save the table of doses."""
         import pandas as pd
 
         clean, truth = run.model().clean(), run.task.ground_truth()
         shortest, longest = self.lengths
         words, lengths = draw_words(truth, shortest, longest, self.words, rng, "uniform")
-        right = outputs_of(truth, words)
+        targets = outputs_of(truth, words)
         prefixes = distinct_prefixes(evaluation_words(run, self.evaluation_words, "val"))
-        labels, names = labelled(truth, prefixes)
+        labels, names = labels_of(truth, prefixes)
         k = self.multiple * len(names)
 
         rows = []
         for dose in sorted({0.0, *self.doses}):
             for repeat in range(self.repeats if dose else 1):
                 network = clean.disturbed(dose, int(rng.integers(2**31)))
-                told = WordClassifier(network).outputs(words, lengths)
+                predicted = WordClassifier(network).outputs(words, lengths)
                 states = prefix_states(network, prefixes)
                 starts = self.n_init or starts_for(states, k)
                 clusters = kmeans(states, k, rng, starts)
                 weighted = ambiguity(clusters, labels, prefixes.count).weighted
-                accuracy = conformance(told, right, lengths).accuracy
+                accuracy = conformance(predicted, targets, lengths).accuracy
                 rows.append({"noise": dose, "repeat": repeat, "accuracy": accuracy, "weighted": weighted})
         table = pd.DataFrame(rows)
         out.save_table("doses", table)
@@ -90,14 +90,14 @@ class NoiseDose(Analysis):
 
     def _finding(self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float, starts: int, read: Prefixes) -> Finding:
         doses, accuracy = mean.index.to_numpy(), mean["accuracy"].to_numpy()
-        borne = worst.index[(worst["accuracy"] == 1).cummin()]
+        tolerated = worst.index[(worst["accuracy"] == 1).cummin()]
         proved = margin if np.isfinite(margin) else 0.0
         scalars = {
             "margin": proved,
             "starts": starts,
             "clean_accuracy": accuracy[0],
             "clean_weighted": mean["weighted"].iloc[0],
-            "borne": float(borne.max()) if len(borne) else -1.0,
+            "borne": float(tolerated.max()) if len(tolerated) else -1.0,
             "last_accuracy": accuracy[-1],
             "last_weighted": mean["weighted"].iloc[-1],
         }
@@ -108,7 +108,7 @@ class NoiseDose(Analysis):
         shortest, longest = self.lengths
         claims = {
             "proved": Claim(
-                "Without noise the network is proved right on all words: the right output leads by more than 0.",
+                "Without noise the network is proved right on all words: the margin of the right output is above 0.",
                 value=proved,
                 threshold=0.0,
                 holds=proved > 0,
@@ -124,7 +124,7 @@ class NoiseDose(Analysis):
             ),
         }
         scalars = {name: float(value) for name, value in scalars.items()}
-        return supported(scalars, claims, read, "random words")
+        return supported_finding(scalars, claims, read, "random words")
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw accuracy and ambiguity against the dose."""

@@ -1,4 +1,4 @@
-"""What does the space of a network's states look like?"""
+"""Projections of a network's states to the plane and to space."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from mechlab.analyses.reached import By, Reached, reached, supported
+from mechlab.analyses.labelled_states import By, LabelledStates, labelled_states, supported_finding
 from mechlab.automata.words.trie import trie_states
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.projections import (
@@ -31,31 +31,31 @@ if TYPE_CHECKING:
     from mechlab.record.run import Run
 
 Method = Literal[METHODS]
-DRAWN = 2000  # states in a picture
-LETTERS = 6  # of an evaluation word whose way is drawn
+DRAWN = 2000  # number of states in a picture
+LETTERS = 6  # of an evaluation word whose trajectory is drawn
 
 
 class Pictures(Analysis):
-    """Draw the states that a network reaches in the plane and in space, coloured by the ground truth's state and by
-    cluster, with the ways of a few words as arrows.
+    """Projections of a network's states to the plane and to space, coloured by the ground truth's state and by cluster,
+    with the trajectories of a few words as arrows.
 
-    Linear projections are fitted to half of the distinct prefixes, drawn at random. A projection is scored by how well
-    it tells the ground truth's state of the others, from which the states of the first half are: by the nearest mean
-    of a state, and by the nearest prefix. t-SNE has no map for further points: it sees a sample of all prefixes without
-    their states, and is scored on half of the sample. Shares count how often prefixes occur.
+    Linear projections are fitted to a random half of the distinct prefixes. The score of a projection is the accuracy,
+    on the other half, of classifying the ground truth's state from the first half: by the nearest mean of a state, and
+    by the nearest prefix. t-SNE has no map for further points: it is fitted to a sample of all prefixes without labels,
+    and scored on half of the sample. Accuracies weight prefixes by occurrence.
 
     Args:
         reduce: methods of projection; LDA is supervised by the ground truth's state.
         dimensions: 2, 3 or both.
         words: number of evaluation words.
-        split: split that they are taken from.
-        by: what labels tell: the "state"; the "transition", which is the state before the last letter, and the letter;
-            of a pushdown automaton also the "height" or "top" of its stack.
+        split: split of these words.
+        by: kind of labels: the "state"; the "transition", which is the state before the last letter, and the letter;
+            for a pushdown automaton also the "height" or "top" of its stack.
         multiple: clusters (k-means) per state of the ground truth.
-        points: prefixes that t-SNE sees.
-        trajectories: words whose ways are drawn, in letters (separated by spaces where letters have long names), or
-            how many evaluation words, of which the first 6 letters are drawn.
-        threshold: least share of unseen prefixes for the claim `seen`, about the best linear projection to most
+        points: number of prefixes for t-SNE.
+        trajectories: words whose trajectories are drawn, in letters (separated by spaces where letters have long
+            names), or a number of evaluation words, of which the first 6 letters are drawn.
+        threshold: least share of held-out prefixes for the claim `seen`, about the best linear projection to most
             directions.
 
     Source: Muskardin et al., arXiv 2306.16854, and its published code.
@@ -80,48 +80,50 @@ class Pictures(Analysis):
         self.multiple, self.points, self.trajectories, self.threshold = multiple, points, trajectories, threshold
 
     def check(self, name: str, task_name: str, task: Task, key: str, model: Any = None) -> None:
-        """Raise ConfigError if the question makes no sense for the task, or a word holds what is no letter of it."""
+        """Raise ConfigError if the task has no automaton, or a word has a letter that is not in its alphabet."""
         super().check(name, task_name, task, key, model)
         for word in self.trajectories if isinstance(self.trajectories, tuple) else ():
             letters_of(word, task.ground_truth().alphabet, f"{key}.trajectories")
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Project and score; save the points, the ways of words, and the scores of each projection."""
+        """Project and score; save the points, the trajectories of words, and the scores of each projection."""
         import pandas as pd
 
-        found = reached(run, self.words, self.split, self.by)
-        states, count = found.states.astype(np.float64), found.prefixes.count
+        observed = labelled_states(run, self.words, self.split, self.by)
+        states, count = observed.states.astype(np.float64), observed.prefixes.count
         for_clusters, for_rows, for_words, *streams = rng.spawn(3 + len(METHODS))
-        k = max(1, round(self.multiple * found.machine_states * found.factor))
+        k = max(1, round(self.multiple * observed.machine_states * observed.factor))
         starts = starts_for(states, k)
         clusters = kmeans(states, k, for_clusters, starts)
         order = for_rows.permutation(len(states))
-        paths, ways = self._ways(run.model(), found, run.task.ground_truth().alphabet, for_words)
+        trajectory, letters = self._trajectories(run.model(), observed, run.task.ground_truth().alphabet, for_words)
 
         table, arrays, drawn = [], {}, order[:DRAWN]
         for method in dict.fromkeys(self.reduce):
             for dimensions in dict.fromkeys(self.dimensions):
                 stream = np.random.default_rng([dimensions, int(streams[METHODS.index(method)].integers(2**31))])
                 rows = order if method in LINEAR else order[: self.points]
-                plane, on_way, line = _project(method, states[rows], found.labels[rows], paths, dimensions, stream)
-                told = _told(plane, found.labels[rows], count[rows])
-                table.append({"method": method, "dimensions": dimensions, **line, **told})
+                plane, on_trajectory, line = _project(
+                    method, states[rows], observed.labels[rows], trajectory, dimensions, stream
+                )
+                accuracies = _accuracies(plane, observed.labels[rows], count[rows])
+                table.append({"method": method, "dimensions": dimensions, **line, **accuracies})
                 arrays[f"{method}.{dimensions}"] = plane[: len(drawn)].astype(np.float32)
-                arrays[f"{method}.{dimensions}.ways"] = on_way.astype(np.float32)
+                arrays[f"{method}.{dimensions}.ways"] = on_trajectory.astype(np.float32)
 
-        out.save_arrays("states", labels=found.labels[drawn], clusters=clusters[drawn], **arrays)
+        out.save_arrays("states", labels=observed.labels[drawn], clusters=clusters[drawn], **arrays)
         out.save_table("projections", pd.DataFrame(table))
-        out.save_table("ways", ways)
-        out.save_table("names", pd.DataFrame({"state": found.names}))
+        out.save_table("ways", letters)
+        out.save_table("names", pd.DataFrame({"state": observed.names}))
         out.save_table("letters", pd.DataFrame({"letter": run.task.ground_truth().alphabet}))
-        common = float(np.bincount(found.labels, count).max() / count.sum())
-        weighted = ambiguity(clusters, found.labels, count).weighted
+        common = float(np.bincount(observed.labels, count).max() / count.sum())
+        weighted = ambiguity(clusters, observed.labels, count).weighted
         scalars = {"weighted": weighted, "most_common": common, "prefixes": float(len(states)), "starts": float(starts)}
         for row in table:
             start = f"{row['method']}_{row['dimensions']}d"
             measured = {name: value for name, value in row.items() if name not in ("method", "dimensions")}
             scalars |= {f"{start}_{name}": float(value) for name, value in measured.items()}
-        return supported(scalars, self._claims(scalars), found.prefixes)
+        return supported_finding(scalars, self._claims(scalars), observed.prefixes)
 
     def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
         most = max(self.dimensions, default=0)
@@ -129,8 +131,8 @@ class Pictures(Analysis):
         if not values:
             return {}
         claim = Claim(
-            f"In a linear projection to {most} directions, the nearest mean tells the state of at least "
-            f"{self.threshold:g} of unseen prefixes.",
+            f"In a linear projection to {most} directions, the nearest mean gives the right state for at least "
+            f"{self.threshold:g} of held-out prefixes.",
             value=max(values),
             threshold=self.threshold,
             holds=max(values) >= self.threshold,
@@ -139,15 +141,15 @@ class Pictures(Analysis):
         )
         return {"seen": claim}
 
-    def _ways(
-        self, model: nn.Module, found: Reached, alphabet: tuple[str, ...], rng: np.random.Generator
+    def _trajectories(
+        self, model: nn.Module, observed: LabelledStates, alphabet: tuple[str, ...], rng: np.random.Generator
     ) -> tuple[np.ndarray, Any]:
-        """Return the states (L, F) on the ways of words, the initial one first on each, and a table with the word's
-        number and the index of the letter read (-1 for none) of each."""
+        """Return the states (L, F) along words, the initial state first for each, and a table of the word and
+        the letter read (-1 for none) of each, as numbers."""
         import pandas as pd
 
         if isinstance(self.trajectories, int):
-            given = found.prefixes.words
+            given = observed.prefixes.words
             chosen = rng.permutation(len(given))[: self.trajectories]
             words = [[int(letter) for letter in word[:LETTERS] if letter >= 0] for word in given[chosen]]
         else:
@@ -155,8 +157,8 @@ class Pictures(Analysis):
         start = model.initial_state(1).detach().cpu().numpy()
         trie = trie_states(model, words)
         lengths = [len(word) for word in words]
-        reached = np.split(trie.states[trie.index], np.cumsum(lengths)[:-1]) if words else []
-        parts = [part for states in reached for part in (start, states)]
+        states = np.split(trie.states[trie.index], np.cumsum(lengths)[:-1]) if words else []
+        parts = [part for after in states for part in (start, after)]
         rows = [(n, letter) for n, word in enumerate(words) for letter in (-1, *word)]
         table = pd.DataFrame(rows, columns=["word", "letter"])
         return np.concatenate([np.zeros((0, start.shape[1])), *parts]), table
@@ -165,16 +167,18 @@ class Pictures(Analysis):
         """Draw all projections to the plane, and all to space."""
         from mechlab.plotting.pictures import projections_figure
 
-        saved, ways, table = out.arrays("states"), out.table("ways"), out.table("projections")
+        saved, letters_read, table = out.arrays("states"), out.table("ways"), out.table("projections")
         names = [str(name) for name in out.table("names")["state"]]
         letters = [str(letter) for letter in out.table("letters")["letter"]]
-        ways["letter"] = [letters[index] if index >= 0 else "" for index in ways["letter"]]
+        letters_read["letter"] = [letters[index] if index >= 0 else "" for index in letters_read["letter"]]
         figures = {}
         for dimensions, lines in table.groupby("dimensions"):
             clouds = [(line, saved[f"{line.method}.{dimensions}"]) for line in lines.itertuples()]
-            on_ways = [saved[f"{line.method}.{dimensions}.ways"] for line in lines.itertuples()]
+            trajectories = [saved[f"{line.method}.{dimensions}.ways"] for line in lines.itertuples()]
             labels, clusters = saved["labels"], saved["clusters"]
-            figures[f"states_{dimensions}d"] = projections_figure(clouds, on_ways, ways, labels, clusters, names)
+            figures[f"states_{dimensions}d"] = projections_figure(
+                clouds, trajectories, letters_read, labels, clusters, names
+            )
         return figures
 
 
@@ -189,21 +193,27 @@ def letters_of(word: str, alphabet: tuple[str, ...], key: str) -> list[int]:
 
 
 def _project(
-    method: str, states: np.ndarray, labels: np.ndarray, ways: np.ndarray, dimensions: int, rng: np.random.Generator
+    method: str,
+    states: np.ndarray,
+    labels: np.ndarray,
+    trajectory: np.ndarray,
+    dimensions: int,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
-    """Return states (P, F) and those on the ways (L, F) in few dimensions, and what is known of the projection."""
+    """Return the projections of states (P, F) and of trajectories (L, F), and the explained variance if linear."""
     if method == "tsne":
-        both = tsne(np.concatenate([states, ways]), dimensions, rng)
+        both = tsne(np.concatenate([states, trajectory]), dimensions, rng)
         return both[: len(states)], both[len(states) :], {}
     half = slice(0, max(1, len(states) // 2))
     projection = fit_projection(method, states[half], labels[half], dimensions, rng)
-    return projection(states), projection(ways), {"explained": projection.explained(states)}
+    return projection(states), projection(trajectory), {"explained": projection.explained(states)}
 
 
-def _told(plane: np.ndarray, labels: np.ndarray, count: np.ndarray) -> dict[str, float]:
-    """Return the shares of the second half of the rows whose labels the first half tells."""
+def _accuracies(plane: np.ndarray, labels: np.ndarray, count: np.ndarray) -> dict[str, float]:
+    """Return the accuracies of classifying the second half of the rows from the first half, by method."""
     half = max(1, len(plane) // 2)
-    asked = slice(half, None) if half < len(plane) else slice(0, None)
-    tellers = {"nearest_mean": nearest_mean, "nearest_neighbour": nearest_neighbour}
-    right = {name: tell(plane[:half], labels[:half], plane[asked]) == labels[asked] for name, tell in tellers.items()}
-    return {name: float(np.average(hits, weights=count[asked])) for name, hits in right.items()}
+    held_out = slice(half, None) if half < len(plane) else slice(0, None)
+    classifiers = {"nearest_mean": nearest_mean, "nearest_neighbour": nearest_neighbour}
+    predicted = {name: f(plane[:half], labels[:half], plane[held_out]) for name, f in classifiers.items()}
+    weights = count[held_out]
+    return {name: float(np.average(p == labels[held_out], weights=weights)) for name, p in predicted.items()}

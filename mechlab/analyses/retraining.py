@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import torch
 
-from mechlab.analyses.reached import evaluation_words, labelled, padded, supported
+from mechlab.analyses.labelled_states import evaluation_words, labels_of, padded, supported_finding
 from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.prefixes import distinct_prefixes
@@ -71,7 +71,7 @@ class Retraining(Analysis):
         networks = {"clean": run.model().clean(), "noisy": run.untrained(), "retrained": run.model()}
         truth = run.task.ground_truth()
         prefixes = distinct_prefixes(evaluation_words(run, self.words, self.split))
-        labels, names = labelled(truth, prefixes)
+        labels, names = labels_of(truth, prefixes)
         for_words, for_rows, *streams = rng.spawn(2 + len(networks))
         words, lengths = draw_words(truth, min(self.lengths), max(self.lengths), self.long_words, for_words, "uniform")
         right = outputs_of(truth, words)
@@ -96,7 +96,9 @@ class Retraining(Analysis):
         scores = {f"{line['network']}_{name}": line[name] for line in lines for name in ("accuracy", "weighted")}
         scores |= {**_distances(networks), "starts": starts}  # of k-means
         scalars = {name: float(value) for name, value in scores.items()}
-        return supported(scalars, self._claims(scalars), distinct_prefixes(padded(words, lengths)), "random words")
+        return supported_finding(
+            scalars, self._claims(scalars), distinct_prefixes(padded(words, lengths)), "random words"
+        )
 
     def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
         clean, noisy, retrained = (scalars[f"{name}_accuracy"] for name in ("clean", "noisy", "retrained"))

@@ -1,4 +1,4 @@
-"""Does the spectrum of a recurrent network at the origin follow the theory of the task?"""
+"""Agreement of a recurrent network's spectrum at the origin with the theory of the task."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import torch
 
-from mechlab.binding.spectrum import Comparison, chance_angle_errors, compare
+from mechlab.binding.spectrum import SpectrumComparison, chance_angle_errors, compare
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least
 from mechlab.core.precision import in_precision
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 class Spectrum(Analysis):
-    """Compare the eigenvalues of the transition's Jacobian at the origin (state 0, input 0) with those of the task's
-    companion matrix (Karuvally et al., arXiv 2310.02430).
+    """Agreement of the eigenvalues of the transition's Jacobian at the origin (state 0, input 0) with those of the
+    task's companion matrix (Karuvally et al., arXiv 2310.02430).
 
-    A modulus somewhat above the theoretical one is no error: a network that saturates turns linear growth into a limit
-    cycle.
+    A modulus somewhat above the theoretical one is not an error: in a network that saturates, linear growth becomes a
+    limit cycle.
 
     Args:
         persistent: modulus above which an eigenvalue counts for the rank.
         angle: largest mean angle error, in radians, for the claim `angle`.
-        modulus: how far a modulus may fall below the theoretical one, as a share of it, for the claim `modulus`.
-        draws: random orthogonal matrices that tell the chance level of the angle error.
+        modulus: largest relative deficit of a modulus against the theoretical one, for the claim `modulus`.
+        draws: number of random orthogonal matrices for the chance level of the angle error.
     """
 
     needs = Needs(kind="sequence", ground_truth=("companion matrix",))
@@ -49,63 +49,70 @@ class Spectrum(Analysis):
         """Compare the spectra; save every eigenvalue and every pair."""
         theory = run.task.ground_truth().spectrum
         learned = spectrum_at_origin(run.model())
-        found = compare(learned, theory, self.persistent)
+        comparison = compare(learned, theory, self.persistent)
         untrained = compare(spectrum_at_origin(run.untrained()), theory, self.persistent)
         chance = chance_angle_errors(theory, rng, self.draws)
-        self._save(out, learned, theory, found)
+        self._save(out, learned, theory, comparison)
         scalars = {
-            "angle_error": found.angle_error,
-            "angle_error_max": found.angle_error_max,
+            "angle_error": comparison.angle_error,
+            "angle_error_max": comparison.angle_error_max,
             "chance_angle_error": chance.mean(),
-            "modulus_error": found.modulus_error,
-            "complex_error": found.complex_error,
-            "rank": found.rank,
-            "rank_theory": found.rank_theory,
-            "rank_error": found.rank_error,
+            "modulus_error": comparison.modulus_error,
+            "complex_error": comparison.complex_error,
+            "rank": comparison.rank,
+            "rank_theory": comparison.rank_theory,
+            "rank_error": comparison.rank_error,
             "spectral_radius": np.abs(learned).max(),
         }
-        return Finding({name: float(value) for name, value in scalars.items()}, self._claims(found, untrained, chance))
+        return Finding(
+            {name: float(value) for name, value in scalars.items()}, self._claims(comparison, untrained, chance)
+        )
 
-    def _claims(self, found: Comparison, untrained: Comparison, chance: np.ndarray) -> dict[str, Claim]:
-        least = float(found.modulus_ratios.min())
+    def _claims(
+        self, comparison: SpectrumComparison, untrained: SpectrumComparison, chance: np.ndarray
+    ) -> dict[str, Claim]:
+        least = float(comparison.modulus_ratios.min())
         return {
             "rank": Claim(
-                f"As many eigenvalues have a modulus above {self.persistent:g} as the theory has: {found.rank_theory}.",
-                value=found.rank,
-                threshold=found.rank_theory,
-                holds=found.rank_error == 0,
+                f"The number of eigenvalues of modulus above {self.persistent:g} is the theoretical one, "
+                f"{comparison.rank_theory}.",
+                value=comparison.rank,
+                threshold=comparison.rank_theory,
+                holds=comparison.rank_error == 0,
                 kind="exact",
                 null=untrained.rank,
             ),
             "angle": Claim(
                 f"The mean angle error is at most {self.angle:g} rad and below that of each of {len(chance)} random "
                 "orthogonal matrices.",
-                value=found.angle_error,
+                value=comparison.angle_error,
                 threshold=self.angle,
-                holds=bool(found.angle_error <= self.angle and found.angle_error < chance.min()),
+                holds=bool(comparison.angle_error <= self.angle and comparison.angle_error < chance.min()),
                 kind="statistical",
                 null=float(chance.mean()),
             ),
             "modulus": Claim(
-                f"The eigenvalues that follow the theory keep at least {1 - self.modulus:g} of its moduli.",
+                f"The moduli of the matched eigenvalues are at least {1 - self.modulus:g} of the theoretical ones.",
                 value=least,
                 threshold=1 - self.modulus,
-                holds=len(found.learned) == found.rank_theory and least >= 1 - self.modulus,
+                holds=len(comparison.learned) == comparison.rank_theory and least >= 1 - self.modulus,
                 kind="exact",
                 null=float(untrained.modulus_ratios.min()),
             ),
         }
 
-    def _save(self, out: Artifacts, learned: np.ndarray, theory: np.ndarray, found: Comparison) -> None:
+    def _save(self, out: Artifacts, learned: np.ndarray, theory: np.ndarray, comparison: SpectrumComparison) -> None:
         import pandas as pd
 
-        out.save_arrays("spectrum", learned=learned, theory=theory, matched=found.learned, partner=found.theory)
+        out.save_arrays(
+            "spectrum", learned=learned, theory=theory, matched=comparison.learned, partner=comparison.theory
+        )
         pairs = {
-            "theory_modulus": np.abs(found.theory),
-            "theory_angle": np.angle(found.theory),
-            "learned_modulus": np.abs(found.learned),
-            "learned_angle": np.angle(found.learned),
-            "angle_error": found.angle_errors,
+            "theory_modulus": np.abs(comparison.theory),
+            "theory_angle": np.angle(comparison.theory),
+            "learned_modulus": np.abs(comparison.learned),
+            "learned_angle": np.angle(comparison.learned),
+            "angle_error": comparison.angle_errors,
         }
         out.save_table("pairs", pd.DataFrame(pairs))
 

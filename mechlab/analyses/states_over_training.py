@@ -1,4 +1,4 @@
-"""When, while a network learns, do its states become those of the ground truth?"""
+"""A network's hidden states and their ambiguity over training."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import torch
 
-from mechlab.analyses.reached import By, Reached, evaluation, reached, supported
+from mechlab.analyses.labelled_states import By, LabelledStates, evaluation, labelled_states, supported_finding
 from mechlab.automata.words.prefixes import Prefixes
 from mechlab.clustering.kmeans import kmeans, starts_for
-from mechlab.clustering.methods import Rows, cluster
+from mechlab.clustering.methods import LabelledPoints, cluster
 from mechlab.clustering.projections import LINEAR, fit_projection
 from mechlab.clustering.scores import ambiguity
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from mechlab.record.run import Run
 
 Method = Literal[LINEAR]
-DRAWN = 800  # states in a picture
+DRAWN = 800  # number of states in a picture
 SPLITS = 3  # of the rows into folds, at each step
 
 
 class StatesOverTraining(Analysis):
-    """Follow a network's states through training: in one common plane, and by the ambiguity of their clusters.
+    """A network's hidden states over training: in one common plane, and by the ambiguity of their clusters.
 
     At each recorded step the network reads the distinct prefixes of the evaluation words. Its states are clustered by
-    k-means and told by LDA (on the prefixes that it was fitted to and, five-fold, on others: a mean over three random
-    splits), and the weighted ambiguity of both stands beside the accuracy on the same words.
+    k-means and classified by LDA (fitted to all prefixes, and cross-validated five-fold: a mean over three random
+    splits). The table has the weighted ambiguity of both, and the accuracy on the same words.
 
     Args:
-        reduce: how the common plane is found; "lda" is supervised by the ground truth's state.
-        fit: on which states: those of the "last" step, so that one sees where they come from, or those of "all" steps.
-        frames: at most so many of the recorded steps, about evenly spaced in the logarithm of the step.
+        reduce: projection to the common plane; "lda" is supervised by the ground truth's state.
+        fit: states to which it is fitted: those of the "last" step, or of "all" steps.
+        frames: maximal number of the recorded steps, about evenly spaced in the logarithm of the step.
         words: number of evaluation words.
-        split: split that they are taken from.
-        by: what labels tell: the "state"; the "transition", which is the state before the last letter, and the letter;
-            of a pushdown automaton also the "height" or "top" of its stack.
+        split: split of these words.
+        by: kind of labels: the "state"; the "transition", which is the state before the last letter, and the letter;
+            for a pushdown automaton also the "height" or "top" of its stack.
         multiple: clusters (k-means) per state of the ground truth.
 
     Source: Muskardin et al., arXiv 2306.16854, and its published code, on a few epochs and without a common plane.
@@ -74,61 +74,67 @@ class StatesOverTraining(Analysis):
 
         steps = self._steps(run)
         for_plane, for_rows, *streams = rng.spawn(2 + len(steps))
-        found = [self._at(run.at(step), stream) for step, stream in zip(steps, streams, strict=True)]
-        states = [here.states.astype(np.float64) for here, _, _ in found]
-        labels, names = found[-1][0].labels, found[-1][0].names
+        moments = [self._at(run.at(step), stream) for step, stream in zip(steps, streams, strict=True)]
+        states = [here.states.astype(np.float64) for here, _, _ in moments]
+        labels, names = moments[-1][0].labels, moments[-1][0].names
         shown = np.sort(for_rows.permutation(len(labels))[:DRAWN])
 
-        seen = states if self.fit == "all" else states[-1:]
-        fitted = np.concatenate(seen), np.tile(labels, len(seen))
+        chosen = states if self.fit == "all" else states[-1:]
+        fitted = np.concatenate(chosen), np.tile(labels, len(chosen))
         projection = fit_projection(self.reduce, *fitted, 2, for_plane)
         planes = np.stack([projection(here[shown]) for here in states])  # (S, R, 2)
 
         epoch = run.recipe.steps_per_epoch or 1
-        lines = [{"step": step, "epoch": step / epoch, **line} for step, (_, _, line) in zip(steps, found, strict=True)]
+        lines = [
+            {"step": step, "epoch": step / epoch, **line} for step, (_, _, line) in zip(steps, moments, strict=True)
+        ]
         table = pd.DataFrame(lines).assign(explained=[projection.explained(here) for here in states])
-        clusters = np.stack([grouped[shown] for _, grouped, _ in found])  # (S, R)
+        clusters = np.stack([grouped[shown] for _, grouped, _ in moments])  # (S, R)
         out.save_arrays("states", planes=planes.astype(np.float32), labels=labels[shown], clusters=clusters)
         out.save_table("training", table)
         out.save_table("names", pd.DataFrame({"state": names}))
-        return self._finding(table, found[-1][0].prefixes)
+        return self._finding(table, moments[-1][0].prefixes)
 
     def _steps(self, run: Run) -> list[int]:
-        """Return the recorded steps to look at, none of them after the run's moment."""
+        """Return the recorded steps to analyse, none of them after the run's moment."""
         moment = run.moment
         recorded = [step for step in run.history.steps if not isinstance(moment, int) or step <= moment]
         if not recorded:
-            fix = "train with history=sparse, or ask at a later step"
+            fix = "train with history=sparse, or analyse a later step"
             raise NotRecorded("some step must have been recorded", got="none", key=str(run.folder), fix=fix)
         wanted = log_spaced(self.frames, recorded[-1])
         return sorted({min(recorded, key=lambda step: abs(step - target)) for target in wanted})
 
-    def _at(self, run: Run, rng: np.random.Generator) -> tuple[Reached, np.ndarray, dict[str, float]]:
-        """Return what is reached at one moment, the cluster (P,) of each prefix, and the scores."""
-        found, batch, model = (
-            reached(run, self.words, self.split, self.by),
+    def _at(self, run: Run, rng: np.random.Generator) -> tuple[LabelledStates, np.ndarray, dict[str, float]]:
+        """Return the labelled states at one moment, the cluster (P,) of each prefix, and the scores."""
+        observed, batch, model = (
+            labelled_states(run, self.words, self.split, self.by),
             evaluation(run, self.words, self.split),
             run.model(),
         )
-        n, count = found.machine_states * found.factor, found.prefixes.count
+        n, count = observed.machine_states * observed.factor, observed.prefixes.count
         k = max(1, round(self.multiple * n))
-        starts = starts_for(found.states, k)
-        clusters = kmeans(found.states, k, rng, starts)
-        rows = Rows(
-            found.states.astype(np.float64), found.labels, found.prefixes.index, found.machine_states, found.factor
+        starts = starts_for(observed.states, k)
+        clusters = kmeans(observed.states, k, rng, starts)
+        rows = LabelledPoints(
+            observed.states.astype(np.float64),
+            observed.labels,
+            observed.prefixes.index,
+            observed.machine_states,
+            observed.factor,
         )
-        told = cluster("lda", rows, rng, splits=SPLITS)
-        unseen = [ambiguity(classes, found.labels, count).weighted for classes in told.held_out]
+        lda = cluster("lda", rows, rng, splits=SPLITS)
+        held_out = [ambiguity(classes, observed.labels, count).weighted for classes in lda.held_out]
         with torch.no_grad():
             accuracy = run.task.score(outputs_of(model, batch.inputs), batch)["accuracy"]
         return (
-            found,
+            observed,
             clusters,
             {
                 "accuracy": float(accuracy.mean()),
-                "weighted": ambiguity(clusters, found.labels, count).weighted,
-                "lda": ambiguity(told.clusters, found.labels, count).weighted,
-                "lda_held_out": float(np.mean(unseen)),
+                "weighted": ambiguity(clusters, observed.labels, count).weighted,
+                "lda": ambiguity(lda.clusters, observed.labels, count).weighted,
+                "lda_held_out": float(np.mean(held_out)),
                 "starts": starts,
             },
         )
@@ -147,18 +153,18 @@ class StatesOverTraining(Analysis):
             kind="statistical",
             null=first["weighted"],
         )
-        return supported(scalars, {"halved": claim}, prefixes)
+        return supported_finding(scalars, {"halved": claim}, prefixes)
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the states at a few steps side by side, and the scores against the step."""
-        from mechlab.plotting.moving import frames_figure, scores_figure
+        from mechlab.plotting.animation import frames_figure, scores_figure
 
         table = out.table("training")
         return {"frames": frames_figure(*self._saved(out), table), "scores": scores_figure(table)}
 
     def animations(self, out: Artifacts) -> dict[str, bytes]:
-        """Draw the states step after step, beside the scores so far."""
-        from mechlab.plotting.moving import moving_states
+        """Draw an animation of the states over steps, beside the scores so far."""
+        from mechlab.plotting.animation import moving_states
 
         return {"states": moving_states(*self._saved(out), out.table("training"))}
 

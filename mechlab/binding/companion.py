@@ -1,4 +1,4 @@
-"""The block companion matrix of a linear system that composes its own last s states."""
+"""The block companion matrix of a linear system whose next state is a linear function of its last s states."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ZERO_MODULUS = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class CompanionMatrix:
-    """The system z_t = F' vec(z_{t-s}, ..., z_{t-1}) with z_t in R^d, and the matrix Phi that moves its whole window.
+    """The system z_t = F' vec(z_{t-s}, ..., z_{t-1}) with z_t in R^d, and the transition matrix Phi of its window.
 
     The window m_t = (z_{t-s+1}; ...; z_t) obeys m_t = Phi m_{t-1}: an up-shift by d, with F' as the last d rows
     (Karuvally et al., arXiv 2310.02430).
 
     Args:
-        F: (s*d, d), the oldest block first. Column i says of which past cells component i is made.
+        F: (s*d, d), the oldest block first. Column i has the weights of past cells in component i.
 
     Raises:
         ValueError: F is not a matrix whose number of rows is a positive multiple of its number of columns.
@@ -41,7 +41,7 @@ class CompanionMatrix:
 
     @classmethod
     def repeat_copy(cls, d: int, s: int) -> CompanionMatrix:
-        """Return the system that repeats its s last vectors for ever: z_t = z_{t-s}."""
+        """Return the system that repeats its last s vectors periodically: z_t = z_{t-s}."""
         return cls(np.eye(s * d, d))
 
     @property
@@ -51,7 +51,7 @@ class CompanionMatrix:
 
     @property
     def s(self) -> int:
-        """The number of past states that the next one is made of."""
+        """The number of past states on which the next one depends."""
         return self.F.shape[0] // self.d
 
     @cached_property

@@ -1,4 +1,4 @@
-"""How well a learned spectrum agrees with the theoretical one: angle, modulus and rank, each as its own number."""
+"""Agreement of a learned spectrum with the theoretical one: angle, modulus and rank as separate numbers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ TIE_BREAK = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """A learned spectrum beside the theoretical one, pair by pair.
+class SpectrumComparison:
+    """Pairs of learned and theoretical eigenvalues, with their errors.
 
     Args:
-        learned: (R,) complex, the learned eigenvalues of largest modulus, each beside its partner.
+        learned: (R,) complex, the learned eigenvalues of largest modulus, in the order of their partners.
         theory: (R,) complex, the theoretical eigenvalues.
-        complex_error: mean distance |learned - theory| under the one-to-one assignment that makes it least.
+        complex_error: mean distance |learned - theory| under the one-to-one assignment that minimises it.
         rank: number of learned eigenvalues whose modulus is above the threshold.
         rank_theory: number of theoretical eigenvalues.
     """
@@ -60,12 +60,12 @@ class Comparison:
         return self.rank - self.rank_theory
 
 
-def compare(learned: np.ndarray, theory: np.ndarray, persistent: float = 0.9) -> Comparison:
-    """Compare a learned spectrum with the theoretical one.
+def compare(learned: np.ndarray, theory: np.ndarray, persistent: float = 0.9) -> SpectrumComparison:
+    """Return the comparison of a learned spectrum with the theoretical one.
 
-    The R learned eigenvalues of largest modulus are matched with the R theoretical ones, one to one, such that the sum
-    of the angles is least, and among equals the sum of their squares. A deficit of rank never removes a pair and is
-    reported on its own. (If fewer than R were learned, all of these are matched; 0 has the angle 0.)
+    The R learned eigenvalues of largest modulus are matched one to one with the R theoretical ones, with the least sum
+    of angles, and among equals the least sum of their squares. A deficit of rank never removes a pair and is a number
+    of its own. (If fewer than R were learned, all of these are matched; 0 has the angle 0.)
 
     Args:
         learned: (S,) complex, eigenvalues of the learned transition in any order.
@@ -88,11 +88,11 @@ def compare(learned: np.ndarray, theory: np.ndarray, persistent: float = 0.9) ->
         )
     largest = learned[np.argsort(-np.abs(learned), kind="stable")[: len(theory)]]
     angles = angle_between(largest[:, None], theory[None])
-    # many assignments have the same sum (any two partners on one arc may swap); the least sum of squares is the fairest
+    # many assignments have the same sum (any two partners on one arc may swap); the least sum of squares is fairest
     rows, columns = linear_sum_assignment(angles + TIE_BREAK * angles**2)
     order = np.argsort(columns)
     distance = np.abs(largest[:, None] - theory[None])
-    return Comparison(
+    return SpectrumComparison(
         learned=largest[rows[order]],
         theory=theory[columns[order]],
         complex_error=float(distance[linear_sum_assignment(distance)].mean()),

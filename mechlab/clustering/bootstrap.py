@@ -1,4 +1,4 @@
-"""How far would the ambiguity move with other words? Bootstrap intervals over words."""
+"""Bootstrap intervals of the ambiguity over words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BOUND = "upper end of the 95 % percentile interval"  # in claims
 
 
 def resampled_words(words: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each of W words is in each of B samples with replacement, (B, W) float64."""
+    """Return the counts (B, W) float64 of W words in B samples with replacement."""
     drawn = rng.integers(words, size=(resamples, words)) + words * np.arange(resamples)[:, None]
     return np.bincount(drawn.reshape(-1), minlength=resamples * words).reshape(resamples, words).astype(float)
 
@@ -20,13 +20,13 @@ def ambiguity_of_resamples(
 ) -> np.ndarray:
     """Return the weighted ambiguity (B,) of each sample of words, the clusters being those of all words.
 
-    Words are drawn and not prefixes: the prefixes of a word depend on one another.
+    Words are resampled, not prefixes: the prefixes of a word are dependent.
 
     Args:
         clusters, labels: (P,) int, of the distinct prefixes.
         index: (R,) int, the prefix at each letter of the words, word after word.
-        word: (R,) int, the word that each letter is in.
-        times: (B, W), how often each word is in each sample.
+        word: (R,) int, the word of each letter.
+        times: (B, W), the count of each word in each sample.
     """
     _, row = np.unique(clusters, return_inverse=True)
     columns, column = np.unique(labels, return_inverse=True)
@@ -38,12 +38,6 @@ def ambiguity_of_resamples(
         return mass / np.maximum(mass.sum(1, keepdims=True), 1)
 
     joint, of_clusters, of_labels = shares(cell, len(cells)), shares(row, row.max() + 1), shares(column, len(columns))
-    open_bits = entr(joint).sum(1) - entr(of_clusters).sum(1)
+    conditional = entr(joint).sum(1) - entr(of_clusters).sum(1)
     occurring = np.count_nonzero(of_labels, 1)
-    return np.where(occurring > 1, np.maximum(open_bits, 0) / np.log(np.maximum(occurring, 2)), 0.0)
-
-
-def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of values (B,), of bootstrap samples or of repeated splits."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return np.where(occurring > 1, np.maximum(conditional, 0) / np.log(np.maximum(occurring, 2)), 0.0)

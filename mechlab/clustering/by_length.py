@@ -1,4 +1,4 @@
-"""Ambiguity of clusters that are fitted once, on words of every length."""
+"""Ambiguity of fixed clusters on words of each length."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ Read = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 def ambiguity_by_length(
     read: Read, centres: np.ndarray, letters: int, lengths: Iterable[int], words: int, rng: np.random.Generator
 ) -> list[dict[str, float]]:
-    """Return the weighted ambiguity of the states after uniform words, a line for each length.
+    """Return the weighted ambiguity of the states after uniform words, a row for each length.
 
-    `balanced` counts every label that occurs after words of a length alike, however few words lead to it; the longer
-    words are, the more of them may end in one state. `labels` is how many occur, which ambiguity is relative to.
+    `balanced` gives all labels that occur at a length the same weight: of long words most may end in one
+    state. `labels` is the number of labels that occur, to which ambiguity is relative.
 
     Args:
         read: maps words (N, l) to the network's states (N, F) after them and to labels (N,).
-        centres: (C, F), a state belongs to the cluster of the nearest one.
+        centres: (C, F), centres of the clusters; a state is assigned to the nearest.
         letters: size of the alphabet.
         lengths: lengths of words.
         words: number of words of each length, drawn independently.
-        rng: draws the words.
+        rng: generator of the words.
 
     Source: Muskardin et al., arXiv 2306.16854, and its published code, with 1000 words of each length from 1 to 30.
     """
-    lines = []
+    rows = []
     for length in lengths:
         states, labels = read(rng.integers(letters, size=(words, length)))
         clusters = nearest(states.astype(np.float64), centres)
         occurring, number, count = np.unique(labels, return_inverse=True, return_counts=True)
         weighted = ambiguity(clusters, labels).weighted
         balanced = ambiguity(clusters, labels, 1 / count[number]).weighted
-        lines.append({"length": length, "weighted": weighted, "balanced": balanced, "labels": len(occurring)})
-    return lines
+        rows.append({"length": length, "weighted": weighted, "balanced": balanced, "labels": len(occurring)})
+    return rows

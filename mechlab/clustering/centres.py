@@ -1,4 +1,4 @@
-"""Centres of clusters, and which of them is nearest."""
+"""Centres of clusters, and assignment of points to the nearest centre."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def centres_of(points: np.ndarray, clusters: np.ndarray, weights: np.ndarray | N
     Args:
         points: (P, D) float.
         clusters: (P,) int, the cluster of each point.
-        weights: (P,) positive, how often each point counts, 1 by default.
+        weights: (P,) positive weights of the points, 1 by default.
 
     >>> centres_of(np.array([[0.0], [4.0], [5.0]]), np.array([2, 2, 7]), np.array([1, 3, 1])).tolist()
     [[3.0], [5.0]]
@@ -26,5 +26,5 @@ def centres_of(points: np.ndarray, clusters: np.ndarray, weights: np.ndarray | N
 
 
 def nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Return the number (P,) of the centre (C, D) that each point (P, D) is nearest to; the first of equals."""
+    """Return the index (P,) of the nearest centre (C, D) to each point (P, D); the first of equals."""
     return np.concatenate([squared_distances(block, centres).argmin(1) for block in blocks(points, len(centres))])

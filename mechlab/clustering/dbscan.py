@@ -1,4 +1,4 @@
-"""DBSCAN in little memory: no list of neighbours is kept."""
+"""DBSCAN in little memory, without lists of neighbours."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ NOISE = -1
 def dbscan(points: np.ndarray, radius: float, min_samples: int = 5, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the cluster (P,) int of each point, -1 for noise; the result is scikit-learn's `DBSCAN(radius)`.
 
-    A point with enough others around it is in the core; core points within reach of one another are a cluster, together
-    with whatever else is within reach of them. Memory does not grow with the number of neighbours, of which nearly
-    equal points have very many.
+    A point with at least `min_samples` points within the radius is a core point; a cluster is a connected set of core
+    points and all points within the radius of one of them. Memory does not grow with the number of neighbours, which
+    is large for nearly equal points.
 
     Args:
         points: (P, D) float.
-        radius: how far points reach.
-        min_samples: points around a core point, itself included.
-        weights: (P,) how often each point counts, 1 by default; a weight is the same as that many copies.
+        radius: largest distance between neighbours.
+        min_samples: least number of points within the radius of a core point, itself included.
+        weights: (P,) weight of each point, 1 by default; a weight is equivalent to that many copies.
 
     Source: Ester et al. (1996), "A density-based algorithm for discovering clusters".
     """
@@ -36,9 +36,9 @@ def dbscan(points: np.ndarray, radius: float, min_samples: int = 5, weights: np.
         while len(front):
             clusters[front] = number
             free = np.flatnonzero(clusters == NOISE)
-            reaching = points[front[core[front]]]
-            parts = blocks(points[free], len(reaching))
-            front = free[np.concatenate([_near(part, reaching, radius).any(1) for part in parts])]
+            cores = points[front[core[front]]]
+            parts = blocks(points[free], len(cores))
+            front = free[np.concatenate([_near(part, cores, radius).any(1) for part in parts])]
         number += 1
     return clusters
 

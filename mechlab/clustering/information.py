@@ -1,4 +1,4 @@
-"""Information that clusters and labels share, from their contingency table."""
+"""Mutual information of clusters and labels, from their contingency table."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def normalised_mutual_information(table: np.ndarray) -> float:
 
 
 def adjusted_mutual_information(table: np.ndarray) -> float:
-    """Return (I - E[I]) / ((H(C) + H(S)) / 2 - E[I]): 0 is what chance gives, 1 says that the partitions are equal.
+    """Return (I - E[I]) / ((H(C) + H(S)) / 2 - E[I]): 0 is chance level, 1 means equal partitions.
 
-    The expectation is over tables with the same margins, each unit of weight a row of its own; so it rewards clusters
-    that keep copies of a row together, which is not much where there are many rows.
+    The expectation is over tables with the same margins, each unit of weight an independent row; so copies of a row in
+    one cluster raise the score, which matters little where there are many rows.
 
     Args:
-        table: (C, S) whole numbers, without empty clusters; what occurs often costs no more memory.
+        table: (C, S) whole numbers, without empty clusters; memory does not grow with the counts.
 
     Source: Vinh, Epps and Bailey (2010), "Information theoretic measures for clusterings comparison".
     """
@@ -43,7 +43,7 @@ def adjusted_mutual_information(table: np.ndarray) -> float:
         return float(table.shape == (1, 1))
     clusters, labels, both = _entropies(table)
     expected = float(expected_mutual_information(table, int(table.sum())))
-    least = np.finfo(float).eps  # where the partitions are equal and chance is as good
+    least = np.finfo(float).eps  # for equal partitions whose expected score is equal too
     return float(_away_from_0(clusters + labels - both - expected, least)) / float(
         _away_from_0((clusters + labels) / 2 - expected, least)
     )

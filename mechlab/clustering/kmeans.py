@@ -1,4 +1,4 @@
-"""k-means, seeded and quiet."""
+"""k-means with explicit randomness and a single thread."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from mechlab.clustering.threads import one_thread
 
 FEWEST, MOST = 10, 30  # starts
-CHEAP = 3e7  # points x dimensions x clusters, of all starts together: some .2 s
+CHEAP = 3e7  # points x dimensions x clusters of all starts together: about 0.2 s
 
 
 def starts_for(points: np.ndarray, k: int) -> int:
-    """Return the number of starts of k-means for points (P, D) and k clusters: 30 where they are cheap, 10 where not.
+    """Return the number of starts of k-means for points (P, D) and k clusters: 30 where cheap, else fewer, 10 at least.
 
     >>> starts_for(np.zeros((1000, 10)), 5), starts_for(np.zeros((5000, 20)), 40)
     (30, 10)
@@ -33,8 +33,8 @@ def kmeans(
     Args:
         points: (P, D) float.
         k: number of clusters; never more than there are distinct points.
-        n_init: number of starts; by default as `starts_for` says. With a single one the outcome is mostly luck.
-        weights: (P,) how often each point counts; a weight is the same as that many copies of the point.
+        n_init: number of starts; by default that of `starts_for`. With a single one the outcome is mostly luck.
+        weights: (P,) weight of each point; a weight is equivalent to that many copies of the point.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -45,7 +45,7 @@ def kmeans(
     with (
         one_thread(),
         warnings.catch_warnings(),
-    ):  # points that differ by rounding can leave fewer than k clusters, which is no fault
+    ):  # points that differ by rounding can leave fewer than k clusters, which is no error
         warnings.simplefilter("ignore", ConvergenceWarning)
         return KMeans(k, n_init=n_init, random_state=int(rng.integers(2**31))).fit_predict(
             points, sample_weight=weights

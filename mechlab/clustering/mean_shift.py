@@ -1,4 +1,4 @@
-"""Mean shift with a flat kernel, all seeds at once."""
+"""Mean shift with a flat kernel, all seeds in parallel."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ STEPS = 300
 
 
 def mean_shift(points: np.ndarray, bandwidth: float, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the cluster (P,) int of each point, where the means of balls around the points come to rest.
+    """Return the cluster (P,) int of each point: the nearest of the fixed points of mean shift.
 
-    The result is scikit-learn's `MeanShift(bandwidth)`, clusters numbered from the most crowded. Seeds whose balls hold
-    the same points go on as one, and a weight is the same as that many copies of a point.
+    The result is scikit-learn's `MeanShift(bandwidth)`, clusters numbered from the most crowded. Seeds with the same
+    mean are merged, and a weight is equivalent to that many copies of a point.
 
     Args:
         points: (P, D) float.
         bandwidth: radius of the balls.
-        weights: (P,) how often each point counts, 1 by default.
+        weights: (P,) weight of each point, 1 by default.
 
     Source: Comaniciu and Meer (2002), "Mean shift: a robust approach toward feature space analysis".
     """
@@ -34,7 +34,7 @@ def mean_shift(points: np.ndarray, bandwidth: float, weights: np.ndarray | None 
             break
     else:
         settled.append(np.column_stack([crowd, means])[moves])
-    centres = _apart(np.concatenate(settled), bandwidth)
+    centres = _suppressed(np.concatenate(settled), bandwidth)
     return np.concatenate([squared_distances(block, centres).argmin(1) for block in blocks(points, len(centres))])
 
 
@@ -50,11 +50,11 @@ def _means(seeds: np.ndarray, points: np.ndarray, radius: float, weights: np.nda
     return sums[:, 1:] / sums[:, :1], sums[:, 0]
 
 
-def _apart(found: np.ndarray, radius: float) -> np.ndarray:
-    """Return the centres (C, D) of (crowd, centre) rows, the most crowded first, none within another's ball."""
-    centres = found[np.lexsort(found.T[::-1])[::-1], 1:]  # ties as scikit-learn breaks them
-    kept = []
+def _suppressed(rows: np.ndarray, radius: float) -> np.ndarray:
+    """Return the centres (C, D) of rows (crowd, centre), most crowded first, without those within another's ball."""
+    centres = rows[np.lexsort(rows.T[::-1])[::-1], 1:]  # ties as scikit-learn breaks them
+    selected = []
     while len(centres):
-        kept.append(centres[0])
+        selected.append(centres[0])
         centres = centres[squared_distances(centres, centres[:1])[:, 0] > radius**2]
-    return np.array(kept)
+    return np.array(selected)

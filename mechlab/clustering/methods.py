@@ -1,4 +1,4 @@
-"""The clusterings of network states that are compared with one another, by name."""
+"""Clustering methods for network states, by name."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from mechlab.clustering.threads import one_thread
 
 Setting = Literal["fair", "published"]
 FOLDS = 5
-SPLITS = {"lda": 10, "lr": 5}  # random splits into folds; the number of fits is five times that
+SPLITS = {"lda": 10, "lr": 5}  # random splits into folds; the number of fits is five times as large
 STARTS = 10  # of k-means, as published
-SAMPLE = 1000  # rows that the bandwidth is estimated from
+SAMPLE = 1000  # number of rows for the estimate of the bandwidth
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """The states of a network to cluster.
+class LabelledPoints:
+    """Hidden states of a network with labels: the input of clustering.
 
     Args:
         points: (P, D) the states after the distinct prefixes.
-        labels: (P,) int, the automaton's state, or whatever else clusters should tell.
+        labels: (P,) int, the automaton's state, or another target of the clustering.
         index: (R,) int, the prefix at each letter of the words, word after word.
         states: number n of the automaton's states.
-        factor: labels per state f, where labels tell more than the state; numbers of clusters are multiples of it.
+        factor: number f of labels per state, where labels are finer than states; it multiplies numbers of clusters.
     """
 
     points: np.ndarray
@@ -42,21 +42,21 @@ class Rows:
 
     @property
     def counts(self) -> np.ndarray:
-        """How often each prefix occurs (P,)."""
+        """Number of occurrences (P,) of each prefix."""
         return np.bincount(self.index, minlength=len(self.points))
 
 
 @dataclass(frozen=True, eq=False)
 class Clustering:
-    """What a method made of the rows.
+    """The result of a clustering method.
 
     Args:
         rows: (K,) int, the distinct prefixes that were clustered.
-        counts: (K,) int, how often each counts in the scores.
+        counts: (K,) int, the weight of each in the scores.
         clusters: (K,) int, -1 for noise.
-        held_out: (S, K) int, for a classifier the classes told by fits that had not seen the row, a line for each of S
-            random splits of the rows into folds; None for others.
-        starts: number of starts of k-means, the best of which this is; None for other methods.
+        held_out: (S, K) int, for a classifier the cross-validated predictions, for each of S random splits of the rows
+            into folds; None for other methods.
+        starts: number of starts of k-means, of which this is the best; None for other methods.
     """
 
     rows: np.ndarray
@@ -67,19 +67,19 @@ class Clustering:
 
 
 def cluster(
-    method: str, rows: Rows, rng: np.random.Generator, setting: Setting = "fair", splits: int | None = None
+    method: str, rows: LabelledPoints, rng: np.random.Generator, setting: Setting = "fair", splits: int | None = None
 ) -> Clustering:
-    """Cluster the states of a network by a method of `METHODS`.
+    """Return the clusters of a network's states by a method of `METHODS`.
 
     Args:
         method: its name.
         rows: the states.
-        rng: of starts, samples and folds.
-        setting: "fair" shows every method each distinct prefix once; "published" shows the published ones every row,
-            prefixes as often as they occur, and mean shift and OPTICS the first quarter of the rows only. Scores count
-            how often prefixes occur in both. k-means starts 10 times as published, and more often where that is cheap
-            in the fair setting.
-        splits: how often a classifier's folds are drawn anew; by default as `SPLITS` says.
+        rng: generator of starts, samples and folds.
+        setting: "fair" fits every method to each distinct prefix once; "published" fits the published methods to every
+            row, with prefixes as often as they occur, mean shift and OPTICS to the first quarter of the rows only.
+            Scores weight prefixes by occurrence in both. k-means has 10 starts in the published setting, more in the
+            fair one where that is cheap.
+        splits: number of random splits of a classifier's rows into folds; by default that of `SPLITS`.
 
     Raises:
         ValueError: there is no such method.
@@ -95,40 +95,42 @@ def cluster(
         return METHODS[method](rows, rng, setting)
 
 
-def _k_means(rows: Rows, rng: np.random.Generator, setting: Setting, multiple: int = 1, more: int = 0) -> Clustering:
+def _k_means(
+    rows: LabelledPoints, rng: np.random.Generator, setting: Setting, multiple: int = 1, more: int = 0
+) -> Clustering:
     k = max(1, multiple * rows.states + more) * rows.factor
     weights = rows.counts if setting == "published" else None
     starts = STARTS if setting == "published" else starts_for(rows.points, k)
     return _all(rows, kmeans(rows.points, k, rng, starts, weights), starts)
 
 
-def _dbscan(rows: Rows, rng: np.random.Generator, setting: Setting, radius: float) -> Clustering:
-    weights = rows.counts if setting == "published" else None  # the same as copies
+def _dbscan(rows: LabelledPoints, rng: np.random.Generator, setting: Setting, radius: float) -> Clustering:
+    weights = rows.counts if setting == "published" else None  # equivalent to copies
     return _all(rows, dbscan(rows.points, radius, weights=weights))
 
 
-def _mean_shift(rows: Rows, rng: np.random.Generator, setting: Setting, part: int) -> Clustering:
+def _mean_shift(rows: LabelledPoints, rng: np.random.Generator, setting: Setting, part: int) -> Clustering:
     everything = rows.index if setting == "published" else np.arange(len(rows.points))
     width = bandwidth(rows.points[rng.permutation(everything)[:SAMPLE]]) / part
     if setting == "fair":
         return _all(rows, mean_shift(rows.points, width))
-    seen, counts = np.unique(_quarter(rows), return_counts=True)
-    return Clustering(seen, counts, mean_shift(rows.points[seen], width, counts))
+    used, counts = np.unique(_quarter(rows), return_counts=True)
+    return Clustering(used, counts, mean_shift(rows.points[used], width, counts))
 
 
-def _optics(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clustering:
+def _optics(rows: LabelledPoints, rng: np.random.Generator, setting: Setting) -> Clustering:
     from sklearn.cluster import OPTICS
 
-    seen = _quarter(rows) if setting == "published" else np.arange(len(rows.points))
-    counts = np.ones_like(seen) if setting == "published" else rows.counts
-    if len(seen) < 5:
-        return Clustering(seen, counts, np.full(len(seen), NOISE))
-    with np.errstate(all="ignore"), warnings.catch_warnings():  # equal rows have no distance, which is no fault
+    used = _quarter(rows) if setting == "published" else np.arange(len(rows.points))
+    counts = np.ones_like(used) if setting == "published" else rows.counts
+    if len(used) < 5:
+        return Clustering(used, counts, np.full(len(used), NOISE))
+    with np.errstate(all="ignore"), warnings.catch_warnings():  # equal rows have distance 0, which is no error
         warnings.simplefilter("ignore", UserWarning)
-        return Clustering(seen, counts, OPTICS().fit_predict(rows.points[seen]))
+        return Clustering(used, counts, OPTICS().fit_predict(rows.points[used]))
 
 
-def _mini_batch(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clustering:
+def _mini_batch(rows: LabelledPoints, rng: np.random.Generator, setting: Setting) -> Clustering:
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
@@ -140,7 +142,7 @@ def _mini_batch(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clust
         return _all(rows, model.fit(rows.points, sample_weight=weights).labels_, STARTS)
 
 
-def _hdbscan(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clustering:
+def _hdbscan(rows: LabelledPoints, rng: np.random.Generator, setting: Setting) -> Clustering:
     from sklearn.cluster import HDBSCAN
 
     if len(rows.points) < 5:
@@ -148,7 +150,7 @@ def _hdbscan(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clusteri
     return _all(rows, HDBSCAN(copy=True).fit_predict(rows.points))
 
 
-def _mixture(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clustering:
+def _mixture(rows: LabelledPoints, rng: np.random.Generator, setting: Setting) -> Clustering:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
@@ -159,67 +161,70 @@ def _mixture(rows: Rows, rng: np.random.Generator, setting: Setting) -> Clusteri
 
 
 def _classifier(
-    rows: Rows, rng: np.random.Generator, setting: Setting, kind: Literal["lda", "lr"], splits: int
+    rows: LabelledPoints, rng: np.random.Generator, setting: Setting, kind: Literal["lda", "lr"], splits: int
 ) -> Clustering:
-    """Fit a linear classifier on all rows, and, for each split, five times on four fifths of the distinct prefixes for
-    the others."""
+    """Return the predictions of a linear classifier: fitted to all rows, and, for each split, by five-fold
+    cross-validation over distinct prefixes."""
     everything = np.arange(len(rows.points))
-    shown = rows.index if setting == "published" else everything
-    clusters = _predict(kind, rows, shown, everything)
+    train = rows.index if setting == "published" else everything
+    clusters = _predict(kind, rows, train, everything)
     held_out = np.empty((splits, len(everything)), np.int64)
-    for told in held_out:
+    for predicted in held_out:
         folds = rng.permutation(everything) % FOLDS
         for fold in range(FOLDS):
             out = folds == fold
-            told[out] = _predict(kind, rows, shown[~out[shown]], everything[out])
+            predicted[out] = _predict(kind, rows, train[~out[train]], everything[out])
     return Clustering(everything, rows.counts, clusters, held_out)
 
 
-def _predict(kind: str, rows: Rows, shown: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Return the classes (A,) that a classifier fitted to the rows `shown` tells for the prefixes `asked`."""
-    if not len(asked):
+def _predict(kind: str, rows: LabelledPoints, train: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Return the classes (A,) of the prefixes `queries` by a classifier fitted to the rows `train`."""
+    if not len(queries):
         return np.empty(0, np.int64)
-    classes = np.unique(rows.labels[shown])
+    classes = np.unique(rows.labels[train])
     if len(classes) < 2:
-        return np.full(len(asked), classes[0] if len(classes) else 0)
+        return np.full(len(queries), classes[0] if len(classes) else 0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of collinear units and of separable states, where the optimum is far out
-        return {"lda": _lda, "lr": _lr}[kind](rows.points, rows.labels, shown, rows.points[asked])
+        warnings.simplefilter(
+            "ignore"
+        )  # about collinear units, and about separable states, where the optimum is at large weights
+        return {"lda": _lda, "lr": _lr}[kind](rows.points, rows.labels, train, rows.points[queries])
 
 
-def _lda(points: np.ndarray, labels: np.ndarray, shown: np.ndarray, asked: np.ndarray) -> np.ndarray:
+def _lda(points: np.ndarray, labels: np.ndarray, train: np.ndarray, queries: np.ndarray) -> np.ndarray:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    classes, number = np.unique(labels[shown], return_inverse=True)
-    means = np.array([points[shown][number == c].mean(0) for c in range(len(classes))])
-    if np.abs(points[shown] - means[number]).max() <= 1e-9 * np.abs(points[shown]).max():
-        return classes[((asked[:, None] - means) ** 2).sum(2).argmin(1)]  # the limit of no variance within classes
-    return LinearDiscriminantAnalysis().fit(points[shown], labels[shown]).predict(asked)
+    classes, number = np.unique(labels[train], return_inverse=True)
+    means = np.array([points[train][number == c].mean(0) for c in range(len(classes))])
+    if np.abs(points[train] - means[number]).max() <= 1e-9 * np.abs(points[train]).max():
+        return classes[((queries[:, None] - means) ** 2).sum(2).argmin(1)]  # the limit of no variance within classes
+    return LinearDiscriminantAnalysis().fit(points[train], labels[train]).predict(queries)
 
 
-def _lr(points: np.ndarray, labels: np.ndarray, shown: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Fit by a solver that gets to the optimum which the published one (saga, 1000 iterations) is on its way to."""
+def _lr(points: np.ndarray, labels: np.ndarray, train: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Return predictions of logistic regression at the optimum, to which the published solver (saga, 1000 iterations)
+    has not converged."""
     from sklearn.linear_model import LogisticRegression
 
-    fitted, weights = np.unique(shown, return_counts=True)
-    return LogisticRegression(max_iter=5000).fit(points[fitted], labels[fitted], weights).predict(asked)
+    fitted, weights = np.unique(train, return_counts=True)
+    return LogisticRegression(max_iter=5000).fit(points[fitted], labels[fitted], weights).predict(queries)
 
 
 def bandwidth(points: np.ndarray) -> float:
-    """Return the mean distance to the neighbour that three tenths of the points (P, D) are nearer than.
+    """Return the mean distance of points (P, D) to their neighbour at the quantile 0.3 of distances.
 
-    Where nearly all points are one, it is 1e-5 of their size: balls must be larger than rounding.
+    Where nearly all points are equal it is 1e-5 of their size, since balls must be larger than rounding errors.
     """
     from sklearn.cluster import estimate_bandwidth
 
     return max(float(estimate_bandwidth(points, quantile=0.3)), 1e-5 * float(np.abs(points).max()), 1e-9)
 
 
-def _quarter(rows: Rows) -> np.ndarray:
+def _quarter(rows: LabelledPoints) -> np.ndarray:
     return rows.index[: max(1, len(rows.index) // 4)]
 
 
-def _all(rows: Rows, clusters: np.ndarray, starts: int | None = None) -> Clustering:
+def _all(rows: LabelledPoints, clusters: np.ndarray, starts: int | None = None) -> Clustering:
     return Clustering(np.arange(len(rows.points)), rows.counts, np.asarray(clusters, np.int64), starts=starts)
 
 

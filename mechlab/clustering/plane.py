@@ -1,4 +1,4 @@
-"""Points of a high-dimensional space in the plane where they vary most."""
+"""Projection of points to the plane of their two leading principal components."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 
 
 def principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (P, D) along their two leading principal components (P, 2), and these components' shares of the
-    variance (2,). A component that does not exist is 0, and so is a share where nothing varies.
+    """Return the two leading principal components (P, 2) of points (P, D), and their shares of the variance (2,).
+
+    A component that does not exist is 0, and so is a share where nothing varies.
 
     >>> plane, shares = principal_plane(np.array([[0.0, 1.0, 0.0], [0.0, 3.0, 0.0]]))
     >>> np.abs(plane).tolist(), shares.tolist()

@@ -1,4 +1,4 @@
-"""How much the state of the automaton is still unknown once the cluster is known: ambiguity and its relatives."""
+"""Scores of clusters against labels: ambiguity, the normalised entropy of the label given the cluster, and others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Ambiguity(NamedTuple):
 
 
 def ambiguity(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Ambiguity:
-    """Return how much clusters leave open about the labels of their rows.
+    """Return the ambiguity of clusters: the normalised entropy of the labels within them.
 
     Args:
         clusters: (P,) int, the cluster of each row.
@@ -48,7 +48,7 @@ def ambiguity(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | No
 
 
 def contingency(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the table T[c, s] of the weight in cluster c that has label s, float64.
+    """Return the contingency table T[c, s], the weight of label s in cluster c, float64.
 
     Args:
         clusters: (P,) int, the cluster of each row.
@@ -56,7 +56,7 @@ def contingency(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | 
         weights: (P,) positive weight of each row, 1 by default.
 
     Returns:
-        (C, n_v), with a line for each cluster that occurs and a column for each label that occurs, in sorted order.
+        (C, n_v), with a row for each cluster that occurs and a column for each label that occurs, in sorted order.
 
     Raises:
         ValueError: there are no rows, or not as many labels or weights as clusters.
@@ -100,7 +100,7 @@ def cluster_ambiguity(table: np.ndarray) -> np.ndarray:
 
 
 def table_ambiguity(table: np.ndarray) -> Ambiguity:
-    """Return the ambiguity of a contingency table (C, S), as `cluster_ambiguity` takes it."""
+    """Return the ambiguity of a contingency table (C, S); see `cluster_ambiguity` for its conditions."""
     table = np.asarray(table, float)
     scores = cluster_ambiguity(table)
     return Ambiguity(
@@ -115,9 +115,9 @@ def all_scores(table: np.ndarray) -> dict[str, float]:
     """Return every score of a contingency table (C, S) of whole numbers by name.
 
     `weighted`, `mean`, `max` and `min` are ambiguities; `homogeneity`, `completeness`, `nmi` and `ami` are shares of
-    information; `injective` and `injective_max` give each label one cluster. Ambiguities and injective scores are best
-    at 0, the others at 1. Splitting clusters never makes `weighted` or `homogeneity` worse; the scores from
-    `completeness` on punish it.
+    information; `injective` and `injective_max` assign one cluster to each label. Ambiguities and injective scores are
+    best at 0, the others at 1. Splitting clusters never makes `weighted` or `homogeneity` worse; the scores from
+    `completeness` on penalise it.
     """
     own, placed = table_ambiguity(table), injective_ambiguity(table)
     return {

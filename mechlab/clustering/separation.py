@@ -1,14 +1,14 @@
-"""How well linear discriminants tell the states of the automaton apart."""
+"""Linear separability of the states of the automaton: Fisher ratios."""
 
 from __future__ import annotations
 
 import numpy as np
 
-ROUNDING = 1e-12  # least variance within classes that is believed, as a share of all variance
+ROUNDING = 1e-12  # least variance within classes above rounding errors, as a share of all variance
 
 
 def fisher_ratios(points: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return w' B w / w' S w (K,) along the discriminant direction w of each label that occurs, in sorted order.
+    """Return the Fisher ratio w' B w / w' S w (K,) along the discriminant direction w of each label, in sorted order.
 
     S is the pooled covariance within labels, B = 1/K sum_k (mu_k - mu)(mu_k - mu)' with mu the mean of the labels'
     means, and w = S^-1 (mu_k - m) with m the mean of all rows, the coefficients of linear discriminant analysis. S has
@@ -18,7 +18,7 @@ def fisher_ratios(points: np.ndarray, labels: np.ndarray, weights: np.ndarray | 
     Args:
         points: (P, D) float.
         labels: (P,) int.
-        weights: (P,) how often each row counts, 1 by default.
+        weights: (P,) weight of each row, 1 by default.
 
     Source: Muskardin et al., arXiv 2306.16854, whose published code has an inner product in place of B's outer one.
     """

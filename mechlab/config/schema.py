@@ -6,6 +6,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_type_hints
 
 from mechlab.core.constraints import ConstraintError, Filled, Seed, above, at_least, between, check
+from mechlab.core.curriculum import Curriculum
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.schedule import Schedule
 
@@ -71,16 +72,26 @@ class HistoryConfig:
     """What to record of training.
 
     Args:
-        kind: none; sparse (log-spaced steps); replay (every step, most of them computed again when read); full (every
-            step).
-        points: about how many steps a sparse history holds.
+        kind: none; sparse (chosen or log-spaced steps); replay (every step, most of them computed again when read);
+            full (every step).
+        points: about how many log-spaced steps a sparse history holds.
+        per_decade: log-spaced steps of a sparse history between a step and its tenfold, instead of points; or null.
+        steps: the steps of a sparse history, instead of points; the end of training is recorded too. Or null.
         every: steps between the stored states of a replay history; null for the root of the number of steps.
+        optimizer: whether to record the optimizer's state and the batches; false for parameters and buffers alone, from
+            which verification and attribution cannot start.
+        dtype: float16 or float32, in which parameters and buffers are stored, rounded if they were trained in a wider
+            one; null for that of training.
         limit_gb: training is refused when the history would be larger, in gigabytes (1e9 bytes).
     """
 
     kind: Literal["none", "sparse", "replay", "full"] = decides("sparse")
     points: Annotated[int, between(2, 1_000_000)] = decides(25)
+    per_decade: Annotated[int, between(1, 100_000)] | None = may_decide(None)
+    steps: tuple[Annotated[int, at_least(0)], ...] | None = may_decide(None)
     every: Annotated[int, at_least(1)] | None = may_decide(None)
+    optimizer: bool = may_decide(True)
+    dtype: Literal["float16", "float32"] | None = may_decide(None)
     limit_gb: Annotated[float, above(0)] = 2.0
 
 
@@ -121,7 +132,11 @@ class TrainConfig:
         name: `<task>-<model>`, the folder of the run's siblings.
         seed: the root seed of all randomness.
         objective: the metric that train returns to a sweeper.
-        init_from: a run directory whose final weights to start from.
+        init_from: a run directory whose weights to start from.
+        init_at: the moment of that run to take them from: last, best or a recorded step.
+        init_parts: the parameters and buffers to take, by name, or by patterns such as `layers.*`; null for all.
+        init_freeze: leave those parameters as they are: no gradient, no update, no weight decay.
+        curriculum: growing lengths of the training data; see Curriculum.
         code: what to do with an interrupted run whose code has changed: check (refuse to go on) or accept.
         rerun: remove the record of the run, whatever its status, and train from step 0.
         analysis: analyses to run at the end, by name.
@@ -137,12 +152,16 @@ class TrainConfig:
     seed: Seed = 0
     objective: str = "val/loss"
     init_from: str | None = None
+    init_at: Literal["last", "best"] | Annotated[int, at_least(0)] = "last"
+    init_parts: Annotated[tuple[str, ...], Filled()] | None = None
+    init_freeze: bool = False
     code: Literal["check", "accept"] = "check"
     rerun: bool = False
     allow_targets: list[str] = field(default_factory=list)
     paths: PathsConfig = field(default_factory=PathsConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     schedule: Schedule = field(default_factory=Schedule)
+    curriculum: Curriculum = field(default_factory=Curriculum)
     history: HistoryConfig = field(default_factory=HistoryConfig)
     analysis: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)

@@ -72,6 +72,12 @@ class Filled:
         return "that is not empty"
 
 
+@dataclass(frozen=True)
+class OnlyWhereSet:
+    """Marks a parameter that takes part in a run's identity only where it is not at its default; the ids of runs that
+    are older than the parameter then stay what they are."""
+
+
 def at_least(low: float) -> Interval:
     """Return the interval [low, inf)."""
     return Interval(low=low)
@@ -210,6 +216,8 @@ def invalid_values(hint: Any) -> list[Any]:
     if origin in (list, tuple, collections.abc.Sequence):
         length = len([arg for arg in args if arg is not Ellipsis])
         return ["not a list", *([value] * length for value in invalid_values(args[0]))]
+    if isinstance(hint, type) and hint not in (object, type(None)):
+        return [7, "not an object"]  # in place of an object of a class
     return []
 
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from mechlab.core.layout import Layout
 from mechlab.core.rules import clip_factor
-from mechlab.core.task import Batch, TaskSpec, per_example
+from mechlab.core.task import Batch, TaskSpec
 
 
 def aligned_outputs(model: nn.Module, batch: Batch, spec: TaskSpec) -> Tensor:
@@ -25,15 +24,15 @@ def aligned_outputs(model: nn.Module, batch: Batch, spec: TaskSpec) -> Tensor:
         outputs = model(batch.inputs, last=batch.targets.shape[1]).outputs
     else:
         outputs = model(batch.inputs)
-    expected = batch.targets.shape if spec.loss == "mse" else (*batch.targets.shape, spec.outputs)
+    expected = spec.loss.output_shape(batch.targets, spec.outputs)
     if outputs.shape != expected:
-        raise ValueError(f"the model's outputs must have shape {tuple(expected)}. Got {tuple(outputs.shape)} instead.")
+        raise ValueError(f"the model's outputs must have shape {expected}. Got {tuple(outputs.shape)} instead.")
     return outputs
 
 
 def example_losses(outputs: Tensor, batch: Batch, spec: TaskSpec) -> Tensor:
-    """Return each example's loss (B,): its mean over the targets that count, in nats or squared units."""
-    return per_example(_element_losses(outputs, batch, spec), batch.mask)
+    """Return each example's loss (B,), over the targets that count."""
+    return spec.loss.examples(outputs, batch.targets, batch.mask)
 
 
 def batch_loss(outputs: Tensor, batch: Batch, spec: TaskSpec, weights: Tensor | None = None) -> Tensor:
@@ -43,18 +42,9 @@ def batch_loss(outputs: Tensor, batch: Batch, spec: TaskSpec, weights: Tensor | 
         weights: (B,) weight of each example, 1 by default. A weight of 0 removes an example and keeps the denominator.
     """
     if weights is None and batch.mask is None:  # every example has as many targets, so the mean of means is the mean
-        if spec.loss == "mse":
-            return F.mse_loss(outputs, batch.targets)
-        return F.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten())
+        return spec.loss.mean(outputs, batch.targets)
     losses = example_losses(outputs, batch, spec)
     return losses.mean() if weights is None else (weights * losses).sum() / len(batch)
-
-
-def _element_losses(outputs: Tensor, batch: Batch, spec: TaskSpec) -> Tensor:
-    if spec.loss == "mse":
-        return (outputs - batch.targets).square()
-    losses = F.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten(), reduction="none")
-    return losses.view(batch.targets.shape)
 
 
 def update(

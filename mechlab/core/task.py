@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,7 +15,11 @@ from torch import Tensor
 from mechlab.core.constraints import ConstraintError, check, hints_of
 from mechlab.core.errors import ConfigError, NoRule
 from mechlab.core.inputs import check_inputs
+from mechlab.core.loss import Loss, loss_of, per_example
 from mechlab.core.precision import in_precision
+
+if TYPE_CHECKING:
+    from mechlab.core.evaluation import ClassShares
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -29,7 +33,7 @@ class TaskSpec:
         inputs: size of one input vector (sequence and static), or size of the vocabulary when `tokens`.
         outputs: size of one output vector: components to regress, or classes.
         kind: "sequence" for inputs (B, T, inputs); "static" for inputs (B, *shape).
-        loss: "mse" on real targets, or "cross_entropy" on class indices.
+        loss: a Loss, or the short name of one: "mse" on real targets, "cross_entropy" on class indices.
         shape: shape of one static input without the batch axis, e.g. (1, 8, 8) or (2,).
         tokens: inputs are integer ids below `inputs` rather than real vectors.
         length: longest sequence in steps; None for static tasks.
@@ -41,13 +45,16 @@ class TaskSpec:
     inputs: int
     outputs: int
     kind: Literal["sequence", "static"]
-    loss: Literal["mse", "cross_entropy"]
+    loss: Loss
     shape: tuple[int, ...] = ()
     tokens: bool = False
     length: int | None = None
     vocabulary: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     truth: Any = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loss", loss_of(self.loss))
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,8 @@ class Batch:
 
     Args:
         inputs: (B, T, inputs) for sequences, (B, *shape) for static tasks.
-        targets: real (B, T, outputs) or classes (B, T) for sequences; (B, outputs) or (B,) for static tasks. A cropped
-            batch has targets for its last steps only.
+        targets: as the loss takes them: real (B, T, outputs) or classes (B, T) for sequences, (B, outputs) or (B,) for
+            static tasks. A cropped batch has targets for its last steps only.
         mask: as the targets (B, T), bool, true where a target counts; None when every target does.
         index: (B,) int64, the permanent id of each example in its split.
     """
@@ -151,6 +158,20 @@ class Task(ABC):
     def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:
         """Draw n examples of a split: a pure function of its arguments, on the generator's device."""
 
+    @property
+    def augments(self) -> bool:
+        """True if `augment` changes batches. A task overrides this where that depends on its arguments."""
+        return type(self).augment is not Task.augment
+
+    def augment(self, batch: Batch, rng: torch.Generator) -> Batch:
+        """Return the batch of one optimiser step with its training examples changed at random, such as shifted images;
+        unchanged by default.
+
+        A pure function of its arguments, on the batch's device; the generator depends on the seed and the step alone.
+        Held-out examples are not augmented. Ids stay what they are.
+        """
+        return batch
+
     def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the targets of inputs (B, ...) of any length, and the mask of those that count, as in a Batch.
 
@@ -191,18 +212,16 @@ class Task(ABC):
         """Return what a model is built from: the spec, with the known mechanism in it."""
         return replace(self.spec, truth=self.ground_truth())
 
-    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that are right
-        (the arg-max class, or the sign of each component with sgn(0) = +1)."""
-        if self.spec.loss == "cross_entropy":
-            right = outputs.argmax(-1) == batch.targets
-        else:
-            right = (outputs >= 0) == (batch.targets >= 0)
+    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor | ClassShares]:
+        """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that the loss
+        takes for right; see `Loss.right`. A metric that is a mean over classes, such as balanced accuracy, is given as
+        `core.evaluation.ClassShares`."""
+        right = self.spec.loss.right(outputs, batch.targets)
         return {"accuracy": per_example(right.to(outputs.dtype), batch.mask)}
 
     def chance(self) -> float:
         """Return the accuracy of the best constant guess on the training split's distribution."""
-        return 1 / self.spec.outputs if self.spec.loss == "cross_entropy" else 0.5
+        return 1 / self.spec.outputs if self.spec.loss.classes else 0.5
 
 
 class FiniteTask(Task):
@@ -230,13 +249,3 @@ class FiniteTask(Task):
         examples = self.examples(split)
         rows = torch.randint(len(examples), (n,), generator=rng, device=rng.device)
         return examples[rows.cpu()].to(rng.device)
-
-
-def per_example(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Average (B, ...) over everything but the examples, counting masked-in steps only; returns (B,)."""
-    if mask is None:
-        return values.flatten(1).mean(1) if values.ndim > 1 else values
-    weight = mask.to(values.dtype)
-    if values.ndim == 3:
-        values = values.mean(-1)
-    return (values * weight).sum(1) / weight.sum(1)

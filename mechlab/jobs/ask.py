@@ -25,6 +25,7 @@ def ask(
     folder: Path,
     seed: int | None = None,
     differs: Mapping[str, Any] | None = None,
+    draws: bool = True,
 ) -> Finding:
     """Run an analysis, save its artifacts and figures into `folder`, and its finding as finding.json there.
 
@@ -37,6 +38,7 @@ def ask(
         folder: where the answer goes; an earlier answer there is replaced, those in its folder `moments` are kept.
         seed: root seed of the analysis's randomness; the run's by default.
         differs: what distinguishes this answer from the one with the configured parameters; kept beside the answer.
+        draws: whether to draw figures and animations.
 
     Raises:
         NotRecorded: the run did not record what the analysis needs.
@@ -49,10 +51,11 @@ def ask(
         new.mkdir()
         out = Artifacts(new)
         finding = analysis.run(run, out, Streams(run.seed if seed is None else seed).numpy("analysis", name))
-        for figure_name, figure in analysis.figures(out).items():
-            out.save_figure(figure_name, figure)
-        for animation_name, content in analysis.animations(out).items():
-            out.save_bytes(f"{animation_name}.gif", content)
+        if draws:
+            for figure_name, figure in analysis.figures(out).items():
+                out.save_figure(figure_name, figure)
+            for animation_name, content in analysis.animations(out).items():
+                out.save_bytes(f"{animation_name}.gif", content)
         about = {"analysis": name, "version": analysis.version, "parameters": identity, "at": run.moment, "seed": seed}
         about |= {"differs": dict(differs or {}), "files": answers.digests(new)}
         write_json(new / answers.FINDING, {**about, **finding.as_dict()})
@@ -89,3 +92,10 @@ def check_history(name: str, needs: Needs, run: Run) -> None:
             key="history",
             fix=f"train again with history={needs.history}, or with analysis=[{name}], which switches it on",
         )
+    if needs_exact(needs):
+        run.history.check_exact(f"analysis={name} needs whole states, as they were trained")
+
+
+def needs_exact(needs: Needs) -> bool:
+    """True if every step of training is needed: optimizer states are then read too, and exact parameters."""
+    return LEVELS.index(needs.history) >= LEVELS.index("replay")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from mechlab.config.build import prepare, without_files
 from mechlab.config.identity import identity as identity_of
 from mechlab.config.provenance import Origin
-from mechlab.config.recipe import initial_digest, make_recipe
+from mechlab.config.recipe import make_recipe
 from mechlab.config.schema import Expected, TrainConfig, typed
+from mechlab.config.transfer import check_transfer, transfer_digest
+from mechlab.core.analysis import Needs
 from mechlab.core.device import set_up_device
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.memory import check_recipe
@@ -26,7 +28,7 @@ from mechlab.jobs.analyses import (
     prepare_analyses,
     prepare_sets,
 )
-from mechlab.record.history import LEVELS
+from mechlab.jobs.recording import check_history, history_kind, make_recorder
 from mechlab.record.recorder import Recorder, check_size
 from mechlab.record.sources import defining
 
@@ -126,8 +128,7 @@ def prepare_run(
     _check_time(config.trainer.max_time)
     recipe = make_recipe(config)
     check_recipe(recipe)
-    if recipe.initial is not None:
-        recipe.model()  # refuses weights of init_from that do not fit
+    check_transfer(recipe, config)
     task_name = config.name.rpartition("-")[0]
     analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, recipe)
     sets = prepare_sets(config.analysis, config.allow_targets)
@@ -135,12 +136,14 @@ def prepare_run(
     callbacks = _prepare_callbacks(config, task_name, recipe)
     loggers = _prepare_loggers(config)
     _check_objective(config, recipe, analyses)
-    kind = _history_kind(config, analyses, sets, callbacks)
+    needs = _needs(analyses, sets, callbacks)
+    kind = history_kind(config.history, needs)
+    check_history(config.history, kind, recipe.max_steps, needs, callbacks)
     if identity is None:
         changing = [name for name, callback in callbacks.items() if not runs_analysis(callback)]
-        identity = identity_of(masked, kind, initial_digest(config.init_from), changing)
+        identity = identity_of(masked, kind, transfer_digest(recipe, config), changing)
     folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
-    recorder = Recorder(folder / "history", kind, recipe, config.history.points, config.history.every)
+    recorder = make_recorder(config.history, kind, recipe, folder / "history")
     size = check_size(recorder, config.history.limit_gb)
     guess = f"a constant guess has accuracy {recipe.task.chance():.3g}"
     return Setup(
@@ -190,13 +193,13 @@ def _prepare_loggers(config: TrainConfig) -> list[Logger]:
     return [prepare(node, f"loggers.{name}", Logger, config.allow_targets)() for name, node in nodes]
 
 
-def _history_kind(
-    config: TrainConfig, analyses: PreparedAnalyses, sets: PreparedSets, callbacks: Mapping[str, Callback]
-) -> str:
-    """Return the least recording that satisfies the configuration and all attached analyses."""
-    needs = [analysis.needs for _, analysis in analyses.values()] + [of_set.needs.each for _, of_set in sets.values()]
-    needs += [callback.analysis.needs for callback in callbacks.values() if runs_analysis(callback)]
-    return max([config.history.kind, *(needed.history for needed in needs)], key=LEVELS.index)
+def _needs(
+    analyses: PreparedAnalyses, sets: PreparedSets, callbacks: Mapping[str, Callback]
+) -> list[tuple[str, Needs]]:
+    """Return what each attached analysis needs of the run, with its name."""
+    needs = [(name, analysis.needs) for name, (_, analysis) in analyses.items()]
+    needs += [(name, of_set.needs.each) for name, (_, of_set) in sets.items()]
+    return needs + [(name, item.analysis.needs) for name, item in callbacks.items() if runs_analysis(item)]
 
 
 def _is_of_run(name: str, entry: Expected, sets: PreparedSets) -> bool:
@@ -217,6 +220,9 @@ def _check_objective(config: TrainConfig, recipe: Recipe, analyses: PreparedAnal
     if config.trainer.stop_at is not None and "val/accuracy" not in names:
         must = "trainer.stop_at needs a task that scores accuracy"
         raise ConfigError(must, got=f"scores: {', '.join(scores)}", key="trainer.stop_at", fix="trainer.stop_at=null")
+    if recipe.curriculum.next_length([]) is not None and "val/accuracy" not in names:
+        must, fix = "a curriculum needs a task that scores accuracy", "curriculum.steps=[...], a step for each length"
+        raise ConfigError(must, got=f"scores: {', '.join(scores)}", key="curriculum.lengths", fix=fix)
     if config.objective not in names and config.objective.partition("/")[0] not in analyses:
         fix = did_you_mean(config.objective, names)
         raise ConfigError("objective must be a metric of the run", got=config.objective, key="objective", fix=fix)

@@ -27,7 +27,7 @@ def finish(setup: Setup, fitted: Fitted) -> None:
     findings = write_result(setup, {**fitted.metrics, "steps": fitted.steps})["findings"]
     for name, (_, analysis) in setup.analyses.items():
         callback = setup.callbacks.get(name)
-        logged = hasattr(callback, "asks_at_end") and callback.asks_at_end(fitted.steps)
+        logged = hasattr(callback, "runs_at_end") and callback.runs_at_end(fitted.steps)
         if not logged:  # else a callback of the same name has logged the end of training already
             folder = answer_folder(setup, name)
             fitted.log(folder.name, findings[folder.name]["scalars"], analysis.figures(Artifacts(folder)))

@@ -29,9 +29,10 @@ class Explained:
     Args:
         functional: the model.
         batch: the inputs, with targets where the scalars need them.
-        outputs: "all": each input's log-probability of every class (raw outputs of a regression); "target": that of its
-            own class, which is minus its loss; "margin": its log-odds, log p - log(1 - p); "loss": the mean
-            loss of all inputs, one scalar. Or a function from outputs (B, ...) to (X, C) or (X,).
+        outputs: "all": each input's log-probability of every class, or what else the loss explains, see `Loss.scalars`;
+            "target": minus each input's loss, the log-probability of its own class; "margin": the log-odds of its own
+            class, log p - log(1 - p); "loss": the mean loss of all inputs, one scalar. Or a function from outputs
+            (B, ...) to (X, C) or (X,).
 
     Raises:
         ConfigError: there is no input, an unknown name, or a function that does not return (X, C) or (X,) numbers.
@@ -54,8 +55,10 @@ class Explained:
         if not len(self.batch):
             must, fix = "there must be at least one explained input", "give one or more inputs"
             raise ConfigError(must, got="an empty batch", key="examples", fix=fix)
-        if self.outputs == "margin" and self.functional.spec.loss != "cross_entropy":
-            raise ConfigError("outputs=margin needs classes", got="a regression", key="outputs", fix="outputs=target")
+        loss = self.functional.spec.loss
+        if self.outputs == "margin" and not loss.indices:
+            must, got = "outputs=margin needs targets that are classes", type(loss).__name__
+            raise ConfigError(must, got=got, key="outputs", fix="outputs=target")
         with torch.no_grad():
             parameters = dict(self.functional.model.named_parameters())
             values = self._of(parameters, self.batch)
@@ -181,10 +184,10 @@ class Explained:
             _check_values(values)
             return values[:, None] if values.ndim == 1 else values
         if self.outputs == "all":
-            return (outputs.log_softmax(-1) if self.functional.spec.loss == "cross_entropy" else outputs).flatten(1)
+            return self.functional.spec.loss.scalars(outputs).flatten(1)
         if self.outputs == "margin":
             return _log_odds(outputs, batch)
-        losses = example_losses(outputs, batch, self.functional.spec)
+        losses = example_losses(outputs, batch, self.functional.spec).to(outputs.dtype)
         return losses.mean()[None, None] if self.outputs == "loss" else -losses[:, None]
 
     def _is_apart(self, parameters: dict[str, Tensor], values: Tensor) -> bool:

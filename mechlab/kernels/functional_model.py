@@ -60,8 +60,8 @@ class FunctionalModel:
         return aligned_outputs(self._calls(parameters), batch, self.spec)
 
     def losses(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
-        """Return each example's loss (B,)."""
-        return example_losses(self.outputs(parameters, batch), batch, self.spec)
+        """Return each example's loss (B,), in the dtype of the arithmetic."""
+        return example_losses(self.outputs(parameters, batch), batch, self.spec).to(self.dtype)
 
     def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
         """Return the sum over the batch of the gradients of the losses (P,), at flat parameters theta (P,)."""

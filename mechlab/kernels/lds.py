@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mechlab.statistics.correlation import pearson, ranks
+
 
 def random_removals(examples: int, fraction: float, subsets: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return M random sets (M, N) of removed training examples, each of a share of all, at least one and not all."""
@@ -43,7 +45,7 @@ def rank_correlations(predicted: np.ndarray, actual: np.ndarray, times: np.ndarr
     """
     counts = np.ones((1, len(actual))) if times is None else np.asarray(times, float)
     columns = zip(predicted.T, actual.T, strict=True)
-    found = np.stack([_correlation(_ranks(x, counts), _ranks(y, counts), counts) for x, y in columns], 1)
+    found = np.stack([_correlation(ranks(x, counts), ranks(y, counts), counts) for x, y in columns], 1)
     return found[0] if times is None else found
 
 
@@ -72,12 +74,6 @@ def over_runs(values: np.ndarray, drawn: np.ndarray | None = None) -> np.ndarray
             differences of methods paired.
     """
     return (values if drawn is None else np.take_along_axis(values, drawn, 0)).mean(0)
-
-
-def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap values (B,)."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def removal_effects(after: np.ndarray, random: np.ndarray) -> np.ndarray:
@@ -110,9 +106,9 @@ def area_under_curve(values: np.ndarray, positive: np.ndarray) -> float:
     """
     if positive.all() or not positive.any():
         raise ValueError("there must be positive examples and others")
-    ranks = _ranks(values, np.ones((1, len(values))))[0] + 0.5
+    places = ranks(values, np.ones((1, len(values))))[0]
     number = positive.sum()
-    return float((ranks[positive].sum() - number * (number + 1) / 2) / (number * (~positive).sum()))
+    return float((places[positive].sum() - number * (number + 1) / 2) / (number * (~positive).sum()))
 
 
 def _members(ids: np.ndarray, examples: int) -> NDArray[np.bool_]:
@@ -122,20 +118,6 @@ def _members(ids: np.ndarray, examples: int) -> NDArray[np.bool_]:
     return found
 
 
-def _ranks(values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return average ranks less 1/2 (B, M) of values (M,) in samples that hold them so often (B, M)."""
-    _, group = np.unique(values, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    held = np.add.reduceat(times[:, order], starts, axis=1)
-    return (held.cumsum(1) - held / 2)[:, group]
-
-
 def _correlation(left: np.ndarray, right: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the weighted linear correlations (B,) of rows (B, M)."""
-    total = weight.sum(1, keepdims=True)
-    left = left - (weight * left).sum(1, keepdims=True) / total
-    right = right - (weight * right).sum(1, keepdims=True) / total
-    variances = (weight * left**2).sum(1) * (weight * right**2).sum(1)
-    covariance = (weight * left * right).sum(1)
-    return np.where(variances > 0, covariance / np.sqrt(np.where(variances > 0, variances, 1)), 0.0)
+    """Return the weighted linear correlations (B,) of rows (B, M); 0 where one side is constant."""
+    return np.nan_to_num(pearson(left, right, weight))

@@ -111,8 +111,5 @@ def explained_batch(trajectory: Trajectory, inputs: Batch | Tensor, targets: Ten
             raise ConfigError(
                 "sequences need targets, which tell the steps", got="inputs alone", key="targets", fix=fix
             )
-        shape, kind = ((len(inputs),), torch.int64)
-        if functional.spec.loss == "mse":
-            shape, kind = (len(inputs), functional.spec.outputs), functional.dtype
-        targets = torch.zeros(shape, dtype=kind)
+        targets = functional.spec.loss.no_targets((len(inputs),), functional.spec.outputs, functional.dtype)
     return functional.placed(Batch(inputs, targets, None, torch.arange(len(inputs))))

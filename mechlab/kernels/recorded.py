@@ -37,6 +37,9 @@ class RecordedHistory(RecordedSteps, Protocol):
     def digest(self, step: int) -> int | None:
         """Return the recorded hash of the parameters before optimiser step `step`, or None."""
 
+    def check_exact(self, must: str) -> None:
+        """Raise NotRecorded, with the sentence `must`, unless whole states are recorded as they were trained."""
+
 
 class RecordedTraining(Protocol):
     """A training with its history, such as a Run.

@@ -1,12 +1,14 @@
 """Digests of the files of a run that carry results: recorded at the end of training, compared when a file is read.
 
 JSON and safetensors files contain their own digest (`record.files.write_json`, `record.tensors.save_tensors`), and a
-finding those of the files of its answer. Two files list the digests of all others, and so which files must exist:
-provenance/environment.json for the rest of the provenance, digests.json for everything that training writes.
+finding those of the files of its answer. Three files list the digests of all others, and so which files must exist:
+provenance/environment.json for the rest of the provenance, digests.json for everything that training writes, and
+over_training.json beside the answers of an analysis at several steps for the curves that were made of them.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,9 @@ from mechlab.record.status import read_status
 
 DIGESTS, RESULT = "digests.json", "result.json"
 CONFIG, METRICS, WEIGHTS = "provenance/config.yaml", "metrics.csv", "checkpoints/weights.safetensors"
-OF_TRAINING = (METRICS, WEIGHTS, "checkpoints/best.ckpt", "history/**/*", "tb/**/*")
+OF_TRAINING = (METRICS, WEIGHTS, "checkpoints/best.ckpt", "history/**/*", "tb/events*")
 ENVIRONMENT = "provenance/environment.json"
+CURVES = f"{answers.FOLDER}/*/{answers.MOMENTS}/over_training.json"
 AGAIN = "repeat the command that trained the run: it restores what the record allows; or train it anew with rerun=true"
 
 
@@ -52,6 +55,21 @@ def update_digests(run: Path, names: Collection[str]) -> None:
     write_json(run / DIGESTS, {**recorded, "files": unchanged | renewed})
 
 
+def write_curve_digests(run: Path, answer: str, events: Path | None) -> None:
+    """Record the digests of the table and figure that an analysis at several steps gave, and of its curves in tb/.
+
+    Args:
+        run: the run directory.
+        answer: the folder's name of the answer in analyses/.
+        events: the file of the curves, if there is one.
+    """
+    folder = run / answers.FOLDER / answer / answers.MOMENTS
+    paths = [path for path in sorted(folder.glob("over_training.*")) if path.suffix != ".json"]
+    paths += [events] if events is not None else []
+    files = {str(path.relative_to(run)): file_digest(path) for path in paths}
+    write_json(folder / "over_training.json", {"files": files})
+
+
 def changed_files(run: Path, files: Mapping[str, str]) -> list[str]:
     """Return the names of the files that are missing or differ from their digests."""
     return [name for name, digest in files.items() if not (run / name).is_file() or file_digest(run / name) != digest]
@@ -78,7 +96,7 @@ def check_file(run: Path, name: str) -> None:
     Raises:
         RunError: the file is not as it was written.
     """
-    digest = _recorded(run).get(name)
+    digest = (_recorded(run) | _curve_digests(run)).get(name)
     if digest is not None and (run / name).is_file() and file_digest(run / name) != digest:
         raise _changed(run / name)
 
@@ -103,6 +121,10 @@ def damages(run: Path) -> Iterator[RunError]:
     for pattern in ("*", f"*/{answers.MOMENTS}/*"):
         for path in sorted(run.glob(f"{answers.FOLDER}/{pattern}/{answers.FINDING}")):
             yield from _errors(answers.read_finding, path.parent)
+    for path in sorted(run.glob(CURVES)):
+        yield from _errors(read_json, path)
+    fix = "ask again: python -m mechlab.analyze run=RUN analysis=NAME at=all"
+    yield from _differing(run, _curve_digests(run), fix).values()
 
 
 def provenance_damages(run: Path) -> dict[str, RunError]:
@@ -126,9 +148,9 @@ def _after_training(run: Path) -> Iterator[Path]:
     yield from (run / answers.FOLDER / name / answers.FINDING for name in findings or ())
 
 
-def _differing(folder: Path, files: Mapping[str, str]) -> dict[str, RunError]:
-    names = changed_files(folder, files)
-    return {name: _changed(folder / name) if (folder / name).is_file() else _missing(folder / name) for name in names}
+def _differing(folder: Path, files: Mapping[str, str], fix: str = AGAIN) -> dict[str, RunError]:
+    paths = {name: folder / name for name in changed_files(folder, files)}
+    return {name: _changed(path, fix) if path.is_file() else _missing(path, fix) for name, path in paths.items()}
 
 
 def _present(run: Path) -> dict[str, str]:
@@ -150,12 +172,22 @@ def _provenance_digests(run: Path) -> dict[str, str]:
     return files if isinstance(files, dict) else {}
 
 
-def _missing(path: Path) -> RunError:
-    return RunError("every file of the record must be there", got="no such file", key=str(path), fix=AGAIN)
+def _curve_digests(run: Path) -> dict[str, str]:
+    """Return the recorded digests of curves over training by path in the run directory."""
+    digests: dict[str, str] = {}
+    for path in run.glob(CURVES):
+        with contextlib.suppress(MechlabError):
+            files = read_mapping(path).get("files")
+            digests |= files if isinstance(files, dict) else {}
+    return digests
 
 
-def _changed(path: Path) -> RunError:
-    return RunError("every file of the record must be as it was written", got="other content", key=str(path), fix=AGAIN)
+def _missing(path: Path, fix: str = AGAIN) -> RunError:
+    return RunError("every file of the record must be there", got="no such file", key=str(path), fix=fix)
+
+
+def _changed(path: Path, fix: str = AGAIN) -> RunError:
+    return RunError("every file of the record must be as it was written", got="other content", key=str(path), fix=fix)
 
 
 def _errors(read: Any, path: Path) -> Iterator[RunError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,17 +13,29 @@ import torch
 from torch import Tensor, nn
 
 from mechlab.core.errors import NotRecorded, RunError
+from mechlab.core.precision import in_precision
 from mechlab.core.recipe import Recipe
 from mechlab.core.state import put_state
 from mechlab.record.files import read_mapping
 from mechlab.record.segments import Segments, State
 from mechlab.record.shards import RESTORE, SHARDS, shard_rows, shard_steps
-from mechlab.record.tensors import load_tensors, named, open_tensors
+from mechlab.record.tensors import load_tensors, named, open_tensors, real_parts
 
 LEVELS = ("none", "sparse", "replay", "full")
 VERSION = 1
+DTYPES = ("float16", "float32", "float64")
 ABOUT = "history.json"
 TRACE = "trace"  # the folder of the hashes and rates of every step, with history=replay
+
+
+def decade_spaced(per_decade: int, last: int) -> list[int]:
+    """Return step 0, the steps 10^(i / per_decade) up to `last`, rounded, and `last`.
+
+    >>> decade_spaced(3, 100)
+    [0, 1, 2, 5, 10, 22, 46, 100]
+    """
+    points = math.floor(per_decade * math.log10(last)) + 1 if last else 0
+    return sorted({0, last} | {min(last, round(10 ** (i / per_decade))) for i in range(points)})
 
 
 def log_spaced(points: int, last: int) -> list[int]:
@@ -39,7 +51,9 @@ class History:
     """Read access to a run's `history/` folder.
 
     The record of step s holds the parameters before that optimiser step, the optimizer state with which the step began,
-    the ids of the batch it used, and the learning rate and weight decay in force. The last record holds the end.
+    the ids of the batch it used, and the learning rate and weight decay in force. The last record holds the end. With
+    history.optimizer=false, optimizer states are not recorded, and batches follow from the plan; with history.dtype,
+    the recorded parameters are rounded to it, and read in the dtype of training.
 
     With history=replay only every so many of these records are stored, and a hash of the parameters at each step. The
     others are computed again from the stored one before them, a segment at a time, by the updates that training made;
@@ -63,6 +77,37 @@ class History:
         self.about = read_about(self.folder)
 
     @property
+    def has_optimizer(self) -> bool:
+        """True if optimizer states and batches are recorded, not only parameters and buffers."""
+        return self.about.get("optimizer", True)
+
+    @property
+    def is_exact(self) -> bool:
+        """True if parameters are recorded as they were trained, not rounded."""
+        return "dtype" not in self.about
+
+    def check_exact(self, must: str, optimizer: bool = True) -> None:
+        """Raise NotRecorded, with the sentence `must`, unless parameters are recorded as they were trained, and
+        optimizer states too if they are needed."""
+        lacks, fixes = [], []
+        if optimizer and not self.has_optimizer:
+            lacks, fixes = ["weights only (history.optimizer=false)"], ["history.optimizer=true"]
+        if not self.is_exact:
+            lacks += [f"weights rounded to {self.about['dtype']} (history.dtype={self.about['dtype']})"]
+            fixes += ["history.dtype=null"]
+        if lacks:
+            fix = f"train again with {' '.join(fixes)}"
+            raise NotRecorded(must, got=" and ".join(lacks), key=str(self.folder), fix=fix)
+
+    def rounded(self, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return parameters (and buffers) as this record would return them: rounded to the dtype in which it is stored,
+        unless that is the dtype of training."""
+        if self.is_exact:
+            return dict(params)
+        narrow = {name: in_precision(value, self._dtype("dtype")) for name, value in real_parts(params).items()}
+        return dict(named(key, value, self._dtype("trained")) for key, value in narrow.items())
+
+    @property
     def stored(self) -> list[int]:
         """The steps whose state is on disk, in order."""
         return sorted(self._places)
@@ -73,19 +118,27 @@ class History:
         return sorted(self._trace.keys() | self._places.keys()) if self._places else []
 
     def params(self, step: int) -> dict[str, Tensor]:
-        """Return the parameters (and buffers) before optimiser step `step`, by name."""
+        """Return the parameters (and buffers) before optimiser step `step`, by name, in the dtype of training."""
         return self._state(step, "params/")
 
     def optimizer(self, step: int) -> dict[str, Tensor]:
-        """Return the optimizer state before optimiser step `step`, as `<state>/<parameter name>`."""
+        """Return the optimizer state before optimiser step `step`, as `<state>/<parameter name>`.
+
+        Raises:
+            NotRecorded: only weights were recorded.
+        """
+        if not self.has_optimizer:
+            self.check_exact("the optimizer's state must be recorded")
         return self._state(step, "optimizer/")
 
     def batch_indices(self, step: int) -> Tensor:
         """Return the ids (B,) int64 of the examples that optimiser step `step` used."""
-        if step in self._places or step not in self._trace:
-            indices = self._read(step, "indices")[""].long()
-            return indices[indices >= 0]
-        return self._segments.source.plan.indices(step)
+        if step in self._trace and step not in self._places:
+            return self._segments.source.plan.indices(step)
+        if step in self._places and not self.has_optimizer:
+            return self._recipe().plan().indices(step)
+        indices = self._read(step, "indices")[""].long()
+        return indices[indices >= 0]
 
     def rates(self, step: int) -> tuple[float, float]:
         """Return (learning rate, weight decay) in force during optimiser step `step`."""
@@ -98,6 +151,7 @@ class History:
 
     def restore(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Put model and optimizer into their recorded state before optimiser step `step`."""
+        self.check_exact("the state to restore must be recorded whole, as it was trained")
         put_state(model, optimizer, self.params(step), self.optimizer(step))
 
     def _state(self, step: int, prefix: str) -> dict[str, Tensor]:
@@ -128,14 +182,20 @@ class History:
 
     @cached_property
     def _segments(self) -> Segments:
+        return Segments(self._recipe(), self.about, self._digest_at, self.folder)
+
+    def _recipe(self) -> Recipe:
         if self._make_recipe is None:
             raise NotRecorded(
-                "steps that are not stored are computed again, for which the run's recipe is needed",
+                "what is not stored is computed again, for which the run's recipe is needed",
                 got=f"the folder alone; stored are {_ranges(self.stored)}",
                 key=str(self.folder),
                 fix="mechlab.load_run(FOLDER).history",
             )
-        return Segments(self._make_recipe(), self.about, self._digest_at, self.folder)
+        return self._make_recipe()
+
+    def _dtype(self, name: str) -> torch.dtype:
+        return getattr(torch, self.about[name])
 
     @cached_property
     def _trace(self) -> dict[int, tuple[int, float, float]]:
@@ -151,9 +211,11 @@ class History:
         if step not in self._places:
             self._refuse(step)
         path, row = self._places[step]
+        dtype = None if self.is_exact else self._dtype("trained")
         with open_tensors(path) as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a mapping)
-            found = dict(named(name, file.get_slice(name)[row]) for name in names)
+            dtypes = {name: dtype for name in names if name.startswith("params/")}
+            found = dict(named(name, file.get_slice(name)[row], dtypes.get(name)) for name in names)
         return {name.removeprefix(prefix): value for name, value in found.items()}
 
     def _refuse(self, step: int) -> NoReturn:
@@ -183,6 +245,10 @@ def read_about(folder: Path) -> dict[str, Any]:
     if kind not in LEVELS:
         must = f"the kind of the record must be one of {', '.join(LEVELS)}"
         raise RunError(must, got=kind, key=str(path), fix=RESTORE)
+    for name in about.keys() & {"dtype", "trained"}:
+        if about[name] not in DTYPES or not {"dtype", "trained"} <= about.keys():
+            must = f"{name} of the record must be one of {', '.join(DTYPES)}"
+            raise RunError(must, got=about[name], key=str(path), fix=RESTORE)
     threads, device = about.get("threads"), about.get("device")
     if kind == "replay" and not (isinstance(threads, int) and threads > 0 and device in ("cpu", "cuda")):
         must = "a record of kind replay must have the threads and the device of the training"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mechlab.core.errors import ConfigError
+from mechlab.core.errors import ConfigError, RunError
+from mechlab.core.precision import in_precision
 from mechlab.core.recipe import Recipe
 from mechlab.core.state import digest, optimizer_tensors
 from mechlab.record.files import write_json
 from mechlab.record.history import ABOUT, TRACE, VERSION, log_spaced
 from mechlab.record.segments import conditions
 from mechlab.record.shards import SHARDS, Shards, cut, recorded_steps
+from mechlab.record.tensors import real_parts
+
+RATES = 16  # bytes of the learning rate and weight decay of a step
 
 
 class Recorder:
@@ -27,13 +32,29 @@ class Recorder:
         points: number of steps in a sparse record.
         every: steps between the stored states of a replay record; by default the root of the number of steps, so that
             as many lie in a segment as there are segments.
+        steps: the steps of a sparse record, in place of the log-spaced ones; the end of training is added.
+        optimizer: whether a record holds the optimizer's state and the batch beside parameters and buffers.
+        dtype: in which floating parameters and buffers are stored; by default, and where it is wider, that of training.
     """
 
-    def __init__(self, folder: Path, kind: str, recipe: Recipe, points: int, every: int | None = None):
-        self.folder, self.kind, self.recipe = folder, kind, recipe
+    def __init__(
+        self,
+        folder: Path,
+        kind: str,
+        recipe: Recipe,
+        points: int,
+        every: int | None = None,
+        steps: Iterable[int] | None = None,
+        optimizer: bool = True,
+        dtype: torch.dtype | None = None,
+    ):
+        self.folder, self.kind, self.recipe, self.optimizer = folder, kind, recipe, optimizer
+        self.dtype = None if dtype is None or dtype.itemsize >= recipe.dtype.itemsize else dtype
         self.every = every or max(1, round(recipe.max_steps**0.5))
-        self._steps = set(log_spaced(points, recipe.max_steps)) if kind == "sparse" else set()
+        chosen = log_spaced(points, recipe.max_steps) if steps is None else {*steps, recipe.max_steps}
+        self._steps = set(chosen) if kind == "sparse" else set()
         self._states, self._trace = Shards(folder), Shards(folder / TRACE)
+        self._newest = -1  # the last step that has been recorded
         self._plan = recipe.plan()
         n, size = self._plan.n, recipe.batch_size
         self._ids = torch.int64 if n is None else torch.int32  # endless data has endless ids
@@ -43,14 +64,23 @@ class Recorder:
         """Tell whether anything of the state before optimiser step `step` is to be recorded."""
         return self.kind in ("full", "replay") or step in self._steps
 
+    def stores(self, step: int) -> bool:
+        """True if the whole state before a step is recorded, whether or not training ends there."""
+        return step % self.every == 0 if self.kind == "replay" else self.wants(step)
+
+    def stored_steps(self) -> Sequence[int]:
+        """Return the steps whose state is recorded in a whole training, in order."""
+        if self.kind in ("none", "sparse"):
+            return sorted(self._steps)
+        every = self.every if self.kind == "replay" else 1
+        return sorted({*range(0, self.recipe.max_steps, every), self.recipe.max_steps})
+
     def planned_bytes(self) -> int:
         """Return the size that the whole record will have on disk, headers aside."""
         if self.kind == "none":
             return 0
-        steps = self.recipe.max_steps
-        states = {"full": steps + 1, "sparse": len(self._steps), "replay": -(-steps // self.every) + 1}[self.kind]
-        trace = 24 * (steps + 1) if self.kind == "replay" else 0
-        return states * self._state_bytes() + trace
+        trace = 24 * (self.recipe.max_steps + 1) if self.kind == "replay" else 0
+        return len(self.stored_steps()) * self._state_bytes() + trace
 
     def segment_bytes(self) -> int:
         """Return the memory that reading takes: the states of one segment of a replay record, else one state."""
@@ -68,20 +98,28 @@ class Recorder:
             self.describe(device)
         cut(self.folder, step)
         cut(self.folder / TRACE, step)
+        self._newest = step - 1
 
     def describe(self, device: str) -> None:
         """Write history.json: the kind of record, and what the bits of an update depend on."""
         about = {"kind": self.kind, "version": VERSION}
+        if not self.optimizer:
+            about |= {"optimizer": False}
+        if self.dtype is not None:
+            about |= {"dtype": _name(self.dtype), "trained": _name(self.recipe.dtype)}
         if self.kind == "replay":
             about |= {"every": self.every, **conditions(self.recipe, device)}
         write_json(self.folder / ABOUT, about)
 
     def record(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, whole: bool = False) -> None:
-        """Record the state before optimiser step `step`; of most steps of a replay record only a hash, unless the
-        `whole` state is asked for."""
+        """Record the state before optimiser step `step`, unless this or a later step has been recorded. Of most steps
+        of a replay record only a hash is recorded, unless the `whole` state is asked for."""
+        if step <= self._newest:
+            return
+        self._newest = step
         if self.kind == "replay":
             self.record_hash(step, model, optimizer)
-        if whole or self._stores(step):
+        if whole or self.stores(step):
             self.record_state(step, model, optimizer)
 
     def record_hash(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -91,13 +129,29 @@ class Recorder:
 
     def record_state(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Record the whole state before optimiser step `step`."""
-        indices = self._plan.indices(step).to(self._ids)
-        padded = torch.full((self._batch_size,), -1, dtype=self._ids)
-        padded[: len(indices)] = indices
-        moments = optimizer_tensors(model, optimizer)
-        state = {f"params/{name}": value for name, value in model.state_dict().items()}
-        state |= {f"optimizer/{name}": value for name, value in moments.items()}
-        self._states.add(step, {**state, "indices": padded, "rates": self._rates(step, optimizer)})
+        params = model.state_dict()
+        if self.dtype is not None:
+            params = self._narrow(params, step)
+        state = {f"params/{name}": value for name, value in params.items()}
+        if self.optimizer:
+            indices = self._plan.indices(step).to(self._ids)
+            padded = torch.full((self._batch_size,), -1, dtype=self._ids)
+            padded[: len(indices)] = indices
+            moments = optimizer_tensors(model, optimizer)
+            state |= {f"optimizer/{name}": value for name, value in moments.items()} | {"indices": padded}
+        self._states.add(step, {**state, "rates": self._rates(step, optimizer)})
+
+    def _narrow(self, params: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
+        """Return parameters in the dtype in which they are stored, or raise RunError if one does not fit into it."""
+        narrow = {}
+        for name, value in real_parts(params).items():
+            narrow[name] = in_precision(value, self.dtype)
+            if value.is_floating_point() and (narrow[name].isinf() & ~value.isinf()).any():
+                dtype, largest = _name(self.dtype), torch.finfo(self.dtype).max
+                must = f"parameters and buffers that are stored in {dtype} must be within {largest:g}"
+                got = f"{value.abs().max():.3g} in {name} at step {step}"
+                raise RunError(must, got=got, key="history.dtype", fix="history.dtype=float32")
+        return narrow
 
     def finish(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Record the end of training, after `step` optimiser steps."""
@@ -120,19 +174,20 @@ class Recorder:
         if self.kind == "none":
             return [], []
         stored, hashed = recorded_steps(self.folder), recorded_steps(self.folder / TRACE)
-        states = [step for step in range(stop) if self._stores(step)] + [stop] * ended
+        states = [step for step in self.stored_steps() if step < stop] + [stop] * ended
         hashes = list(range(stop + ended)) if self.kind == "replay" else []
         return [step for step in states if step not in stored], [step for step in hashes if step not in hashed]
-
-    def _stores(self, step: int) -> bool:
-        """True if the whole state before a step is recorded, whether or not training ends there."""
-        return step % self.every == 0 if self.kind == "replay" else self.wants(step)
 
     def _rates(self, step: int, optimizer: torch.optim.Optimizer) -> Tensor:
         return torch.tensor(self.recipe.rates(optimizer, step), dtype=torch.float64)
 
     def _state_bytes(self) -> int:
-        return _record_bytes(self.recipe) + self._ids.itemsize * self._batch_size
+        params, moments = _state_tensors(self.recipe)
+        if self.dtype is not None:
+            params = self._narrow(params, 0)
+        tensors = [*params.values(), *(moments.values() if self.optimizer else ())]
+        batch = self._ids.itemsize * self._batch_size if self.optimizer else 0
+        return sum(tensor.nbytes for tensor in tensors) + RATES + batch
 
 
 def check_size(recorder: Recorder, limit_gb: float) -> str | None:
@@ -142,7 +197,7 @@ def check_size(recorder: Recorder, limit_gb: float) -> str | None:
         return None
     if size > limit_gb * 1e9:
         options = {"full": "history=replay or history=sparse", "replay": "a larger history.every, or history=sparse"}
-        smaller = options.get(recorder.kind, "fewer history.points")
+        smaller = options.get(recorder.kind, "fewer history.points, history.optimizer=false or history.dtype=float16")
         raise ConfigError(
             f"the history must fit into history.limit_gb={limit_gb:g}",
             got=f"history={recorder.kind} takes {size / 1e9:.2f} GB for {recorder.recipe.max_steps} steps",
@@ -152,14 +207,23 @@ def check_size(recorder: Recorder, limit_gb: float) -> str | None:
     if recorder.kind == "replay":
         memory = f"; reading takes {recorder.segment_bytes() / 1e6:.1f} MB of memory"
         return f"history: replay, a state every {recorder.every} steps, {size / 1e6:.1f} MB{memory}"
-    return f"history: {recorder.kind}, {size / 1e6:.1f} MB"
+    parts = [recorder.kind]
+    if recorder.kind == "sparse":
+        parts += [f"{len(recorder.stored_steps())} steps"]
+    parts += ["weights only"] * (not recorder.optimizer)
+    parts += [f"stored in {_name(recorder.dtype)}"] if recorder.dtype is not None else []
+    return f"history: {', '.join(parts)}, {size / 1e6:.1f} MB"
 
 
-def _record_bytes(recipe: Recipe) -> int:
+def _state_tensors(recipe: Recipe) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the parameters and buffers of a fresh model, and the optimizer's state after one step, by name."""
     model = recipe.architecture()
     optimizer = recipe.optimizer(model)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
-    tensors = [*model.state_dict().values(), *optimizer_tensors(model, optimizer).values()]
-    return sum(tensor.nbytes for tensor in tensors) + 16
+    return model.state_dict(), optimizer_tensors(model, optimizer)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mechlab.core.errors import NotRecorded
+from mechlab.core.recipe import Recipe
 from mechlab.core.state import digest, optimizer_tensors
 from mechlab.record.history import History
 from mechlab.record.run import Run
@@ -38,8 +39,9 @@ class Verdict:
 def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "cpu") -> Verdict:
     """Train `steps` optimiser steps again from a recorded step, and compare parameters, optimizer state, batch and
     rates with every recorded step on the way; of a step of which only the hash is stored (history=replay), the
-    parameters, batch and rates. Of a training of 0 steps, the parameters that it starts from are computed again and
-    compared, unless they were taken from another run.
+    parameters, batch and rates. A record of weights only, or of rounded ones, is compared as far as it goes, from the
+    beginning of training. Of a training of 0 steps, the parameters that it starts from are computed again and compared,
+    unless they were taken from another run.
 
     Args:
         run: the run; its record needs history=sparse, replay or full.
@@ -48,7 +50,7 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
         device: where the run was trained.
 
     Raises:
-        NotRecorded: the record does not hold two steps from `start` on.
+        NotRecorded: the record does not hold two steps from `start` on, or not the state to start from.
     """
     history, recipe = run.history, run.recipe
     recorded = history.stored
@@ -62,9 +64,10 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
             "a recorded step and a later one are needed", got=got, fix="train with history=sparse, replay or full"
         )
     stop = max(start + steps, later[0])
-    model = recipe.model(history.params(start)).to(device)
+    model = _starting_model(history, recipe, start).to(device)
     optimizer = recipe.optimizer(model)
-    history.restore(start, model, optimizer)
+    if history.has_optimizer and history.is_exact:
+        history.restore(start, model, optimizer)
     source = recipe.source(device)
     compared = []
     for step, *_ in recipe.steps(model, optimizer, source, start=start, stop=min(stop, later[-1])):
@@ -72,7 +75,7 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
             compared.append(step)
             expected = _recorded(history, step)
             computed = {
-                **model.state_dict(),
+                **history.rounded(model.state_dict()),
                 **optimizer_tensors(model, optimizer),
                 "indices": source.plan.indices(step),
                 "rates": torch.tensor(recipe.rates(optimizer, step), dtype=torch.float64),
@@ -84,10 +87,24 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
     return Verdict(start, compared)
 
 
+def _starting_model(history: History, recipe: Recipe, start: int) -> nn.Module:
+    """Return the model before step `start`: with the recorded weights or, where these are rounded, made anew."""
+    if start > 0:
+        history.check_exact(f"training again from step {start} needs its whole state, as it was trained")
+    recorded = history.params(start)
+    if history.is_exact:
+        return recipe.model(recorded)
+    model = recipe.model()
+    if any(not torch.equal(value, recorded[name]) for name, value in history.rounded(model.state_dict()).items()):
+        must = "training again needs initial weights that are recorded exactly, or follow from the seed"
+        history.check_exact(must, optimizer=False)
+    return model
+
+
 def _verify_start(run: Run) -> Verdict:
     if run.config.get("init_from") is not None:
         return Verdict(0, [])
-    computed = run.recipe.model().state_dict()
+    computed = run.history.rounded(run.recipe.model().state_dict())
     for name, value in run.history.params(0).items():
         if (difference := _difference(computed[name], value)) is not None:
             return Verdict(0, [0], 0, name, difference)
@@ -98,7 +115,9 @@ def _recorded(history: History, step: int) -> dict[str, Tensor]:
     """Return what the record itself holds of a step; nothing is computed."""
     found = {"rates": torch.tensor(history.rates(step), dtype=torch.float64)}
     if step in history.stored:
-        found |= {**history.params(step), **history.optimizer(step), "indices": history.batch_indices(step)}
+        found |= history.params(step)
+        if history.has_optimizer:
+            found |= {**history.optimizer(step), "indices": history.batch_indices(step)}
     if (hashed := history.digest(step)) is not None:
         found[HASH] = torch.tensor(hashed)
     return found
@@ -113,11 +132,11 @@ def _difference(found: Tensor, expected: Tensor) -> float | None:
 
 def first_parting(first: Run, second: Run) -> tuple[int | None, int]:
     """Return the first step, stored by both runs, at which their parameters differ (None if they never do), and the
-    number of steps that both stored."""
+    number of steps that both stored. Where one run stored rounded parameters, those of the other are rounded too."""
     ours, theirs = first.history, second.history
     common = sorted(set(ours.stored) & set(theirs.stored))
     for step in common:
-        a, b = ours.params(step), theirs.params(step)
+        a, b = theirs.rounded(ours.params(step)), ours.rounded(theirs.params(step))
         if a.keys() != b.keys() or any(not torch.equal(a[name], b[name]) for name in a):
             return step, len(common)
     return None, len(common)

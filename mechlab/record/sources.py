@@ -26,8 +26,9 @@ Place = tuple[str, str]  # a module and a name that it defines
 
 def defining(recipe: Recipe) -> list[Any]:
     """Return the classes that define what a recipe trains: its own, which makes updates and plans batches, the
-    schedule's, those of task and model, and those that its configuration names."""
-    return [type(recipe), type(recipe.schedule), type(recipe.task), type(recipe.architecture()), *recipe.targets]
+    schedule's, those of task, loss and model, and those that its configuration names."""
+    parts = [recipe, recipe.schedule, recipe.task, recipe.task.spec.loss, recipe.architecture()]
+    return [*map(type, parts), *recipe.targets]
 
 
 def hashes(objects: Iterable[Any]) -> dict[str, str]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mechlab.core.errors import RunError
+from mechlab.core.precision import in_precision
 from mechlab.record.files import atomic, parse_json
 
 METADATA_KEY = "mechlab"  # a single key: the order of several differs between processes, and the bytes with it
@@ -27,10 +28,7 @@ _verified: set[tuple[str, int, int, int]] = set()  # files whose digest this pro
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Any = None) -> None:
     """Write named tensors atomically; `metadata` is anything that JSON can hold. Complex tensors are stored as real
     ones (..., 2), with `:complex` after their name, and read as they were."""
-    plain = {}
-    for name, tensor in tensors.items():
-        value = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().clone()
-        plain |= {f"{name}{COMPLEX}": torch.view_as_real(value)} if value.is_complex() else {name: value}
+    plain = {name: value.cpu().contiguous().clone() for name, value in real_parts(tensors).items()}
     about = json.dumps({"content": metadata, "sha256": _NO_DIGEST}, sort_keys=True)
     content = memoryview(safetensors.torch.save(plain, {METADATA_KEY: about}))
     start = 8 + int.from_bytes(content[:8], "little")
@@ -48,10 +46,25 @@ def load_tensors(path: str | Path, names: list[str] | None = None) -> dict[str, 
     return tensors if names is None else {name: tensors[name] for name in names}
 
 
-def named(key: str, stored: Tensor) -> tuple[str, Tensor]:
+def named(key: str, stored: Tensor, dtype: torch.dtype | None = None) -> tuple[str, Tensor]:
     """Return the name and the value of a tensor, or of some of its rows, given its key in the file and what is stored
-    there."""
+    there.
+
+    Args:
+        dtype: of floating values, or of the parts of complex ones, where it is not the stored one.
+    """
+    if dtype is not None:
+        stored = in_precision(stored, dtype)
     return _name(key), stored if key == _name(key) else torch.view_as_complex(stored)
+
+
+def real_parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as a file holds them: complex ones as real ones (..., 2), with `:complex` after their name."""
+    found = {}
+    for name, tensor in tensors.items():
+        value = tensor.detach().resolve_conj().resolve_neg()
+        found |= {f"{name}{COMPLEX}": torch.view_as_real(value)} if value.is_complex() else {name: value}
+    return found
 
 
 def _name(key: str) -> str:

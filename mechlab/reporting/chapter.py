@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SHOTS = 48  # saved figures in the page
 BYTES = 2_500_000  # of them all
 CURVES = 20  # figures of learning curves
+NOTES = 40  # sentences of findings
 OPEN = 12  # cells that are shown open
 MARKS = (  # the markers of curves, as the plots have them
     "<circle cx='14' cy='6' r='4'/>",
@@ -59,6 +60,10 @@ class Chapters:
             for heading, table in (("Expected numbers", section.expected()), ("Claims", section.claims())):
                 if table is not None:
                     yield f"<h3>{heading}</h3>\n{self._table(table, name)}"
+            if notes := section.notes():
+                lines = "".join(f"<li>{escape(note)}</li>" for note in notes[:NOTES])
+                more = f"<li>and {len(notes) - NOTES} more</li>" if len(notes) > NOTES else ""
+                yield f'<h3>Notes</h3>\n<ul class="notes">{lines}{more}</ul>\n'
             yield from self._curves(section, name)
             yield from self._all_numbers(section, name)
         yield "<h3>What was run</h3>\n"

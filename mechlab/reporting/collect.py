@@ -25,7 +25,7 @@ def read_run(folder: Path) -> Record:
     record = Record(folder, {"status": DAMAGED})
     with _told(record, "."):
         refuse_links(folder)
-        record.status = _clean(read_status(folder))
+        record.status = clean(read_status(folder))
     if record.problems:
         return record
     if record.state == DAMAGED:
@@ -33,7 +33,7 @@ def read_run(folder: Path) -> Record:
     _read_provenance(record)
     if (folder / "result.json").exists() or record.state == DONE:
         with _told(record, "result.json"):
-            _read_result(record, _clean(read_result(folder)))
+            _read_result(record, clean(read_result(folder)))
     if record.state == "failed":
         reason = _last_line(record.status.get("traceback")) or _last_line(record.status["reason"])
         record.problems.append(Problem(str(folder), "failed", "status.json", reason))
@@ -107,7 +107,7 @@ def _read_provenance(record: Record) -> None:
     with _told(record, CONFIG):
         check_file(record.folder, CONFIG)
     with _told(record, CONFIG):
-        record.config = dict(flat(_clean(_mapping(read_yaml(provenance / "config.yaml")))))
+        record.config = dict(flat(clean(_mapping(read_yaml(provenance / "config.yaml")))))
     with _told(record, "provenance/overrides.json"):
         words = read_json(provenance / "overrides.json")
         if not isinstance(words, list | None):
@@ -121,25 +121,39 @@ def _read_provenance(record: Record) -> None:
 
 
 def _read_result(record: Record, result: dict[str, Any]) -> None:
-    record.numbers = _numbers(result["metrics"])
+    record.numbers = numbers_of(result["metrics"])
     for folder, finding in result.get("findings", {}).items():
         differs = ", ".join(f"{name}={value}" for name, value in finding.get("differs", {}).items())
         analysis = f"{folder} ({differs})" if differs else folder  # other parameters than the configured ones
-        for name, value in _numbers(finding["scalars"]).items():
-            record.numbers[f"{analysis}/{name}"] = value
-        for slug, claim in finding["claims"].items():
-            record.claims[analysis, slug] = Claim(**{name: claim[name] for name in Claim._fields})
-    for metric, row in result.get("expected", {}).items():
-        values = {name: row[name] for name in Expected._fields}
-        record.expected[metric] = Expected(**{**values, "source": row["source"] or ""})
+        record.numbers |= {f"{analysis}/{name}": value for name, value in numbers_of(finding["scalars"]).items()}
+        record.claims |= {(analysis, slug): claim for slug, claim in read_claims(finding).items()}
+        record.notes |= {(analysis, slug): note for slug, note in finding.get("notes", {}).items()}
+    record.expected = read_expected(result.get("expected", {}))
 
 
-def _clean(value: Any) -> Any:
+def read_claims(finding: Mapping[str, Any]) -> dict[str, Claim]:
+    """Return the claims of a finding by slug."""
+    names = [name for name in Claim._fields if name != "interval"]
+    claims = {}
+    for slug, claim in finding["claims"].items():
+        ends = claim.get("interval")
+        interval = None if ends is None or None in ends else (float(ends[0]), float(ends[1]))
+        claims[slug] = Claim(**{name: claim[name] for name in names}, interval=interval)
+    return claims
+
+
+def read_expected(rows: Mapping[str, Any]) -> dict[str, Expected]:
+    """Return expected numbers by metric."""
+    found = {metric: {name: row[name] for name in Expected._fields} for metric, row in rows.items()}
+    return {metric: Expected(**{**values, "source": values["source"] or ""}) for metric, values in found.items()}
+
+
+def clean(value: Any) -> Any:
     """Return plain data in which all text prints: control characters and the like are escaped."""
     if isinstance(value, dict):
-        return {printable(key): _clean(item) for key, item in value.items()}
+        return {printable(key): clean(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [clean(item) for item in value]
     return printable(value, lines=True) if isinstance(value, str) else value
 
 
@@ -149,7 +163,8 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value
 
 
-def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+def numbers_of(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the numbers that are known."""
     return {name: float(value) for name, value in values.items() if value is not None}
 
 

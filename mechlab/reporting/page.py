@@ -5,19 +5,19 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
 from mechlab.record.files import write_text
-from mechlab.reporting import ambiguity
 from mechlab.reporting.cells import Cell
 from mechlab.reporting.chapter import Chapters
-from mechlab.reporting.networks import Survey
-from mechlab.reporting.record import DONE, Record
+from mechlab.reporting.record import DONE, Problem, Record
 from mechlab.reporting.request import Request
 from mechlab.reporting.rows import failure_rows
 from mechlab.reporting.section import Section
+from mechlab.reporting.set_part import SHOWN, SetParts
+from mechlab.reporting.sets import SetAnswer
 from mechlab.reporting.table import Code, Table, count, join
 from mechlab.statistics.bootstrap import RESAMPLES
 
@@ -42,14 +42,16 @@ class Page:
         sections: the cells by task.
         folder: where tables and figures go.
         out: the HTML file.
-        survey: the networks whose states were clustered; None if there are few.
+        sets: answers about sets of these runs.
+        problems: answers about sets that cannot be shown.
     """
 
     request: Request
     sections: list[Section]
     folder: Path
     out: Path
-    survey: Survey | None = None
+    sets: list[SetAnswer] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
     @property
     def cells(self) -> list[Cell]:
@@ -65,7 +67,9 @@ class Page:
         """Write the page, the figures in it, and its tables for a paper."""
         chapters = Chapters(self.cells, self.folder)
         body = [part for number, section in enumerate(self.sections, 1) for part in chapters.html(number, section)]
-        body += [] if self.survey is None else ambiguity.part(self.survey, self.folder)
+        parts = SetParts(self.folder, self.problems)
+        body += [text for number, answer in enumerate(self.sets[:SHOWN], 1) for text in parts.html(number, answer)]
+        body += self._further_sets()
         body += [*self._problems(), *self._unfinished(), *self._runs()]
         parts = [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
@@ -88,7 +92,9 @@ class Page:
     def _header(self) -> Iterator[str]:
         cells, states = self.cells, Counter(record.state for record in self.records)
         claims = [claim.holds for cell in cells for made in cell.claims.values() for claim in made]
+        claims += [claim.holds for answer in self.sets for claim in answer.claims.values()]
         compared = [row.within for cell in cells for rows in cell.expected.values() for row in rows]
+        compared += [row.within for answer in self.sets for row in answer.expected.values()]
         compared = [within for within in compared if within is not None]
         facts = [("finished runs", states[DONE], f"of {len(self.records)}"), ("cells", len(cells), "")]
         facts += [("claims that hold", sum(claims), f"of {len(claims)}")] if claims else []
@@ -105,16 +111,22 @@ class Page:
         yield '</dl>\n<nav aria-label="Contents"><ul>'
         for number, section in enumerate(self.sections, 1):
             yield f'<li><a href="#task-{number}">{escape(section.task)}</a></li>'
-        if self.survey is not None:
-            yield f'<li><a href="#{ambiguity.NAME}">ambiguity over networks</a></li>'
-        if any(record.problems for record in self.records):
+        for number, answer in enumerate(self.sets[:SHOWN], 1):
+            runs = count(len(answer.runs), "run")
+            yield f'<li><a href="#set-{number}">{escape(answer.analysis)} of {runs}</a></li>'
+        if self.problems or any(record.problems for record in self.records):
             yield '<li><a href="#failures">failures</a></li>'
         if set(states) - {DONE, "failed"}:
             yield '<li><a href="#unfinished">unfinished</a></li>'
         yield '<li><a href="#runs">all runs</a></li><li><a href="#method">method</a></li></ul></nav>\n</header>\n'
 
+    def _further_sets(self) -> Iterator[str]:
+        if len(self.sets) > SHOWN:
+            folders = ", ".join(f"<code>{escape(str(answer.folder))}</code>" for answer in self.sets[SHOWN:][:LONGEST])
+            yield f"<p>Further answers about sets of these runs: {folders}.</p>\n"
+
     def _problems(self) -> Iterator[str]:
-        found = list(failure_rows(self.cells))
+        found = [*failure_rows(self.cells), *(problem._asdict() for problem in self.problems)]
         if not found:
             return
         rows = [[Code(row["run"]), row["kind"], Code(row["file"]), row["reason"]] for row in found[:LONGEST]]

@@ -66,6 +66,11 @@ def small(path: Path) -> tuple[str, int, int]:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", paper.width, paper.height
 
 
+def file_name(name: str) -> str:
+    """Return a name that any file system takes."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._") else "-" for letter in name)[:80]
+
+
 def _inline(svg: str, text: str) -> str:
     """Return a figure of matplotlib as a part of the page: its text is text, its colours are the page's."""
     from html import escape

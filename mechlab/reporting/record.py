@@ -27,6 +27,7 @@ class Claim(NamedTuple):
     threshold: float | None
     null: float | None
     holds: bool
+    interval: tuple[float, float] | None = None
 
 
 class Expected(NamedTuple):
@@ -53,6 +54,7 @@ class Record:
         environment: from provenance/environment.json, the command, commit, and version of torch.
         numbers: metrics, and scalars of analyses as `<analysis>/<scalar>`.
         claims: by (analysis, slug).
+        notes: sentences of findings, by (analysis, slug).
         expected: by metric.
         problems: what could not be read, and why it failed.
     """
@@ -64,6 +66,7 @@ class Record:
     environment: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     claims: dict[tuple[str, str], Claim] = field(default_factory=dict)
+    notes: dict[tuple[str, str], str] = field(default_factory=dict)
     expected: dict[str, Expected] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import glob
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.record.status import has_status
 
-KEYS = ("runs", "by", "out", "accuracy_from", "model", "separable")
+KEYS = ("runs", "by", "out")
 ASK = 'python -m mechlab.report runs="runs/*/*"'
-FIX = "accuracy_from=0.8"
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which networks the statistics of ambiguity are about.
-
-    Args:
-        accuracy_from: least accuracy; None for any.
-        model: models, or types of cells (relu, tanh, gru, lstm); empty for all.
-        separable: only networks of which LDA and logistic regression leave nothing ambiguous.
-    """
-
-    accuracy_from: float | None = None
-    model: tuple[str, ...] = ()
-    separable: bool = False
-
-    @property
-    def told(self) -> str:
-        """The filters as they are typed; empty if there are none."""
-        words = [] if self.accuracy_from is None else [f"accuracy_from={self.accuracy_from:g}"]
-        words += [f"model={_joined(self.model)}"] if self.model else []
-        words += ["separable=true"] if self.separable else []
-        return " ".join(words)
 
 
 @dataclass(frozen=True)
@@ -48,20 +23,17 @@ class Request:
         patterns: globs of run directories, or of folders that hold them.
         by: config keys whose values make the cells; none to join what differs in its seed only.
         out: the HTML file; None for report.html in the folder that holds the runs.
-        filters: of the networks in the statistics of ambiguity.
     """
 
     patterns: tuple[str, ...]
     by: tuple[str, ...] = ()
     out: Path | None = None
-    filters: Filters = Filters()
 
     @property
     def command(self) -> str:
         """The command line that asks for this report."""
         words = [f'runs="{_joined(self.patterns)}"']
         words += [f"by={_joined(self.by)}"] if self.by else []
-        words += [self.filters.told] if self.filters.told else []
         return " ".join(["python -m mechlab.report", *words])
 
 
@@ -88,21 +60,7 @@ def parse(words: Sequence[str]) -> Request:
     out = Path(given["out"]) if "out" in given else None
     if out is not None and (out.is_dir() or not out.suffix):
         raise ConfigError("out must name a file", got=given["out"], key="out", fix=f"out={out / 'report.html'}")
-    return Request(_list(given["runs"]), _list(given.get("by", "")), out, _filters(given))
-
-
-def _filters(given: Mapping[str, str]) -> Filters:
-    least = given.get("accuracy_from")
-    try:
-        accuracy = None if least is None else float(least)
-    except ValueError:
-        accuracy = math.nan
-    if accuracy is not None and not 0 <= accuracy <= 1:
-        raise ConfigError("accuracy_from must be a number from 0 to 1", got=least, key="accuracy_from", fix=FIX)
-    separable = given.get("separable", "false").lower()
-    if separable not in ("true", "false"):
-        raise ConfigError("separable must be true or false", got=separable, key="separable", fix="separable=true")
-    return Filters(accuracy, _list(given.get("model", "")), separable == "true")
+    return Request(_list(given["runs"]), _list(given.get("by", "")), out)
 
 
 def find_runs(patterns: Sequence[str]) -> list[Path]:

@@ -80,6 +80,8 @@ def claim_rows(cells: Sequence[Cell], keys: Sequence[str]) -> Iterator[Row]:
                 "n": len(claims),
                 **_ends("threshold", thresholds),
                 **_ends("null", nulls),
+                **_ends("interval_low", [claim.interval[0] for claim in claims if claim.interval is not None]),
+                **_ends("interval_high", [claim.interval[1] for claim in claims if claim.interval is not None]),
                 "statement": " / ".join(dict.fromkeys(claim.statement for claim in claims)),
             }
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mechlab.plotting.report import LINES, Interval, Learning, forest, learning
 from mechlab.reporting.cells import NAMES, Cell, varying
 from mechlab.reporting.collect import read_curves
-from mechlab.reporting.table import Code, Entry, Mean, Number, Span, Table, Verdict
+from mechlab.reporting.pictures import file_name
+from mechlab.reporting.table import Code, Ends, Entry, Mean, Number, Span, Table, Verdict
 from mechlab.statistics.bootstrap import summarise
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ PANELS = 6  # forest plots of a task
 LEARNED = 2  # metrics whose curves are drawn
 LABEL = 28  # letters of a word in a label
 LINE = 44  # letters beside a forest plot, which has little room
+CLAIM = ("holds", "measured", "least … greatest", "intervals of runs", "threshold", "chance")
 NUMBERS = 1500  # rows of the table of all numbers in the page
 
 
@@ -91,9 +93,19 @@ class Section:
             groups.append((f"{'/'.join(key)}, {' or '.join(kinds)}: {statement}", [self._claim(*row) for row in made]))
         if not groups:
             return None
-        columns = ["cell", *map(_short, self.keys), "holds", "measured", "least … greatest", "threshold", "chance"]
-        caption = f"{self.task}: claims, with the number of runs of which they hold"
+        columns = ["cell", *map(_short, self.keys), *CLAIM]
+        held = "with the number of runs of which they hold and the outer ends of these runs' intervals"
+        caption = f"{self.task}: claims, {held}"
         return Table("claims", caption, columns, groups)
+
+    def notes(self) -> list[str]:
+        """Return each sentence that findings say to the reader, with the cells whose runs say it."""
+        cells: dict[str, list[str]] = {}
+        for cell in self.done:
+            said = dict.fromkeys(f"{key[0]}: {note}" for run in cell.done for key, note in run.notes.items())
+            for note in said:
+                cells.setdefault(note, []).append(f"{cell.number}")
+        return [f"{note} (cell {', '.join(numbers)})" for note, numbers in cells.items()]
 
     def expected(self) -> Table | None:
         """Return the table of expected numbers beside the measured ones."""
@@ -140,7 +152,7 @@ class Section:
         cells = self.done[:FOREST_ROWS]
         for metric in self._main_metrics()[:1]:
             rows = [_interval(self.label(cell), cell.numbers[metric]) for cell in cells if metric in cell.numbers]
-            yield f"forest-{_file(metric)}", forest(metric, rows), f"{metric} of each cell, mean and interval"
+            yield f"forest-{file_name(metric)}", forest(metric, rows), f"{metric} of each cell, mean and interval"
         for key in list(dict.fromkeys(key for cell in cells for key in cell.claims))[: PANELS - 1]:
             made = [(cell, cell.claims[key]) for cell in cells if key in cell.claims]
             thresholds = {claim.threshold for _, claims in made for claim in claims}
@@ -150,7 +162,7 @@ class Section:
             if rows:
                 name = "/".join(key)
                 text = f"claim {name} of each cell, mean and interval, with its threshold"
-                yield f"forest-{_file(name)}", forest(name, rows, threshold), text
+                yield f"forest-{file_name(name)}", forest(name, rows, threshold), text
 
     def curves(self) -> Iterator[tuple[list[Cell], list[tuple[str, Figure, str]]]]:
         """Yield (cells, figures) of how cells learned, eight cells at a time; a figure is (name, figure, text)."""
@@ -164,7 +176,7 @@ class Section:
                 lines = [Learning(self.label(cell), found) for cell, found in curves if found]
                 if lines:
                     text = f"{name} against the optimiser step: {', '.join(line.label for line in lines)}"
-                    figures.append((f"learning-{start // LINES + 1}-{_file(name)}", learning(name, lines), text))
+                    figures.append((f"learning-{start // LINES + 1}-{file_name(name)}", learning(name, lines), text))
             if figures:
                 yield cells, figures
 
@@ -186,7 +198,11 @@ class Section:
         )
         verdict = Verdict(sum(claim.holds for claim in claims), len(claims))
         measured = Mean(summarise(values) if values else None)
-        return [f"{cell.number}", *self._start(cell), verdict, measured, Span(values), Span(thresholds), Span(nulls)]
+        intervals = [claim.interval for claim in claims if claim.interval is not None]
+        low = min((ends[0] for ends in intervals), default=None)
+        high = max((ends[1] for ends in intervals), default=None)
+        numbers = [measured, Span(values), Ends(low, high), Span(thresholds), Span(nulls)]
+        return [f"{cell.number}", *self._start(cell), verdict, *numbers]
 
     def _number(self, cell: Cell, name: str) -> list[Entry]:
         summary = cell.numbers[name]
@@ -225,8 +241,3 @@ def _cut(text: str, length: int) -> str:
 def _short(key: str) -> str:
     """Return a config key without its group where the group says nothing: index for task.index."""
     return key.removeprefix("task.").removeprefix("model.")
-
-
-def _file(name: str) -> str:
-    """Return a name that any file system takes."""
-    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._") else "-" for letter in name)[:80]

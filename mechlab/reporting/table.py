@@ -37,6 +37,14 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Ends:
+    """An interval without its middle; None where there is none."""
+
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Of how many of n something holds."""
 
@@ -51,7 +59,7 @@ class Code:
     text: str
 
 
-Entry = str | Number | Mean | Span | Verdict | Code
+Entry = str | Number | Mean | Span | Ends | Verdict | Code
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ def data(value: float, text: str) -> str:
 
 def _entry_html(entry: Entry) -> str:
     match entry:
-        case Number(None) | Mean(None) | Span(()):
+        case Number(None) | Mean(None) | Span(()) | Ends(None, _):
             return '<span class="none">–</span>'
         case Number(value, signed):
             return data(value, rounded(value, signed=signed))
@@ -146,6 +154,8 @@ def _entry_html(entry: Entry) -> str:
             low, high = min(values), max(values)
             ends = [data(low, rounded(low))] if low == high else [data(end, rounded(end)) for end in (low, high)]
             return " … ".join(ends)
+        case Ends(low, high):
+            return f'<span class="interval">[{data(low, rounded(low))}, {data(high, rounded(high))}]</span>'
         case Verdict(held, n):
             kind = "yes" if held == n else "no" if held == 0 else "some"
             return f'<span class="verdict {kind}">{held} of {n}</span>'
@@ -156,7 +166,7 @@ def _entry_html(entry: Entry) -> str:
 
 def _entry_tex(entry: Entry) -> str:
     match entry:
-        case Number(None) | Mean(None) | Span(()):
+        case Number(None) | Mean(None) | Span(()) | Ends(None, _):
             return "--"
         case Number(value, signed):
             return f"${rounded(value, signed=signed).replace('−', '-')}$"
@@ -168,6 +178,8 @@ def _entry_tex(entry: Entry) -> str:
         case Span(values):
             ends = dict.fromkeys(f"${rounded(end)}$" for end in (min(values), max(values)))
             return "--".join(ends).replace("−", "-")
+        case Ends(low, high):
+            return f"[${rounded(low)}$, ${rounded(high)}$]".replace("−", "-")
         case Verdict(held, n):
             return f"{held} of {n}"
         case Code(text):
@@ -192,7 +204,7 @@ def _half_width(summary: Summary) -> float | None:
 
 
 def _is_number(entry: Entry) -> bool:
-    return isinstance(entry, Number | Mean | Span)
+    return isinstance(entry, Number | Mean | Span | Ends)
 
 
 def _side(entry: Entry) -> str:

@@ -52,9 +52,14 @@ def bootstrap(values: Sequence[float], level: float = LEVEL) -> tuple[float, flo
     """
     array = np.asarray(values, dtype=np.float64)  # (n,)
     means = _draws(len(array)) @ array / len(array)  # (RESAMPLES,)
-    tail = 50 * (1 - level)
-    ends = np.percentile(means, [tail, 100 - tail])
+    ends = percentile_interval(means, level)
     low, high = np.clip(ends, array.min(), array.max())  # rounding may put a mean of equal values beside them
+    return float(low), float(high)
+
+
+def percentile_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Return the percentile interval of values (B,), of bootstrap samples or of repeated splits."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from mechlab.statistics.bootstrap import percentile_interval
+
 RESAMPLES = 1000
 LEVEL = 0.95
 SEED = 0
@@ -100,5 +102,4 @@ def cluster_interval(statistic: Statistic, clusters: Sequence[object], level: fl
     values = values[np.isfinite(values)]
     if len(values) < 0.9 * RESAMPLES:
         return None, None
-    low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
-    return float(low), float(high)
+    return percentile_interval(values, level)

@@ -17,6 +17,7 @@ from mechlab.automata.pushdown.words import LISTABLE, balanced_words, walk_words
 from mechlab.automata.words.sampling import Keep, Sample, split_of, word_hash
 from mechlab.core.constraints import Seed, at_least, between
 from mechlab.core.errors import ConfigError
+from mechlab.core.evaluation import ClassShares
 from mechlab.core.seeding import Streams
 from mechlab.core.task import SPLITS, Batch, Split
 from mechlab.tasks.defined import defined, without_files
@@ -112,8 +113,8 @@ class ContextFree(Words):
         """Return the pushdown automaton of the language."""
         return self._truth
 
-    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return the accuracy of each example, and its part in the balanced accuracy of the batch.
+    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor | ClassShares]:
+        """Return the accuracy (B,) of each example, and the balanced accuracy as shares of the classes.
 
         The two accuracies are alike where half of the words are accepted and that is the target: with all samplers but
         walks.

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mechlab.core.constraints import Interval, Seed, at_least, between
+from mechlab.core.constraints import Interval, OnlyWhereSet, Seed, at_least, between
 from mechlab.core.errors import ConfigError
+from mechlab.core.loss import CrossEntropy
 from mechlab.core.memory import check_memory
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec
 
@@ -34,6 +35,8 @@ class ModularAddition(FiniteTask):
         n_val, n_train: sizes ("expression" only). By default the share that they have of all pairs in the source, where
             they are 2000 and 4000 of 6441 (p = 113).
         seed: of the split; the seed of the run is another one. The source has seed 0 for expressions.
+        loss_dtype: "float64" computes the cross entropy in float64, whatever the network's precision, as the source of
+            pairs does; None computes it in the network's.
 
     Raises:
         ConfigError: sizes are given for "pair", they leave no pair for test, or the pairs do not fit into memory.
@@ -50,9 +53,10 @@ class ModularAddition(FiniteTask):
         n_val: Annotated[int, at_least(1)] | None = None,
         n_train: Annotated[int, at_least(1)] | None = None,
         seed: Seed = 0,
+        loss_dtype: Annotated[Literal["float64"] | None, OnlyWhereSet()] = None,
     ):
         self.p, self.tokens, self.train_fraction = p, tokens, train_fraction
-        self.n_val, self.n_train, self.seed = n_val, n_train, seed
+        self.n_val, self.n_train, self.seed, self.loss_dtype = n_val, n_train, seed, loss_dtype
         self._check_sizes()
         check_memory(64 * p**2, f"the pairs of {p} numbers", "task.p", "choose a smaller task.p")  # 64 bytes for each
         numbers = tuple(map(str, range(p)))
@@ -61,7 +65,7 @@ class ModularAddition(FiniteTask):
             inputs=len(symbols),
             outputs=len(symbols),
             kind="static",
-            loss="cross_entropy",
+            loss=CrossEntropy(loss_dtype),
             shape=(2,) if tokens == "pair" else (4,),
             tokens=True,
             vocabulary=symbols,

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from mechlab.automata.words.sampling import Keep, Sample, split_of
 from mechlab.core.errors import ConfigError
+from mechlab.core.evaluation import ClassShares
+from mechlab.core.loss import per_example
 from mechlab.core.memory import check_memory
-from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec, per_example
+from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec
 
 
 class Words(FiniteTask):
@@ -152,9 +154,9 @@ def check_longer(test_lengths: tuple[int, int] | None, max_length: int) -> None:
         )
 
 
-def balanced_accuracy(outputs: Tensor, batch: Batch) -> Tensor:
-    """Return values (B,) whose mean is the balanced accuracy of a batch: the mean, over the classes that occur among
-    the counted targets, of the share of their targets that are right.
+def balanced_accuracy(outputs: Tensor, batch: Batch) -> ClassShares:
+    """Return the balanced accuracy of a batch: the mean, over the classes that occur among the counted targets, of the
+    share of their targets that are right.
 
     Args:
         outputs: (B, T, C) scores of the classes.
@@ -162,6 +164,5 @@ def balanced_accuracy(outputs: Tensor, batch: Batch) -> Tensor:
     """
     counted = torch.ones_like(batch.targets, dtype=torch.bool) if batch.mask is None else batch.mask
     right = (outputs.argmax(-1) == batch.targets) & counted
-    sizes = torch.bincount(batch.targets[counted], minlength=outputs.shape[-1])
-    adds = len(batch) / (sizes.clamp(min=1) * (sizes > 0).sum()).to(outputs.dtype)  # a right target of each class
-    return (right * adds[batch.targets]).sum(1)
+    of_class = [batch.targets == label for label in range(outputs.shape[-1])]
+    return ClassShares(*(torch.stack([(part & mask).sum(1) for mask in of_class], 1) for part in (right, counted)))

@@ -22,35 +22,68 @@ class AnalysisCallback(Callback):
     """Runs an analysis while training: scalars go to every logger, figures to TensorBoard.
 
     Args:
-        analysis: the question.
-        every: "epoch", or a number of optimiser steps.
+        analysis: the analysis.
+        every: "epoch", "recorded" (every step whose state the history stores, and the end of training), or a number of
+            optimiser steps.
+        figures: when to draw figures: "last" (the last time that the analysis runs) or "all" (every time).
     """
 
-    def __init__(self, analysis: Analysis, every: Literal["epoch"] | Annotated[int, at_least(1)] = "epoch"):
-        self.analysis, self.every = analysis, every
+    def __init__(
+        self,
+        analysis: Analysis,
+        every: Literal["epoch", "recorded"] | Annotated[int, at_least(1)] = "epoch",
+        figures: Literal["last", "all"] = "last",
+    ):
+        self.analysis, self.every, self.figures = analysis, every, figures
         self.name = ""
         self.folder = Path()
+        self._last_step: int | None = None  # at which this process has run the analysis
 
     def attach(self, name: str, folder: Path) -> None:
-        """Tell the callback its name, under which it logs, and the run directory."""
+        """Set the callback's name, under which it logs, and the run directory."""
         self.name, self.folder = name, folder
 
-    def asks_at_end(self, steps: int) -> bool:
-        """Tell whether the callback asks at the end of a training of so many steps."""
-        return self.every == "epoch" or steps % self.every == 0
+    def runs_at_end(self, steps: int) -> bool:
+        """True if the callback runs at the end of a training of so many steps."""
+        return isinstance(self.every, str) or steps % self.every == 0
+
+    def on_train_start(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Run at step 0 if it is recorded."""
+        if module.resumed_at is None and self.every == "recorded" and self._is_due(module):
+            self._run(trainer, module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: TrainingModule, *_: Any) -> None:
-        """Ask every so many steps."""
-        if self.every != "epoch" and module.global_step % self.every == 0:
-            self._ask(module)
+        """Run at a chosen step inside an epoch; at the end of an epoch, validation may end training."""
+        if not module.ends_epoch() and self._is_due(module):
+            self._run(trainer, module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        """Ask at the end of an epoch."""
-        if self.every == "epoch" and module.global_step != module.resumed_at:
-            self._ask(module)
+        """Run at the end of an epoch if the callback asks for it, or for this step."""
+        if module.global_step in (module.resumed_at, self._last_step):
+            return
+        at_end = self.every == "recorded" and _ends(trainer, module)  # the end is always recorded
+        if self.every == "epoch" or at_end or self._is_due(module):
+            self._run(trainer, module)
 
-    def _ask(self, module: TrainingModule) -> None:
-        module.recorder.flush()  # the analysis may read the record
+    def _is_due(self, module: TrainingModule) -> bool:
+        """True if this very step is chosen, by its number or because it is recorded."""
+        step = module.global_step
+        if self.every == "recorded":
+            return module.recorder.stores(step)
+        return self.every != "epoch" and step % self.every == 0
+
+    def _is_last(self, trainer: pl.Trainer, module: TrainingModule) -> bool:
+        """True if the analysis will not run again in this training, as far as is known."""
+        whole = isinstance(self.every, int) and module.global_step + self.every > module.recipe.max_steps
+        return whole or _ends(trainer, module)
+
+    def _run(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        self._last_step = module.global_step
+        if self.every == "recorded":  # else training records the step afterwards
+            optimizer = module.optimizers(use_pl_optimizer=False)
+            module.recorder.record(module.global_step, module.model, optimizer, whole=True)
+        if self.analysis.needs.history != "none":
+            module.recorder.flush()  # each time makes a file
         recipe = module.recipe
         live = copy.deepcopy(module.model).cpu().eval()
         run = Run(self.folder, lambda: recipe, live=live)
@@ -58,10 +91,17 @@ class AnalysisCallback(Callback):
             out = Artifacts(Path(folder))
             finding = self.analysis.run(run, out, recipe.streams.numpy("analysis", self.name))
             module.write({f"{self.name}/{name}": value for name, value in finding.scalars.items()})
+            if self.figures == "last" and not self._is_last(trainer, module):
+                return
             for logger in module.loggers:
                 if isinstance(logger, RunTensorBoard):
                     for name, figure in self.analysis.figures(out).items():
                         logger.log_figure(self.name, name, figure, module.global_step)
+
+
+def _ends(trainer: pl.Trainer, module: TrainingModule) -> bool:
+    """True if training ends with this epoch, for whatever reason."""
+    return module.global_step >= module.recipe.max_steps or trainer.should_stop
 
 
 class StopWhenLearned(Callback):

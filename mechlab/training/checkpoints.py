@@ -1,4 +1,4 @@
-"""Checkpoints to resume from: whole or not there, the last two kept, and checked before they are used."""
+"""Checkpoints to resume from: written atomically, the last two retained, verified before use."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from mechlab.core.curriculum import Stage
 from mechlab.core.errors import RunError
 from mechlab.record.files import atomic
 from mechlab.record.tensors import load_checkpoint
@@ -27,7 +28,7 @@ MINUTE = 60.0  # seconds
 
 
 class Checkpoints(pl.Callback):
-    """Writes last.ckpt every so many steps, at the end, and when a signal asks to stop; best.ckpt at the lowest
+    """Writes last.ckpt every `every` steps, at the end, and on a stopping signal; best.ckpt at the lowest
     validation loss.
 
     A checkpoint is written after everything that belongs to its step has been logged and recorded; it must therefore be
@@ -35,7 +36,7 @@ class Checkpoints(pl.Callback):
 
     Args:
         folder: the run's checkpoints/ folder.
-        every: optimiser steps between checkpoints; slow training has one every minute all the same.
+        every: optimiser steps between checkpoints; there is at least one a minute.
         clock: returns the time in seconds.
     """
 
@@ -44,7 +45,7 @@ class Checkpoints(pl.Callback):
         self.best: float | None = None
         self.ended = False
         self._best_weights: dict[str, Any] | None = (
-            None  # not yet on disk: a write per epoch would cost small networks most
+            None  # written with the next checkpoint: a write per epoch would dominate small networks
         )
         self._logged: dict[str, Any] = {}
         self._saved = self.clock()
@@ -60,10 +61,9 @@ class Checkpoints(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: TrainingModule, *_: Any) -> None:
         """Save at a boundary inside an epoch; at its end there is validation to do first."""
-        step, recipe = module.global_step, module.recipe
-        if step % recipe.steps_per_epoch == 0 or step >= recipe.max_steps or trainer.should_stop:
+        if module.ends_epoch() or trainer.should_stop:
             return
-        if self._is_due(step) or module.watch.received is not None:
+        if self._is_due(module.global_step) or module.watch.received is not None:
             self.save(trainer, module)
         self._stop_if_asked(module)
 
@@ -111,7 +111,7 @@ class Checkpoints(pl.Callback):
         self._saved = self.clock()
 
     def _is_due(self, step: int) -> bool:
-        """Tell whether to save after `step` optimiser steps; when that happens has no influence on results."""
+        """True if a checkpoint is due after `step` optimiser steps; its time has no influence on results."""
         return step % self.every == 0 or self.clock() - self._saved > MINUTE
 
     def _stop_if_asked(self, module: TrainingModule) -> None:
@@ -129,6 +129,8 @@ class ResumePoint:
         ended: whether training had ended there.
         params: the model's parameters and buffers.
         logged: what had been logged: `metrics`, as `MetricsCSV.sync` returned it, and the number of `figures`.
+        stages: of the curriculum; None without one.
+        passed: for how many block boundaries the present stage has been accurate enough.
     """
 
     path: Path
@@ -136,6 +138,8 @@ class ResumePoint:
     ended: bool
     params: dict[str, Tensor]
     logged: dict[str, Any] = field(default_factory=dict)
+    stages: list[Stage] | None = None
+    passed: int = 0
 
 
 def resume_point(folder: Path) -> ResumePoint | None:
@@ -189,4 +193,7 @@ def _read(path: Path) -> ResumePoint:
     content = load_checkpoint(path)
     state = content["callbacks"]["Checkpoints"]
     params = {name.removeprefix("model."): value for name, value in content["state_dict"].items()}
-    return ResumePoint(path, int(content["global_step"]), state["ended"], params, state.get("logged", {}))
+    logged, curriculum = state.get("logged", {}), content.get("curriculum", {})
+    stages = [(first, length) for first, length in curriculum["stages"]] if curriculum else None
+    step, passed = int(content["global_step"]), curriculum.get("passed", 0)
+    return ResumePoint(path, step, state["ended"], params, logged, stages, passed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import bisect
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,10 +11,8 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from mechlab.core.data import Source
+from mechlab.core.evaluation import portions
 from mechlab.core.recipe import Recipe
-from mechlab.core.task import Batch
-
-PORTION = 1024  # examples per forward pass when evaluating
 
 
 class RunData(pl.LightningDataModule):
@@ -23,11 +22,12 @@ class RunData(pl.LightningDataModule):
         recipe: what is trained.
         source: its examples.
         intervals: Lightning gets control at every multiple of each (logging, checkpoints, callbacks).
+        boundaries: further steps, in order, at which it gets control.
     """
 
-    def __init__(self, recipe: Recipe, source: Source, intervals: set[int]):
+    def __init__(self, recipe: Recipe, source: Source, intervals: set[int], boundaries: Sequence[int] = ()):
         super().__init__()
-        self.recipe, self.source, self.intervals = recipe, source, intervals
+        self.recipe, self.source, self.intervals, self.boundaries = recipe, source, intervals, boundaries
 
     def train_dataloader(self) -> DataLoader:
         """Return the ranges of steps of an epoch; the training step fetches the batches itself."""
@@ -45,8 +45,8 @@ class RunData(pl.LightningDataModule):
 class Ticks(IterableDataset):
     """The ranges (start, stop) of optimiser steps that make up one epoch, from wherever training stands.
 
-    A range ends at every multiple of an interval, counted from step 0 so that a resumed run has the same ranges, and at
-    the end of the epoch and of training.
+    A range ends at every multiple of an interval, counted from step 0 so that a resumed run has the same ranges, at
+    every boundary, and at the end of the epoch and of training.
     """
 
     def __init__(self, data: RunData):
@@ -57,10 +57,8 @@ class Ticks(IterableDataset):
         end = min((start // recipe.steps_per_epoch + 1) * recipe.steps_per_epoch, recipe.max_steps)
         while start < end:
             stop = min(end, *((start // interval + 1) * interval for interval in self.data.intervals))
+            following = bisect.bisect(self.data.boundaries, start)
+            if following < len(self.data.boundaries):
+                stop = min(stop, self.data.boundaries[following])
             yield start, stop
             start = stop
-
-
-def portions(batch: Batch) -> list[Batch]:
-    """Cut a batch into portions that fit through a model at once."""
-    return [batch[first : first + PORTION] for first in range(0, len(batch), PORTION)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
+from mechlab.core.data import Source
 from mechlab.core.finite import check_parameters
 from mechlab.core.recipe import Recipe
 from mechlab.record.files import remove_temporaries
 from mechlab.record.recorder import Recorder
+from mechlab.record.stages import write_stages
 from mechlab.record.tensors import save_tensors
 from mechlab.training.callbacks import AnalysisCallback, StopWhenLearned
 from mechlab.training.checkpoints import Checkpoints, resume_point
@@ -108,8 +110,8 @@ def fit(
     found = resume_point(folder / "checkpoints")
     step = found.step if found else 0
     if found:
-        mend_history(recorder, step, found.ended, device, torch.get_num_threads(), found.params)
-    watch, source = SignalWatch(), recipe.source(device)
+        mend_history(recorder, step, found.ended, device, torch.get_num_threads(), found.params, found.stages)
+    watch, source = SignalWatch(), recipe.source(device, found.stages if found else None)
     weights = found.params if found else None
     module = TrainingModule(recipe, source, recorder, watch, settings.log_every, weights)
     table, tensorboard = open_logs(folder, found)
@@ -117,14 +119,19 @@ def fit(
     if found is None or not found.ended:
         if found:
             print(f"resuming from step {step} of {recipe.max_steps}", flush=True)
-            module.resumed_at = step
+            module.resumed_at, module.promotion.passed = step, found.passed
         recorder.begin(step, device)
-        data = RunData(recipe, source, boundaries_of(callbacks, folder, settings))
+        if source.stages:
+            write_stages(recorder.folder, source.stages)
+        analysing = analysis_callbacks(callbacks, folder)
+        data = run_data(recipe, source, settings, analysing.values(), recorder)
         checkpoints = Checkpoints(folder / "checkpoints", settings.checkpoint_every)
         stop = []
         if settings.stop_at is not None:
             stop = [StopWhenLearned(settings.stop_at, settings.stop_patience, train=settings.stop_on == "both")]
-        hooks = [_Signals(watch), ShowProgress(), *callbacks.values(), *stop, checkpoints]
+        others = [callback for name, callback in callbacks.items() if name not in analysing]
+        # what may end training comes before analyses, which draw at the end
+        hooks = [_Signals(watch), ShowProgress(), *others, *stop, *analysing.values(), checkpoints]
         trainer = _trainer(recipe, settings, hooks, [tensorboard, table, *loggers])
         started = time.monotonic()
         trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
@@ -166,15 +173,22 @@ def finish_fit(
     return fitted
 
 
-def boundaries_of(callbacks: Mapping[str, Callback], folder: Path, settings: FitSettings) -> set[int]:
-    """Set the run directory of callbacks that run an analysis, and return the intervals at whose multiples training
-    stops for logging, checkpoints and callbacks."""
+def analysis_callbacks(callbacks: Mapping[str, Callback], folder: Path) -> dict[str, AnalysisCallback]:
+    """Return the callbacks that run an analysis, after setting the name and the run directory of each."""
+    analysing = {name: callback for name, callback in callbacks.items() if isinstance(callback, AnalysisCallback)}
+    for name, callback in analysing.items():
+        callback.attach(name, folder)
+    return analysing
+
+
+def run_data(
+    recipe: Recipe, source: Source, settings: FitSettings, analysing: Collection[AnalysisCallback], recorder: Recorder
+) -> RunData:
+    """Return the ranges of steps to train on, cut where logging, checkpoints and analyses are due."""
     intervals = {settings.chunk, settings.log_every, settings.checkpoint_every}
-    for name, callback in callbacks.items():
-        if isinstance(callback, AnalysisCallback):
-            callback.attach(name, folder)
-            intervals |= {callback.every} - {"epoch"}
-    return intervals
+    intervals |= {callback.every for callback in analysing if isinstance(callback.every, int)}
+    recorded = any(callback.every == "recorded" for callback in analysing)
+    return RunData(recipe, source, intervals, recorder.stored_steps() if recorded else ())
 
 
 def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], loggers: list[Logger]) -> pl.Trainer:

@@ -24,8 +24,8 @@ class MetricsCSV(Logger):
 
     Args:
         path: the file.
-        resume_at: optimiser step that training goes on from; rows beyond it are removed.
-        state: what `state` returned when the checkpoint was written; None if it was not kept.
+        resume_at: optimiser step that training resumes from; later rows are removed.
+        state: what `state` returned when the checkpoint was written; None if it was not saved.
 
     Raises:
         RunError: the file is no such table, or its rows are not those of the checkpoint.
@@ -67,7 +67,7 @@ class MetricsCSV(Logger):
         self._latest |= values
 
     def log_hyperparams(self, *_arguments: Any, **_options: Any) -> None:
-        """Hyper-parameters are kept in the run's provenance."""
+        """Do nothing: hyper-parameters are in the run's provenance."""
 
     def save(self) -> None:
         """Write what has been logged since the last time."""

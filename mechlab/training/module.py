@@ -9,14 +9,17 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from mechlab.core.curriculum import length_at
 from mechlab.core.data import Source
 from mechlab.core.errors import NotFinite
+from mechlab.core.evaluation import Means, example_scores
+from mechlab.core.evaluation import evaluate as evaluate_batch
 from mechlab.core.finite import SLOWER, check_loss
 from mechlab.core.recipe import Recipe
-from mechlab.core.step import aligned_outputs, example_losses
 from mechlab.core.task import Batch, Split
 from mechlab.record.recorder import Recorder
-from mechlab.training.data import portions
+from mechlab.record.stages import write_stages
+from mechlab.training.promotion import Promotion
 from mechlab.training.signals import SignalWatch
 
 
@@ -47,8 +50,9 @@ class TrainingModule(pl.LightningModule):
         self.automatic_optimization = False
         self.recipe, self.source, self.recorder, self.watch, self.log_every = recipe, source, recorder, watch, log_every
         self.model = recipe.model(weights)
+        self.promotion = Promotion(recipe, source)
         self.resumed_at: int | None = None
-        self._outputs: list[Tensor] = []  # of the portions of the validation split so far
+        self._validation = Means()  # over the portions of the validation split so far
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the recipe's optimizer."""
@@ -68,7 +72,7 @@ class TrainingModule(pl.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         losses, outputs = [], None
-        self.record(start, optimizer)
+        self.begin_step(start, optimizer)
         for done, loss, outputs in self.recipe.steps(  # noqa: B007 (used below)
             self.model, optimizer, self.source, start=start, stop=stop
         ):
@@ -78,7 +82,7 @@ class TrainingModule(pl.LightningModule):
             if self.watch.received is not None:
                 break
             if done < stop:
-                self.record(done, optimizer)
+                self.begin_step(done, optimizer)
         self.log_steps(start, torch.stack(losses), outputs, optimizer)
 
     def log_steps(self, start: int, losses: Tensor, outputs: Tensor, optimizer: torch.optim.Optimizer) -> None:
@@ -91,17 +95,31 @@ class TrainingModule(pl.LightningModule):
         self._check_finite(losses, start)
         done = start + len(losses)
         if done % self.log_every == 0 or done == self.recipe.max_steps:
-            scores = self.recipe.task.score(outputs, self.source.batch(done - 1))
-            means = {name: value.mean() for name, value in scores.items()}
+            scores = self.source.task_at(done - 1).score(outputs, self.source.batch(done - 1))
+            means = {f"train/{name}": value.mean() for name, value in scores.items()}
             rate = self.recipe.learning_rate(optimizer, done - 1)
-            self.write(
-                {"train/loss": losses[-1], **{f"train/{k}": v for k, v in means.items()}, "train/learning_rate": rate}
-            )
+            stage = {"train/length": length_at(self.source.stages, done - 1)} if self.source.stages else {}
+            self.write({"train/loss": losses[-1], **means, "train/learning_rate": rate, **stage})
 
-    def record(self, step: int, optimizer: torch.optim.Optimizer) -> None:
-        """Record the state before an optimiser step, if the history wants it."""
+    def begin_step(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        """Record the state before an optimiser step, and begin the stage of a curriculum that begins there."""
         if self.recorder.wants(step):
             self.recorder.record(step, self.model, optimizer)
+        if (stage := self.promotion.decide(self.model, step)) is not None:
+            self.source.stages.append(stage)
+            write_stages(self.recorder.folder, self.source.stages)
+            print(f"curriculum: length {stage[1]} from step {step}", flush=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the stages of a curriculum, and for how long the present one has been accurate enough."""
+        if self.source.stages:
+            stages = [list(stage) for stage in self.source.stages]
+            checkpoint["curriculum"] = {"stages": stages, "passed": self.promotion.passed}
+
+    def ends_epoch(self) -> bool:
+        """True if validation follows at this step: an epoch or training ends here."""
+        step = self.global_step
+        return step % self.recipe.steps_per_epoch == 0 or step >= self.recipe.max_steps
 
     def write(self, metrics: dict[str, Any]) -> None:
         """Send metrics to every logger, at the current optimiser step."""
@@ -110,13 +128,13 @@ class TrainingModule(pl.LightningModule):
             logger.log_metrics(plain, step=self.global_step)
 
     def validation_step(self, batch: Batch, _index: int) -> None:
-        """Run the model on a portion of the validation split."""
-        self._outputs.append(aligned_outputs(self.model, batch, self.recipe.task.spec))
+        """Add the metrics of a portion of the validation split."""
+        self._validation.add(example_scores(self.model, self.recipe.task, batch))
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split."""
-        found = metrics(self, "val", self._outputs)
-        self._outputs = []
+        found = {f"val/{name}": value for name, value in self._validation.means().items()}
+        self._validation = Means()
         self.check_loss(found, "val", self.global_step)
         self.log_dict(found, logger=False)
         self.write(found)
@@ -135,17 +153,8 @@ class TrainingModule(pl.LightningModule):
             )
 
 
-def metrics(module: TrainingModule, split: Split, outputs: list[Tensor]) -> dict[str, float]:
-    """Return the metrics of a held-out split, e.g. `test/accuracy`, given the outputs of its portions in order."""
-    task, batch, joined = module.recipe.task, module.source.evaluation(split), torch.cat(outputs)
-    values = {"loss": example_losses(joined, batch, task.spec), **task.score(joined, batch)}
-    return {f"{split}/{name}": float(value.mean()) for name, value in values.items()}
-
-
-@torch.no_grad()
 def evaluate(module: TrainingModule, split: Split) -> dict[str, float]:
-    """Return the metrics of a held-out split, e.g. `test/accuracy`."""
+    """Return the metrics of a held-out split, e.g. `test/accuracy`: means over its examples."""
     module.eval()
-    spec = module.recipe.task.spec
-    outputs = [aligned_outputs(module.model, batch, spec) for batch in portions(module.source.evaluation(split))]
-    return metrics(module, split, outputs)
+    means = evaluate_batch(module.model, module.recipe.task, module.source.evaluation(split))
+    return {f"{split}/{name}": value for name, value in means.items()}

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: remembered when they come, acted upon at the next step boundary."""
+"""Stopping signals: recorded when they arrive, acted upon at the next step boundary."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class Preempted(BaseException):
-    """The run was asked to stop, and can go on. No Exception, so that nothing that handles errors swallows it.
+    """The run was stopped by a signal and can be resumed. Not an Exception, so that error handlers let it pass.
 
     Args:
-        signum: the signal that asked.
-        step: optimiser steps done, all of them in the checkpoint; None when nothing was saved for the signal.
+        signum: the signal.
+        step: optimiser steps done, all of them in the checkpoint; None if no checkpoint was written for the signal.
     """
 
     def __init__(self, signum: int, step: int | None = None):
@@ -26,13 +26,13 @@ class Preempted(BaseException):
 
     @property
     def exit_status(self) -> int:
-        """130 for Ctrl-C, as shells have it; 143 otherwise."""
+        """130 for Ctrl-C, as in shells; 143 otherwise."""
         return 130 if self.signum == signal.SIGINT else 143
 
 
 @contextlib.contextmanager
 def stopped_at_once() -> Iterator[None]:
-    """Let a stopping signal raise Preempted inside the block: there is nothing that must be finished first."""
+    """Raise Preempted at once when a stopping signal arrives inside the block."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Preempted(number)
@@ -46,11 +46,11 @@ def stopped_at_once() -> Iterator[None]:
 
 
 class SignalWatch:
-    """Remembers the first stopping signal, to be acted upon at a step boundary; a second Ctrl-C stops at once.
+    """Records the first stopping signal, to be acted upon at a step boundary; a second Ctrl-C stops at once.
 
     Attributes:
-        received: the first signal that this watch has seen, or None.
-        seen: the first that any watch of the process has seen, which outlives a training that could still end.
+        received: the first signal since `install`, or None.
+        seen: the first signal that any watch of this process received; jobs that follow in the process read it.
     """
 
     seen: ClassVar[int | None] = None

@@ -21,8 +21,8 @@ from mechlab.record.files import remove_temporaries
 from mechlab.record.recorder import Recorder
 from mechlab.record.tensors import load_checkpoint
 from mechlab.training.checkpoints import Checkpoints, ResumePoint, common_points, resume_point
-from mechlab.training.data import RunData, Ticks
-from mechlab.training.fit import FitSettings, Fitted, boundaries_of, finish_fit, quieten
+from mechlab.training.data import Ticks
+from mechlab.training.fit import FitSettings, Fitted, analysis_callbacks, finish_fit, quieten, run_data
 from mechlab.training.mend import mend_history, open_logs
 from mechlab.training.module import TrainingModule, evaluate
 from mechlab.training.progress import ShowProgress
@@ -90,7 +90,8 @@ class FittedMember:
         loggers = [self.tensorboard, self.table, *run.loggers]
         self.trainer = MemberTrainer([self.optimizer], loggers, self.module, self.checkpoints, step)
         self.module.trainer = self.trainer
-        self.hooks = [*run.callbacks.values(), self.checkpoints]
+        self.analysing = analysis_callbacks(run.callbacks, run.folder)
+        self.hooks = [*self.analysing.values(), self.checkpoints]
         if point:
             content = load_checkpoint(point.path)
             self.optimizer.load_state_dict(content["optimizer_states"][0])
@@ -177,8 +178,7 @@ def _train(members: list[FittedMember], settings: FitSettings, clock: list[float
     first, recipe = members[0], members[0].run.recipe
     if first.trainer.global_step:
         print(f"resuming from step {first.trainer.global_step} of {recipe.max_steps}", flush=True)
-    intervals = set().union(*(boundaries_of(m.run.callbacks, m.run.folder, settings) for m in members))
-    data = RunData(recipe, first.source, intervals)
+    data = run_data(recipe, first.source, settings, first.analysing.values(), first.run.recorder)
     data.trainer = first.trainer
     by_row = {m.run.recipe.member.row: Member(m.module.model, m.optimizer) for m in members}
     sample = first.source.batch(first.trainer.global_step)
@@ -186,6 +186,7 @@ def _train(members: list[FittedMember], settings: FitSettings, clock: list[float
     progress = ShowProgress()
     progress.on_train_start(first.trainer, first.module)
     try:
+        _each(members, FittedMember.call, "on_train_start")
         while first.trainer.global_step < recipe.max_steps and any(m.training for m in members):
             for start, stop in Ticks(data):
                 done = _tick(members, ensemble, start, stop)
@@ -211,7 +212,7 @@ def _tick(members: list[FittedMember], ensemble: Ensemble, start: int, stop: int
     for step in range(start, stop):
         for member in members:
             if member.training:
-                member.module.record(step, member.optimizer)
+                member.module.begin_step(step, member.optimizer)
         batches = {row: member.source.batch(step) for row, member in zip(rows, members, strict=True)}
         rate = recipe.learning_rate(members[0].optimizer, step)
         loss, outputs = ensemble.update(batches, rate, recipe.clip)

@@ -104,12 +104,12 @@ def _clusterings(model: Any, truth: Any, words: list[list[int]]) -> None:
 
     from mechlab.automata.words.prefixes import distinct_prefixes
     from mechlab.automata.words.trie import padded, prefix_states
-    from mechlab.clustering.methods import METHODS, Rows, cluster
+    from mechlab.clustering.methods import METHODS, LabelledPoints, cluster
     from mechlab.clustering.scores import ambiguity
 
     prefixes = distinct_prefixes(padded(words))
     labels, states = prefixes.automaton_states(truth), prefix_states(model, prefixes).astype(np.float64)
-    rows, total = Rows(states, labels, prefixes.index, len(truth.states)), 0.0
+    rows, total = LabelledPoints(states, labels, prefixes.index, len(truth.states)), 0.0
     print(f"clusterings of {len(prefixes)} states, fair setting")
     for method in METHODS:
         start = time.perf_counter()

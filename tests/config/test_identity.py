@@ -20,6 +20,7 @@ from mechlab.config.launch import config_dir, register, resolve
 from mechlab.config.provenance import Origin, write_provenance
 from mechlab.config.recipe import load_run
 from mechlab.core.analysis import Needs
+from mechlab.core.task import Task
 from mechlab.jobs.prepare import prepare_run
 from mechlab.models.rnn import RNN
 from mechlab.record.tensors import save_tensors
@@ -92,7 +93,17 @@ def test_the_same_settings_written_differently_have_the_same_id(alike: tuple[str
 
 @pytest.mark.parametrize(
     "spelled",
-    ["model.bias=false", "schedule.kind=constant", "init_from=null", "trainer.stop_on=val", "history.every=null"],
+    [
+        "model.bias=false",
+        "schedule.kind=constant",
+        "init_from=null",
+        "trainer.stop_on=val",
+        "history.every=null",
+        "history.steps=null",
+        "history.per_decade=null",
+        "history.optimizer=true",
+        "history.dtype=null",
+    ],
 )
 def test_a_default_that_is_spelled_out_changes_nothing(spelled: str) -> None:
     assert run_name(*COPY, spelled) == run_name(*COPY)
@@ -144,10 +155,26 @@ def test_what_does_not_decide_the_result_leaves_the_name_alone(override: str) ->
         "history=none",
         "history=replay",
         "history.every=5",
+        "history.steps=[0,10]",
+        "history.per_decade=10",
+        "history.optimizer=false",
+        "history.dtype=float16",
     ],
 )
 def test_what_decides_the_result_changes_the_id(override: str) -> None:
     assert run_id(*COPY, override) != run_id(*COPY)
+
+
+def test_a_parameter_that_takes_part_only_where_it_is_set_leaves_older_ids_alone() -> None:
+    """Such as one that is newer than they are."""
+    addition = ("name=modular_addition-mlp", "task=modular_addition", "model=mlp")
+    assert run_id(*addition) == run_id(*addition, "task.loss_dtype=null")
+    assert run_id(*addition, "task.loss_dtype=float64") != run_id(*addition)
+    node = {"_target_": "mechlab.tasks.modular_addition.ModularAddition", "p": 7}
+    assert prepare(node, "task", Task).identity() == {
+        **{"_target_": "mechlab.tasks.modular_addition.ModularAddition", "p": 7, "tokens": "pair"},
+        **{"train_fraction": 0.3, "n_val": None, "n_train": None, "seed": 0},
+    }
 
 
 def test_a_callback_that_may_change_training_changes_the_id() -> None:

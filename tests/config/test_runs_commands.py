@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import runpy
 import shutil
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from warm_process import Done, command
 
 import mechlab
@@ -275,8 +277,28 @@ def test_analyze_over_all_of_training(lab):
         assert row == pytest.approx(found, rel=1e-12)
     assert finding(a, "moments", "24")["scalars"] == finding(a)["scalars"] != finding(a, "moments", "0")["scalars"]
     assert all(tree(a)[path] == content for path, content in before.items())  # nothing that was there has changed
+    drawn = {file.parent.name for file in Path(a, "analyses").glob("spectrum/moments/*/*.png")}
+    assert drawn == {"24"}  # figures are drawn for the last of the steps only
     assert analyze(lab, f"run={a}", "analysis=spectrum", "at=last").exit == 0
     assert pd.read_csv(path)["step"].tolist() == RECORDED  # nor does asking about the end undo it
+
+
+@pytest.mark.ci
+def test_curves_over_training_are_in_tensorboard_once_and_have_digests(lab, call):
+    a = folders()[0]
+    assert analyze(lab, f"run={a}", "analysis=spectrum", "at=[0,24]").exit == 0
+    before = tree(a)
+    table = pd.read_csv(Path(a, "analyses/spectrum/moments/over_training.csv"))
+    read = EventAccumulator(str(Path(a, "tb")), size_guidance={"scalars": 0}).Reload()
+    for name in table.columns[1:]:
+        curve = [(entry.step, entry.value) for entry in read.Scalars(f"spectrum/{name}")]
+        wanted = [row for row in zip(table["step"], table[name], strict=True) if math.isfinite(row[1])]
+        assert sorted(curve) == [(step, pytest.approx(value)) for step, value in wanted], name
+    assert analyze(lab, f"run={a}", "analysis=spectrum", "at=[0,24]").exit == 0
+    assert tree(a) == before and call("verify", a, "--steps", "4").exit == 0
+    Path(a, "analyses/spectrum/moments/over_training.csv").write_text("step,rank\n0,1\n")
+    done = call("verify", a, "--steps", "4")
+    assert done.exit == 1 and "over_training.csv" in done.text and "at=all" in done.text
 
 
 def test_analyze_at_one_moment(lab):

@@ -18,8 +18,8 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONTRACTS = CHECKOUT / "tests" / "contracts"
 WRITTEN = {
-    "code": ["tasks/odd_ones", "analyses/gain"],
-    "yaml": ["conf/task/odd_ones.yaml", "conf/analysis/gain.yaml"],
+    "code": ["tasks/odd_ones", "analyses/gain", "analyses/learned"],
+    "yaml": ["conf/task/odd_ones.yaml", "conf/analysis/gain.yaml", "conf/analysis/learned.yaml"],
 }
 
 
@@ -46,16 +46,17 @@ class Lab:
     folder: Path
     task: str
     analysis: str
+    set_analysis: str
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     folder = tmp_path_factory.mktemp("user")
     said = [
-        script(f"new_{kind}.py", name, "--package", "mylab", "--conf", "conf", cwd=folder)
-        for kind, name in (("task", "odd_ones"), ("analysis", "gain"))
+        script(f"new_{kind}.py", *words, "--package", "mylab", "--conf", "conf", cwd=folder)
+        for kind, *words in (("task", "odd_ones"), ("analysis", "gain"), ("analysis", "learned", "--set"))
     ]
-    assert [done.returncode for done in said] == [0, 0], said
+    assert [done.returncode for done in said] == [0, 0, 0], said
     return Lab(folder, *(done.stdout for done in said))
 
 
@@ -76,10 +77,12 @@ def test_the_contracts_hold_at_once(lab):
     done = run("-m", "pytest", CONTRACTS, "--contracts-dir", "conf", "-rA", "-p", "no:cacheprovider", cwd=lab.folder)
     assert done.returncode == 0, done.stdout
     passed = re.findall(r"^PASSED \S+::(test_\w+)\[(.+)\]$", done.stdout, re.MULTILINE)
-    assert {"odd_ones", "gain"} <= {parameter for _, parameter in passed}
-    assert all("odd_ones" in parameter or "gain" in parameter for _, parameter in passed)
+    names = {"odd_ones", "gain", "learned"}
+    assert names <= {parameter for _, parameter in passed}
+    assert all(any(name in parameter for name in names) for _, parameter in passed)
     assert ("test_the_ground_truth_agrees_with_the_targets", "odd_ones") in passed
     assert ("test_the_same_run_gives_the_same_finding", "gain") in passed
+    assert ("test_repeating_a_question_computes_nothing", "learned") in passed
 
 
 @pytest.mark.ci
@@ -88,7 +91,9 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
     shutil.copytree(lab.folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "__pycache__"))
     mistakes = {
         "mylab/tasks/odd_ones.py": {
-            "self._automaton.run(words)[:, 1:]": "self._automaton.run(words)[:, :-1]",  # labels one letter late
+            "self._automaton.targets(inputs)": "self._automaton.targets(inputs.roll(1, 1))",  # labels one letter late
+            "Batch(inputs[rows], targets[rows],": "Batch(inputs[rows], targets.flip(0)[rows],",
+            'length_key = "length"': 'length_key = "seed"',
             "parts = order.split([len(words) - 2 * held_out, held_out, held_out])": "parts = (order, order, order)",
             "classes=self._automaton.classes,": 'classes=("even",),',
             "held_out: Annotated[float, between(0.05, 0.4)]": "held_out: object",
@@ -101,6 +106,10 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
             'out.arrays("accuracy")': "self.kept",
             "needs = Needs()": 'needs, check = Needs(kind="sequence", history="full"), lambda *_: None',
         },
+        "mylab/analyses/learned.py": {
+            '{"share": learned.mean,': '{"share": learned.mean + np.random.rand(),',
+            "of fewer than {self.fewest} runs.": "of fewer than {self.fewest} runs",
+        },
         "conf/analysis/gain.yaml": {"split: val      # train, val or test\n": ""},
     }
     for file, changes in mistakes.items():
@@ -112,6 +121,8 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
     done = run("-m", "pytest", CONTRACTS, "--contracts-dir", "conf", "-p", "no:cacheprovider", cwd=tmp_path)
     expected = {
         "test_the_ground_truth_agrees_with_the_targets[odd_ones]",
+        "test_the_rule_of_a_task_gives_the_targets_of_its_examples[odd_ones]",
+        "test_a_task_at_another_length_is_the_same_task[odd_ones]",
         "test_no_held_out_example_is_trained_on[odd_ones]",
         "test_the_spec_is_consistent[odd_ones]",
         "test_what_a_parameter_does_not_accept_is_refused[task-odd_ones-held_out]",
@@ -121,6 +132,8 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
         "test_claims_are_well_formed[gain]",
         "test_figures_are_drawn_from_the_artifacts_alone[gain]",
         "test_only_a_task_that_has_what_is_needed_is_accepted[gain-digits]",
+        "test_the_same_runs_give_the_same_answer[learned]",
+        "test_the_answer_is_well_formed[learned]",
     }
     assert done.returncode == 1 and expected <= failures(done.stdout), done.stdout
 
@@ -147,13 +160,15 @@ def test_without_options_the_files_join_the_checkout(tmp_path):
         shutil.copytree(CHECKOUT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     said = script("new_task.py", "odd_ones", cwd=tmp_path, checkout=checkout).stdout
     said += script("new_analysis.py", "gain", cwd=tmp_path, checkout=checkout).stdout
+    said += script("new_analysis.py", "learned", "--set", cwd=tmp_path, checkout=checkout).stdout
     for path in [*(f"mechlab/{path}.py" for path in WRITTEN["code"]), *WRITTEN["yaml"]]:
         assert (checkout / path).is_file() and f"wrote copy/{path}\n" in said
     assert suggested(said, "train")[:3] == ["-m", "mechlab.train", "task=odd_ones"]
-    command = ["-m", "mechlab.train", "task=odd_ones", "analysis=[gain]", "--cfg", "job"]
+    command = ["-m", "mechlab.train", "task=odd_ones", "analysis=[gain,learned]", "--cfg", "job"]
     done = run(*command, cwd=tmp_path, checkout=checkout)
     targets = re.findall(r"_target_: (mechlab\.(?:tasks|analyses)\.\S+)", done.stdout)
-    assert sorted(targets) == ["mechlab.analyses.gain.Gain", "mechlab.tasks.odd_ones.OddOnes"], done.stderr
+    names = ["analyses.gain.Gain", "analyses.learned.Learned", "tasks.odd_ones.OddOnes"]
+    assert sorted(targets) == [f"mechlab.{name}" for name in names], done.stderr
     code = "import mechlab.tasks.odd_ones, mechlab.analyses.gain as g; print(mechlab.tasks.odd_ones.OddOnes, g.Gain)"
     assert run("-c", code, cwd=tmp_path, checkout=checkout).returncode == 0
 
@@ -163,6 +178,15 @@ def test_a_name_that_python_or_hydra_would_stumble_over_is_refused(name, tmp_pat
     done = script("new_task.py", name, "--package", "mylab", "--conf", "conf", cwd=tmp_path)
     assert done.returncode == 2 and repr(name) in done.stderr and "snake case" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_new_analysis_of_a_set_answers_at_the_end_of_a_multirun(lab):
+    """The suggested command trains two seeds and asks once of both."""
+    done = run(*suggested(lab.set_analysis, "train"), cwd=lab.folder)
+    assert done.returncode == 0, done.stderr
+    folder = re.search(r"^set: (.+)$", done.stdout, re.MULTILINE)[1]
+    finding = json.loads((lab.folder / folder / "finding.json").read_text())
+    assert set(finding["scalars"]) == {"share", "share_low", "share_high"} and "fewest" in finding["notes"]
 
 
 def test_what_exists_is_not_overwritten(lab):

@@ -226,7 +226,13 @@ class Registry:
         from mechlab.config.recipe import load_run
         from mechlab.jobs.execute import execute
 
-        sizes = ["trainer=smoke", *self.small("analysis", analysis), f"paths.root={root}"]
+        sizes = [
+            "trainer=smoke",
+            "trainer.max_steps=20",
+            "trainer.steps_per_epoch=10",
+            *self.small("analysis", analysis),
+            f"paths.root={root}",
+        ]
         setup = self.setup(*self.choices("analysis", analysis), *sizes)
         execute(setup)
         return load_run(setup.folder, allow_targets=self.allow)

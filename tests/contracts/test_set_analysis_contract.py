@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import shutil
@@ -19,6 +20,8 @@ from mechlab.jobs.sets import ask_set
 from mechlab.record import answers, sets
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.files import read_json, write_json
+from mechlab.report import report
+from mechlab.reporting.request import Request
 
 
 @pytest.fixture(scope="session")
@@ -166,3 +169,15 @@ def test_runs_that_are_not_finished_are_left_out_and_named(registry, set_analysi
 
 def test_it_is_one_of_sets(registry, set_analysis):
     assert isinstance(registry.analysis(set_analysis), SetAnalysis)
+
+
+def test_the_report_shows_the_answer(set_analysis, trained, answer, tmp_path):
+    """With its claims, notes and figures, as long as the record is as it was read."""
+    folder = answer(set_analysis)
+    page = report(Request((str(folder.parents[2]),), out=tmp_path / "report.html")).read_text(encoding="utf-8")
+    about, found = sets.read_answer(folder)
+    assert f"{set_analysis} of {len(about['runs'])} runs</h2>" in page and str(folder) in page
+    assert all(html.escape(claim["statement"]) in page for claim in found["claims"].values())
+    assert all(html.escape(note) in page for note in found.get("notes", {}).values())
+    tables = {f"{set_analysis}-{folder.parent.name}-{path.name}" for path in folder.glob("*.csv")}
+    assert tables <= {path.name for path in (tmp_path / "report").iterdir()}

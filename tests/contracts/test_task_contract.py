@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mechlab.core.errors import ConfigError, NoRule
-from mechlab.core.step import example_losses
-from mechlab.core.task import SPLITS, Batch, FiniteTask, GroundTruth, Split, Task
+from mechlab.core.step import batch_loss, example_losses
+from mechlab.core.task import SPLITS, Batch, FiniteTask, GroundTruth, Split, Task, TaskSpec
 
 N = 200
 
@@ -65,7 +65,7 @@ def test_batches_have_the_shapes_and_types_of_the_spec(registry, task):
         shape = (*steps, spec.inputs) if spec.kind == "sequence" else spec.shape
         assert len(batch) == N and batch.inputs.shape == (N, *shape)
         assert not steps or steps[0] <= spec.length
-        if spec.loss == "cross_entropy":
+        if spec.loss.indices:
             assert batch.targets.dtype == torch.int64 and batch.targets.shape == (N, *steps)
             assert batch.targets.min() >= 0 and batch.targets.max() < spec.outputs
         else:
@@ -102,7 +102,7 @@ def test_the_spec_is_consistent(registry, task):
     assert bool(spec.shape) == (spec.kind == "static")
     assert spec.kind == "sequence" or spec.tokens or math.prod(spec.shape) == spec.inputs
     assert len(spec.vocabulary) in (0, spec.inputs) and len(set(spec.vocabulary)) == len(spec.vocabulary)
-    assert len(spec.classes) == (spec.outputs if spec.loss == "cross_entropy" else 0)
+    assert len(spec.classes) == (spec.outputs if spec.loss.classes else 0)
     assert len(set(spec.classes)) == len(spec.classes)
 
 
@@ -217,9 +217,19 @@ def test_a_task_at_another_length_is_the_same_task(registry, task):
 
 def constants(task: Task, batch: Batch) -> list[Tensor]:
     """Return the outputs of networks that always say the same."""
-    if task.spec.loss == "cross_entropy":
-        return [row.expand(*batch.targets.shape, -1) for row in torch.eye(task.spec.outputs)]
+    if task.spec.loss.classes:
+        shape = task.spec.loss.output_shape(batch.targets, task.spec.outputs)
+        return [row.expand(shape) for row in torch.eye(task.spec.outputs)]
     return [torch.full_like(batch.targets, sign) for sign in (-1.0, 1.0)]
+
+
+def perfect_outputs(spec: TaskSpec, batch: Batch) -> Tensor:
+    """Return the outputs that a loss takes to be nearest to the targets: of the targets themselves, their logarithms
+    and their log-odds, those with the smallest loss."""
+    targets = F.one_hot(batch.targets, spec.outputs) if spec.loss.indices else batch.targets
+    targets = targets.float()
+    candidates = [targets, targets.clamp(1e-30).log(), 200 * targets - 100]
+    return min(candidates, key=lambda outputs: float(example_losses(outputs, batch, spec).mean()))
 
 
 def test_chance_is_the_accuracy_of_the_best_constant_guess(registry, task):
@@ -233,16 +243,31 @@ def test_chance_is_the_accuracy_of_the_best_constant_guess(registry, task):
 def test_perfect_outputs_have_accuracy_one_and_wrong_ones_are_no_better_than_chance(registry, task):
     task = registry.shared_task(task)
     batch = draw(task, "val")
-    if task.spec.loss == "cross_entropy":
-        perfect = F.one_hot(batch.targets, task.spec.outputs).float()
-        wrong = perfect.roll(1, -1)
-    else:
-        perfect, wrong = batch.targets, -batch.targets - 1e-3
+    loss, perfect = task.spec.loss, perfect_outputs(task.spec, batch)
+    wrong = perfect.roll(1, -1) if loss.classes else -perfect - 1e-3
     accuracy = task.score(perfect, batch)["accuracy"]
     assert accuracy.shape == (N,) and (accuracy == 1).all()
     assert task.score(wrong, batch)["accuracy"].mean() <= task.chance()
-    losses = example_losses(100 * perfect if task.spec.loss == "cross_entropy" else perfect, batch, task.spec)
-    assert losses.shape == (N,) and losses.abs().max() < 1e-6
+    losses = example_losses(perfect, batch, task.spec)
+    assert losses.shape == (N,) and (losses <= example_losses(wrong, batch, task.spec)).all()
+    assert losses.abs().max() < 1e-6 or (loss.classes and not loss.indices)  # soft targets have an entropy
+
+
+def test_a_loss_is_of_each_example_alone(registry, task):
+    """Whatever the other examples are, and differentiable in the outputs."""
+    spec, batch = registry.shared_task(task).spec, draw(registry.shared_task(task), "train", n=5)
+    shape = spec.loss.output_shape(batch.targets, spec.outputs)
+    outputs = torch.randn(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    losses = example_losses(outputs, batch, spec)
+    alone = [example_losses(outputs[row : row + 1], batch[row : row + 1], spec) for row in range(5)]
+    assert losses.shape == (5,) and losses.isfinite().all()
+    torch.testing.assert_close(torch.cat(alone), losses)
+    torch.testing.assert_close(batch_loss(outputs, batch, spec), losses.mean())
+    gradient = torch.autograd.grad(losses[2], outputs)[0]
+    assert gradient.isfinite().all() and gradient[2].any() and not gradient[[0, 1, 3, 4]].any()
+    right = spec.loss.right(outputs, batch.targets)
+    assert right.dtype == torch.bool and right.shape == spec.loss.elements(outputs, batch.targets).shape
+    assert spec.loss.scalars(outputs).shape == shape
 
 
 def test_a_step_of_training_goes_through(registry, task, tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -86,8 +88,15 @@ def small_recipe(task: Task, optimizer: str = "adamw", steps: int = 30, seed: in
     return Recipe(task, architecture, OPTIMIZERS[optimizer], seed=seed, max_steps=steps, **(defaults | options))
 
 
-def train(folder: Path, recipe: Recipe, kind: str = "full", points: int = 6) -> Run:
+def train(
+    folder: Path,
+    recipe: Recipe,
+    kind: str = "full",
+    points: int = 6,
+    callbacks: Mapping[str, Any] = MappingProxyType({}),
+    **recording: Any,
+) -> Run:
     """Train in a folder as the commands do, with ticks that do not divide each other, and return the run."""
-    recorder = Recorder(folder / "history", kind, recipe, points)
-    fit(folder, recipe, recorder, FitSettings(chunk=4, log_every=6, checkpoint_every=9), {})
+    recorder = Recorder(folder / "history", kind, recipe, points, **recording)
+    fit(folder, recipe, recorder, FitSettings(chunk=4, log_every=6, checkpoint_every=9), callbacks)
     return Run(folder, lambda: recipe)

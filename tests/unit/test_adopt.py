@@ -18,7 +18,7 @@ from torch import nn
 
 import mechlab
 from mechlab.adopt import adopt, formats, parse
-from mechlab.analyses.reached import evaluation_words, reached
+from mechlab.analyses.labelled_states import evaluation_words, labelled_states
 from mechlab.automata import trie_states
 from mechlab.automata.definition import from_definition
 from mechlab.automata.dot import to_dot
@@ -158,7 +158,7 @@ def test_states_and_ambiguity_are_those_of_a_loop_over_letters(files, cell, kind
         said = run.model().readout(torch.from_numpy(found.states[found.index][:, 6 * (layers - 1) : 6 * layers]))
         torch.testing.assert_close(said, made.fc(torch.from_numpy(top)), atol=1e-5, rtol=0)
 
-    here = reached(run, 40, "val")
+    here = labelled_states(run, 40, "val")
     names = np.array(here.names)[here.labels][here.prefixes.index]
     by_loop = [state for word in words for state in by_hand(kind, word)]
     assert names.tolist() == by_loop

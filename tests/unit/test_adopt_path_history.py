@@ -1,4 +1,4 @@
-"""Adopted recordings, against trainings of an independent implementation of the transformer by plain loops."""
+"""AdoptedNetwork recordings, against trainings of an independent implementation of the transformer by plain loops."""
 
 import json
 import math

@@ -14,7 +14,7 @@ from planted_networks import Planted, Scrambled
 from word_task import Words
 
 from mechlab.analyses.ambiguity import Ambiguity
-from mechlab.analyses.reached import label_names, words_of
+from mechlab.analyses.labelled_states import label_names, words_of
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.tomita import tomita

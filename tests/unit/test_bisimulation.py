@@ -1,4 +1,4 @@
-"""Successors of clusters: none conflict in a perfect automaton, and a loop counts those that do."""
+"""SuccessorErrors of clusters: none conflict in a perfect automaton, and a loop counts those that do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from mechlab.automata.tomita import tomita
 from mechlab.automata.words.prefixes import Prefixes, distinct_prefixes
-from mechlab.clustering.bisimulation import successors
+from mechlab.clustering.bisimulation import successor_errors
 
 
 def prefixes_of(words: int = 200, seed: int = 0) -> Prefixes:
@@ -37,7 +37,7 @@ def counted(clusters: np.ndarray, prefixes: Prefixes) -> tuple[float, float]:
 def test_agrees_with_a_loop() -> None:
     prefixes = prefixes_of()
     clusters = np.random.default_rng(1).integers(-1, 5, len(prefixes))
-    found = successors(clusters, prefixes.parent, prefixes.letter, prefixes.count)
+    found = successor_errors(clusters, prefixes.parent, prefixes.letter, prefixes.count)
     assert (found.conflict, found.entropy) == pytest.approx(counted(clusters, prefixes), abs=1e-12)
     assert found.conflict > 0.4 and found.entropy > 0.7
     assert found.by_cluster.shape == (6,) and (found.by_cluster > 0).all()
@@ -46,7 +46,7 @@ def test_agrees_with_a_loop() -> None:
 @pytest.mark.parametrize("index", range(1, 8))
 def test_states_of_an_automaton_have_one_successor_by_each_letter(index: int) -> None:
     prefixes = prefixes_of()
-    found = successors(prefixes.automaton_states(tomita(index)), prefixes.parent, prefixes.letter, prefixes.count)
+    found = successor_errors(prefixes.automaton_states(tomita(index)), prefixes.parent, prefixes.letter, prefixes.count)
     assert found.conflict == 0 and found.entropy == pytest.approx(0, abs=1e-12) and (found.by_cluster == 0).all()
 
 
@@ -54,11 +54,11 @@ def test_outputs_alone_do_not_tell_what_follows() -> None:
     """Clusters that are pure in the output need not be states: those of Tomita 5 forget one parity."""
     prefixes = prefixes_of()
     outputs = tomita(5).outputs[prefixes.automaton_states(tomita(5))]
-    assert successors(outputs, prefixes.parent, prefixes.letter, prefixes.count).conflict > 0.2
+    assert successor_errors(outputs, prefixes.parent, prefixes.letter, prefixes.count).conflict > 0.2
 
 
 @pytest.mark.parametrize("length", [1, 5])
 def test_one_cluster_and_no_steps_are_no_fault(length: int) -> None:
     prefixes = distinct_prefixes(np.zeros((2, length), int))
-    found = successors(np.zeros(len(prefixes), int), prefixes.parent, prefixes.letter)
+    found = successor_errors(np.zeros(len(prefixes), int), prefixes.parent, prefixes.letter)
     assert (found.conflict, found.entropy, found.by_cluster.tolist()) == (0, 0, [0])

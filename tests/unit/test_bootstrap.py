@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mechlab.automata.words.prefixes import distinct_prefixes
-from mechlab.clustering.bootstrap import ambiguity_of_resamples, interval, resampled_words
+from mechlab.clustering.bootstrap import ambiguity_of_resamples, resampled_words
 from mechlab.clustering.scores import ambiguity
+from mechlab.statistics.bootstrap import percentile_interval
 
 
 def sample(seed: int = 0) -> tuple[np.ndarray, ...]:
@@ -48,7 +49,7 @@ def test_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         clusters = np.where(bad[:, None], 2, np.arange(8) % 2)
         index, word = np.arange(1600), np.repeat(np.arange(200), 8)
         times = resampled_words(200, 200, rng)
-        low, high = interval(ambiguity_of_resamples(clusters.ravel(), labels.ravel(), index, word, times))
+        low, high = percentile_interval(ambiguity_of_resamples(clusters.ravel(), labels.ravel(), index, word, times))
         covered += low <= 0.3 <= high
         width.append(high - low)
     assert covered >= 50

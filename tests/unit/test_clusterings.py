@@ -19,7 +19,7 @@ from mechlab.clustering import ambiguity
 from mechlab.clustering.dbscan import NOISE, dbscan
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.mean_shift import mean_shift
-from mechlab.clustering.methods import METHODS, SPLITS, Rows, bandwidth, cluster
+from mechlab.clustering.methods import METHODS, SPLITS, LabelledPoints, bandwidth, cluster
 from mechlab.core.analysis import Finding
 from mechlab.core.task import TaskSpec
 from mechlab.models.constructed import Constructed
@@ -44,13 +44,13 @@ PUBLISHED = (
 SETTINGS = [*((method, "fair") for method in METHODS), *((method, "published") for method in PUBLISHED)]
 
 
-def planted(size: int = 60, spread: float = 0.3, seed: int = 0, factor: int = 1) -> Rows:
+def planted(size: int = 60, spread: float = 0.3, seed: int = 0, factor: int = 1) -> LabelledPoints:
     """Four balls of points, one for each label, of which the first occur most."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(4 * size) % 4)
     points = CENTRES[labels] + rng.normal(0, spread, (4 * size, 4))
     index = np.concatenate([np.arange(4 * size), np.arange(4 * size) // 3, rng.integers(4 * size, size=size)])
-    return Rows(points, labels, rng.permutation(index), states=4, factor=factor)
+    return LabelledPoints(points, labels, rng.permutation(index), states=4, factor=factor)
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -66,7 +66,7 @@ def test_planted_clusters_are_found_and_told_apart_from_chance(method: str, sett
     labels = rows.labels[found.rows]
     pure = ambiguity(found.clusters[quiet], labels[quiet], found.counts[quiet]).weighted
     assert pure < 1e-9 or method in ("k_means_dec", "mean_shift")  # which have too few
-    shuffled = Rows(rows.points, np.random.default_rng(1).permutation(rows.labels), rows.index, 4)
+    shuffled = LabelledPoints(rows.points, np.random.default_rng(1).permutation(rows.labels), rows.index, 4)
     noise = cluster(method, shuffled, np.random.default_rng(0), setting)
     told = noise.clusters if noise.held_out is None else noise.held_out[0]
     assert ambiguity(told, shuffled.labels[noise.rows], noise.counts).weighted > 0.5
@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_clusters(method: str, setting: str) -> Non
 def test_the_fair_setting_shows_every_method_each_prefix_once(method: str) -> None:
     """The answer does not depend on how often prefixes occur, and no row is left out of the scores."""
     rows = planted(spread=1.0)
-    once = Rows(rows.points, rows.labels, np.arange(len(rows.points)), 4)
+    once = LabelledPoints(rows.points, rows.labels, np.arange(len(rows.points)), 4)
     found, alone = (cluster(method, some, np.random.default_rng(0)) for some in (rows, once))
     np.testing.assert_array_equal(found.clusters, alone.clusters)
     np.testing.assert_array_equal(found.rows, np.arange(len(rows.points)))
@@ -159,7 +159,7 @@ def test_classifiers_are_scikit_learns_on_copied_rows(kind: type) -> None:
 def test_what_was_not_seen_is_not_learned_by_heart(method: str) -> None:
     """In 80 dimensions 60 points can be separated by any labels: the fitted rows say nothing, the unseen ones do."""
     rng = np.random.default_rng(0)
-    rows = Rows(10 * rng.normal(size=(60, 80)), rng.integers(2, size=60), np.arange(60), 2)
+    rows = LabelledPoints(10 * rng.normal(size=(60, 80)), rng.integers(2, size=60), np.arange(60), 2)
     found = cluster(method, rows, rng)
     if method == "lr":
         assert ambiguity(found.clusters, rows.labels).weighted == 0
@@ -173,7 +173,7 @@ def test_a_verdict_on_unseen_rows_does_not_hang_on_the_split() -> None:
     labels = np.arange(93) % 3 * (np.arange(93) < 90)
     points = np.array([[0.0, 0], [6, 0], [0, 6]])[labels] + rng.normal(0, 0.4, (93, 2))
     points[90:] = np.array([5, 2]) + rng.normal(0, 0.1, (3, 2))
-    rows = Rows(points, labels, np.concatenate([np.arange(90), np.repeat([90, 91, 92], 6)]), 3)
+    rows = LabelledPoints(points, labels, np.concatenate([np.arange(90), np.repeat([90, 91, 92], 6)]), 3)
     singles, verdicts = [], set()
     for seed in range(6):
         found = cluster("lda", rows, np.random.default_rng(seed))
@@ -192,10 +192,10 @@ def test_a_verdict_on_unseen_rows_does_not_hang_on_the_split() -> None:
 @pytest.mark.parametrize(("method", "setting"), SETTINGS)
 @pytest.mark.parametrize("points", [np.zeros((12, 3)), np.ones((3, 2)), 1 + 1e-13 * np.arange(24.0).reshape(12, 2)])
 def test_states_that_are_nearly_one_are_no_fault(method: str, setting: str, points: np.ndarray) -> None:
-    rows = Rows(points, np.arange(len(points)) % 2, np.arange(len(points)), 2)
+    rows = LabelledPoints(points, np.arange(len(points)) % 2, np.arange(len(points)), 2)
     found = cluster(method, rows, np.random.default_rng(0), setting)
     assert len(found.clusters) == len(found.rows) == len(found.counts)
-    alike = Rows(points, np.zeros(len(points), int), np.arange(len(points)), 1)
+    alike = LabelledPoints(points, np.zeros(len(points), int), np.arange(len(points)), 1)
     cluster(method, alike, np.random.default_rng(0), setting)
 
 
@@ -212,7 +212,7 @@ def test_k_means_starts_more_often_where_that_is_cheap() -> None:
     assert max(inertia(kmeans(points, 10, np.random.default_rng(seed), 1)) for seed in range(10)) > 1.1 * best
     assert max(inertia(kmeans(points, 10, np.random.default_rng(seed))) for seed in range(10)) < 1.01 * best
     assert starts_for(points, 10) == 30 and starts_for(np.empty((11_000, 28)), 56) == 10
-    rows = Rows(points, np.arange(200) % 10, np.arange(200), 10)
+    rows = LabelledPoints(points, np.arange(200) % 10, np.arange(200), 10)
     for setting, starts in (("fair", 30), ("published", 10)):
         found = cluster("k_means", rows, np.random.default_rng(0), setting)
         assert found.starts == scores(found, rows, np.random.default_rng(0))["starts"] == starts
@@ -267,7 +267,7 @@ def test_noise_is_told_apart_from_clusters() -> None:
     rows = planted(size=60, spread=0.1)
     strays = np.random.default_rng(1).uniform(2, 7, (40, 4)) * 3
     labels = np.concatenate([rows.labels, np.arange(40) % 4])
-    more = Rows(np.concatenate([rows.points, strays]), labels, np.arange(280), 4)
+    more = LabelledPoints(np.concatenate([rows.points, strays]), labels, np.arange(280), 4)
     line = scores(cluster("DBSCAN", more, np.random.default_rng(0)), more, np.random.default_rng(0))
     assert (line["clusters"], line["noise"], line["clustered"]) == (4, 40 / 280, 0)
     assert line["weighted"] == pytest.approx(40 / 280) and line["max"] == pytest.approx(1)
@@ -282,7 +282,7 @@ def test_classifiers_are_scored_against_the_labels_that_they_were_fitted_to(meth
     index = np.arange(400)
     blind, seeing = np.eye(3)[state], np.hstack([np.eye(3)[state], np.eye(4)[stack]])
     for points, pure in ((blind, False), (seeing, True)):
-        rows = Rows(points + rng.normal(0, 0.01, points.shape), labels, index, 3, factor=4)
+        rows = LabelledPoints(points + rng.normal(0, 0.01, points.shape), labels, index, 3, factor=4)
         found = cluster(method, rows, rng)
         line = scores(found, rows, rng)
         assert all(ambiguity(told, state).weighted == 0 for told in found.held_out)
@@ -294,7 +294,7 @@ def test_classifiers_are_scored_against_the_labels_that_they_were_fitted_to(meth
 def test_a_single_label_leaves_nothing_open(setting: str) -> None:
     """By every method, with finite scores, whatever the clusters."""
     rows = planted(size=30, spread=1.0)
-    alike = Rows(rows.points, np.zeros(120, int), rows.index, 1)
+    alike = LabelledPoints(rows.points, np.zeros(120, int), rows.index, 1)
     for method in METHODS if setting == "fair" else PUBLISHED:
         line = scores(cluster(method, alike, np.random.default_rng(0), setting), alike, np.random.default_rng(0))
         assert line["weighted"] == line["max"] == line["null_permuted"] == line["null_random"] == 0, method

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score
 
-from mechlab.analyses.reached import LEAST_PREFIXES, LEAST_WORDS, words_of
+from mechlab.analyses.labelled_states import LEAST_PREFIXES, LEAST_WORDS, words_of
 from mechlab.automata.definition import to_definition
 from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.tomita import tomita

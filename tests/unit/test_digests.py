@@ -16,6 +16,7 @@ from mechlab.record.digests import (
     damages,
     read_digests,
     update_digests,
+    write_curve_digests,
     write_digests,
 )
 from mechlab.record.files import file_digest, read_json, write_json
@@ -86,6 +87,25 @@ def test_a_changed_file_is_refused_and_a_missing_one_named(run: Path) -> None:
         check_file(run, "metrics.csv")
     check_file(run, "tb/events")
     assert sorted(Path(error.key).name for error in damages(run)) == ["b", "metrics.csv"]
+
+
+def test_curves_over_training_have_digests_of_their_own(run: Path) -> None:
+    folder, events = run / "analyses" / "spectrum@1" / "moments", run / "tb" / "over_training.spectrum@1.tfevents"
+    folder.mkdir(parents=True)
+    for path in (folder / "over_training.csv", folder / "over_training.svg", events):
+        path.write_text(path.name)
+    write_curve_digests(run, "spectrum@1", events)
+    write_digests(run, 7, 1.5)
+    assert str(events.relative_to(run)) not in read_digests(run)["files"]  # asking again may replace it
+    table = "analyses/spectrum@1/moments/over_training.csv"
+    check_file(run, table)
+    assert list(damages(run)) == []
+    flip(run / table, 0)
+    events.unlink()
+    with pytest.raises(RunError, match="as it was written"):
+        check_file(run, table)
+    errors = {Path(error.key).name: error for error in damages(run)}
+    assert sorted(errors) == ["over_training.csv", events.name] and "at=all" in errors[events.name].fix
 
 
 @pytest.mark.parametrize("name", ["status.json", "result.json", "digests.json"])

@@ -76,8 +76,8 @@ def test_parameters_are_checked_where_the_loss_cannot_show_it(tmp_path, monkeypa
     """An embedding of what no held-out example holds, for instance."""
     made = small_recipe(Points())
 
-    def builds(self):
-        model = plain(self)
+    def builds(self, weights=None):
+        model = plain(self, weights)
         model.unseen = nn.Parameter(torch.tensor([1.0, math.nan]))
         return model
 

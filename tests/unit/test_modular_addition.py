@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.loss import CrossEntropy
 from mechlab.core.task import SPLITS
 from mechlab.tasks.modular_addition import ModularAddition
 
@@ -80,7 +81,7 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another():
 def test_the_spec_describes_the_examples(tokens):
     task = ModularAddition(7, tokens)
     spec, batch = task.spec, task.examples("train")
-    assert spec.tokens and spec.kind == "static" and spec.loss == "cross_entropy"
+    assert spec.tokens and spec.kind == "static" and spec.loss == CrossEntropy()
     assert batch.inputs.shape[1:] == spec.shape and batch.mask is None
     assert spec.inputs == spec.outputs == len(spec.vocabulary) == len(spec.classes) == (7 if tokens == "pair" else 9)
     assert batch.inputs.max() < spec.inputs and batch.targets.max() < 7

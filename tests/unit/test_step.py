@@ -7,6 +7,7 @@ import pytest
 import torch
 from small_tasks import Echo, Points, Ragged
 
+from mechlab.core.loss import MeanSquaredError
 from mechlab.core.seeding import Streams
 from mechlab.core.step import aligned_outputs, batch_loss, example_losses, update
 from mechlab.core.task import Batch, TaskSpec
@@ -65,7 +66,7 @@ def loss_of_one(model, spec: TaskSpec, batch: Batch, i: int):
         pairs = [(model(x[None])[0], batch.targets[i])]
     total = 0.0
     for output, target in pairs:
-        if spec.loss == "mse":
+        if spec.loss == MeanSquaredError():
             total = total + sum((output[k] - target[k]) ** 2 for k in range(len(target))) / len(target)
         else:
             total = total + torch.log(sum(torch.exp(value) for value in output)) - output[int(target)]

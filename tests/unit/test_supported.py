@@ -15,8 +15,8 @@ from mechlab.analyses.ambiguity import Ambiguity
 from mechlab.analyses.clusterings import Clusterings
 from mechlab.analyses.conformance import Conformance
 from mechlab.analyses.extraction import Extraction
+from mechlab.analyses.labelled_states import LEAST_PREFIXES, LEAST_WORDS, evaluation_words, supported_finding
 from mechlab.analyses.pictures import Pictures
-from mechlab.analyses.reached import LEAST_PREFIXES, LEAST_WORDS, evaluation_words, supported
 from mechlab.automata.tomita import tomita
 from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.core.analysis import Claim
@@ -44,7 +44,7 @@ class Drawn:
 @pytest.mark.parametrize("prefixes", [LEAST_PREFIXES - 1, LEAST_PREFIXES])
 @pytest.mark.parametrize("words", [LEAST_WORDS - 1, LEAST_WORDS])
 def test_a_statistical_claim_needs_prefixes_and_words(prefixes: int, words: int) -> None:
-    found = supported({"score": 1.0}, CLAIMS, Drawn(prefixes, words))
+    found = supported_finding({"score": 1.0}, CLAIMS, Drawn(prefixes, words))
     enough = prefixes >= LEAST_PREFIXES and words >= LEAST_WORDS
     assert list(found.claims) == (["statistical", "exact"] if enough else ["exact"])
     assert found.scalars == {"score": 1.0} and len(found.notes) == (not enough)

@@ -6,7 +6,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import api_pb2, metadata
 
-from mechlab.training.tensorboard import RunTensorBoard, cut_events, read_scalars
+from mechlab.record.events import cut_events, read_scalars, write_curves
+from mechlab.training.tensorboard import RunTensorBoard
 
 
 def events(folder):
@@ -154,3 +155,33 @@ def test_scalars_are_read_by_step_and_tag(tmp_path):
     log(tmp_path, range(1, 4))
     found = read_scalars(tmp_path / "tb", 2)
     assert list(found) == [1, 2] and found[1].keys() == {"loss"}
+
+
+def test_curves_of_an_analysis_leave_out_what_training_has_logged(tmp_path):
+    logger = RunTensorBoard(tmp_path)
+    logger.log_metrics({"loss": 1.0, "spectrum/rank": 3.0}, 5)
+    logger.save()
+    logger.experiment.close()
+    points = {0: {"rank": 1.0}, 5: {"rank": 3.0, "error": 0.5}, 9: {}}
+    path = write_curves(tmp_path / "tb", "spectrum", points)
+    assert sorted(curve(tmp_path, "spectrum/rank")) == [(0, 1.0), (5, 3.0)]
+    assert curve(tmp_path, "spectrum/error") == [(5, 0.5)] and curve(tmp_path, "loss") == [(5, 1.0)]
+    content = path.read_bytes()
+    assert write_curves(tmp_path / "tb", "spectrum", points).read_bytes() == content  # again, and no bit has changed
+    write_curves(tmp_path / "tb", "spectrum", {7: {"rank": 2.0}})  # what was asked last stands
+    assert sorted(curve(tmp_path, "spectrum/rank")) == [(5, 3.0), (7, 2.0)]
+    assert write_curves(tmp_path / "tb", "spectrum", {5: {"rank": 3.0}}) is None and not path.exists()
+
+
+def test_a_run_that_goes_on_neither_repeats_nor_reads_the_curves_of_analyses(tmp_path):
+    log(tmp_path, range(1, 4))
+    write_curves(tmp_path / "tb", "spectrum", {2: {"rank": 1.0}})
+    assert read_scalars(tmp_path / "tb", 9) == {step: {"loss": float(step)} for step in (1, 2, 3)}
+    log(tmp_path, range(3, 6), resume_at=2)
+    assert [step for step, _ in curve(tmp_path, "loss")] == [1, 2, 3, 4, 5]
+    assert curve(tmp_path, "spectrum/rank") == [(2, 1.0)]
+
+
+def test_curves_of_a_run_without_events(tmp_path):
+    write_curves(tmp_path / "tb", "spectrum", {0: {"rank": 1.0}})
+    assert curve(tmp_path, "spectrum/rank") == [(0, 1.0)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from mechlab.analyses.validation import Validation
 from recorded_trainings import recipe_of, recorded
 from small_tasks import train
 from torch import nn
@@ -13,6 +12,7 @@ from torch import nn
 from mechlab.analyses.attribution import reweighted_training
 from mechlab.analyses.attribution.datamodeling_tables import Measured, over_runs
 from mechlab.analyses.attribution.methods import METHODS, Attributions
+from mechlab.analyses.validation import Validation
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import StaticModel
 from mechlab.core.task import Batch, FiniteTask, TaskSpec

@@ -1,1 +1,1 @@
-"""Formats in which other people's trained networks come: the function NAME in the module NAME reads the format NAME."""
+"""Formats of networks trained by other programs: the function NAME in the module NAME reads the format NAME."""

@@ -1,4 +1,4 @@
-"""Recorded trainings of the one-layer transformer, as plain arrays of every optimiser step."""
+"""Recorded trainings of the one-layer transformer: plain arrays of every optimiser step."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechlab.adopting.adopted import Adopted, Training
+from mechlab.adopting.adopted_network import AdoptedNetwork, TrainingRecord
 from mechlab.adopting.archive import Archive
-from mechlab.adopting.recorded_states import RecordedStates
-from mechlab.adopting.training_info import Info, read_info
+from mechlab.adopting.step_arrays import StepArrays
+from mechlab.adopting.training_info import TrainingInfo, read_info
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,21 +20,21 @@ DATA = "data.safetensors"  # as mechlab/tasks/recorded.py names it
 Shapes = dict[str, tuple[int, ...]]
 
 
-def path_history(path: Path) -> Adopted:
-    """Read every step of a training of the one-layer transformer of ExPLAIND (arXiv 2505.20076) from plain arrays.
+def path_history(path: Path) -> AdoptedNetwork:
+    """Return a training of the one-layer transformer of ExPLAIND (arXiv 2505.20076), from plain arrays of every step.
 
     Args:
         path: a folder with
             weights.npz: step_0000/NAME, ..., step_SSSS/NAME, the parameters before each of the S steps and at the end,
             by the published names (input_emb.weight, head1_encoder.weight, ..., decoder.weight), float32 or float64;
-            adam_exp_avg_sq.npz, which may be left out: the same keys, the raw second moment after s updates;
+            adam_exp_avg_sq.npz, optional: the same keys, the raw second moment after s updates;
             data.npz: train_x and test_x (N, 4) token ids, train_y and test_y (N,), batch_indices (S, B) rows of train_x
             (-1 past the end of a smaller batch), lr (S,) and weight_decay (S,);
             info.json: p, optimizer (adamw or sgd), and under hyper: betas and eps, or momentum; and, to be checked
             where given, lr, weight_decay, batch, d_model, dim_mlp, nhead.
 
     Raises:
-        ConfigError: a file or an array is missing or is not that, or they do not belong together.
+        ConfigError: a file or an array is missing, invalid, or does not match the others.
     """
     from mechlab.core.errors import ConfigError
     from mechlab.core.state import digest
@@ -42,21 +42,21 @@ def path_history(path: Path) -> Adopted:
     if not path.is_dir():
         raise ConfigError("path must be a folder with weights.npz, data.npz and info.json", got=path, key="path")
     info = read_info(path / "info.json")
-    weights = RecordedStates(Archive(path / "weights.npz"))
+    weights = StepArrays(Archive(path / "weights.npz"))
     shapes = _shapes(weights, info)
     seconds, seconds_path = None, path / "adam_exp_avg_sq.npz"
-    notes = [f"info.json has {name} under hyper, which nothing here uses" for name in info.unknown]
+    notes = [f"info.json has {name} under hyper, which is not used" for name in info.unknown]
     if seconds_path.exists() and info.optimizer == "adamw":
-        seconds = RecordedStates(Archive(seconds_path), first=1)
+        seconds = StepArrays(Archive(seconds_path), first=1)
     elif seconds_path.exists():
         notes.append("adam_exp_avg_sq.npz is not read, since the optimizer is sgd")
     else:
         notes += ["the second moments are computed from the gradients"] if info.optimizer == "adamw" else []
     tensors, rates = _data(Archive(path / "data.npz"), weights.last, info)
-    checked, still = _check(weights, seconds, shapes)
-    if not still:
+    checked, fixed = _check(weights, seconds, shapes)
+    if not fixed:
         del shapes[POSITIONS]
-        notes.append(f"{POSITIONS} changes over training and is left out, since nothing reads it")
+        notes.append(f"{POSITIONS} changes over training and is left out, since it is not used")
     trained = {name: shape for name, shape in shapes.items() if name != POSITIONS}
 
     def known(step: int) -> dict[str, Tensor]:
@@ -66,7 +66,7 @@ def path_history(path: Path) -> Adopted:
 
     checked.update(repr((rates, digest(tensors))).encode())
     optimizer, schedule, more = info.nodes(rates)
-    return Adopted(
+    return AdoptedNetwork(
         name="recorded-transformer1",
         task={"_target_": "mechlab.tasks.recorded.RecordedExpressions", "p": info.p, "digest": digest(tensors)},
         model={
@@ -77,9 +77,9 @@ def path_history(path: Path) -> Adopted:
             "positions": shapes[POSITIONS][1] if POSITIONS in shapes else 0,
         },
         weights=weights.at(weights.last, shapes, POSITIONS),
-        files={found.stem: found for found in (path / name for name in FILES) if found.exists()},
+        files={file.stem: file for file in (path / name for name in FILES) if file.exists()},
         notes=[*notes, *more],
-        training=Training(
+        training=TrainingRecord(
             optimizer=optimizer,
             schedule=schedule,
             batch_size=int((tensors["batches"] >= 0).sum(1).max()),
@@ -95,15 +95,15 @@ def path_history(path: Path) -> Adopted:
 FILES = ("weights.npz", "adam_exp_avg_sq.npz", "data.npz", "info.json")
 
 
-def _shapes(weights: RecordedStates, info: Info) -> Shapes:
-    """Return the shapes of the parameters, in the order of the model; those of the first step are of this kind."""
-    found, refuse = weights.shapes(), weights.archive.refuse
+def _shapes(weights: StepArrays, info: TrainingInfo) -> Shapes:
+    """Return the shapes of the parameters, in the order of the model, from the first step."""
+    first, refuse = weights.shapes(), weights.archive.refuse
     for name, axes in (("input_emb.weight", 2), ("linear1.weight", 2)):
-        if len(found.get(name, ())) != axes:
-            refuse(f"{name} must be there, with {axes} axes", f"step_0000 has {found.get(name, 'no such array')}")
-    tokens, width = found["input_emb.weight"]
-    hidden = found["linear1.weight"][0]
-    heads = sum(name.startswith("head") and name.endswith("_encoder.weight") for name in found)
+        if len(first.get(name, ())) != axes:
+            refuse(f"{name} must be there, with {axes} axes", f"step_0000 has {first.get(name, 'no such array')}")
+    tokens, width = first["input_emb.weight"]
+    hidden = first["linear1.weight"][0]
+    heads = sum(name.startswith("head") and name.endswith("_encoder.weight") for name in first)
     if tokens != info.p + 2:
         refuse(f"input_emb.weight must have p + 2 = {info.p + 2} rows", f"{tokens} rows")
     for name, value in (("d_model", width), ("dim_mlp", hidden), ("nhead", heads)):
@@ -111,8 +111,8 @@ def _shapes(weights: RecordedStates, info: Info) -> Shapes:
     if not heads or width % heads:
         refuse("the heads must divide the width", f"{heads} arrays head*_encoder.weight of width {width}")
     shapes: Shapes = {"input_emb.weight": (tokens, width)}
-    if POSITIONS in found:
-        positions = found[POSITIONS]
+    if POSITIONS in first:
+        positions = first[POSITIONS]
         if len(positions) != 3 or positions[0] != 1 or positions[2] != width:
             refuse(f"step_0000/{POSITIONS} must have the shape (1, any, {width})", f"shape {positions}")
         shapes[POSITIONS] = positions
@@ -124,7 +124,7 @@ def _shapes(weights: RecordedStates, info: Info) -> Shapes:
     return shapes | {"decoder.weight": (tokens, width)}
 
 
-def _data(data: Archive, steps: int, info: Info) -> tuple[dict[str, Tensor], list[tuple[float, float]]]:
+def _data(data: Archive, steps: int, info: TrainingInfo) -> tuple[dict[str, Tensor], list[tuple[float, float]]]:
     """Return the task's tensors, and the learning rate and weight decay of each step."""
     import torch
 
@@ -152,14 +152,14 @@ def _data(data: Archive, steps: int, info: Info) -> tuple[dict[str, Tensor], lis
     return small, list(zip(*(values.tolist() for values in rates), strict=True))
 
 
-def _check(weights: RecordedStates, seconds: RecordedStates | None, shapes: Shapes) -> tuple[Any, bool]:
-    """Read everything once; return a hash of it so far, and whether the table of positions stays as it is."""
+def _check(weights: StepArrays, seconds: StepArrays | None, shapes: Shapes) -> tuple[Any, bool]:
+    """Check all steps; return a hash of their arrays, and True if the table of positions is constant."""
     import torch
 
     trained = {name: shape for name, shape in shapes.items() if name != POSITIONS}
     first = weights.at(0, shapes)
     dtype, positions = first["input_emb.weight"].dtype, first.get(POSITIONS)
-    found, still = hashlib.sha256(), True
+    digest, fixed = hashlib.sha256(), True
     del first
     if seconds is not None and seconds.last != weights.last:
         got = f"steps up to {seconds.last} here and up to {weights.last} in weights.npz"
@@ -168,7 +168,7 @@ def _check(weights: RecordedStates, seconds: RecordedStates | None, shapes: Shap
         state = weights.at(step, shapes)
         if wrong := [name for name, value in state.items() if value.dtype != dtype]:
             weights.archive.refuse(f"all arrays must be {dtype} as the first", f"other ones at step {step}: {wrong[0]}")
-        still &= positions is None or torch.equal(state[POSITIONS], positions)
+        fixed &= positions is None or torch.equal(state[POSITIONS], positions)
         moments = {} if seconds is None or step < seconds.first else seconds.at(step, trained, POSITIONS)
         for name, value in moments.items():
             if (value < 0).any() or (step == 0 and value.any()):
@@ -176,6 +176,6 @@ def _check(weights: RecordedStates, seconds: RecordedStates | None, shapes: Shap
                 seconds.archive.refuse(must, f"step {step}, {name}")
         for values in (state, moments):
             for name, value in values.items():
-                found.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-                found.update(value.numpy())
-    return found, still
+                digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+                digest.update(value.numpy())
+    return digest, fixed

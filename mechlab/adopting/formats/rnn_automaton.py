@@ -1,4 +1,4 @@
-"""Recurrent networks that were trained to say what an automaton says, as PyTorch modules `rnn` and `fc`."""
+"""Recurrent networks trained to output the class or state of an automaton, as PyTorch modules `rnn` and `fc`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mechlab.adopting.adopted import Adopted
+from mechlab.adopting.adopted_network import AdoptedNetwork
 from mechlab.adopting.class_order import check_outputs
 from mechlab.adopting.recurrent_weights import CELLS, renamed, sizes_of
-from mechlab.adopting.tensors import read_tensors, without_prefix
+from mechlab.adopting.weight_files import read_tensors, without_prefix
 from mechlab.core.errors import ConfigError
 
-WORDS = 2000  # of the training split, on which nothing is trained here
-FEW = 10  # accepted words, below which half of the words cannot be accepted ones
+WORDS = 2000  # of the training split, which is not used for training here
+FEW = 10  # number of accepted words below which samples cannot be balanced
 
 
 def rnn_automaton(
@@ -24,22 +24,22 @@ def rnn_automaton(
     alphabet: str | list[str] | None = None,
     target: Literal["class", "state"] = "class",
     task: dict[str, Any] | None = None,
-) -> Adopted:
-    """Read a torch.nn.RNN, GRU or LSTM with a linear read-out, and the automaton whose words it was trained on.
+) -> AdoptedNetwork:
+    """Return a torch.nn.RNN, GRU or LSTM with a linear read-out, and the automaton whose words it was trained on.
 
     Args:
         path: a state dict (.pt, .pth, .npz or .safetensors) with rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0,
-            rnn.bias_hh_l0, the same for further layers (_l1, ...), fc.weight and fc.bias; a common prefix is left out.
+            rnn.bias_hh_l0, the same for further layers (_l1, ...), fc.weight and fc.bias; a common prefix is removed.
         automaton: a .dot file (DFA, Moore or Mealy machine; letters and classes sorted) or a .json file (these, or a
             pushdown automaton; letters and classes in the order of the network's inputs and outputs).
         cell: relu, tanh, gru or lstm; rnn_relu and rnn_tanh are other names of the first two.
-        classes: given, in the order of the automaton; or infer, by matching outputs with what the automaton says.
+        classes: given, in the order of the automaton; or infer, by matching outputs with the automaton's.
         alphabet: the letters in the order of the network's inputs (alphabet=a,b,c), where it is not the automaton's.
-        target: class, if the network says the automaton's class; state, if it says its state.
+        target: class, if the network outputs the automaton's class; state, if it outputs its state.
         task: further settings of the task that the run gets (task.val_words=500, task.max_length=20).
 
     Raises:
-        ConfigError: the files do not hold that, or do not belong together.
+        ConfigError: a file is invalid, or the files do not match.
     """
     from mechlab.automata.definition import to_definition
 
@@ -49,7 +49,7 @@ def rnn_automaton(
     tensors = without_prefix(read_tensors(path), "rnn.weight_ih_l0")
     hidden, layers, biases = sizes_of(tensors, cell.removeprefix("rnn_"), path)
     _check_letters(tensors["rnn.weight_ih_l0"].shape[1], definition["alphabet"], path)
-    check_outputs(len(tensors["fc.weight"]), _said(machine, target), path)
+    check_outputs(len(tensors["fc.weight"]), _output_names(machine, target), path)
     weights, notes = renamed(tensors, layers, biases)
     if reversed_classes and target == "class":
         weights |= {name: value.flip(0) for name, value in weights.items() if name.startswith("readout.")}
@@ -58,7 +58,7 @@ def rnn_automaton(
     name = "context_free" if definition["kind"] == "pushdown" else "automaton"
     node = {**arguments, "definition": definition, "target": target, "words": WORDS, **(task or {})}
     targets = {"automaton": "automaton.AutomatonWords", "context_free": "context_free.ContextFree"}
-    return Adopted(
+    return AdoptedNetwork(
         name=f"{name}-{kind.model}",
         task={**node, "_target_": f"mechlab.tasks.{targets[name]}"},
         model={
@@ -77,7 +77,7 @@ def rnn_automaton(
 
 
 def _machine(path: str | Path) -> tuple[Any, bool]:
-    """Return the automaton, and whether it is a pushdown automaton whose first class is the accepting one."""
+    """Return the automaton, and True if it is a pushdown automaton whose first class is the accepting one."""
     from mechlab.automata.definition import accepts_first, read_automaton
 
     try:
@@ -87,8 +87,8 @@ def _machine(path: str | Path) -> tuple[Any, bool]:
         raise ConfigError("automaton must be the file of an automaton", got=error, key="automaton", fix=fix) from None
 
 
-def _said(machine: Any, target: str) -> tuple[str, ...]:
-    """Return the names of what the network says."""
+def _output_names(machine: Any, target: str) -> tuple[str, ...]:
+    """Return the names of the network's outputs."""
     if machine.kind == "pushdown":
         return replace(machine, says=target).classes
     return machine.classes if target == "class" else tuple(dict.fromkeys(machine.parts))
@@ -119,7 +119,7 @@ def _check_letters(inputs: int, letters: list[str], path: Path) -> None:
 
 
 def _words(machine: Any) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings of the task that suit the automaton."""
+    """Return the task's settings for the automaton, and notes."""
     from mechlab.automata.pushdown.accepted_words import AcceptedWords
     from mechlab.automata.pushdown.pushdown import Pushdown
 

@@ -11,6 +11,7 @@ import numpy as np
 from mechlab.core.analysis import Claim, Finding
 from mechlab.kernels import lds as measures
 from mechlab.record.artifacts import Artifacts
+from mechlab.statistics.bootstrap import percentile_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,10 +97,10 @@ def by_share(measured: Measured, fractions: Sequence[float], resamples: int, rng
         scores = {name: measures.lds(changes, actual) for name, changes in predicted.items()}
         for name in measured.methods:
             row = {"removed": fraction, "method": name, "lds": scores[name]}
-            row["lds_low"], row["lds_high"] = measures.interval(values[name])
+            row["lds_low"], row["lds_high"] = percentile_interval(values[name])
             if BEST in scores:
                 row["behind"] = scores[BEST] - scores[name]
-                row["behind_low"], row["behind_high"] = measures.interval(values[BEST] - values[name])
+                row["behind_low"], row["behind_high"] = percentile_interval(values[BEST] - values[name])
             if measured.helpful:
                 effects = measures.removal_effects(measured.helpful[name][share], actual)
                 row["helpful"] = float(effects.mean())
@@ -253,9 +254,9 @@ def over_runs(runs: Sequence[Run], resamples: int, rng: np.random.Generator, dra
         pooled = {name: measures.over_runs(np.stack(values), drawn) for name, values in samples.items()}
         for name, values in means.items():
             row = {"removed": fraction, "method": name, "runs": len(runs), "lds": float(np.mean(values))}
-            row["lds_low"], row["lds_high"] = measures.interval(pooled[name])
+            row["lds_low"], row["lds_high"] = percentile_interval(pooled[name])
             if BEST in means:
                 row["behind"] = float(np.mean(means[BEST])) - row["lds"]
-                row["behind_low"], row["behind_high"] = measures.interval(pooled[BEST] - pooled[name])
+                row["behind_low"], row["behind_high"] = percentile_interval(pooled[BEST] - pooled[name])
             rows.append(row)
     return pd.DataFrame(rows)

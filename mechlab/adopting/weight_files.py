@@ -1,4 +1,4 @@
-"""Named tensors out of files that are not mechlab's, read without running code from them."""
+"""Checked reading of named tensors from files of other programs, without running code from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUFFIXES = (".pt", ".pth", ".npz", ".safetensors")
-WRAPPERS = ("state_dict", "model_state_dict")  # keys under which checkpoints keep the parameters
+WRAPPERS = ("state_dict", "model_state_dict")  # keys of the parameters in checkpoints
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -22,7 +22,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     All are float32, or all float64 if one is; half precision becomes float32. Either is exact.
 
     Raises:
-        ConfigError: the file is not there, damaged, or holds something else than finite floating-point tensors.
+        ConfigError: the file is missing, damaged, or has other content than finite floating-point tensors.
     """
     import torch
 
@@ -32,27 +32,27 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ConfigError("path must be a file with weights", got=f"{path}: no such file", key="path")
     try:
-        found = {".npz": _npz, ".safetensors": _safetensors}.get(path.suffix, _torch)(path)
-    except Exception as error:  # whatever damage does to a reader
+        tensors = {".npz": _npz, ".safetensors": _safetensors}.get(path.suffix, _torch)(path)
+    except Exception as error:  # damaged files raise many types
         fix = "save plain tensors by name: torch.save(model.state_dict(), FILE), numpy.savez, or safetensors"
         got = f"{path}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         raise ConfigError(
             "path must be a whole file with named tensors and nothing else", got=got, key="path", fix=fix
         ) from None
     wrong = [
-        name for name, value in found.items() if not (isinstance(value, torch.Tensor) and value.is_floating_point())
+        name for name, value in tensors.items() if not (isinstance(value, torch.Tensor) and value.is_floating_point())
     ]
-    if wrong or not found:
-        got = f"{path}: " + (", ".join(f"{name} is {_kind(found[name])}" for name in wrong[:4]) or "no tensors")
+    if wrong or not tensors:
+        got = f"{path}: " + (", ".join(f"{name} is {_kind(tensors[name])}" for name in wrong[:4]) or "no tensors")
         raise ConfigError("the weights must be floating-point tensors by name", got=got, key="path")
-    if bad := [name for name, value in found.items() if not torch.isfinite(value).all()]:
+    if bad := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
         raise ConfigError("the weights must be finite", got=f"{path}: {', '.join(bad)} are not", key="path")
-    dtype = torch.float64 if any(value.dtype == torch.float64 for value in found.values()) else torch.float32
-    return {name: value.detach().to(dtype).contiguous() for name, value in found.items()}
+    dtype = torch.float64 if any(value.dtype == torch.float64 for value in tensors.values()) else torch.float32
+    return {name: value.detach().to(dtype).contiguous() for name, value in tensors.items()}
 
 
 def without_prefix(tensors: Mapping[str, Tensor], known: str) -> dict[str, Tensor]:
-    """Return the tensors without what stands before the name `known`, if it stands before all names (`module.`)."""
+    """Return the tensors without the prefix of the name `known`, such as `module.`, if all names have it."""
     prefixes = [name.removesuffix(known) for name in tensors if name.endswith(known)]
     prefix = prefixes[0] if len(prefixes) == 1 else ""
     if not all(name.startswith(prefix) for name in tensors):
@@ -63,13 +63,13 @@ def without_prefix(tensors: Mapping[str, Tensor], known: str) -> dict[str, Tenso
 def _torch(path: Path) -> dict[str, Any]:
     import torch
 
-    found = torch.load(path, map_location="cpu", weights_only=True)
+    content = torch.load(path, map_location="cpu", weights_only=True)
     for wrapper in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
-            found = found[wrapper]
-    if not isinstance(found, Mapping):
-        raise TypeError(f"it holds a {type(found).__name__}, and no state dict")
-    return {str(name): value for name, value in found.items()}
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping):
+        raise TypeError(f"it has a {type(content).__name__} in place of a state dict")
+    return {str(name): value for name, value in content.items()}
 
 
 def _npz(path: Path) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _npz(path: Path) -> dict[str, Any]:
     import torch
 
     if not zipfile.is_zipfile(path):
-        raise ValueError("it is no npz file")
+        raise ValueError("it is not an npz file")
     with np.load(path, allow_pickle=False) as arrays:
         return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
 

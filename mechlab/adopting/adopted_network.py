@@ -1,4 +1,4 @@
-"""What a format's reader hands over."""
+"""The result of a format's reader: a trained network, with its recorded training if there is one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Training:
-    """A recorded training of S optimiser steps, read a step at a time.
+class TrainingRecord:
+    """A training of S optimiser steps recorded by another program, read step by step.
 
     Args:
         optimizer, schedule: config nodes.
-        batch_size: examples of the largest batch.
-        rates: S pairs of the learning rate and the weight decay in force.
+        batch_size: number of examples of the largest batch.
+        rates: S pairs of learning rate and weight decay.
         params: returns the parameters before step s = 0, ..., S (the end) by mechlab's names, float32 or float64.
-        known: returns the parts of the optimizer state before step s that were recorded, as `<state>/<parameter name>`.
-        data: the tensors of the file from which the task in the run directory takes its examples, and the file's name.
+        known: returns the recorded parts of the optimizer state before step s, as `<state>/<parameter name>`.
+        data: the name of the file of the task's examples in the run directory, and its tensors.
         digest: hash of all of this.
     """
 
@@ -36,18 +36,18 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Adopted:
-    """A trained network out of somebody else's files, in mechlab's terms.
+class AdoptedNetwork:
+    """A trained network from the files of another program, in mechlab's terms.
 
     Args:
-        name: `<task>-<model>`, the folder of the run's siblings.
-        task, model: config nodes: `_target_` and its arguments, plain data that needs no file outside of the run.
+        name: `<task>-<model>`, the folder of the run directory.
+        task, model: config nodes: `_target_` and its arguments, plain data without references to files.
         weights: the parameters by mechlab's names, all float32 or all float64.
-        files: the files that were read, by what they hold.
+        files: the files that were read, by role.
         outputs: names of the parameters whose rows are the output classes.
-        infer: whether the order of the output classes is to be found by matching; else it is that of the task.
-        notes: what is worth knowing about the reading, one sentence each.
-        training: how the weights came about, where that was recorded.
+        infer: True to infer the order of the output classes by matching; else it is that of the task.
+        notes: remarks for the user, one sentence each.
+        training: the training of the weights, where it was recorded.
     """
 
     name: str
@@ -58,4 +58,4 @@ class Adopted:
     outputs: Sequence[str] = ()
     infer: bool = False
     notes: Sequence[str] = field(default_factory=tuple)
-    training: Training | None = None
+    training: TrainingRecord | None = None

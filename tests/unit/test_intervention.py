@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mechlab.automata.tomita import tomita
-from mechlab.clustering.causal import replace_states
+from mechlab.clustering.intervention import replace_states
 
 AUTOMATON = tomita(5)
 CODES = np.random.default_rng(0).normal(size=(4, 6))

@@ -1,4 +1,4 @@
-"""Parameters, or moments of them, by optimiser step, under the keys step_0000/NAME of an archive."""
+"""Parameters, or optimizer moments, of every optimiser step, under the keys step_0000/NAME of an archive."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 _KEY = re.compile(r"step_(\d+)/(.+)")
 
 
-class RecordedStates:
+class StepArrays:
     """The arrays of every step from `first` on.
 
     Args:
-        archive: its keys are step_0000/NAME, step_0001/NAME, ...
-        first: the steps begin with 0, or at latest with this one.
+        archive: an archive with keys step_0000/NAME, step_0001/NAME, ...
+        first: the greatest step with which the keys may begin.
 
     Attributes:
         first, last: the first and the last step.
 
     Raises:
-        ConfigError: a key is none of these, or a step is missing.
+        ConfigError: a key has another form, or a step is missing.
     """
 
     def __init__(self, archive: Archive, first: int = 0):
         self.archive = archive
         self._keys: dict[int, dict[str, str]] = {}
         for key in archive.names:
-            found = _KEY.fullmatch(key)
-            if found is None:
+            match = _KEY.fullmatch(key)
+            if match is None:
                 archive.refuse("keys must be step_0000/NAME, step_0001/NAME, ...", f"the key {key}")
-            self._keys.setdefault(int(found[1]), {})[found[2]] = key
+            self._keys.setdefault(int(match[1]), {})[match[2]] = key
         self.first, self.last = min(self._keys, default=first), max(self._keys, default=first - 1)
         missing = sorted(set(range(self.last + 1)) - self._keys.keys())
         if self.last < first or [step for step in missing if step >= first]:
@@ -50,11 +50,11 @@ class RecordedStates:
         """Return the arrays of a step by name, in the order of `shapes`.
 
         Args:
-            shapes: the names that must be there, and the shapes.
-            ignored: a further name that may be there.
+            shapes: the required names and shapes.
+            ignored: a further allowed name.
 
         Raises:
-            ConfigError: names, shapes or types are others, or a number is not finite.
+            ConfigError: names, shapes or types are not the required ones, or a number is not finite.
         """
         import numpy as np
         import torch
@@ -65,7 +65,7 @@ class RecordedStates:
             self.archive.refuse("every step must hold every parameter", f"no {prefix}/{', '.join(missing)}")
         if extra := [name for name in keys if name not in shapes and name != ignored]:
             self.archive.refuse("each parameter must be one of the network", f"also {prefix}/{', '.join(extra)}")
-        found = {}
+        tensors = {}
         for name, shape in shapes.items():
             array = self.archive.read(keys[name])
             if array.shape != shape:
@@ -75,5 +75,5 @@ class RecordedStates:
             if not np.isfinite(array).all():
                 self.archive.refuse(f"{keys[name]} must be finite", "values that are not")
             native = array.astype(array.dtype.newbyteorder("="), copy=False)
-            found[name] = torch.from_numpy(np.ascontiguousarray(native))
-        return found
+            tensors[name] = torch.from_numpy(np.ascontiguousarray(native))
+        return tensors

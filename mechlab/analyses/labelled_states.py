@@ -1,4 +1,4 @@
-"""Where a network and the ground truth of its task are after each prefix of the evaluation words."""
+"""Hidden states of a network with labels by the ground truth, and the words on which both are evaluated."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
     from mechlab.record.run import Run
 
-LEAST_PREFIXES, LEAST_WORDS = 200, 50  # distinct ones that a statistical claim must rest on
+LEAST_PREFIXES, LEAST_WORDS = 200, 50  # least numbers of distinct ones for a statistical claim
 
 By = Literal["state", "transition", "height", "top"]
 Part = Literal["all", "hidden", "cells", "last"]
 
 
 @dataclass(frozen=True, eq=False)
-class Reached:
-    """What is reached after each of P distinct prefixes.
+class LabelledStates:
+    """Hidden states of a network, and labels by the ground truth's states, after each of P distinct prefixes.
 
     Args:
         prefixes: the prefixes.
         states: (P, F) the network's flat states.
-        labels: (P,) int64, what the ground truth has reached.
-        names: of the labels, in index order.
-        machine_states: number n of the ground truth's states (of a pushdown automaton: control states, err included).
-        factor: labels per state f: 1, or more where labels tell of the stack as well. Numbers of clusters are multiples
+        labels: (P,) int64, labels by the ground truth's states; see `labels_of`.
+        names: names of the labels, in index order.
+        machine_states: number n of the ground truth's states (for a pushdown automaton control states, err included).
+        factor: number f of labels per state: 1, or more for labels by the stack too. Numbers of clusters are multiples
             of n f.
     """
 
@@ -53,18 +53,18 @@ class Reached:
     factor: int
 
 
-def reached(
+def labelled_states(
     run: Run, words: int, split: Split, by: By = "state", part: Part = "all", keep_traps: bool = True
-) -> Reached:
-    """Let the run's model and its ground truth read the evaluation words, every distinct prefix once.
+) -> LabelledStates:
+    """Return the labelled states of the run's model after every distinct prefix of the evaluation words.
 
     Args:
         run: of a task whose inputs are one-hot letters and whose ground truth is an automaton or pushdown automaton.
         words: number of evaluation words.
-        split: split that they are taken from.
-        by: what labels tell; see `labelled`.
-        part: what of the network's state is kept; see `SequenceModel.columns`.
-        keep_traps: whether words count that end in a state which no letter leaves.
+        split: split of these words.
+        by: kind of labels; see `labels_of`.
+        part: part of the network's state; see `SequenceModel.columns`.
+        keep_traps: False to leave out words that end in an absorbing state.
 
     Raises:
         ConfigError: the network's state has no such part, or no word is left.
@@ -73,23 +73,23 @@ def reached(
     if not keep_traps:
         letters = letters[~_trapped(truth, letters)]
         if not len(letters):
-            must, fix = "words must be left that end in no trap", "keep_traps=true"
+            must, fix = "some words must end outside absorbing states", "keep_traps=true"
             raise ConfigError(must, got=f"{words} words of the {split} split", key="keep_traps", fix=fix)
     prefixes = distinct_prefixes(letters)
-    labels, names = labelled(truth, prefixes, by)
+    labels, names = labels_of(truth, prefixes, by)
     factor = {"state": 1, "transition": len(truth.alphabet), "height": 3, "top": len(truth.alphabet)}[by]
     if isinstance(truth, Automaton):
         n, factor = len(part_numbers(truth)[1]), factor if by == "transition" else 1
     else:
         n = len(truth.states)
     states = prefix_states(model, prefixes)[:, model.columns(part)]
-    return Reached(prefixes, states, labels, names, n, factor)
+    return LabelledStates(prefixes, states, labels, names, n, factor)
 
 
 def evaluation(run: Run, n: int, split: Split) -> Batch:
     """Return n words of a split, in the split's order.
 
-    Of a fixed split with more words these are evenly spaced: published splits begin with their shortest words.
+    From a fixed split with more words they are evenly spaced: published splits begin with their shortest words.
     """
     if not isinstance(run.task, FiniteTask):
         return run.evaluation(split, n)
@@ -112,16 +112,16 @@ def evenly_spaced(size: int, n: int) -> np.ndarray:
     return (2 * np.arange(n) + 1) * size // max(2 * n, 1)
 
 
-def supported(
+def supported_finding(
     scalars: Mapping[str, float], claims: Mapping[str, Claim], prefixes: Prefixes, what: str = "evaluation words"
 ) -> Finding:
-    """Return a finding; statistical claims are left out, with a note, if they rest on too few distinct words.
+    """Return a finding without the statistical claims that rest on too few distinct words; a note names these.
 
-    Exact claims are kept: they do not depend on the words.
+    Exact claims remain, since they do not depend on the words.
 
     Args:
-        prefixes: the distinct prefixes of the words that the claims rest on.
-        what: what these words are, for the note.
+        prefixes: the distinct prefixes of the words of the claims.
+        what: description of these words, for the note.
     """
     few = len(prefixes) < LEAST_PREFIXES or prefixes.distinct_words < LEAST_WORDS
     left_out = [slug for slug, claim in claims.items() if few and claim.kind == "statistical"]
@@ -131,12 +131,12 @@ def supported(
         f"Too few words for a claim ({', '.join(left_out)}): the {what} have {prefixes.distinct_words} distinct words "
         f"and {len(prefixes)} distinct prefixes; a claim needs {LEAST_WORDS} and {LEAST_PREFIXES}."
     )
-    kept = {slug: claim for slug, claim in claims.items() if slug not in left_out}
-    return Finding(scalars, kept, {"too_few_words": note})
+    supported = {slug: claim for slug, claim in claims.items() if slug not in left_out}
+    return Finding(scalars, supported, {"too_few_words": note})
 
 
 def _trapped(truth: Automaton | Pushdown, words: np.ndarray) -> np.ndarray:
-    """Return which of the words (B, T), padded with -1, end in a state that no letter leaves (B,)."""
+    """Return True (B,) for words (B, T), padded with -1, that end in an absorbing state."""
     lengths, letters = (words >= 0).sum(1), np.maximum(words, 0)
     if isinstance(truth, Automaton):
         trap = (truth.transitions == np.arange(len(truth.states))[:, None]).all(1)
@@ -147,21 +147,20 @@ def _trapped(truth: Automaton | Pushdown, words: np.ndarray) -> np.ndarray:
     return trap[visited[np.arange(len(words)), lengths]]
 
 
-def labelled(truth: Automaton | Pushdown, prefixes: Prefixes, by: By = "state") -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return what the ground truth has reached after each prefix, labels (P,) int64, and the names of the labels.
+def labels_of(truth: Automaton | Pushdown, prefixes: Prefixes, by: By = "state") -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return labels (P,) int64 of prefixes by the ground truth's states, and the names of the labels.
 
     Args:
-        by: "state" tells states apart (of a Mealy machine its own, not those that it was split into; of a pushdown
-            automaton the control states), "transition" the state before the last letter, and that letter. Of a pushdown
-            automaton, "height" also tells whether the stack holds nothing, one symbol or more, and "top" what is on top
-            of it; a finite automaton has states only.
+        by: "state" for the state after the prefix (of a Mealy machine before splitting by outputs; of a pushdown
+            automaton the control state); "transition" for the state before the last letter, and that letter; for a
+            pushdown automaton also "height" for the state and the number of symbols on the stack (none, one, more),
+            and "top" for the state and the top of the stack.
     """
     if by == "transition":
-        own, names = labelled(truth, prefixes)
-        start = _start(truth)
-        before = np.where(prefixes.parent >= 0, own[prefixes.parent], start)
-        told = tuple(f"{name}, {letter}" for name in names for letter in truth.alphabet)
-        return before * len(truth.alphabet) + prefixes.letter, told
+        after, names = labels_of(truth, prefixes)
+        before = np.where(prefixes.parent >= 0, after[prefixes.parent], _start(truth))
+        pairs = tuple(f"{name}, {letter}" for name in names for letter in truth.alphabet)
+        return before * len(truth.alphabet) + prefixes.letter, pairs
     if isinstance(truth, Automaton):
         number, names = part_numbers(truth)
         return number[prefixes.automaton_states(truth)], names
@@ -174,22 +173,17 @@ def _start(truth: Automaton | Pushdown) -> int:
 
 
 def label_names(truth: Automaton | Pushdown, by: By = "state") -> tuple[str, ...]:
-    """Return the names of the labels that `labelled` tells."""
-    return labelled(truth, distinct_prefixes(np.zeros((1, 1), np.int64)), by)[1]
-
-
-def classes_told(truth: Automaton | Pushdown, words: np.ndarray) -> np.ndarray:
-    """Return the class (B, T) int64 that the ground truth tells after each letter of words (B, T)."""
-    return truth.outputs[truth.run(words)[:, 1:]] if isinstance(truth, Automaton) else truth.outputs(words)
+    """Return the names of the labels of `labels_of`."""
+    return labels_of(truth, distinct_prefixes(np.zeros((1, 1), np.int64)), by)[1]
 
 
 def drawn_words(
     truth: Automaton | Pushdown, lengths: tuple[int, int], n: int, rng: np.random.Generator, sampler: Sampler
 ) -> Sample:
-    """Draw words to test a network with; see `mechlab.automata.extraction.conformance.draw_words`.
+    """Return random test words; see `mechlab.automata.extraction.conformance.draw_words`.
 
     Raises:
-        ConfigError: balanced words are asked for, and no word of these lengths is accepted.
+        ConfigError: the sampler is "balanced" and no word of these lengths is accepted.
     """
     try:
         return draw_words(truth, min(lengths), max(lengths), n, rng, sampler)
@@ -199,7 +193,7 @@ def drawn_words(
 
 
 def words_of(inputs: Tensor) -> np.ndarray:
-    """Return the letter indices (B, T) int64 of one-hot inputs (B, T, m), -1 where a row of zeros is past the end."""
+    """Return the letter indices (B, T) int64 of one-hot inputs (B, T, m), -1 for rows of zeros, past the end."""
     return torch.where(inputs.any(-1), inputs.argmax(-1), PADDING).cpu().numpy()
 
 

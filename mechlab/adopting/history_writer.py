@@ -1,4 +1,4 @@
-"""The history of a training that was recorded elsewhere, written as training itself writes it."""
+"""Conversion of a training recorded by another program to mechlab's history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mechlab.adopting.adopted import Training
+from mechlab.adopting.adopted_network import TrainingRecord
 from mechlab.core.precision import in_precision
 from mechlab.core.recipe import Recipe
 from mechlab.core.state import optimizer_tensors
@@ -21,19 +21,18 @@ from mechlab.record.files import write_json
 from mechlab.record.history import VERSION
 from mechlab.record.shards import Shards, cut
 
-ACCURATE = 1e-4  # of the length of a recorded step, to which computing it again should lead, but for rounding
-SPEAK_EVERY = 30.0  # seconds between lines of progress
+ACCURATE = 1e-4  # largest error of a recomputed step, as a share of its length, beyond rounding
+PROGRESS_INTERVAL = 30.0  # seconds between lines of progress
 
 
 @dataclass
-class Replayed:
-    """What came of computing each recorded step again from the recorded state before it.
+class ReplayErrors:
+    """Differences between recorded steps and steps recomputed from the recorded state before them.
 
     Args:
-        errors: (S,) distance of the computed from the recorded parameters, as a share of the length of the step.
-        beyond: steps whose distance is over ACCURATE of the length and one unit in the last place of the parameters.
-        moments: largest distance of the computed from a given optimizer state, as a share of the latter; None if none
-            is given.
+        errors: (S,) distance of recomputed from recorded parameters, as a share of the length of the step.
+        beyond: steps whose distance is over ACCURATE of the length plus one unit in the last place of the parameters.
+        moments: largest relative distance of the recomputed from a recorded optimizer state; None if there is none.
         metrics: loss and accuracy of each step's batch before the step, by name.
     """
 
@@ -43,7 +42,7 @@ class Replayed:
     metrics: list[dict[str, float]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data for the record."""
+        """Return a summary as plain data."""
         worst = max(range(len(self.errors)), key=self.errors.__getitem__)
         middle = len(self.errors) // 2
         return {
@@ -58,36 +57,37 @@ class Replayed:
 
     def __str__(self) -> str:
         worst = self.as_dict()["worst"]
-        return f"computed again, each step is as recorded to {worst['error']:.2g} of its length (step {worst['step']})"
+        error, step = worst["error"], worst["step"]
+        return f"recomputed steps differ from recorded ones by at most {error:.2g} of their length (step {step})"
 
     def warnings(self) -> list[str]:
-        """Return a sentence for each thing that does not fit."""
-        found, about = [], self.as_dict()
+        """Return a sentence for each discrepancy."""
+        sentences, summary = [], self.as_dict()
         if self.beyond:
-            middle, worst = about["middle"], about["worst"]
-            found.append(
-                f"{len(self.beyond)} of {about['steps']} recorded steps are not what the optimizer makes of the state "
-                f"before them, to {ACCURATE:g} of their length: step 0 differs by {about['first']:.2g} of it, step "
+            middle, worst = summary["middle"], summary["worst"]
+            sentences.append(
+                f"{len(self.beyond)} of {summary['steps']} recorded steps differ from the optimizer's updates of "
+                f"their states by over {ACCURATE:g} of their length: step 0 by {summary['first']:.2g} of it, step "
                 f"{middle['step']} by {middle['error']:.2g}, the worst (step {worst['step']}) by {worst['error']:.2g}"
             )
         if self.moments is not None and self.moments > 1e-3:
-            found.append(
+            sentences.append(
                 "the given second moments differ from those of the gradients by up to "
                 f"{self.moments:.2g} of their size; they must be raw, without bias correction"
             )
-        return found
+        return sentences
 
 
-def write_history(folder: Path, recipe: Recipe, training: Training) -> Replayed:
-    """Write the complete record of a training into `folder`, one step in memory at a time.
+def write_history(folder: Path, recipe: Recipe, training: TrainingRecord) -> ReplayErrors:
+    """Write the full history of a training into `folder`, with one step in memory at a time, and return replay errors.
 
-    The optimizer's state is what its own updates make of the gradients at the recorded parameters, where it is not
-    given. Each step is thereby computed again, and compared with the recorded one.
+    Parts of the optimizer's state that were not recorded are computed by its updates from the gradients at the recorded
+    parameters. So each step is recomputed, and compared with the recorded one.
     """
     cut(folder, 0)
     write_json(folder / "history.json", {"kind": "full", "version": VERSION})
-    params, spoken = training.params(0), time.monotonic()
-    model, source, shards, found = recipe.model(params), recipe.source(), Shards(folder), Replayed()
+    params, printed = training.params(0), time.monotonic()
+    model, source, shards, errors = recipe.model(params), recipe.source(), Shards(folder), ReplayErrors()
     optimizer, steps = recipe.optimizer(model), len(training.rates)
     for step, (rate, decay) in enumerate(training.rates):
         shards.add(step, _record(model, optimizer, source.plan.indices(step), training, rate, decay))
@@ -97,21 +97,21 @@ def write_history(folder: Path, recipe: Recipe, training: Training) -> Replayed:
         loss, outputs = update(model, optimizer, batch, recipe.task.spec, learning_rate=rate, clip=recipe.clip)
         scores = recipe.task.score(outputs, batch)
         means = {name: float(value.mean()) for name, value in scores.items()}
-        found.metrics.append({"train/loss": float(loss), **{f"train/{name}": value for name, value in means.items()}})
+        errors.metrics.append({"train/loss": float(loss), **{f"train/{name}": value for name, value in means.items()}})
         before, params = params, training.params(step + 1)
-        _compare(found, step, model, before, params)
+        _compare(errors, step, model, before, params)
         model.load_state_dict(params)
-        _put_known(found, model, optimizer, training.known(step + 1))
-        if time.monotonic() - spoken > SPEAK_EVERY:
-            spoken = time.monotonic()
+        _restore_known(errors, model, optimizer, training.known(step + 1))
+        if time.monotonic() - printed > PROGRESS_INTERVAL:
+            printed = time.monotonic()
             print(f"history: step {step + 1}/{steps}", flush=True)
     shards.add(steps, _record(model, optimizer, torch.tensor([], dtype=torch.int32), training, *training.rates[-1]))
     shards.flush()
-    return found
+    return errors
 
 
 def _record(
-    model: nn.Module, optimizer: Any, indices: Tensor, training: Training, rate: float, decay: float
+    model: nn.Module, optimizer: Any, indices: Tensor, training: TrainingRecord, rate: float, decay: float
 ) -> dict[str, Tensor]:
     padded = torch.full((training.batch_size,), -1, dtype=torch.int32)
     padded[: len(indices)] = indices
@@ -121,26 +121,26 @@ def _record(
 
 
 def _compare(
-    found: Replayed, step: int, model: nn.Module, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+    errors: ReplayErrors, step: int, model: nn.Module, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
 ) -> None:
-    """Note how far the computed parameters are from the recorded ones."""
+    """Append the distance of the recomputed from the recorded parameters to `errors`."""
     computed = model.state_dict()
     error = _norm({name: computed[name] - after[name] for name in after})
     length = _norm({name: after[name] - before[name] for name in after})
-    found.errors.append(error / length if length else (math.inf if error else 0.0))
+    errors.errors.append(error / length if length else (math.inf if error else 0.0))
     rounding = torch.finfo(next(iter(after.values())).dtype).eps * _norm(after)
     if error > ACCURATE * length + rounding:
-        found.beyond.append(step)
+        errors.beyond.append(step)
 
 
-def _put_known(found: Replayed, model: nn.Module, optimizer: Any, known: Mapping[str, Tensor]) -> None:
-    """Put the given parts of the optimizer's state in place of the computed ones."""
+def _restore_known(errors: ReplayErrors, model: nn.Module, optimizer: Any, known: Mapping[str, Tensor]) -> None:
+    """Replace computed parts of the optimizer's state by the recorded ones."""
     if not known:
         return
     computed = optimizer_tensors(model, optimizer)
     size = _norm(known)
     error = _norm({name: computed[name] - value for name, value in known.items()})
-    found.moments = max(found.moments or 0.0, error / size if size else (math.inf if error else 0.0))
+    errors.moments = max(errors.moments or 0.0, error / size if size else (math.inf if error else 0.0))
     for name, value in known.items():
         computed[name].copy_(value)
 

@@ -15,7 +15,8 @@ from word_task import Words
 
 from mechlab.analyses.ambiguity import Ambiguity
 from mechlab.analyses.clusterings import Clusterings
-from mechlab.analyses.reached import classes_told, label_names, reached, words_of
+from mechlab.analyses.labelled_states import label_names, labelled_states, words_of
+from mechlab.automata.extraction.conformance import outputs_of
 from mechlab.automata.mealy import moore_of_mealy
 from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.random import random_automaton
@@ -125,7 +126,7 @@ def textbook(words: list[Word], label: Callable[[Word], object], cluster: dict[W
 
 def clustered(run: FakeRun, clusters: np.ndarray) -> dict[Word, int]:
     """The cluster of each prefix, given those (P,) of the distinct prefixes."""
-    prefixes, letters = reached(run, 150, "val").prefixes, run.task.truth.alphabet
+    prefixes, letters = labelled_states(run, 150, "val").prefixes, run.task.truth.alphabet
     return {
         tuple(letters[a] for a in prefixes.words[row, :length]): int(c)
         for row, length, c in zip(prefixes.row, prefixes.length, clusters, strict=True)
@@ -169,7 +170,7 @@ def test_clusterings_are_the_textbooks(case: tuple, tmp_path: Path) -> None:
 def test_labels_have_the_names_of_what_they_tell(case: tuple) -> None:
     """Equal labels are equal states, and the other way round; there is a name for each."""
     run, by, label, _, _ = case
-    found, names = reached(run, 150, "val", by), label_names(run.task.truth, by)
+    found, names = labelled_states(run, 150, "val", by), label_names(run.task.truth, by)
     assert found.names == names
     mine = clustered(run, found.labels)
     theirs = {word: label(word) for word in mine}
@@ -196,13 +197,13 @@ def test_a_mealy_machine_has_its_own_states_though_some_are_split() -> None:
 
 def test_what_is_told_is_what_the_definitions_tell() -> None:
     words = np.array([[0, 0, 1, 0], [0, 1, 1, 1]])
-    np.testing.assert_array_equal(classes_told(mealy_machine(), words), [[1, 0, 2, 2], [1, 2, 2, 2]])
-    np.testing.assert_array_equal(classes_told(grammar("L1"), np.array([[0, 0, 1, 1, 1]])), [[0, 0, 0, 1, 0]])
+    np.testing.assert_array_equal(outputs_of(mealy_machine(), words), [[1, 0, 2, 2], [1, 2, 2, 2]])
+    np.testing.assert_array_equal(outputs_of(grammar("L1"), np.array([[0, 0, 1, 1, 1]])), [[0, 0, 0, 1, 0]])
 
 
 def observed(task, model=None, **options):
     """What a network of three units, trained or not, and the task's ground truth reach."""
-    return reached(FakeRun(task, model or GRU(task.blueprint(), 3), None), 40, "val", **options)
+    return labelled_states(FakeRun(task, model or GRU(task.blueprint(), 3), None), 40, "val", **options)
 
 
 @pytest.mark.parametrize(("part", "columns"), [("hidden", slice(0, 6)), ("cells", slice(6, 12)), ("last", slice(3, 6))])

@@ -1,4 +1,4 @@
-"""What was extracted from a network, and the files that it is kept in."""
+"""An automaton extracted from a network, and the files in which it is saved."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Machine = Automaton | SingleEntryVPA
 
 
 @dataclass(frozen=True, eq=False)
-class Extracted:
-    """What was extracted from a network.
+class ExtractionResult:
+    """An automaton extracted from a network, with measurements of the extraction.
 
     Args:
-        machine: minimal if it is finite.
-        agreed: whether it passed all tests within the budget.
-        rounds: what each round found.
+        machine: the automaton, minimal if it is finite.
+        agreed: True if it passed all tests within the budget.
+        rounds: measurements of each round.
         scalars: further numbers by name.
-        network: what was asked.
+        network: the network.
     """
 
     machine: Machine
@@ -38,16 +38,15 @@ class Extracted:
 
 
 def named(automaton: Automaton) -> Automaton:
-    """Return the automaton with its states called q0, q1, ...; the states of a Mealy machine are so called already."""
+    """Return the automaton with states named q0, q1, ...; those of a Mealy machine have these names already."""
     if automaton.mealy:
         return automaton
     return replace(automaton, states=[f"q{i}" for i in range(len(automaton.states))], parts=())
 
 
 def save_machine(machine: Machine, out: Artifacts) -> None:
-    """Save an automaton as automaton.dot, as a table of what each state says and where each letter leads, and, if it is
-    finite, as the definition automaton.json. The first state is the initial one. A Mealy machine's table has the state
-    that a letter leads to, and what is said on the way, as "state/output"."""
+    """Save an automaton as automaton.dot, as a table of outputs and transitions, and, if finite, as the definition
+    automaton.json. The first state is the initial one. The entries of a Mealy machine's table are "target/output"."""
     import pandas as pd
 
     if isinstance(machine, SingleEntryVPA):
@@ -55,7 +54,7 @@ def save_machine(machine: Machine, out: Artifacts) -> None:
         out.save_table("automaton", pd.DataFrame(machine.table(), columns=["state", "letter", "pops", "to"]))
         return
     columns = ["state", *machine.alphabet]
-    if machine.mealy:  # states of one part lead alike
+    if machine.mealy:  # states of one part have the same transitions
         first = [machine.parts.index(name) for name in mealy_of(machine).states]
         rows = [[machine.parts[i], *(machine.states[to] for to in machine.transitions[i])] for i in first]
     else:
@@ -69,20 +68,20 @@ def save_machine(machine: Machine, out: Artifacts) -> None:
     out.save_table("automaton", pd.DataFrame(rows, columns=columns))
 
 
-def save_counterexample(word: tuple[int, ...], found: Extracted, truth: Automaton, out: Artifacts) -> None:
-    """Save a table of a word on which an extracted automaton and the ground truth differ: what each says after each
-    letter, and what the network tells; the first line is the empty word, after which a network tells nothing."""
+def save_counterexample(word: tuple[int, ...], result: ExtractionResult, truth: Automaton, out: Artifacts) -> None:
+    """Save a table of a word on which an extracted automaton and the ground truth differ: the outputs of both and the
+    network's predictions after each letter; the first row is the empty word, for which a network has no prediction."""
     import pandas as pd
 
     words = np.array([word], np.int64).reshape(1, -1)
-    said = [one.outputs[one.run(words)[0]] for one in (truth, found.machine)]
-    told = found.network.outputs(words)[0]
+    expected, extracted = (machine.outputs[machine.run(words)[0]] for machine in (truth, result.machine))
+    predicted = result.network.outputs(words)[0]
     rows = [
         {
             "letter": "" if t == 0 else truth.alphabet[word[t - 1]],
-            "truth": "" if t == 0 and truth.mealy else truth.classes[said[0][t]],
-            "extracted": "" if t == 0 and truth.mealy else truth.classes[said[1][t]],
-            "network": "" if t == 0 else truth.classes[told[t - 1]],
+            "truth": "" if t == 0 and truth.mealy else truth.classes[expected[t]],
+            "extracted": "" if t == 0 and truth.mealy else truth.classes[extracted[t]],
+            "network": "" if t == 0 else truth.classes[predicted[t - 1]],
         }
         for t in range(len(word) + 1)
     ]
