@@ -42,11 +42,11 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     ls = command("ls", list_runs, "one line per run")
-    ls.add_argument("root", nargs="?", default="runs", help="the folder that holds the runs (default: runs)")
-    show = command("show", show_runs, "what a run is, where it stands and what was found")
+    ls.add_argument("root", nargs="?", default="runs", help="the folder of all runs (default: runs)")
+    show = command("show", show_runs, "configuration, status, metrics and findings of runs")
     show.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     diff = command(
-        "diff", diff_runs, "how two runs differ: configuration, metrics, first step at which parameters part"
+        "diff", diff_runs, "differences of two runs: configuration, metrics, first step with other parameters"
     )
     diff.add_argument("first", help="a run directory")
     diff.add_argument("second", help="another")
@@ -54,13 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     verify.add_argument("--start", type=int, help="the recorded step to begin from (default: the first)")
     verify.add_argument("--steps", type=int, default=20, help="optimiser steps to train (default: 20)")
-    gc = command("gc", collect_garbage, "remove what no finished run needs; only tells unless --yes is given")
-    gc.add_argument("root", nargs="?", default="runs", help="the folder that holds the runs (default: runs)")
+    gc = command("gc", collect_garbage, "remove files that no finished run needs; only lists them without --yes")
+    gc.add_argument("root", nargs="?", default="runs", help="the folder of all runs (default: runs)")
     gc.add_argument("--yes", action="store_true", help="really remove")
     gc.add_argument("--failed", action="store_true", help="also remove failed runs as a whole")
     for sub in (show, diff, verify):
         sub.add_argument(
-            "--allow-targets", nargs="*", default=(), help="packages beyond mechlab that the record may name"
+            "--allow-targets", nargs="*", default=(), help="packages other than mechlab that the record may name"
         )
     return parser
 
@@ -102,7 +102,7 @@ def _line(folder: Path) -> tuple[str, str, str, str, str]:
     except RunError as error:
         return DAMAGED, "-", "-", "-", error.brief
     metrics = result.get("metrics", {})
-    claims = [claim["holds"] for found in result.get("findings", {}).values() for claim in found["claims"].values()]
+    claims = [claim["holds"] for finding in result.get("findings", {}).values() for claim in finding["claims"].values()]
     held = f"{sum(claims)}/{len(claims)}" if claims else "-"
     word = "killed" if status["status"] == "running" and not is_held(folder) else status["status"]
     reason = (status["reason"].splitlines() or [""])[0] if word in ("failed", DAMAGED) else ""
@@ -111,16 +111,16 @@ def _line(folder: Path) -> tuple[str, str, str, str, str]:
 
 
 def show_runs(arguments: argparse.Namespace) -> int:
-    """Print what each run is, where it stands and what was found; the exit status is 0 if all can be read."""
+    """Print configuration, status, metrics and findings of each run; the exit status is 0 if all can be read."""
     return _each(arguments.runs, _show)
 
 
-def _each(folders: Sequence[str], look: Callable[[Path], bool | None]) -> int:
-    """Look at one run after the other, whatever becomes of the first; return 1 if any cannot be read or fails."""
+def _each(folders: Sequence[str], action: Callable[[Path], bool | None]) -> int:
+    """Apply an action to each run, also after an error; return 1 if any cannot be read or fails."""
     failed = False
     for folder in folders:
         try:
-            failed |= bool(look(Path(folder)))
+            failed |= bool(action(Path(folder)))
         except MechlabError as error:
             print(f"error: {error}", file=sys.stderr)
             failed = True
@@ -162,7 +162,7 @@ def diff_runs(arguments: argparse.Namespace) -> int:
 
     first, second = Path(arguments.first), Path(arguments.second)
     ours, theirs = (dict(_flat(_config(folder))) for folder in (first, second))
-    keys = sorted({*ours, *theirs} - {"paths.root"})  # where a run lies is no difference
+    keys = sorted({*ours, *theirs} - {"paths.root"})  # the folder of a run is not a difference
     different = [key for key in keys if ours.get(key) != theirs.get(key)]
     print("configuration:" + ("" if different else " alike"))
     for key in different:
@@ -231,7 +231,9 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
         return False
     compared = f"{len(verdict.compared)} recorded step(s) from {verdict.start} to {verdict.compared[-1]}"
     if verdict.parted is None:
-        print(f"verified: {compared} are bit-equal, parameters and optimizer state")
+        what = "parameters and optimizer state" if run.history.has_optimizer else "parameters alone"
+        rounded = "" if run.history.is_exact else f", rounded to {run.history.about['dtype']}"
+        print(f"verified: {compared} are bit-equal, {what}{rounded}")
     else:
         how = "differs" if verdict.tensor == HASH else f"differs by up to {verdict.difference:.3g}"
         where = f"{verdict.tensor} {how} at step {verdict.parted}"
@@ -277,12 +279,12 @@ def _garbage(folder: Path, failed: bool) -> Iterator[Path]:
     status = read_status(folder)["status"]
     if status == "failed" and failed:
         if folder.is_symlink():
-            raise RunError("a run that is reached through a link is not removed", fix="remove the link")
+            raise RunError("a run that is a link is not removed", fix="remove the link")
         yield folder
         return
     left = list(folder.rglob(f".*{TEMPORARY}"))
-    yield from (path for path in left if path.parent not in left)  # what is inside a temporary folder goes with it
-    if status == "done" and _is_whole(folder, WEIGHTS):  # else the last checkpoint holds the only final weights
+    yield from (path for path in left if path.parent not in left)  # a temporary folder is removed with its content
+    if status == "done" and _is_whole(folder, WEIGHTS):  # else the last checkpoint has the only final weights
         resumable = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous", "damaged"))
         yield from (path for path in resumable if path.exists())
 
@@ -315,22 +317,25 @@ def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    """Return a value as text; of a long one, such as the definition of an automaton, the beginning."""
+    """Return a value as text, cut at 100 letters, since definitions of automata are long."""
     text = str(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _history_summary(folder: Path) -> str:
     from mechlab.record.history import History
+    from mechlab.record.stages import read_stages
 
     history = History(folder / "history")
     steps, stored = history.steps, history.stored
+    stages = [f"{length} from step {first}" for first, length in read_stages(folder / "history") or ()]
+    lengths = f"; lengths of a curriculum: {', '.join(stages)}" if stages else ""
     if not steps:
-        return "none"
+        return f"none{lengths}"
     computed = f", computed from {len(stored)} stored ones" if len(stored) < len(steps) else ""
     weights = "" if history.has_optimizer else ", weights only"
     stored_as = "" if history.is_exact else f", stored in {history.about['dtype']}"
-    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}{computed}{weights}{stored_as}"
+    return f"{len(steps)} recorded steps, {steps[0]} to {steps[-1]}{computed}{weights}{stored_as}{lengths}"
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -21,8 +21,8 @@ from mechlab.core.printable import printable
 from mechlab.record.files import LINES_BYTES, read_bytes
 
 if TYPE_CHECKING:
+    from mechlab.sweeps.job_status import JobStatus
     from mechlab.sweeps.manifest import Job, Sweep
-    from mechlab.sweeps.state import Standing
 
 CHANGED = "the packages that decide results must be those that the sweep was planned with"
 
@@ -38,7 +38,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
@@ -48,9 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, function, text in (
         ("plan", plan, "expand a grid and freeze its jobs, the code and the package versions"),
-        ("submit", submit, "submit what is not done as a SLURM array"),
-        ("run", run, "run what is not done on this machine, or one chunk of it"),
-        ("status", status, "tell where every job stands"),
+        ("submit", submit, "submit the unfinished jobs as a SLURM array"),
+        ("run", run, "run the unfinished jobs on this machine, or one chunk of them"),
+        ("status", status, "print the status of every job"),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=function)
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         if name != "plan":
             what = f"a sweep's id or manifest, then allow_targets=[...] if its jobs need it; or {what}"
         sub.add_argument("words", nargs="+", metavar="OVERRIDE" if name == "plan" else "SWEEP", help=what)
-        sub.add_argument("--root", type=Path, default=None, help="the folder that holds the runs (default: runs)")
+        sub.add_argument("--root", type=Path, default=None, help="the folder of all runs (default: runs)")
         sub.add_argument(
             "--config-dir", type=Path, action="append", default=[], help="a configuration folder of your own"
         )
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
                 "--retry", choices=["all", "failed"], default="all", help="which unfinished jobs (default: all)"
             )
         if name == "submit":
-            sub.add_argument("--parallel", type=int, help="array elements that may run at once")
+            sub.add_argument("--parallel", type=int, help="maximal number of array elements at once")
         if name == "run":
             sub.add_argument("--index", type=int, help="run this chunk alone, in this process")
             sub.add_argument(
@@ -83,10 +83,10 @@ def _parser() -> argparse.ArgumentParser:
 def plan(arguments: argparse.Namespace) -> int:
     """Freeze a sweep and print how many of its jobs are new, done or failed before."""
     sweep, allowed = _sweep(arguments, frozen=False)
-    from mechlab.sweeps.state import standings, summary
+    from mechlab.sweeps.job_status import job_statuses, summary
 
     words = f'{sweep.id} "allow_targets=[{",".join(allowed)}]"' if allowed else sweep.id
-    print(summary(standings(sweep)))
+    print(summary(job_statuses(sweep)))
     print(f"next:\n  run     python -m mechlab.sweep run {words}")
     print(f"  submit  python -m mechlab.sweep submit {words}")
     print(f"sweep: {sweep.folder}")
@@ -122,18 +122,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Print where every job stands, with the reason of each that failed."""
-    from mechlab.sweeps.state import standings, summary
+    """Print the status of every job, with the reason of each failure."""
+    from mechlab.sweeps.job_status import job_statuses, summary
 
     sweep, allowed = _sweep(arguments)
-    found = standings(sweep)
-    _print_standings(sweep, found)
-    print(summary(found) + _queue(sweep))
-    if any(standing.state == "failed" for standing in found):
+    statuses = job_statuses(sweep)
+    _print_statuses(sweep, statuses)
+    print(summary(statuses) + _queue(sweep))
+    if any(job.state == "failed" for job in statuses):
         print(f"next:\n  retry   python -m mechlab.sweep run {sweep.id} --retry failed  (or submit)")
     else:
         print(f'next:\n  report  python -m mechlab.report "runs={sweep.root}/*/*"')
-        if all(standing.state == "done" for standing in found):
+        if all(job.state == "done" for job in statuses):
             from mechlab.jobs.planned_sets import print_commands
 
             print_commands(_jobs(sweep, allowed))
@@ -142,10 +142,10 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> tuple[Sweep, list[str]]:
-    """Return the sweep that the words name, and the packages beyond mechlab that they allow its jobs to import.
+    """Return the sweep of the command line, and the packages other than mechlab that it allows its jobs to import.
 
-    Overrides are frozen first, and allow what they say themselves. For a frozen sweep the packages come from the words
-    alone: what its manifest asks for is not trusted.
+    Overrides are frozen first, and allow the packages that they name. For a frozen sweep the packages come from the
+    command line alone: its manifest is not trusted.
     """
     from mechlab.sweeps.manifest import is_sweep, load
 
@@ -161,7 +161,7 @@ def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> tuple[Sweep, l
     if frozen and is_sweep(arguments.words, root):
         return load(first, root), _packages(others)
     if frozen and not others and "=" not in first:
-        return load(first, root), []  # raises, and says what there is
+        return load(first, root), []  # raises, and lists the known sweeps
     from mechlab.sweeps.planning import plan_sweep
 
     overrides = arguments.words + ([f"paths.root={arguments.root}"] if arguments.root else [])
@@ -173,22 +173,21 @@ def _packages(words: Sequence[str]) -> list[str]:
     """Return the packages that words like `allow_targets=[a,b]` name."""
     from mechlab.sweeps.code import PACKAGE
 
-    found = []
+    packages = []
     for word in words:
         listed = word.removeprefix("allow_targets=").removeprefix("[").removesuffix("]")
         names = [name.strip() for name in listed.split(",")]
         if not all(re.fullmatch(PACKAGE, name) for name in names):
             fix = '"allow_targets=[my_package]"'
             raise ConfigError("allow_targets must be a list of Python packages", got=word, key="allow_targets", fix=fix)
-        found += names
-    return found
+        packages += names
+    return packages
 
 
 def check_allowed(sweep: Sweep, allowed: Sequence[str]) -> None:
-    """Check that a sweep's jobs name no other packages than the command line allows.
+    """Raise ConfigError if a sweep's jobs name packages that the command line does not allow.
 
-    Raises:
-        ConfigError: they do; the configuration in a manifest may be somebody else's.
+    The configuration in a manifest may be written by somebody else.
     """
     missing = sorted(set(sweep.targets) - set(allowed))
     if missing:
@@ -198,17 +197,17 @@ def check_allowed(sweep: Sweep, allowed: Sequence[str]) -> None:
 
 
 def _unfinished(sweep: Sweep, retry: str) -> list[int]:
-    from mechlab.sweeps.state import UNFINISHED, standings
+    from mechlab.sweeps.job_status import UNFINISHED, job_statuses
 
     wanted = ("failed",) if retry == "failed" else UNFINISHED
-    return [standing.job.index for standing in standings(sweep) if standing.state in wanted]
+    return [status.job.index for status in job_statuses(sweep) if status.state in wanted]
 
 
 def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
-    """Run jobs one after the other in this process; one that fails does not stop the others."""
+    """Run jobs one after the other in this process; a failed one does not stop the others."""
     from mechlab.training.signals import Preempted, SignalWatch
 
-    SignalWatch().install()  # a signal waits until the imports below are done, which take seconds, or a run is
+    SignalWatch().install()  # signals wait for the end of the imports below, which take seconds, or of a run
     from mechlab.config.provenance import Origin
     from mechlab.jobs.execute import execute
     from mechlab.jobs.prepare import prepare_run
@@ -225,7 +224,7 @@ def _run_chunk(sweep: Sweep, jobs: list[Job]) -> int:
                 raise SystemExit(143) from Preempted(SignalWatch.seen)
             config = {**job.config, "paths": {"root": str(sweep.root)}}
             origin = Origin(job.overrides, sweep.commit, patch, sweep.id)
-            with _failure_told(sweep.run_folder(job)):
+            with _recorded_failure(sweep.run_folder(job)):
                 setup = prepare_run(config, identity=job.run_id, origin=origin)
             execute(setup)
         except SystemExit as stop:
@@ -250,8 +249,8 @@ def _patch(sweep: Sweep) -> str:
 
 
 @contextlib.contextmanager
-def _failure_told(folder: Path) -> Iterator[None]:
-    """Let the run's status tell of an exception that comes before its training, as on a machine without the GPU."""
+def _recorded_failure(folder: Path) -> Iterator[None]:
+    """Write an exception before training, such as a missing GPU, to the run's status."""
     from mechlab.record.lock import Held, RunLock
     from mechlab.record.status import read_status
 
@@ -265,11 +264,11 @@ def _failure_told(folder: Path) -> Iterator[None]:
 
 
 def _run_pool(sweep: Sweep, arguments: argparse.Namespace, allowed: Sequence[str]) -> int:
-    """Run what is not done in a pool of processes, each with a chunk, and print a final table."""
+    """Run the unfinished jobs in a pool of processes, each with a chunk, and print a final table."""
     from mechlab.jobs import pool
-    from mechlab.sweeps.attempts import Attempt, note_attempts
+    from mechlab.sweeps.attempts import Attempt, append_attempts
     from mechlab.sweeps.code import check_copy, environment
-    from mechlab.sweeps.state import standings, summary
+    from mechlab.sweeps.job_status import job_statuses, summary
 
     check_copy(sweep.folder, sweep.code)
     indices = _unfinished(sweep, arguments.retry)
@@ -281,31 +280,31 @@ def _run_pool(sweep: Sweep, arguments: argparse.Namespace, allowed: Sequence[str
     common = ["-P", "-m", "mechlab.sweep", "run", *words, "--chunk", str(arguments.chunk), "--index"]
     commands = [pool.python(*common, str(number)) for number in chunks]
 
-    def tell(number: int, slot: pool.Slot, outcome: pool.Outcome) -> None:
+    def report(number: int, slot: pool.Slot, outcome: pool.Outcome) -> None:
         attempt = Attempt(arguments.chunk, chunks[number], status=outcome.status)
         log = sweep.folder / attempt.log
         try:
             log.parent.mkdir(exist_ok=True)
             log.write_text(outcome.output, encoding="utf-8")
-            note_attempts(sweep, [attempt])
+            append_attempts(sweep, [attempt])
         except OSError as error:
             print(f"warning: a log could not be written: {error}", file=sys.stderr, flush=True)
         word = {0: "done", 143: "stopped"}.get(outcome.status, "failed")
         print(f"{word:8} chunk {chunks[number]} on {slot.name} ({number + 1}/{len(chunks)}), log: {log}", flush=True)
 
     variables = {**os.environ, **environment(sweep.folder), "OMP_NUM_THREADS": "1"}
-    outcomes = pool.run_all(commands, slots, variables, tell)
-    found = standings(sweep)
-    _print_standings(sweep, found)
-    print(summary(found), flush=True)
-    if all(standing.state == "done" for standing in found):
+    outcomes = pool.run_all(commands, slots, variables, report)
+    statuses = job_statuses(sweep)
+    _print_statuses(sweep, statuses)
+    print(summary(statuses), flush=True)
+    if all(job.state == "done" for job in statuses):
         from mechlab.jobs.planned_sets import run_planned_sets
 
         run_planned_sets(_jobs(sweep, allowed))
     print(f"sweep: {sweep.folder}")
     if any(outcome.status == 143 for outcome in outcomes):
         return 143
-    return int(any(outcome.status for outcome in outcomes) or any(s.state == "failed" for s in found))
+    return int(any(outcome.status for outcome in outcomes) or any(s.state == "failed" for s in statuses))
 
 
 def _check_packages(sweep: Sweep) -> None:
@@ -318,14 +317,14 @@ def _check_packages(sweep: Sweep) -> None:
         raise ConfigError(CHANGED, got=", ".join(changed), key=str(sweep.folder / "manifest.jsonl"), fix=fix)
 
 
-def _print_standings(sweep: Sweep, found: list[Standing]) -> None:
-    for standing in found:
-        line = f"{standing.state:10} {sweep.root / standing.job.run}  {' '.join(standing.job.overrides)}"
+def _print_statuses(sweep: Sweep, statuses: list[JobStatus]) -> None:
+    for status in statuses:
+        line = f"{status.state:10} {sweep.root / status.job.run}  {' '.join(status.job.overrides)}"
         print(printable(line))
-        if standing.reason:
-            print(f"{'':10} {printable(standing.reason)}")
-        if standing.log is not None:
-            print(f"{'':10} log: {standing.log}")
+        if status.reason:
+            print(f"{'':10} {printable(status.reason)}")
+        if status.log is not None:
+            print(f"{'':10} log: {status.log}")
 
 
 def _jobs(sweep: Sweep, allowed: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
@@ -334,7 +333,7 @@ def _jobs(sweep: Sweep, allowed: Sequence[str]) -> list[tuple[Path, dict[str, An
 
 
 def _queue(sweep: Sweep) -> str:
-    """Return how many array elements of the sweep are in SLURM's queue, by state, if there are any."""
+    """Return the numbers of the sweep's array elements in SLURM's queue by state, "" if there are none."""
     from mechlab.sweeps import slurm
 
     try:

@@ -113,12 +113,12 @@ def _results(job: Any, collect: Callable[[Any], list[JobReturn]]) -> list[JobRet
 def _died(job: Any) -> JobReturn:
     """Return what stands for the result of a job that left none."""
     from mechlab.sweeps import slurm
-    from mechlab.sweeps.attempts import last_words
+    from mechlab.sweeps.attempts import last_message
 
     number, _, element = job.job_id.partition("_")
     how = slurm.ends(int(number)).get(int(element) if element else None, "not in the queue any more")
     logs = [path for path in (job.paths.stderr, job.paths.stdout) if path.is_file()]
-    words = next(filter(None, map(last_words, logs)), "")
+    words = next(filter(None, map(last_message, logs)), "")
     log = f"; log: {logs[0]}" if logs else ""
     return _failed(f"died without a result: {f'{words} ' if words else ''}(SLURM: {how}){log}")
 

@@ -1,1 +1,1 @@
-"""Configuration: schema, building, identity, provenance, and what is said when it is wrong."""
+"""Configuration: schema, building of objects, identity, provenance, and readable errors."""

@@ -20,11 +20,11 @@ ALLOWED = ("mechlab.", "torch.optim.", "pytorch_lightning.loggers.")
 
 @dataclass(frozen=True)
 class Imported:
-    """A function that a configuration names by its path, checked like a `_target_`.
+    """A function named by its path in a configuration, checked like a `_target_`.
 
     Args:
-        function: what the path names.
-        path: package.module.function, which stands for the function in an identity.
+        function: the function.
+        path: package.module.function, which represents the function in an identity.
     """
 
     function: Callable
@@ -36,9 +36,9 @@ class Prepared:
     """A class with checked arguments, not yet called.
 
     Args:
-        target: what to call.
-        arguments: typed keyword arguments; nested objects are Prepared as well, functions Imported.
-        key: the config key it came from.
+        target: the class.
+        arguments: typed keyword arguments; nested objects are Prepared too, functions Imported.
+        key: its config key.
     """
 
     target: Any
@@ -46,7 +46,7 @@ class Prepared:
     key: str
 
     def __call__(self, *context: Any) -> Any:
-        """Call the target with what the framework knows (`context`, positional) and the configured arguments."""
+        """Return the object built from positional `context` of the framework and the configured arguments."""
         arguments = {name: _built(value) for name, value in self.arguments.items()}
         try:
             return self.target(*context, **arguments)
@@ -69,8 +69,8 @@ class Prepared:
         return (self.target, *itertools.chain.from_iterable(nested))
 
     def identity(self) -> dict[str, Any]:
-        """Return the target's name and all its arguments as plain data, our own defaults filled in; without parameters
-        at their default that take part only where they are set."""
+        """Return the target's name and arguments as plain data, with our own defaults, and without `OnlyWhereSet`
+        parameters at their default."""
         name = f"{self.target.__module__}.{self.target.__qualname__}"
         values = {}
         parameters = inspect.signature(self.target).parameters
@@ -91,16 +91,16 @@ def prepare(
     context: int = 0,
     lenient: bool = False,
 ) -> Prepared:
-    """Check a config node against its target's signature, hints and declared constraints.
+    """Return a config node's class and arguments, checked by its signature, type hints and declared constraints.
 
     Args:
         node: a mapping with `_target_` and the target's arguments.
         key: the config key of the node, for messages.
-        base: what the target must be a subclass of. It is checked before anything is called: a configuration can come
-            from somebody else's run, and must not reach just any function.
-        allow: packages beyond mechlab that targets may come from.
-        context: how many leading positional parameters the framework fills in.
-        lenient: keep values that do not satisfy their hints (for an identity with a masked seed).
+        base: the required base class. It is checked before any call: a configuration may come from somebody else's
+            run, and must not name arbitrary functions.
+        allow: packages other than mechlab that targets may come from.
+        context: number of leading positional parameters that the framework supplies.
+        lenient: True to accept values that violate their hints (for an identity with a masked seed).
 
     Raises:
         ConfigError: with the key and a hint.
@@ -114,7 +114,7 @@ def prepare(
         )
     target = _find(node["_target_"], f"{key}._target_", allow)
     if not (inspect.isclass(target) and issubclass(target, base)):
-        names = " or ".join(one.__name__ for one in (base if isinstance(base, tuple) else (base,)))
+        names = " or ".join(kind.__name__ for kind in (base if isinstance(base, tuple) else (base,)))
         raise ConfigError(f"{key} must be a class of kind {names}", got=node["_target_"], key=f"{key}._target_")
     hints = hints_of(target.__init__)
     parameters = _parameters(target, context)
@@ -134,22 +134,22 @@ def prepare(
 
 
 def without_files(node: Any, key: str, allow: Sequence[str] = ()) -> Any:
-    """Return a task's config node with what it would read from files in place of their paths; see `Task.without_files`.
+    """Return a task's config node with the content of files in place of their paths; see `Task.without_files`.
 
-    What is no node of a task is returned as it is, for `prepare` to refuse.
+    Anything but a task's node is returned unchanged; `prepare` then raises.
     """
     target, arguments = _task(node, key, allow)
     return node if target is None else {"_target_": node["_target_"], **target.without_files(arguments)}
 
 
 def in_folder(node: Any, key: str, folder: str | Path, allow: Sequence[str] = ()) -> Any:
-    """Return the config node of a run's task with the place of the run directory; see `Task.in_folder`."""
+    """Return the config node of a run's task with the path of the run directory; see `Task.in_folder`."""
     target, arguments = _task(node, key, allow)
     return node if target is None else {"_target_": node["_target_"], **target.in_folder(arguments, folder)}
 
 
 def _task(node: Any, key: str, allow: Sequence[str]) -> tuple[Any, dict[str, Any]]:
-    """Return the task class that a config node names and its arguments, or None and nothing."""
+    """Return the task class of a config node and its arguments, or (None, {})."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         return None, {}
     target = _find(node["_target_"], f"{key}._target_", allow)
@@ -174,14 +174,14 @@ def _argument(value: Any, hint: Any, key: str, target: Any, allow: Sequence[str]
 
 def _function(path: str, key: str, allow: Sequence[str]) -> Callable:
     """Return the function at package.module.function, which must come from an allowed package."""
-    found = _find(path, key, allow)
-    if inspect.isclass(found):
+    function = _find(path, key, allow)
+    if inspect.isclass(function):
         raise ConfigError(f"{key} must be a function", got=f"{path}, a class", key=key)
-    return found
+    return function
 
 
 def _class_of(hint: Any, key: str) -> type:
-    """Return the class that a nested target must be of: what its parameter's hint says."""
+    """Return the required base class of a nested target: the type hint of its parameter."""
     if not inspect.isclass(hint) or hint is object:
         raise ConfigError(f"{key} must be a plain value", got="a _target_", key=key)
     return hint
@@ -215,7 +215,7 @@ def _find(name: Any, key: str, allow: Sequence[str]) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module exists and needs another that does not
+            raise  # the module exists, but one that it imports does not
         fix = f"is {error.name} installed, or in the working directory?"
         raise ConfigError(f"there is no module {error.name}", got=name, key=key, fix=fix) from None
     if not hasattr(module, attribute):

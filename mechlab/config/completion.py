@@ -1,6 +1,6 @@
 """Tab completion in bash, for `python -m mechlab.COMMAND` and `mechlab COMMAND`.
 
-Hydra's own script knows programs of one word only; its answers are used as they are.
+Hydra's own script supports programs of one word only; its completions are used unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNINSTALL = "complete -r python python3 mechlab; unset -f _mechlab_completion"
 
 
 def script(arguments: list[str]) -> str | None:
-    """Return what `-sc install=bash` or `-sc uninstall=bash` prints; None if the arguments ask for neither."""
+    """Return the text printed by `-sc install=bash` or `-sc uninstall=bash`; None for other arguments."""
     for option in ("-sc", "--shell-completion", "--shell_completion"):
         if option in arguments:
             request = (arguments[arguments.index(option) + 1 :] or [""])[0]
@@ -35,5 +35,5 @@ def script(arguments: list[str]) -> str | None:
 
 
 def as_one_word(line: str) -> str:
-    """Return a command line with its program in one word, as Hydra's query wants it."""
+    """Return a command line with its program in one word, as Hydra's query requires."""
     return re.sub(r"^\s*(?:\S*python[\d.]*\s+-m\s+\S+|mechlab\s+\w+)", "mechlab", line)

@@ -23,15 +23,15 @@ def configured_parameters(run: Path, name: str, given: Prepared, allow: Sequence
     Args:
         run: the run directory.
         name: the analysis.
-        given: the analysis that is about to be asked.
-        allow: packages beyond mechlab that targets may come from.
+        given: the analysis.
+        allow: packages other than mechlab that targets may come from.
     """
     node = (stored_config(run).get("analysis") or {}).get(name) or default_node(name)
     if not isinstance(node, dict) or "_target_" not in node:
         return given.identity()
     try:
-        return prepare(node, f"analysis.{name}", Analysis, allow, lenient=True).identity()  # functions stay paths
-    except ConfigError:  # recorded with parameters that there are no longer
+        return prepare(node, f"analysis.{name}", Analysis, allow, lenient=True).identity()  # functions remain paths
+    except ConfigError:  # recorded with parameters that no longer exist
         return given.identity()
 
 

@@ -1,4 +1,4 @@
-"""Expand a sweep as Hydra's multirun would, without running it."""
+"""Expansion of a sweep's grid, as in Hydra's multirun, without running it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Cell:
     """One job of a grid.
 
     Args:
-        overrides: its own overrides, nothing left to sweep over.
+        overrides: its own overrides, one value for each key.
         cfg: the composed configuration, interpolations unresolved.
         values: the same as plain data, resolved.
     """
@@ -40,10 +40,10 @@ def expand(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Iterator[C
 
     Args:
         overrides: as after `python -m mechlab.train -m`: lists, `range()`, `glob()`, `sweep=NAME`, `experiment=NAME`.
-        folders: further configuration folders, as given to --config-dir.
+        folders: further configuration folders, as for --config-dir.
 
     Raises:
-        ConfigError: an override does not fit, or a job does not compose.
+        ConfigError: an override is invalid, or a job does not compose.
     """
     register([config_dir(), *folders])
     search = [f"hydra.searchpath=[{','.join(f'file://{folder.resolve()}' for folder in folders)}]"] if folders else []
@@ -56,7 +56,7 @@ def expand(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Iterator[C
             )
             params = OmegaConf.to_container(whole.hydra.sweeper).get("params") or {}
             arguments = [f"{key}={value}" for key, value in params.items()]
-            given = OmegaConf.to_container(whole.hydra.overrides.task, resolve=False)  # ${seed} is each job's own
+            given = OmegaConf.to_container(whole.hydra.overrides.task, resolve=False)  # ${seed} differs between jobs
             arguments += [item for item in given if item not in search]
             parsed = OverridesParser.create(config_loader=machine.config_loader).parse_overrides(arguments)
             for job in BasicSweeper.split_arguments(parsed, None)[0]:

@@ -1,4 +1,4 @@
-"""The identity of a run: a hash of what decides its result, the seed left out."""
+"""The identity of a run: a hash of the configuration that decides its result, without the seed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from mechlab.config.build import prepare, without_files
 from mechlab.config.schema import HistoryConfig, TrainerConfig, typed
 from mechlab.core.constraints import ConstraintError, check, hints_of
+from mechlab.core.curriculum import Curriculum
 from mechlab.core.schedule import Schedule
 from mechlab.core.task import Task
 
@@ -33,16 +34,16 @@ def masked(cfg: DictConfig) -> dict[str, Any]:
 def identity(
     values: Mapping[str, Any], history_kind: str, initial: str | None = None, training_callbacks: Sequence[str] = ()
 ) -> str:
-    """Return the 10 hexadecimal digits that name a configuration, whatever its seed.
+    """Return the identity of a configuration, 10 hexadecimal digits, the same for all seeds.
 
-    Task, model, optimizer, history, the trainer keys that change bits and the callbacks that may change training take
-    part, each typed by its schema (1e3 and 1000 are alike), with defaults filled in and with the content of files in
-    place of their paths.
+    It is a hash of task, model, optimizer, history, the trainer keys that change bits and the callbacks that may change
+    training, each typed by its schema (1e3 and 1000 are equal), with defaults filled in and with the content of files
+    in place of their paths.
 
     Args:
         values: the configuration as plain data, its seed masked; see `masked`.
         history_kind: the recording in force, after analyses have added what they need.
-        initial: digest of the weights that training starts from.
+        initial: digest of the weights that training takes from another run; see `transfer_digest`.
         training_callbacks: names of the callbacks that may change training: all but those that ask an analysis.
     """
     allow = values["allow_targets"]
@@ -56,6 +57,8 @@ def identity(
         "history": _deciding(values["history"], HistoryConfig) | {"kind": history_kind},
         "initial": initial,
     }
+    if curriculum := typed(Curriculum, values["curriculum"], "curriculum.").identity():
+        parts["curriculum"] = curriculum
     if training_callbacks:
         nodes = {name: values["callbacks"][name] for name in training_callbacks}
         prepared = [prepare(node, f"callbacks.{name}", object, allow, lenient=True) for name, node in nodes.items()]

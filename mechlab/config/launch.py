@@ -1,4 +1,4 @@
-"""Start a Hydra program: find the configuration, register schema and callbacks, and make its errors readable."""
+"""Start of a Hydra program: locate the configuration, register schemas and callbacks, make errors readable."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from mechlab.config.schema import AnalyzeConfig, TrainConfig, defaults
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean, out_of_memory
 from mechlab.record.files import write_text
 
-LISTS = ("analysis", "callbacks")  # the config groups of which several choices may be made
+LISTS = ("analysis", "callbacks")  # config groups that allow several choices
 
 
 def config_dir() -> Path:
-    """Return the folder of mechlab's own configuration: inside the installed package, or beside it in a checkout."""
+    """Return the folder of mechlab's own configuration: in the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def register(folders: list[Path]) -> None:
-    """Register the schemas' defaults, and for every analysis found in `folders` the callback of the same name."""
+    """Register the schemas' defaults, and for every analysis in `folders` the callback of the same name."""
     store = ConfigStore.instance()
     store.store(name="base_train", node=defaults(TrainConfig))
     store.store(name="base_analyze", node=defaults(AnalyzeConfig))
@@ -50,10 +50,10 @@ def register(folders: list[Path]) -> None:
 def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
     """Run `job` as a Hydra program from the command line and end the process with its exit status.
 
-    An error that is meant for the user is printed as its message alone; any other with its traceback.
+    A MechlabError is printed as its message alone; any other error with its traceback.
     """
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's exceptions come through to the handlers below
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra's exceptions reach the handlers below
     if (printed := completion.script(sys.argv)) is not None:
         print(printed)
         return
@@ -69,7 +69,7 @@ def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
@@ -83,7 +83,7 @@ def hydra_program(job: Callable[[DictConfig], Any], config_name: str) -> None:
 def resolve(cfg: DictConfig) -> dict[str, Any]:
     """Return the configuration as plain data with interpolations resolved, or raise ConfigError.
 
-    What an experiment sets of analyses and callbacks that are not chosen is left out.
+    Settings of analyses and callbacks that are not chosen, as in an experiment, are left out.
     """
     try:
         values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
@@ -98,9 +98,9 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
 
 
 def check_choices() -> None:
-    """Raise ConfigError if a config group that takes one choice was given a list: Hydra would leave its name open."""
+    """Raise ConfigError if a config group that allows one choice has a list, which Hydra accepts."""
     hydra_cfg = HydraConfig.get()
-    given_words = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)  # ${key} in them is the job's own
+    given_words = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)  # ${key} in them differs between jobs
     words = [(word, word.partition("=")[0].lstrip("+"), word.partition("=")[2]) for word in given_words]
     removed = {key.removeprefix("~") for _, key, _ in words if key.startswith("~")}
     for group in sorted({*_groups()} - {*LISTS, *hydra_cfg.runtime.choices, *removed}):
@@ -113,10 +113,10 @@ def check_choices() -> None:
 
 
 def note_folder(folder: Path) -> bool:
-    """In a multirun, leave the job's run directory in the sweep's folder as `<job number>.run`.
+    """In a multirun, write the path of the job's run directory to `<job number>.run` in the sweep's folder.
 
     Returns:
-        Whether a table at the end of the multirun will tell it.
+        True if the multirun's summary table will print it.
     """
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return False
@@ -145,7 +145,7 @@ def _fail(error: Exception, show_traceback: bool) -> None:
 
 
 def _readable_before(job: Callable[[DictConfig], Any], error: Exception) -> ConfigError | None:
-    """Turn an error that Hydra met on the way to the job into one for the user; None for all others."""
+    """Return the ConfigError for an error that Hydra raised before the job; None for all others."""
     if any(frame.f_code is job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
         return None
     if isinstance(error, OSError):
@@ -160,13 +160,13 @@ def _readable_before(job: Callable[[DictConfig], Any], error: Exception) -> Conf
 
 
 def readable(error: Exception, config_name: str) -> ConfigError:
-    """Turn an error of Hydra or OmegaConf into one that names the key and suggests a mend."""
+    """Return the ConfigError for an error of Hydra or OmegaConf, with its key and a fix."""
     text = str(error)
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         group, choice = match.groups()
         folders = [config_dir(), *user_folders(sys.argv)]
-        found = "analysis" if group == "callbacks" else group  # every analysis is a callback too
-        options = [path.stem for folder in folders for path in folder.glob(f"{found}/*.yaml")]
+        folder_name = "analysis" if group == "callbacks" else group  # every analysis is a callback too
+        options = [path.stem for folder in folders for path in folder.glob(f"{folder_name}/*.yaml")]
         if group == "hydra/launcher" and choice in ("joblib", "submitit_slurm"):
             must = "this launcher needs the extra packages for sweeps"
             return ConfigError(must, got=f"no {choice}", key=group, fix="pip install 'mechlab[sweep]'")
@@ -187,12 +187,12 @@ def readable(error: Exception, config_name: str) -> ConfigError:
 
 
 def _groups() -> list[str]:
-    """List mechlab's config groups."""
+    """Return mechlab's config groups."""
     return ["callbacks", *(path.name for path in config_dir().iterdir() if path.is_dir() and path.name != "hydra")]
 
 
 def _known_keys(config_name: str) -> list[str]:
-    """List the keys of the configuration with the groups that were chosen, and the group names."""
+    """Return the keys of the configuration with the chosen groups, and the group names."""
     folders = [config_dir(), *user_folders(sys.argv)]
     pairs = [argument.partition("=") for argument in sys.argv[1:]]
     exists = {
@@ -208,7 +208,7 @@ def _known_keys(config_name: str) -> list[str]:
 
 
 def _similar(key: str, known: list[str]) -> str:
-    """Return a hint for a key that does not exist: one of the same last word, or of a similar one."""
+    """Return a hint for an unknown key: known keys with the same or a similar last word."""
     leaf = key.rsplit(".", 1)[-1]
     same = [name for name in known if name.rsplit(".", 1)[-1] == leaf]
     close = (
@@ -225,9 +225,9 @@ def _similar(key: str, known: list[str]) -> str:
 
 
 def _paths(value: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
+    paths = []
     for name, item in value.items():
-        found.append(prefix + name)
+        paths.append(prefix + name)
         if isinstance(item, dict):
-            found += _paths(item, f"{prefix}{name}.")
-    return found
+            paths += _paths(item, f"{prefix}{name}.")
+    return paths

@@ -1,4 +1,4 @@
-"""What a run was made of and where: written into the run directory before any compute."""
+"""Provenance of a run: configuration, code, packages and machine, written before any compute."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ PACKAGES = (
     "scikit-learn",
     "safetensors",
 )
-NOT_RECORDED = ("code", "rerun")  # keys that are about a command rather than about the run
+NOT_RECORDED = ("code", "rerun")  # keys of a command rather than of the run
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run comes from.
+    """Origin of a run: its overrides, code and command.
 
     Args:
-        overrides: the words that made it, as after `python -m mechlab.train`; None where another program did.
+        overrides: its overrides, as after `python -m mechlab.train`; None for a run of another program.
         commit: git commit of the code, or None.
-        patch: its uncommitted changes, untracked files among them.
-        sweep: id of the sweep that it belongs to, or None.
-        command: the command line that makes it; that of this process by default.
+        patch: its uncommitted changes, untracked files included.
+        sweep: id of its sweep, or None.
+        command: its command line; that of this process by default.
     """
 
     overrides: list[str] | None
@@ -59,10 +59,10 @@ class Origin:
 
 
 def this_origin(without: Sequence[Path] = ()) -> Origin:
-    """Return the overrides of this process and the state of mechlab's code.
+    """Return the origin of runs of this process: its overrides and the state of mechlab's code.
 
     Args:
-        without: folders whose untracked files are left out, such as the one that holds the runs.
+        without: folders whose untracked files are left out, such as that of the runs.
     """
     overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
     return Origin(overrides, *code_state(without))
@@ -73,10 +73,10 @@ def write_provenance(
 ) -> None:
     """Write config.yaml, overrides.json, environment.json, sources.json and code.patch into `folder`/provenance.
 
-    A run that goes on from a checkpoint keeps what it began with; resumed.json then lists the environments of the later
-    parts, and resumed-N.patch and resumed-N-sources.json are the code of part N. The code of a user's package is kept
-    too: as PART-PACKAGE.patch, with the commit in the environment; as copies of the files that define the run, in the
-    folder sources (or resumed-N-sources), where no repository holds it.
+    The files of a resumed run remain those of its start; resumed.json then lists the environments of the later parts,
+    and resumed-N.patch and resumed-N-sources.json are the code of part N. The code of a user's package is recorded too:
+    as PART-PACKAGE.patch, with the commit in the environment; or, if it is in no repository, as copies of the files
+    that define the run, in the folder sources (or resumed-N-sources).
 
     Args:
         defining: the classes and functions that define the result.
@@ -89,8 +89,8 @@ def write_provenance(
         write_json(later, [*before, environment])
         return
     if not resumed:
-        remove(target)  # what an earlier start left
-    (target / "environment.json").unlink(missing_ok=True)  # it holds the digests of the others
+        remove(target)  # files of an earlier start
+    (target / "environment.json").unlink(missing_ok=True)  # it has the digests of the others
     write_text(target / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(_recorded(config))))
     write_json(target / "overrides.json", origin.overrides)
     environment = _write_code(target, "", origin, defining)
@@ -99,15 +99,15 @@ def write_provenance(
 
 
 def mend_provenance(folder: Path, config: dict[str, Any], origin: Origin, defining: Iterable[Any] = ()) -> None:
-    """Write the files of a run's provenance that are missing or damaged as `write_provenance` would write them now."""
+    """Rewrite missing or damaged files of a run's provenance with the present state; see `write_provenance`."""
     damaged, target = provenance_damages(folder), folder / "provenance"
     if not damaged:
         return
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=TEMPORARY) as aside:
-        write_provenance(Path(aside), config, origin, defining=defining)
-        (Path(aside) / "provenance" / "sources.json").unlink()  # hashes as of now would hide what has changed
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=TEMPORARY) as temporary:
+        write_provenance(Path(temporary), config, origin, defining=defining)
+        (Path(temporary) / "provenance" / "sources.json").unlink()  # present hashes would hide changes of the code
         for name, error in damaged.items():
-            new = Path(aside) / "provenance" / name
+            new = Path(temporary) / "provenance" / name
             print(f"warning: {error.brief}; it is {'written again, as of now' if new.exists() else 'left out'}")
             remove(target / name)
             if new.exists():
@@ -117,15 +117,15 @@ def mend_provenance(folder: Path, config: dict[str, Any], origin: Origin, defini
 
 
 def _write_code(target: Path, part: str, origin: Origin, defining: Sequence[Any]) -> dict[str, Any]:
-    """Write the patches and the hashes of the code; return the environment, which says where they are."""
-    environment = {**_environment(origin), "user_code": _keep_user_code(target, part, origin, files(defining))}
+    """Write the patches and the hashes of the code; return the environment, with the names of these files."""
+    environment = {**_environment(origin), "user_code": _record_user_code(target, part, origin, files(defining))}
     write_text(target / f"{part or 'code'}.patch", origin.patch)
     write_json(target / _name(part, "sources.json"), {"sources": hashes(defining)})
     return environment
 
 
 def _unsealed(target: Path) -> Iterator[Path]:
-    """Yield the files from when the run began that do not hold a digest of their own content."""
+    """Yield the files of a run's start that do not contain a digest of themselves."""
     for path in sorted(target.rglob("*")):
         later = path.relative_to(target).parts[0].startswith("resumed-")
         if path.is_file() and not later and (path.suffix != ".json" or path.name == "overrides.json"):
@@ -137,8 +137,7 @@ def _name(part: str, name: str) -> str:
 
 
 def recorded_sources(folder: Path) -> list[dict[str, str]]:
-    """Return the hashes of the sources that define a run, as it began and for each part that was resumed; nothing for
-    parts of which none were recorded."""
+    """Return the hashes of the sources that define a run, of its start and of each resumed part, where recorded."""
     target = folder / "provenance"
     paths = [path for path in target.glob("resumed-*-sources.json") if path.name.split("-")[1].isdecimal()]
     parts = sorted(paths, key=lambda path: int(path.name.split("-")[1]))
@@ -146,34 +145,34 @@ def recorded_sources(folder: Path) -> list[dict[str, str]]:
 
 
 def _hashes(path: Path) -> dict[str, str]:
-    found = read_mapping(path).get("sources")
-    if not isinstance(found, dict):
+    sources = read_mapping(path).get("sources")
+    if not isinstance(sources, dict):
         must, fix = "the file must hold hashes by name", "delete it; the run's code is then no longer compared"
-        raise RunError(must, got=type(found).__name__, key=str(path), fix=fix)
-    return found
+        raise RunError(must, got=type(sources).__name__, key=str(path), fix=fix)
+    return sources
 
 
 def _recorded(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in NOT_RECORDED}
 
 
-def _keep_user_code(target: Path, part: str, origin: Origin, found: dict[str, Path]) -> dict[str, dict[str, Any]]:
-    """Record the state of the packages beside mechlab that hold a run's sources.
+def _record_user_code(target: Path, part: str, origin: Origin, sources: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    """Record the code of the packages other than mechlab that define a run.
 
     Returns:
-        By package: its repository's commit and the file with its changes, or no commit and the folder with the copies.
+        By package: its repository's commit and the file of its changes, or no commit and the folder of the copies.
     """
-    kept = {}
-    for package in sorted({package_of(module) for module in found} - {"mechlab"}):
-        modules = {name: path for name, path in found.items() if package_of(name) == package}
-        state = None  # a sweep's jobs run a copy of the code, which no repository holds
+    recorded = {}
+    for package in sorted({package_of(module) for module in sources} - {"mechlab"}):
+        modules = {name: path for name, path in sources.items() if package_of(name) == package}
+        state = None  # a sweep's jobs run a copy of the code, which is in no repository
         if origin.sweep is None:
             state = repository_state(next(iter(modules.values())), without=[target.parents[2]])
         if state is not None:
             shared = (state.commit, state.patch) == (origin.commit, origin.patch)
             patch = f"{part or 'code'}.patch" if shared else f"{part or 'code'}-{package}.patch"
             write_text(target / patch, state.patch)
-            kept[package] = {"commit": state.commit, "patch": patch}
+            recorded[package] = {"commit": state.commit, "patch": patch}
         else:
             copies = _name(part, "sources")
             for name, path in modules.items():
@@ -181,8 +180,8 @@ def _keep_user_code(target: Path, part: str, origin: Origin, found: dict[str, Pa
                 place = [*words, path.name] if path.name == "__init__.py" else [*words[:-1], f"{words[-1]}.py"]
                 with atomic(target.joinpath(copies, *place)) as temporary:
                     shutil.copyfile(path, temporary)
-            kept[package] = {"commit": None, "copy": copies}
-    return kept
+            recorded[package] = {"commit": None, "copy": copies}
+    return recorded
 
 
 def package_versions() -> dict[str, str | None]:
@@ -213,10 +212,10 @@ def _program() -> str:
 
 
 def code_state(without: Sequence[Path] = ()) -> tuple[str | None, str]:
-    """Return the git commit of mechlab's own code and all that differs from it; (None, "") outside a repository.
+    """Return the git commit of mechlab's own code and the patch of all changes; (None, "") outside a repository.
 
     Args:
-        without: folders whose untracked files are left out, such as the one that holds the runs.
+        without: folders whose untracked files are left out, such as that of the runs.
     """
     state = repository_state(Path(__file__).resolve(), tracked=True, without=without)
     return (None, "") if state is None else (state.commit, state.patch)

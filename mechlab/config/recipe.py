@@ -1,16 +1,18 @@
-"""From a checked configuration to a recipe, and from a run directory back to a Run."""
+"""Construction of a recipe from a configuration, and of a Run from a run directory."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mechlab.config.build import Prepared, in_folder, prepare
 from mechlab.config.schema import TrainConfig, typed
+from mechlab.config.transfer import recorded_transfer, with_transfer
+from mechlab.core.curriculum import Curriculum
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
@@ -25,14 +27,14 @@ DTYPES = {32: "float32", 64: "float64"}
 
 
 def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Recipe:
-    """Check everything that decides the result and build the recipe.
+    """Return the recipe of a configuration, after checks of everything that decides the result.
 
     Args:
         config: the typed configuration.
-        allow: packages beyond mechlab that targets may come from; the configuration's own list when None.
+        allow: packages other than mechlab that targets may come from; the configuration's own list when None.
 
     Raises:
-        ConfigError: something does not fit together; nothing has been computed.
+        ConfigError: parts of the configuration are incompatible; nothing is computed.
     """
     import torch
 
@@ -60,14 +62,29 @@ def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Reci
         dtype=getattr(torch, DTYPES[trainer.precision]),
         evaluation_size=trainer.eval_examples,
         overfit=trainer.overfit,
-        initial=initial_weights(config.init_from),
+        curriculum=config.curriculum,
         targets=(*prepared.targets(), *model.targets(), *optimizer.targets()),
     )
-    return _with_steps(recipe, config)
+    check_curriculum(config.curriculum, task, trainer.overfit)
+    return with_transfer(_with_steps(recipe, config), config, allow)
+
+
+def check_curriculum(curriculum: Curriculum, task: Task, overfit: bool) -> None:
+    """Raise ConfigError if the task cannot be trained at each of the curriculum's lengths."""
+    if not curriculum.lengths:
+        return
+    if isinstance(task, FiniteTask):
+        must, got = "a curriculum needs a task that draws examples without end", type(task).__name__
+        raise ConfigError(must, got=got, key="curriculum.lengths", fix="task=repeat_copy, or curriculum.lengths=[]")
+    if overfit:
+        must, fix = "a curriculum needs more than the first batch", "trainer.overfit=false"
+        raise ConfigError(must, got="trainer.overfit=true", key="curriculum.lengths", fix=fix)
+    for length in curriculum.lengths:
+        task.at_length(length)
 
 
 def check_fit(model: Any, task: Task, name: str) -> None:
-    """Raise ConfigError if the model class cannot read what the task gives, or be constructed from what it knows."""
+    """Raise ConfigError if the model class cannot read the task's inputs, or be constructed from its ground truth."""
     fix = "model=rnn" if task.spec.kind == "sequence" else "model=mlp"
     kind, wanted = getattr(model, "kind", None), getattr(model, "ground_truth", ())
     if kind != task.spec.kind:
@@ -94,7 +111,8 @@ def check_fit(model: Any, task: Task, name: str) -> None:
 
 
 def _try_out(optimizer: Prepared) -> None:
-    """Make one update of one number: torch checks ranges when called, and some optimizers need more than gradients."""
+    """Raise ConfigError if the optimizer fails at one update of one number: torch checks ranges only when called, and
+    some optimizers need more than gradients."""
     import torch
 
     parameter = torch.nn.Parameter(torch.zeros(1))
@@ -108,8 +126,6 @@ def _try_out(optimizer: Prepared) -> None:
 
 
 def _with_steps(recipe: Recipe, config: TrainConfig) -> Recipe:
-    from dataclasses import replace
-
     trainer = config.trainer
     epoch = trainer.steps_per_epoch or recipe.plan().steps_per_epoch
     if epoch is None:
@@ -123,28 +139,6 @@ def _with_steps(recipe: Recipe, config: TrainConfig) -> Recipe:
         must = "one of trainer.max_steps and trainer.max_epochs must be a number"
         raise ConfigError(must, got="null", key="trainer.max_steps", fix="trainer.max_steps=2000")
     return replace(recipe, max_steps=steps, steps_per_epoch=epoch)
-
-
-def initial_weights(init_from: str | None) -> dict | None:
-    """Return the final weights of the run to start from, or None."""
-    if init_from is None:
-        return None
-    from mechlab.record.tensors import load_tensors
-
-    return load_tensors(_weights_file(init_from))
-
-
-def initial_digest(init_from: str | None) -> str | None:
-    """Return the hash of the weights that training starts from: part of the run's identity."""
-    return None if init_from is None else hashlib.sha256(_weights_file(init_from).read_bytes()).hexdigest()
-
-
-def _weights_file(init_from: str) -> Path:
-    path = Path(init_from) / "checkpoints" / "weights.safetensors"
-    if not path.is_file():
-        fix = "name a finished run directory, as its `run:` line printed it"
-        raise ConfigError("init_from must be a finished run", got=init_from, key="init_from", fix=fix)
-    return path
 
 
 def stored_config(folder: str | Path) -> dict[str, Any]:
@@ -166,7 +160,7 @@ def stored_config(folder: str | Path) -> dict[str, Any]:
 
 @functools.lru_cache
 def _warn_of_changes(folder: Path) -> None:
-    """Print a warning if a run's configuration is not as it was written; it may have been edited on purpose."""
+    """Print a warning if a run's configuration was changed since it was written; it may have been edited on purpose."""
     try:
         check_file(folder, CONFIG)
     except RunError as error:
@@ -187,15 +181,15 @@ def recorded_config(folder: Path) -> TrainConfig:
 
 
 def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence[str] = ()) -> Run:
-    """Open a run directory.
+    """Return the run of a run directory.
 
     Args:
         folder: the run directory, as its `run:` line printed it.
-        at: the moment of training to look at: "last", "best" or a recorded step.
-        allow_targets: packages beyond mechlab whose classes the record may name. The record's own list is not trusted.
+        at: the moment of training: "last", "best" or a recorded step.
+        allow_targets: packages other than mechlab whose classes the record may name; its own list is not trusted.
 
     Raises:
-        RunError: there is no run there, its record is damaged, or something in it is a link.
+        RunError: there is no run in the folder, its record is damaged, or it contains a link.
     """
     folder = Path(folder)
     refuse_links(folder)
@@ -206,6 +200,7 @@ def load_run(folder: str | Path, at: str | int = "last", allow_targets: Sequence
     def recipe() -> Recipe:
         config = recorded_config(folder)
         config.task = in_folder(config.task, "task", folder, allow_targets)
-        return make_recipe(config, allow_targets)
+        taken = recorded_transfer(folder, stored_config(folder).get("init_from"), config.init_parts)
+        return replace(make_recipe(config, allow_targets), initial=taken)
 
     return Run(folder, recipe, at)

@@ -1,4 +1,4 @@
-"""The state of code under version control: its commit, and everything that differs from it."""
+"""The state of code under version control: its commit, and a patch of all changes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-FILE_BYTES = 2**20  # an untracked file that is larger is left out of a patch
-PATCH_BYTES = 8 * 2**20  # and so are those beyond this size in all
-NAMED = 20  # files left out by name, before the others are counted
-SECONDS = 20  # that a call of git may take
-RUN = "provenance/environment.json"  # a folder that holds this file is a run
+FILE_BYTES = 2**20  # size above which an untracked file is left out of a patch
+PATCH_BYTES = 8 * 2**20  # total size of untracked files above which further ones are left out
+NAMED = 20  # number of left-out files that are named
+SECONDS = 20  # time limit of a call of git
+RUN = "provenance/environment.json"  # a folder with this file is a run
 MADE = {"_multirun", "_sets", "_sweeps"}  # folders beside the runs
 
 
 @dataclass(frozen=True)
 class RepositoryState:
-    """The code in a repository.
+    """The state of a repository.
 
     Args:
         commit: the commit that is checked out.
-        patch: what differs from it, untracked files among it, for `git apply`. Its first lines name the untracked files
-            that are left out.
+        patch: all changes, untracked files included, for `git apply`. Its first lines name the untracked files that
+            are left out.
         folder: the top folder of the repository.
     """
 
@@ -36,14 +36,13 @@ class RepositoryState:
 
 
 def repository_state(file: Path, tracked: bool = False, without: Sequence[Path] = ()) -> RepositoryState | None:
-    """Return the state of the repository that holds a source file, or None if there is none.
+    """Return the state of the repository of a source file, or None if it is in none.
 
-    A file that the repository ignores is not held by it, nor is an installed one. Untracked runs and sweeps are left
-    out of the patch.
+    Ignored and installed files are in none. Untracked runs and sweeps are left out of the patch.
 
     Args:
-        tracked: the repository must know the file already.
-        without: further folders whose untracked files are left out of it.
+        tracked: True if the file must be tracked.
+        without: further folders whose untracked files are left out of the patch.
     """
     git = _Git(file.parent)
     commit, top = git("rev-parse", "HEAD"), git("rev-parse", "--show-toplevel")
@@ -57,7 +56,7 @@ def repository_state(file: Path, tracked: bool = False, without: Sequence[Path] 
 
 
 def _patch(git: _Git, folder: Path, without: Sequence[Path]) -> str:
-    """Return all differences from the commit. Untracked files are added to a copy of the index, never to the user's."""
+    """Return a patch of all changes. Untracked files are added to a copy of the index, never to the user's."""
     options = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "HEAD")
     names, left_out = _untracked(git, folder, without)
     index = git("rev-parse", "--git-path", "index")
@@ -70,20 +69,22 @@ def _patch(git: _Git, folder: Path, without: Sequence[Path]) -> str:
 
 
 def _text(left_out: list[str], patch: str | None) -> str:
-    """Return a patch in Unicode; bytes that are none have a mark in their place."""
+    """Return a patch in Unicode; invalid bytes are replaced."""
     return "".join([*left_out, patch or ""]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _untracked(git: _Git, folder: Path, without: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Return the untracked files to include, code first, and lines about those that are too large."""
+    """Return the untracked files to include, code first, and lines that name those that are too large."""
     listing = git("ls-files", "--others", "--exclude-standard", "-z") or ""
     elsewhere = [Path(path).resolve() for path in without]
-    found = [name for name in listing.split("\0") if name and not name.endswith("/")]  # a folder is another repository
-    elsewhere += [folder / name.removesuffix(RUN) for name in found if name.endswith(RUN)]
-    found = [name for name in found if not MADE & set(Path(name).parts)]
-    found = [name for name in found if not any((folder / name).is_relative_to(path) for path in elsewhere)]
+    untracked = [
+        name for name in listing.split("\0") if name and not name.endswith("/")
+    ]  # a folder is another repository
+    elsewhere += [folder / name.removesuffix(RUN) for name in untracked if name.endswith(RUN)]
+    untracked = [name for name in untracked if not MADE & set(Path(name).parts)]
+    untracked = [name for name in untracked if not any((folder / name).is_relative_to(path) for path in elsewhere)]
     names, large, size = [], [], 0
-    for name in sorted(found, key=lambda name: (Path(name).suffix not in (".py", ".yaml"), name)):
+    for name in sorted(untracked, key=lambda name: (Path(name).suffix not in (".py", ".yaml"), name)):
         try:
             bytes_ = (folder / name).lstat().st_size
         except OSError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_type_hints
 
-from mechlab.core.constraints import ConstraintError, Seed, above, at_least, between, check
+from mechlab.core.constraints import ConstraintError, Filled, Seed, above, at_least, between, check
+from mechlab.core.curriculum import Curriculum
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.schedule import Schedule
 
@@ -127,7 +128,11 @@ class TrainConfig:
         name: `<task>-<model>`, the folder of the run's siblings.
         seed: the root seed of all randomness.
         objective: the metric that train returns to a sweeper.
-        init_from: a run directory whose final weights to start from.
+        init_from: a run directory whose weights to start from.
+        init_at: the moment of that run to take them from: last, best or a recorded step.
+        init_parts: the parameters and buffers to take, by name, or by patterns such as `layers.*`; null for all.
+        init_freeze: leave those parameters as they are: no gradient, no update, no weight decay.
+        curriculum: growing lengths of the training data; see Curriculum.
         code: what to do with an interrupted run whose code has changed: check (refuse to go on) or accept.
         rerun: remove the record of the run, whatever its status, and train from step 0.
         analysis: analyses to run at the end, by name.
@@ -143,12 +148,16 @@ class TrainConfig:
     seed: Seed = 0
     objective: str = "val/loss"
     init_from: str | None = None
+    init_at: Literal["last", "best"] | Annotated[int, at_least(0)] = "last"
+    init_parts: Annotated[tuple[str, ...], Filled()] | None = None
+    init_freeze: bool = False
     code: Literal["check", "accept"] = "check"
     rerun: bool = False
     allow_targets: list[str] = field(default_factory=list)
     paths: PathsConfig = field(default_factory=PathsConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     schedule: Schedule = field(default_factory=Schedule)
+    curriculum: Curriculum = field(default_factory=Curriculum)
     history: HistoryConfig = field(default_factory=HistoryConfig)
     analysis: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mechlab.core.curriculum import BLOCK, Stage, length_at
 from mechlab.core.plan import BatchPlan
 from mechlab.core.seeding import Streams
 from mechlab.core.task import Batch, FiniteTask, Split, Task
-
-BLOCK = 64  # steps whose data are drawn or gathered at once; it decides what endless data is, so it is no setting
 
 
 class Source:
@@ -27,6 +26,7 @@ class Source:
         device: where batches live; endless data is drawn there.
         dtype: of floating inputs and targets.
         evaluation_size: examples drawn for an evaluation split of endless data.
+        stages: of a curriculum, in order, to which training adds; empty where all data have the task's own length.
     """
 
     def __init__(
@@ -37,16 +37,33 @@ class Source:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         evaluation_size: int = 1000,
+        stages: Iterable[Stage] = (),
     ):
         self.task, self.plan, self.streams = task, plan, streams
         self.device, self.dtype, self.evaluation_size = torch.device(device), dtype, evaluation_size
+        self.stages = list(stages)
         self._block: tuple[int, list[Batch]] | None = None  # the batches of one block of steps
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of optimiser step `step` (0-based), cropped to the steps that count."""
-        if isinstance(self.task, FiniteTask):
-            return self._fixed(step)
-        return self._endless(step)
+        """Return the batch of optimiser step `step` (0-based), cropped to the steps that count, and augmented."""
+        step = 0 if self.plan.overfit else step
+        batch = self._fixed(step) if isinstance(self.task, FiniteTask) else self._endless(step)
+        if self.task.augments:
+            batch = self.task.augment(batch, self.streams.torch("augment", step, device=self.device))
+        return batch
+
+    def task_at(self, step: int) -> Task:
+        """Return the task at the length that its data have at optimiser step `step`."""
+        return self._at_length(length_at(self.stages, step)) if self.stages else self.task
+
+    def held_out(self, length: int, n: int) -> Batch:
+        """Return n held-out examples of a length, the same each time."""
+        rng = self.streams.torch("curriculum", length)  # on the CPU, so that every device sees the same
+        return self._at_length(length).generate(n, "val", rng).to(self.device, self.dtype)
+
+    @functools.cache  # noqa: B019 (a source lives as long as its run)
+    def _at_length(self, length: int) -> Task:
+        return self.task.at_length(length)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield the batches of steps start, ..., stop - 1."""
@@ -97,17 +114,17 @@ class Source:
     def _fixed(self, step: int) -> Batch:
         if self.plan.whole:
             return self._cropped(None)
-        block, position = divmod(0 if self.plan.overfit else step, BLOCK)
+        block, position = divmod(step, BLOCK)
         if self._block is None or self._block[0] != block:
             self._block = (block, self._gathered(block))
         return self._block[1][position]
 
     def _endless(self, step: int) -> Batch:
         size = self.plan.batch_size
-        block, position = divmod(0 if self.plan.overfit else step, BLOCK)
+        block, position = divmod(step, BLOCK)
         if self._block is None or self._block[0] != block:
             rng = self.streams.torch("data", block, device=self.device)
-            batch = self.task.generate(BLOCK * size, "train", rng).to(self.device, self.dtype).cropped()
+            batch = self.task_at(step).generate(BLOCK * size, "train", rng).to(self.device, self.dtype).cropped()
             first = block * BLOCK * size
             index = torch.arange(first, first + BLOCK * size, device=self.device)
             batch = replace(batch, index=index)

@@ -38,7 +38,8 @@ def check_recipe(recipe: Recipe) -> None:
         drawn = max(BLOCK * (recipe.batch_size or 1), recipe.evaluation_size)
         what = f"{drawn} examples, as many as are drawn at once for training or evaluation,"
         keys = "task, trainer.batch_size, trainer.eval_examples"
-        size = drawn * example_bytes(recipe.task.spec, recipe.dtype.itemsize)
+        tasks = [recipe.task, *(recipe.task.at_length(length) for length in recipe.curriculum.lengths)]
+        size = drawn * max(example_bytes(task.spec, recipe.dtype.itemsize) for task in tasks)
         check_memory(size, what, keys, "choose shorter or narrower examples, or fewer at once")
     if (size := training_bytes(recipe)) is not None:
         what = "parameters, their gradients, the optimizer's state and a copy of the parameters"

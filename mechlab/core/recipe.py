@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mechlab.core.curriculum import Curriculum, Stage
 from mechlab.core.data import Source
 from mechlab.core.ensemble import Ensemble, Member, Membership
-from mechlab.core.errors import ConfigError
 from mechlab.core.model import outputs_of
 from mechlab.core.plan import BatchPlan, RecordedPlan
 from mechlab.core.precision import set_precision
 from mechlab.core.schedule import Schedule
 from mechlab.core.seeding import Streams, seed_of
-from mechlab.core.state import load_weights
+from mechlab.core.state import load_weights, matching
 from mechlab.core.step import update
 from mechlab.core.task import FiniteTask, Task
 
@@ -56,7 +56,10 @@ class Recipe:
         dtype: of parameters and data.
         evaluation_size: held-out examples drawn of endless data.
         overfit: every step sees the first batch.
-        initial: weights to start from instead of fresh ones.
+        initial: parameters and buffers to start from in place of those of the model itself, some or all of them.
+        frozen: names of the parameters that are never updated, or patterns such as `layers.*`.
+        curriculum: the lengths that training data go through.
+        stages: the recorded stages of the curriculum; None for those that are known before training.
         targets: the classes that the configuration names, nested ones among them.
         member: the row of an ensemble that the network is trained in; None where it is trained alone.
     """
@@ -74,6 +77,9 @@ class Recipe:
     evaluation_size: int = 1000
     overfit: bool = False
     initial: dict[str, Tensor] | None = None
+    frozen: tuple[str, ...] = ()
+    curriculum: Curriculum = field(default_factory=Curriculum)
+    stages: tuple[Stage, ...] | None = None
     targets: tuple[Any, ...] = ()
     member: Membership | None = None
 
@@ -83,9 +89,12 @@ class Recipe:
         return Streams(self.seed)
 
     def architecture(self) -> nn.Module:
-        """Return the model with fresh weights, not solved, on the CPU."""
+        """Return the model with fresh weights, not solved, on the CPU. Frozen parameters require no gradient."""
         with self.streams.globally("init"):
-            return set_precision(self.make_model(self.task.blueprint()), self.dtype)
+            model = set_precision(self.make_model(self.task.blueprint()), self.dtype)
+        for name in matching(dict(model.named_parameters()), self.frozen):
+            model.get_parameter(name).requires_grad_(False)
+        return model
 
     def model(self, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
         """Return the model as it is before the first step, or with recorded weights, on the CPU.
@@ -96,14 +105,12 @@ class Recipe:
         model = self.architecture()
         if weights is not None:
             load_weights(model, weights)
-        elif self.initial is not None:
-            try:
-                load_weights(model, self.initial)
-            except RuntimeError as error:
-                must, fix = "the weights of init_from must fit the model", "choose task and model as in that run"
-                raise ConfigError(must, got=str(error), key="init_from", fix=fix) from None
-        elif getattr(model, "solve", None) is not None:
+            return model
+        initial = self.initial or {}
+        if getattr(model, "solve", None) is not None and not model.state_dict().keys() <= initial.keys():
             load_weights(model, self._solution)
+        if initial:
+            load_weights(model, {**model.state_dict(), **initial})
         return model
 
     @cached_property
@@ -134,9 +141,15 @@ class Recipe:
             return RecordedPlan(n, recorded)
         return BatchPlan(n, self.batch_size, self.seed, self.task.groups(), self.overfit)
 
-    def source(self, device: str | torch.device = "cpu") -> Source:
-        """Return the examples on a device."""
-        return Source(self.task, self.plan(), self.streams, device, self.dtype, self.evaluation_size)
+    def source(self, device: str | torch.device = "cpu", stages: Iterable[Stage] | None = None) -> Source:
+        """Return the examples on a device.
+
+        Args:
+            stages: of the curriculum; the recorded ones by default, or else those that are known before training.
+        """
+        if stages is None:
+            stages = self.curriculum.first_stages if self.stages is None else self.stages
+        return Source(self.task, self.plan(), self.streams, device, self.dtype, self.evaluation_size, stages)
 
     def update(
         self, model: nn.Module, optimizer: Any, source: Source, step: int, weights: Tensor | None = None

@@ -158,6 +158,20 @@ class Task(ABC):
     def generate(self, n: int, split: Split, rng: torch.Generator) -> Batch:
         """Draw n examples of a split: a pure function of its arguments, on the generator's device."""
 
+    @property
+    def augments(self) -> bool:
+        """True if `augment` changes batches. A task overrides this where that depends on its arguments."""
+        return type(self).augment is not Task.augment
+
+    def augment(self, batch: Batch, rng: torch.Generator) -> Batch:
+        """Return the batch of one optimiser step with its training examples changed at random, such as shifted images;
+        unchanged by default.
+
+        A pure function of its arguments, on the batch's device; the generator depends on the seed and the step alone.
+        Held-out examples are not augmented. Ids stay what they are.
+        """
+        return batch
+
     def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the targets of inputs (B, ...) of any length, and the mask of those that count, as in a Batch.
 

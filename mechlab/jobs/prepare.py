@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from mechlab.config.build import prepare, without_files
 from mechlab.config.identity import identity as identity_of
 from mechlab.config.provenance import Origin
-from mechlab.config.recipe import initial_digest, make_recipe
+from mechlab.config.recipe import make_recipe
 from mechlab.config.schema import Expected, TrainConfig, typed
+from mechlab.config.transfer import check_transfer, transfer_digest
 from mechlab.core.analysis import Needs
 from mechlab.core.device import set_up_device
 from mechlab.core.errors import ConfigError, did_you_mean
@@ -127,8 +128,7 @@ def prepare_run(
     _check_time(config.trainer.max_time)
     recipe = make_recipe(config)
     check_recipe(recipe)
-    if recipe.initial is not None:
-        recipe.model()  # refuses weights of init_from that do not fit
+    check_transfer(recipe, config)
     task_name = config.name.rpartition("-")[0]
     analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, recipe)
     sets = prepare_sets(config.analysis, config.allow_targets)
@@ -141,7 +141,7 @@ def prepare_run(
     check_history(config.history, kind, recipe.max_steps, needs, callbacks)
     if identity is None:
         changing = [name for name, callback in callbacks.items() if not runs_analysis(callback)]
-        identity = identity_of(masked, kind, initial_digest(config.init_from), changing)
+        identity = identity_of(masked, kind, transfer_digest(recipe, config), changing)
     folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
     recorder = make_recorder(config.history, kind, recipe, folder / "history")
     size = check_size(recorder, config.history.limit_gb)
@@ -220,6 +220,9 @@ def _check_objective(config: TrainConfig, recipe: Recipe, analyses: PreparedAnal
     if config.trainer.stop_at is not None and "val/accuracy" not in names:
         must = "trainer.stop_at needs a task that scores accuracy"
         raise ConfigError(must, got=f"scores: {', '.join(scores)}", key="trainer.stop_at", fix="trainer.stop_at=null")
+    if recipe.curriculum.next_length([]) is not None and "val/accuracy" not in names:
+        must, fix = "a curriculum needs a task that scores accuracy", "curriculum.steps=[...], a step for each length"
+        raise ConfigError(must, got=f"scores: {', '.join(scores)}", key="curriculum.lengths", fix=fix)
     if config.objective not in names and config.objective.partition("/")[0] not in analyses:
         fix = did_you_mean(config.objective, names)
         raise ConfigError("objective must be a metric of the run", got=config.objective, key="objective", fix=fix)

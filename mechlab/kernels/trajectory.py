@@ -159,6 +159,7 @@ class Trajectory:
         clip: float | None = None,
         dtype: torch.dtype | None = None,
         device: str = "cpu",
+        batch: Callable[[int], Batch] | None = None,
     ) -> Trajectory:
         """Read a history from plain lists.
 
@@ -166,6 +167,7 @@ class Trajectory:
             model: the architecture.
             spec: of the task.
             data: all training examples in the order of their ids.
+            batch: returns the examples of a step as they were trained on; by default those in `data`.
         """
         if not len(data):
             must, fix = "there must be at least one training example", "give the examples of the training"
@@ -179,7 +181,7 @@ class Trajectory:
         native = next(iter(arrays.params(0).values())).dtype
         functional = FunctionalModel(model, spec, data[: min(4, len(data))], dtype or native, device)
         examples = lambda step: data[arrays.batch_indices(step)]  # noqa: E731
-        return cls(functional, rule, arrays, steps, len(data), examples, clip, lambda: data)
+        return cls(functional, rule, arrays, steps, len(data), batch or examples, clip, lambda: data)
 
     def state(self, step: int) -> TrainingState:
         """Return the state before optimiser step `step`; at the end of training the parameters alone are read."""

@@ -1,4 +1,4 @@
-"""A network that is the task's automaton by construction, to be disturbed and trained again."""
+"""A network constructed from the task's automaton, with optional noise in its weights."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from mechlab.models.rnn import RNN
 class Constructed(SequenceModel):
     """An Elman network with the weights of `mechlab.automata.construct`, plus noise; all of them can be trained.
 
-    The kinds of two layers copy the state of layer 1 into layer 0 after each step, so both halves of the flat state are
-    alike.
+    Networks of two layers copy the state of layer 1 into layer 0 after each step, so both halves of the flat state are
+    equal.
 
     Args:
         spec: of a task whose ground truth is an automaton.
         kind: one layer of tanh units, or two layers of tanh or relu units.
         saturation: size of the ideal pre-activations; by default the least that is proved right on all words.
-        noise: standard deviation of what is added to the weights and biases of the recurrence and to the read-out's
-            weights (of the second layer: to its input weights).
+        noise: standard deviation of the noise added to the weights and biases of the recurrence and to the read-out's
+            weights (in the second layer: to its input weights).
 
     Attributes:
-        saturation: the one in force.
-        margin: the least lead of the right output that is proved for the network without noise; see `Construction`.
+        saturation: the saturation that is used.
+        margin: the proved least margin of the right output of the network without noise; see `Construction`.
 
     Source: Muskardin et al., arXiv 2306.16854, and its published code.
     """
@@ -48,7 +48,7 @@ class Constructed(SequenceModel):
         letters, classes = len(spec.truth.alphabet), len(spec.truth.classes)
         if (letters, classes) != (spec.inputs, spec.outputs):
             raise ConfigError(
-                "a constructed network reads the automaton's letters and tells its classes, so the task must too",
+                "a constructed network maps the automaton's letters to its classes, so the task must too",
                 got=f"{letters} letters and {classes} classes for {spec.inputs} inputs and {spec.outputs} outputs",
                 key="model",
                 fix="model=gru, or let the task's targets be the automaton's outputs",
@@ -68,12 +68,12 @@ class Constructed(SequenceModel):
         self._disturb(noise)
 
     def clean(self) -> Constructed:
-        """Return the network as it is by construction, without noise and before any training."""
-        with torch.random.fork_rng(devices=[]):  # torch draws weights before they are set
+        """Return the network as constructed, without noise and training."""
+        with torch.random.fork_rng(devices=[]):  # torch draws initial weights
             return Constructed(self.spec, self._kind, self.saturation).to(self.start).eval()
 
     def disturbed(self, noise: float, seed: int) -> Constructed:
-        """Return the network as it is by construction plus noise of this standard deviation, drawn from the seed."""
+        """Return the network as constructed plus noise of this standard deviation, drawn from the seed."""
         network = self.clean()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

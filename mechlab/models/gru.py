@@ -17,10 +17,10 @@ class GRU(Recurrent):
     """h' = (1 - z) n + z h with update gate z, reset gate r and n = tanh(W_in x + r (W_hn h)), as torch defines it.
 
     Args:
-        spec: what to know of the task.
+        spec: the task's specification.
         hidden: units per layer.
         layers: number of layers.
-        bias: whether the recurrence and the read-out have biases.
+        bias: True for biases in the recurrence and the read-out.
         per_transition, dropout: see Recurrent.
     """
 

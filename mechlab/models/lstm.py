@@ -18,14 +18,14 @@ from mechlab.models.recurrent import Recurrent, affine
 class LSTM(Recurrent):
     """c' = f c + i g and h' = o tanh(c'), as torch defines it; the flat state is all hidden states, then all cells.
 
-    Torch's fused kernel keeps the cells to itself. A trace computes them when they are first looked at, exactly, and
-    with the weights of that moment; training never looks.
+    Torch's fused kernel does not return the cells. A trace computes them at first access, exactly, with the weights of
+    that moment; training never accesses them.
 
     Args:
-        spec: what to know of the task.
+        spec: the task's specification.
         hidden: units per layer.
         layers: number of layers.
-        bias: whether the recurrence and the read-out have biases.
+        bias: True for biases in the recurrence and the read-out.
         per_transition, dropout: see Recurrent.
     """
 
@@ -46,8 +46,8 @@ class LSTM(Recurrent):
     @staticmethod
     def cell(layer: nn.LSTM, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """Return the next hidden state and the next cells, each (B, H)."""
-        keep, write, out = _gates(layer, x, h)
-        c = keep * c + write
+        forget, write, out = _gates(layer, x, h)
+        c = forget * c + write
         return out * torch.tanh(c), c
 
     def parts(self, read: list[Tensor], hidden: list[Tensor]) -> Sequence[Tensor]:
@@ -61,7 +61,7 @@ class LSTM(Recurrent):
 
 
 class Deferred(Sequence[Tensor]):
-    """A sequence of tensors that is computed when it is first looked at."""
+    """A sequence of tensors that is computed at first access."""
 
     def __init__(self, compute: Callable[[], tuple[Tensor, ...]]):
         self._compute = compute
@@ -78,15 +78,15 @@ class Deferred(Sequence[Tensor]):
 
 
 def _gates(layer: nn.LSTM, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the forget gate, what is written into the cells, and the output gate, each (..., H)."""
+    """Return the forget gate, the gated input of the cells, and the output gate, each (..., H)."""
     i, f, g, o = sum(affine(layer, x, h)).chunk(4, -1)
     return torch.sigmoid(f), torch.sigmoid(i) * torch.tanh(g), torch.sigmoid(o)
 
 
 def _cells(layer: nn.LSTM, x: Tensor, hidden: Tensor) -> Tensor:
     """Return a layer's cells (B, T, H): the gates follow from inputs and hidden states, all steps at once."""
-    keep, write, _ = _gates(layer, x, F.pad(hidden, (0, 0, 1, -1)))  # step t reads the hidden state of step t-1
+    forget, write, _ = _gates(layer, x, F.pad(hidden, (0, 0, 1, -1)))  # step t reads the hidden state of step t-1
     cells = [write[:, 0]]
     for t in range(1, write.shape[1]):
-        cells.append(keep[:, t] * cells[-1] + write[:, t])
+        cells.append(forget[:, t] * cells[-1] + write[:, t])
     return torch.stack(cells, 1)

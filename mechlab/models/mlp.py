@@ -26,9 +26,9 @@ class MLP(StaticModel):
         spec: of a static task.
         hidden: units of each hidden layer.
         layers: hidden layers.
-        embedding: width of an embedding table; without effect on real inputs.
+        embedding: width of an embedding table; not used for real inputs.
         activation: of the hidden layers.
-        bias: whether the layers and the read-out have biases.
+        bias: True for biases in the layers and the read-out.
 
     Attributes:
         embeddings: the tables (V, embedding), one for each position; empty for real inputs.

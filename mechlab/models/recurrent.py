@@ -1,4 +1,4 @@
-"""What the recurrent networks share: layers that torch runs fused over time, and the same step by step."""
+"""Base of the recurrent networks: layers that torch runs fused over time, and the same computation step by step."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from mechlab.core.task import TaskSpec
 class Recurrent(SequenceModel):
     """A stack of recurrent layers under a linear read-out.
 
-    The flat state holds the hidden states of all layers, layer by layer, then (LSTM) all cells likewise. Each layer is
-    a module of its own, so that the states of every layer over time come out of the fused kernels.
+    The flat state is the hidden states of all layers, layer by layer, then (LSTM) all cells likewise. Each layer is a
+    module of its own, so that the fused kernels return the states of every layer over time.
 
     Args:
-        spec: what to know of the task.
+        spec: the task's specification.
         hidden: units per layer, H.
         layers: number of layers, L.
-        bias: whether the recurrence and the read-out have biases.
-        per_transition: in place of `hidden`, units per layer as a multiple of n m, n being the states and m the letters
-            of the task's automaton; rounded down.
-        dropout: share of a layer's hidden states that the next layer does not see while training.
+        bias: True for biases in the recurrence and the read-out.
+        per_transition: in place of `hidden`, units per layer as a multiple of n m for an automaton of n states and m
+            letters; rounded down.
+        dropout: share of a layer's hidden states that are zeroed for the next layer while training.
         make: builds one layer from its numbers of inputs and units.
 
     Raises:
-        ConfigError: not one of `hidden` and `per_transition` is given, or the task has no automaton.
+        ConfigError: not exactly one of `hidden` and `per_transition` is given, or the task has no automaton.
     """
 
     states_per_layer: ClassVar[int] = 1
@@ -64,7 +64,7 @@ class Recurrent(SequenceModel):
         return self.readout.weight.new_zeros(batch, self.states_per_layer * len(self.layers) * self.hidden)
 
     def columns(self, part: str) -> slice:
-        """Return which columns of the flat state are a part of it; see SequenceModel."""
+        """Return the columns of a part of the flat state; see SequenceModel."""
         size = self.hidden * len(self.layers)
         places = {"all": slice(None), "hidden": slice(0, size), "last": slice(size - self.hidden, size)}
         if self.states_per_layer > 1:
@@ -78,8 +78,8 @@ class Recurrent(SequenceModel):
         """Read x (B, inputs) in state (B, S); return the output (B, outputs) and the next state (B, S)."""
         parts = list(state.split(self.hidden, -1))
         for depth, layer in enumerate(self.layers):
-            mine = slice(depth, None, len(self.layers))
-            parts[mine] = self.cell(layer, self._dropped(x) if depth else x, *parts[mine])
+            own = slice(depth, None, len(self.layers))
+            parts[own] = self.cell(layer, self._dropped(x) if depth else x, *parts[own])
             x = parts[depth]
         return self.readout(x), torch.cat(parts, -1)
 
@@ -101,7 +101,7 @@ class Recurrent(SequenceModel):
 
 
 def units(spec: TaskSpec, hidden: int | None, per_transition: float | None) -> int:
-    """Return the units per layer that `hidden` or `per_transition` asks for; see Recurrent."""
+    """Return the units per layer by `hidden` or `per_transition`; see Recurrent."""
     if (hidden is None) == (per_transition is None):
         raise ConfigError(
             "one of model.hidden and model.per_transition must be a number, the other one null",

@@ -19,10 +19,10 @@ class RNN(Recurrent):
     Without biases the origin is a fixed point, where the Jacobian of a tanh network is W_hh itself.
 
     Args:
-        spec: what to know of the task.
+        spec: the task's specification.
         hidden: units per layer.
         layers: number of layers.
-        bias: whether the recurrence and the read-out have biases.
+        bias: True for biases in the recurrence and the read-out.
         per_transition, dropout: see Recurrent.
         activation: the nonlinearity.
     """

@@ -16,7 +16,7 @@ from mechlab.core.task import TaskSpec
 
 
 class Transformer1(StaticModel):
-    """The one-layer transformer of ExPLAIND, which reads the answer at the last token.
+    """The one-layer transformer of ExPLAIND, with its output at the last token.
 
     With h_t = sqrt(d) E[token t], head i has one matrix E_i for queries, keys and values and one output matrix O_i,
     both without bias:
@@ -26,7 +26,7 @@ class Transformer1(StaticModel):
 
     where T is the last token and w the width of a head. There is no mask, no layer norm, no dropout, and no residual
     connection around the attention. Outputs are log-probabilities (logits D out if the task is a regression): the cross
-    entropy of log-probabilities is that of the logits. What only other tokens' answers would need is not computed.
+    entropy of log-probabilities is that of the logits. The outputs at other tokens are not computed.
 
     Weights start as torch's layers do: normal with standard deviation 1 in the embedding, uniform in +-1/sqrt(fan in)
     elsewhere. Parameters have the names of the published code.
@@ -36,7 +36,7 @@ class Transformer1(StaticModel):
         width: d, of the embedding.
         heads: number of heads; it divides the width.
         hidden: units of the hidden layer of the perceptron.
-        positions: rows of the published positional table, a parameter that is declared and never read; 0 leaves it out.
+        positions: rows of the published positional table, a parameter that is declared but not used; 0 leaves it out.
 
     Raises:
         ConfigError: the heads do not divide the width.
@@ -82,7 +82,7 @@ class Transformer1(StaticModel):
         return logits.log_softmax(-1) if self.spec.loss.classes else logits
 
     def attended(self, embedded: Tensor) -> Tensor:
-        """Map embeddings (B, T, d) to what the heads write at the last token (B, d)."""
+        """Map embeddings (B, T, d) to the sum of the heads' outputs at the last token (B, d)."""
         z = self.encoders(embedded).unflatten(-1, (self.heads, -1))  # (B, T, heads, w)
         scores = (z * z[:, -1:]).sum(-1) / math.sqrt(z.shape[-1])  # (B, T, heads), of the last token's query
         mixed = (scores.softmax(1)[..., None] * z).sum(1)  # (B, heads, w)
@@ -90,7 +90,7 @@ class Transformer1(StaticModel):
 
 
 class _Positions(nn.Module):
-    """The published positional table (1, positions, d), which nothing reads."""
+    """The published positional table (1, positions, d), which is not used."""
 
     def __init__(self, positions: int, width: int):
         super().__init__()

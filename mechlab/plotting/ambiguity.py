@@ -32,8 +32,8 @@ def states_figure(
         shares: (2,) the share of the variance along each.
         labels: (P,) int, the automaton's state of each point.
         clusters: (P,) int, the cluster of each point.
-        names: the automaton's states in index order. Where more than 30 occur, the legend names the most frequent ones
-            and says how many it leaves out.
+        names: the automaton's states in index order. If more than 30 occur, the legend has the most frequent ones and
+            the number of the others.
     """
     occurring, count = np.unique(labels, return_counts=True)
     columns = -(-min(len(occurring), MOST_NAMES + 1) // NAMES_IN_COLUMN)
@@ -83,7 +83,7 @@ def factors_figure(table: pd.DataFrame) -> Figure:
     """Draw the ambiguity against each factor of the automaton's states.
 
     Args:
-        table: a line for each factor, with the columns `factor`, `blocks`, `weighted`, `null_permuted`.
+        table: a row for each factor, with the columns `factor`, `blocks`, `weighted`, `null_permuted`.
     """
     figure, (axis,) = new_figure(width=4.2, height=1.3 + 0.25 * len(table))
     places = np.arange(len(table))
@@ -100,16 +100,16 @@ def factors_figure(table: pd.DataFrame) -> Figure:
 
 
 def causal_figure(table: pd.DataFrame) -> Figure:
-    """Draw how often a network tells what it would have told, after a state was replaced by a cluster's mean.
+    """Draw the share of unchanged predictions after a state is replaced by a cluster's mean.
 
     Args:
-        table: a line for each letter more, with the columns `letters`, `kept`, `right_own`, and if known `control`.
+        table: a row for each further letter, with the columns `letters`, `kept`, `right_own`, and if known `control`.
     """
     figure, (axis,) = new_figure(width=3.8)
-    axis.plot(table["letters"], table["right_own"], ":", color=INK, linewidth=1, label="right without replacing")
-    axis.plot(table["letters"], table["kept"], "o-", **_line(0), label="kept, own cluster's mean")
+    axis.plot(table["letters"], table["right_own"], ":", color=INK, linewidth=1, label="right without replacement")
+    axis.plot(table["letters"], table["kept"], "o-", **_line(0), label="unchanged, own cluster's mean")
     if "control" in table:
-        axis.plot(table["letters"], table["control"], "s--", **_line(1), label="kept, another cluster's")
+        axis.plot(table["letters"], table["control"], "s--", **_line(1), label="unchanged, another cluster's")
     axis.set(xlabel="letters after the replacement", ylabel="share of outputs", ylim=(-0.03, 1.05))
     axis.xaxis.get_major_locator().set_params(integer=True)
     legend(axis, loc="lower right")
@@ -121,12 +121,12 @@ def lengths_figure(table: pd.DataFrame) -> Figure:
     """Draw weighted ambiguity of the same clusters against the length of words.
 
     Args:
-        table: a line for each length, with the columns `length`, `weighted`, `balanced`, and `fitted` for lengths that
+        table: a row for each length, with the columns `length`, `weighted`, `balanced`, and `fitted` for lengths that
             clusters were fitted to.
     """
     figure, (axis,) = new_figure(width=3.8)
     axis.plot(table["length"], table["weighted"], "o-", **_line(0), label="all words")
-    axis.plot(table["length"], table["balanced"], "s--", **_line(1), label="states alike")
+    axis.plot(table["length"], table["balanced"], "s--", **_line(1), label="states balanced")
     if not table["fitted"].all():
         axis.axvline(table["length"][table["fitted"]].max() + 0.5, color=INK, linewidth=0.8, linestyle=":")
     axis.set(xlabel="letters", ylabel="weighted ambiguity", ylim=(-0.03, 1.03))

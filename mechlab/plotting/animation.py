@@ -1,4 +1,4 @@
-"""States of a network while it learns: side by side, and as a moving picture."""
+"""States of a network over training: side by side, and as an animation."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 4, 3  # of the sheet
 SECONDS, PAUSE = 0.35, 2.0  # of a frame, and of the last one
-SHADES = 64  # colours of a moving picture
+SHADES = 64  # number of colours of an animation
 LINES = {
     "accuracy": ("accuracy", COLOURS[2], "^-"),
     "weighted": ("ambiguity, k-means", COLOURS[0], "o-"),
     "lda": ("ambiguity, LDA", COLOURS[3], "s-"),
-    "lda_held_out": ("ambiguity, LDA on unseen rows", COLOURS[1], "D--"),
+    "lda_held_out": ("ambiguity, LDA on held-out rows", COLOURS[1], "D--"),
 }
 
 
@@ -37,7 +37,7 @@ def frames_figure(planes: np.ndarray, labels: np.ndarray, names: Sequence[str], 
         planes: (S, R, 2) the states at each step.
         labels: (R,) int, the automaton's state.
         names: the automaton's states in index order.
-        table: a line for each step, with the columns `step`, `epoch`, `weighted` and `accuracy`.
+        table: a row for each step, with the columns `step`, `epoch`, `weighted` and `accuracy`.
     """
     shown = np.unique(np.linspace(0, len(planes) - 1, COLUMNS * ROWS).round().astype(int))
     rows = math.ceil(len(shown) / COLUMNS)
@@ -64,10 +64,10 @@ def scores_figure(table: pd.DataFrame) -> Figure:
 
 
 def moving_states(planes: np.ndarray, labels: np.ndarray, names: Sequence[str], table: pd.DataFrame) -> bytes:
-    """Return the states step after step, with the scores beside them, as a GIF; the same input gives the same bytes.
+    """Return an animation of the states over steps, with the scores beside them, as a deterministic GIF.
 
     Args:
-        planes, labels, names, table: as `frames_figure` takes them.
+        planes, labels, names, table: as in `frames_figure`.
     """
     figure, (states, scores) = new_figure(panels=2, width=3.3, height=3.1)
     canvas = FigureCanvasAgg(figure)
@@ -88,17 +88,19 @@ def moving_states(planes: np.ndarray, labels: np.ndarray, names: Sequence[str], 
         now.set_xdata([table["step"].iloc[frame]] * 2)
         figure.suptitle(_headline(table.iloc[frame]), fontsize=TEXT + 1, color=INK)
         canvas.draw()
-        figure.set_layout_engine("none")  # its places are found
+        figure.set_layout_engine("none")  # the layout is fixed after the first frame
         frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     return gif(frames)
 
 
 def gif(frames: Sequence[np.ndarray]) -> bytes:
-    """Return pictures (height, width, 3) uint8 as a GIF that begins anew after a pause."""
+    """Return pictures (height, width, 3) uint8 as a GIF that repeats after a pause."""
     from PIL import Image
 
     pictures = [Image.fromarray(frame) for frame in frames]
-    palette = _joined(pictures).quantize(SHADES, dither=Image.Dither.NONE)  # one for all, or colours would flicker
+    palette = _joined(pictures).quantize(
+        SHADES, dither=Image.Dither.NONE
+    )  # the same for all frames, or colours would flicker
     pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [round(1000 * SECONDS)] * (len(pictures) - 1) + [round(1000 * PAUSE)]
     buffer = io.BytesIO()

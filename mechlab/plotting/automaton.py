@@ -21,7 +21,7 @@ FILL = "#f4f6f8"
 
 def automaton_figure(
     names: Sequence[str],
-    says: Sequence[str],
+    outputs: Sequence[str],
     letters: Sequence[str],
     transitions: np.ndarray,
     initial: int,
@@ -31,12 +31,12 @@ def automaton_figure(
     """Draw an automaton.
 
     Args:
-        names: of the n states.
-        says: the class of each state; written below its name unless `accepting` tells it.
+        names: names of the n states.
+        outputs: the class of each state; written below its name unless `accepting` is given.
         letters: the m letters.
-        transitions: (n, m) int, the state reached from a state by a letter.
-        initial: the state that an arrow from nowhere points at.
-        accepting: of a DFA, which states accept; they have a double circle.
+        transitions: (n, m) int, the target of each state and letter.
+        initial: the initial state, marked by an arrow without a source.
+        accepting: for a DFA, True for accepting states, which have a double circle.
     """
     if len(names) > MOST_STATES:
         return _matrix_figure(transitions, heading)
@@ -53,7 +53,7 @@ def automaton_figure(
     axis.axis("off")
     for (source, target), label in _edges(transitions, letters).items():
         if source == target:
-            # an arrow from nowhere comes to the initial state from outside, so its loop is drawn beside it
+            # the arrow without a source enters the initial state from outside, so its loop is drawn beside it
             _loop(axis, places[source], angle[source] - (0.9 if source == initial else 0), label)
         else:
             back = bool((transitions[target] == source).any())
@@ -63,7 +63,7 @@ def automaton_figure(
         axis.add_patch(Circle(place, RADIUS, facecolor=FILL, edgecolor=INK, linewidth=1, zorder=3))
         if accepting is not None and accepting[i]:
             axis.add_patch(Circle(place, 0.82 * RADIUS, fill=False, edgecolor=INK, linewidth=0.8, zorder=4))
-        text = names[i] if accepting is not None else f"{names[i]}\n{says[i]}"
+        text = names[i] if accepting is not None else f"{names[i]}\n{outputs[i]}"
         longest = max(map(len, text.split("\n")))
         font = min(TEXT, 1.5 * TEXT * 4 / max(longest, 4) * 0.75)
         axis.text(*place, text, ha="center", va="center", fontsize=font, color=INK, zorder=5, linespacing=0.95)
@@ -72,16 +72,16 @@ def automaton_figure(
 
 
 def _edges(transitions: np.ndarray, letters: Sequence[str]) -> dict[tuple[int, int], str]:
-    """Return the label of each pair of states that a letter joins, letters that join the same ones together."""
-    found: dict[tuple[int, int], list[str]] = {}
+    """Return the label of each edge, with all letters between the same two states."""
+    letters_of: dict[tuple[int, int], list[str]] = {}
     for source, row in enumerate(transitions.tolist()):
         for letter, target in zip(letters, row, strict=True):
-            found.setdefault((source, target), []).append(letter)
-    return {pair: "any" if len(read) == len(letters) > 3 else ", ".join(read) for pair, read in found.items()}
+            letters_of.setdefault((source, target), []).append(letter)
+    return {pair: "any" if len(read) == len(letters) > 3 else ", ".join(read) for pair, read in letters_of.items()}
 
 
 def _around(transitions: np.ndarray, initial: int) -> np.ndarray:
-    """Return the states in an order around a circle, the initial one first, that keeps joined states close."""
+    """Return the order of states around a circle, the initial one first, with connected states close together."""
     n = len(transitions)
     joined = np.zeros((n, n))
     np.add.at(joined, (np.repeat(np.arange(n), transitions.shape[1]), transitions.ravel()), 1)
@@ -106,7 +106,7 @@ def _around(transitions: np.ndarray, initial: int) -> np.ndarray:
 
 
 def _edge(axis: Axes, source: np.ndarray, target: np.ndarray, label: str, back: bool, first: bool) -> None:
-    """Draw a bent arrow between the rims of two states; `back` tells that there is one the other way round, too."""
+    """Draw a bent arrow between the rims of two states; `back` is True if there is one in the other direction too."""
     along, middle = target - source, (source + target) / 2
     across = np.array([along[1], -along[0]])
     if np.linalg.norm(along) < 1.01 * APART:  # neighbours: one on each side
@@ -122,7 +122,7 @@ def _edge(axis: Axes, source: np.ndarray, target: np.ndarray, label: str, back: 
 
 
 def _loop(axis: Axes, place: np.ndarray, angle: float, label: str) -> None:
-    """Draw an arrow from a state to itself, on the side that the angle tells."""
+    """Draw an arrow from a state to itself, in the direction of the angle."""
 
     def at(turn: float, distance: float) -> np.ndarray:
         return place + distance * np.array([np.cos(angle + turn), np.sin(angle + turn)])
@@ -147,7 +147,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _matrix_figure(transitions: np.ndarray, heading: str) -> Figure:
-    """Draw how many letters lead from each state (row) to each other one (column)."""
+    """Draw the number of letters from each state (row) to each state (column)."""
     n = len(transitions)
     counts = np.zeros((n, n))
     np.add.at(counts, (np.repeat(np.arange(n), transitions.shape[1]), transitions.ravel()), 1)

@@ -17,7 +17,7 @@ def methods_figure(table: pd.DataFrame, threshold: float) -> Figure:
     """Draw a bar for the weighted ambiguity of each method, with its number of clusters and its share of noise.
 
     Args:
-        table: a line for each method, with the columns `method`, `clusters`, `noise`, `weighted`, `null_permuted`, and
+        table: a row for each method, with the columns `method`, `clusters`, `noise`, `weighted`, `null_permuted`, and
             if known `null_random` and `held_out` with the ends of its interval, `held_out_low` and `held_out_high`.
         threshold: the ambiguity below which clusters count as pure.
     """
@@ -28,7 +28,7 @@ def methods_figure(table: pd.DataFrame, threshold: float) -> Figure:
     if "null_random" in table:
         axis.plot(table["null_random"], places, "|", color=INK, markersize=6, label="random partition")
     if "held_out" in table:
-        axis.plot(table["held_out"], places, "D", color=COLOURS[3], markersize=4, label="on unseen rows")
+        axis.plot(table["held_out"], places, "D", color=COLOURS[3], markersize=4, label="on held-out rows")
         axis.hlines(places, table["held_out_low"], table["held_out_high"], color=COLOURS[3], linewidth=1.5)
     for place, line in zip(places, table.itertuples(), strict=True):
         noise = f", {line.noise:.0%} noise" if line.noise else ""

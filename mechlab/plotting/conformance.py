@@ -1,4 +1,4 @@
-"""How often a network is right, by the length of words."""
+"""Accuracy of a network by the length of words."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LINES = {
 
 
 def by_length_figure(table: pd.DataFrame) -> Figure:
-    """Draw shares of words and letters that are right.
+    """Draw the shares of right words and letters by word length.
 
     Args:
-        table: a line for each length, with the columns `length`, `accuracy`, `balanced` and `constant_words`.
+        table: a row for each length, with the columns `length`, `accuracy`, `balanced` and `constant_words`.
     """
     figure, (axis,) = new_figure(width=4.2)
     for column, (name, colour, line) in LINES.items():

@@ -1,4 +1,4 @@
-"""Accounts of attribution: influences, masses, lines and foremost examples."""
+"""Figures of attribution: influences, masses, terms of the decomposition, and the examples of largest influence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LINES = ("-", "--", ":", "-.")  # for components beyond the number of colours
-COLUMNS = 1500  # training examples that a heat map shows apart from each other
+COLUMNS = 1500  # training examples beyond which a heat map sums neighbours
 
 
 def influence_map(influence: np.ndarray, train: np.ndarray, explained: np.ndarray, sort: str) -> Figure:
@@ -33,10 +33,10 @@ def influence_map(influence: np.ndarray, train: np.ndarray, explained: np.ndarra
         edges = np.linspace(0, values.shape[1], COLUMNS + 1).astype(int)[:-1]
         values = np.add.reduceat(values, edges, axis=1)
     figure, (axis,) = new_figure(width=6.4, height=3.2)
-    reach = np.quantile(np.abs(values), 0.99) or 1.0
+    limit = np.quantile(np.abs(values), 0.99) or 1.0
     place = (-0.5, examples - 0.5, len(values) - 0.5, -0.5)
     options = {"aspect": "auto", "interpolation": "nearest", "extent": place}
-    image = axis.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach, **options)
+    image = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, **options)
     name = {"label": "label", "sum": "sum of tokens"}.get(sort, sort)
     axis.set(xlabel=f"training example, by {name}", ylabel=f"explained example, by {name}")
     for side in (axis.xaxis, axis.yaxis):
@@ -109,11 +109,11 @@ def foremost_examples(examples: pd.DataFrame, shown: int = 4) -> Figure:
     chosen = list(dict.fromkeys(examples["explained"]))[:shown]
     figure, axes = new_figure(panels=len(chosen), width=2.6, height=3.4)
     for axis, example in zip(axes, chosen, strict=True):
-        mine = examples[examples["explained"] == example].drop_duplicates("train").sort_values("influence")
-        colours = [COLOURS[0] if kind == "helpful" else COLOURS[3] for kind in mine["kind"]]
-        axis.barh(range(len(mine)), mine["influence"], color=colours)
-        texts = [_name(row) for row in mine.to_dict("records")]
-        axis.set_yticks(range(len(mine)), texts, fontsize=TEXT - 3)
+        rows = examples[examples["explained"] == example].drop_duplicates("train").sort_values("influence")
+        colours = [COLOURS[0] if kind == "helpful" else COLOURS[3] for kind in rows["kind"]]
+        axis.barh(range(len(rows)), rows["influence"], color=colours)
+        texts = [_name(row) for row in rows.to_dict("records")]
+        axis.set_yticks(range(len(rows)), texts, fontsize=TEXT - 3)
         axis.set(xlabel="influence")
         if axis is axes[0]:
             kinds = {"helpful": COLOURS[0], "harmful": COLOURS[3]}

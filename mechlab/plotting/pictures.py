@@ -28,39 +28,39 @@ NAMES = {
 
 def projections_figure(
     clouds: Sequence[tuple[Any, np.ndarray]],
-    on_ways: Sequence[np.ndarray],
-    ways: pd.DataFrame,
+    trajectories: Sequence[np.ndarray],
+    letters: pd.DataFrame,
     labels: np.ndarray,
     clusters: np.ndarray,
     names: Sequence[str],
 ) -> Figure:
-    """Draw a row for each projection: by the automaton's state, by cluster, and with the ways of words.
+    """Draw a row for each projection: by the automaton's state, by cluster, and with the trajectories of words.
 
     Args:
-        clouds: for each projection its line of scores (`method`, `nearest_mean`, and `explained` if it is linear), and
+        clouds: for each projection its row of scores (`method`, `nearest_mean`, and `explained` if it is linear), and
             points (R, d) with d = 2 or 3, the first of `labels`.
-        on_ways: for each projection the points (L, d) on the ways of words.
-        ways: the number of the `word` and the `letter` read at each of these, an empty one where a word begins.
+        trajectories: for each projection the points (L, d) along words.
+        letters: the number of the `word` and the `letter` read at each of these points, an empty one at its start.
         labels: (at least R,) int, the automaton's state.
         clusters: (at least R,) int.
         names: the automaton's states in index order; left out of the legend when there are more than 16.
     """
     dimensions = clouds[0][1].shape[1]
     figure = Figure(figsize=(3 * WIDTH, len(clouds) * HEIGHT), layout="constrained")
-    for row, ((line, points), path) in enumerate(zip(clouds, on_ways, strict=True)):
+    for row, ((line, points), path) in enumerate(zip(clouds, trajectories, strict=True)):
         by_state, by_cluster, by_word = (panel(figure, len(clouds), 3, 3 * row + n + 1, dimensions) for n in range(3))
-        told = f"{NAMES[line.method]}: {line.nearest_mean:.0%} told by nearest mean"
+        heading = f"{NAMES[line.method]}: {line.nearest_mean:.0%} right by nearest mean"
         cloud(by_state, points, labels[: len(points)], names)
-        title(by_state, told)
+        title(by_state, heading)
         if row == 0 and len(np.unique(labels)) <= MOST_NAMES:
             legend(by_state, title="state", title_fontsize=7, markerscale=1.6, loc="best")
         cloud(by_cluster, points, clusters[: len(points)])
         title(by_cluster, f"by cluster ({len(np.unique(clusters))})")
         by_word.scatter(*points.T, s=6, color=FAINT, linewidths=0)
         as_pixels(by_word)
-        for number, word in ways.groupby("word"):
-            draw_way(by_word, path[word.index], list(word["letter"]), look(int(number))["color"])
-        title(by_word, "ways of words")
+        for number, word in letters.groupby("word"):
+            draw_trajectory(by_word, path[word.index], list(word["letter"]), look(int(number))["color"])
+        title(by_word, "trajectories of words")
     return figure
 
 
@@ -83,23 +83,23 @@ def cloud(axis: Axes, points: np.ndarray, kinds: np.ndarray, names: Sequence[str
 
 
 def as_pixels(axis: Axes) -> None:
-    """Let what is scattered be pixels where a figure is otherwise lines: thousands of marks make a large file."""
+    """Rasterise scattered points: thousands of vector marks make a large file."""
     if axis.name == "3d":
-        axis.set_rasterized(True)  # its marks alone cannot be
+        axis.set_rasterized(True)  # single marks cannot be
         return
     for marks in axis.collections:
         marks.set_rasterized(True)
 
 
 def same_limits(axis: Axes, planes: np.ndarray) -> None:
-    """Show the part of the plane that holds all of several clouds (M, R, 2)."""
+    """Set the limits of the axes to those of all clouds (M, R, 2)."""
     low, high = planes.min((0, 1)), planes.max((0, 1))
     margin = 0.05 * np.maximum(high - low, 1e-9)
     axis.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
 
 
-def draw_way(axis: Axes, points: np.ndarray, letters: Sequence[str], colour: str) -> None:
-    """Draw a word's way through points (T+1, 2 or 3) as arrows, each with its letter."""
+def draw_trajectory(axis: Axes, points: np.ndarray, letters: Sequence[str], colour: str) -> None:
+    """Draw a word's trajectory through points (T+1, 2 or 3) as arrows, each with its letter."""
     steps = np.diff(points, axis=0)
     if points.shape[1] == 3:
         axis.quiver(*points[:-1].T, *steps.T, color=colour, linewidth=0.8, arrow_length_ratio=0.15)
@@ -120,7 +120,7 @@ def networks_figure(planes: np.ndarray, labels: np.ndarray, names: Sequence[str]
         planes: (M, R, 2) the states of each network.
         labels: (R,) int, the automaton's state.
         names: the automaton's states in index order; left out of the legend when there are more than 16.
-        table: a line for each network, with the columns `network`, `accuracy` and `weighted`.
+        table: a row for each network, with the columns `network`, `accuracy` and `weighted`.
     """
     figure = Figure(figsize=(len(planes) * WIDTH, HEIGHT), layout="constrained")
     for place, (points, line) in enumerate(zip(planes, table.itertuples(), strict=True), 1):

@@ -1,4 +1,4 @@
-"""Figures of a report: cells side by side, and how they learned."""
+"""Figures of a report: cells side by side, and their learning curves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.ticker import NullFormatter
 
 from mechlab.plotting.style import COLOURS, FAINT, legend, look, new_figure, title
 
-STEPS = 160  # points of a curve: more cannot be seen
+STEPS = 160  # maximal number of points of a curve
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 LINES = len(COLOURS)  # curves in one figure
 
@@ -60,13 +60,13 @@ def forest(name: str, rows: Sequence[Interval], threshold: float | None = None) 
 def learning(name: str, cells: Sequence[Learning], along: str = "optimiser step", named: bool = False) -> Figure:
     """Draw the mean curve of each cell, and a band from the least to the greatest of its runs.
 
-    A run that stopped early goes on with its last value.
+    A run that stopped early is continued with its last value.
 
     Args:
         name: what is drawn.
         cells: the curves.
         along: what they are drawn against.
-        named: whether a legend tells the cells' labels.
+        named: True for a legend of the cells' labels.
     """
     figure, (axis,) = new_figure(width=3.1, height=2.3)
     least, most = np.inf, 0.0
@@ -105,5 +105,5 @@ def on_common_steps(runs: Sequence[tuple[Sequence[int], Sequence[float]]]) -> tu
 
 
 def _dots(number: int, steps: int) -> dict[str, object]:
-    """Return markers for a few points of a curve, so that curves are told apart without colour."""
+    """Return markers for a few points of a curve, so that curves differ without colour."""
     return {"marker": look(number)["marker"], "markersize": 4, "markevery": max(1, steps // 5)}

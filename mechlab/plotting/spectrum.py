@@ -1,4 +1,4 @@
-"""A learned spectrum beside the theoretical one."""
+"""Figures of a learned spectrum and the theoretical one."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def look(number: int) -> dict[str, str]:
 
 
 def scatter_kinds(axis: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str] | None = None) -> None:
-    """Scatter points (P, 2), each kind (P,) of them with its own look, and its name for the legend if given."""
+    """Scatter points (P, 2), each kind (P,) with its own colour and marker, and its name for the legend if given."""
     for kind in np.unique(kinds):
-        mine = points[kinds == kind]
+        members = points[kinds == kind]
         label = None if names is None else names[kind]
-        axis.scatter(*mine.T, s=9, alpha=0.75, linewidths=0, label=label, **look(int(kind)))
+        axis.scatter(*members.T, s=9, alpha=0.75, linewidths=0, label=label, **look(int(kind)))

@@ -53,14 +53,14 @@ def against_accuracy(
     figure, (axis,) = new_figure(width=3.4, height=2.8)
     kind_of = np.array(kinds)
     for number, kind in enumerate(sorted(set(kinds))):
-        mine = kind_of == kind
+        members = kind_of == kind
         style = {"s": 12, "linewidths": 0, "alpha": 0.7, **look(number)}
-        axis.scatter(accuracy[mine], ambiguity[mine], label=kind, **style)
+        axis.scatter(accuracy[members], ambiguity[members], label=kind, **style)
     if correlation["slope"] is not None:
         ends = np.array([accuracy.min(), accuracy.max()])
         axis.plot(ends, correlation["slope"] * ends + correlation["intercept"], color=INK, linewidth=1.2)
-    told = [text for name in ("pearson", "spearman") if (text := _told(name, correlation))]
-    axis.text(0.02, 0.02, "\n".join(told), transform=axis.transAxes, fontsize=TEXT - 1, color=INK, va="bottom")
+    texts = [text for name in ("pearson", "spearman") if (text := _correlation_text(name, correlation))]
+    axis.text(0.02, 0.02, "\n".join(texts), transform=axis.transAxes, fontsize=TEXT - 1, color=INK, va="bottom")
     axis.set(xlabel=metric, ylabel="weighted ambiguity", ylim=(-0.03, max(0.1, 1.15 * float(ambiguity.max()))))
     axis.ticklabel_format(axis="x", useOffset=False)
     axis.locator_params(axis="x", nbins=5)
@@ -69,7 +69,7 @@ def against_accuracy(
     return figure
 
 
-def _told(name: str, correlation: Mapping[str, float | None]) -> str:
+def _correlation_text(name: str, correlation: Mapping[str, float | None]) -> str:
     value, low, high = correlation[name], correlation[f"{name}_low"], correlation[f"{name}_high"]
     if value is None:
         return ""

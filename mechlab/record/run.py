@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ from mechlab.record.digests import check_file, read_digests
 from mechlab.record.files import read_mapping, read_yaml
 from mechlab.record.history import History
 from mechlab.record.result import read_result
+from mechlab.record.stages import STAGES, read_stages
 from mechlab.record.status import read_status
 from mechlab.record.tensors import load_checkpoint, load_tensors
 
@@ -80,8 +82,14 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """What decided the result: task, architecture, optimizer, plan."""
-        return self._make_recipe()
+        """What decided the result: task, architecture, optimizer, plan, and the recorded stages of a curriculum."""
+        recipe = self._make_recipe()
+        if recipe.curriculum.next_length([]) is None:  # all stages follow from the configuration
+            return recipe
+        if (stages := read_stages(self.folder / "history")) is None:
+            must, fix = "the stages of a curriculum must be recorded", "restore the file, or train the run again"
+            raise RunError(must, got="no such file", key=str(self.folder / "history" / STAGES), fix=fix)
+        return replace(recipe, stages=tuple(stages))
 
     @property
     def task(self) -> Task:
@@ -140,7 +148,7 @@ class Run:
         """Return the model at this run's moment, on the CPU and in evaluation mode."""
         if self._live is not None:
             return self._live
-        weights = self._weights()
+        weights = self.weights()
         try:
             model = self.recipe.model(weights)
         except RuntimeError as error:
@@ -182,7 +190,8 @@ class Run:
         """Run the model with activations replaced and return its outputs; see `core.probe.patch`."""
         return probe.patch(self.model(), inputs, patches)
 
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
+        """Return the recorded parameters and buffers at this run's moment, by name."""
         checkpoints = self.folder / "checkpoints"
         if isinstance(self.moment, int):
             return self.history.params(self.moment)

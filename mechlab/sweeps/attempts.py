@@ -1,6 +1,6 @@
-"""Attempts at the chunks of a sweep: which array or process was to run which jobs, and where its log is.
+"""Attempts at the chunks of a sweep: the array or process of each chunk, and its log.
 
-They tell apart a job that nobody has begun from one that died before it could leave a status in its run directory.
+They distinguish a job that was never started from one that died before it could write a status.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from mechlab.record.files import LINES_BYTES, open_regular, read_bytes
 from mechlab.sweeps.manifest import Sweep
 
 FILE = "attempts.jsonl"
-END = 1 << 16  # bytes of a log that are read
-# what srun, sweep.sh and finished jobs print after the reason
+END = 1 << 16  # number of bytes of a log that are read, from its end
+# lines that srun, sweep.sh and finished jobs print after the reason
 NOISE = r"srun: .*|run: .*|slurmstepd: error: Detected \d+ oom.?kill.* Some of .*|element ended with status \d+"
 
 
@@ -31,7 +31,7 @@ class Attempt:
         chunk: jobs per chunk.
         number: the chunk, which is the element of an array.
         array: SLURM's number of the array; None for a process.
-        status: exit status of a process; None where it is not known.
+        status: exit status of a process; None where unknown.
     """
 
     chunk: int
@@ -46,30 +46,30 @@ class Attempt:
         return f"logs/{name}.log"
 
 
-def note_attempts(sweep: Sweep, attempts: Iterable[Attempt]) -> None:
-    """Add attempts to the sweep's record of them."""
-    lines = [[one.chunk, one.number, one.array, one.status] for one in attempts]
+def append_attempts(sweep: Sweep, attempts: Iterable[Attempt]) -> None:
+    """Append attempts to the sweep's file of attempts."""
+    lines = [[attempt.chunk, attempt.number, attempt.array, attempt.status] for attempt in attempts]
     handle = os.open(sweep.folder / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write("".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 def last_attempts(sweep: Sweep) -> dict[int, Attempt]:
-    """Return the last attempt at each job, by the job's index; lines that cannot be read count as not written."""
-    found: dict[int, Attempt] = {}
+    """Return the last attempt at each job, by the job's index; unreadable lines are ignored."""
+    last: dict[int, Attempt] = {}
     try:
         lines = read_bytes(sweep.folder / FILE, LINES_BYTES).decode(errors="replace").splitlines()
     except RunError:
-        return found
+        return last
     for line in lines:
         if re.fullmatch(r"\[[1-9]\d{0,8}, \d{1,9}, (null|\d{1,18}), (null|\d{1,3})\]", line):
             attempt = Attempt(*json.loads(line))
-            found |= {job.index: attempt for job in sweep.chunk(attempt.number, attempt.chunk)}
-    return found
+            last |= {job.index: attempt for job in sweep.chunk(attempt.number, attempt.chunk)}
+    return last
 
 
-def last_words(log: Path) -> str:
-    """Return the line of a log that most likely holds the reason of its end: the last that is not indented; "" if none.
+def last_message(log: Path) -> str:
+    """Return the last line of a log that is not indented, the likely message of its error; "" if there is none.
 
     Tracebacks, and errors of mechlab and SLURM, have their message in such a line.
     """
@@ -80,5 +80,5 @@ def last_words(log: Path) -> str:
             lines = file.read().decode(errors="replace").splitlines()
     except (OSError, RunError):
         return ""
-    telling = [line for line in lines if line.strip() and not line[0].isspace() and not re.fullmatch(NOISE, line)]
-    return printable(telling[-1].strip()) if telling else ""
+    messages = [line for line in lines if line.strip() and not line[0].isspace() and not re.fullmatch(NOISE, line)]
+    return printable(messages[-1].strip()) if messages else ""

@@ -1,4 +1,4 @@
-"""The code that a sweep runs: its files, their digest, and the frozen copy in the sweep's folder."""
+"""The code of a sweep: its files, their digest, and the frozen copy in the sweep's folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def sources(targets: Iterable[str]) -> dict[str, Path]:
     """Return the files of mechlab, its configuration and further packages, by their paths in a copy.
 
     Args:
-        targets: packages, modules or classes, as in `allow_targets`; the top-level package of each is taken.
+        targets: packages, modules or classes, as in `allow_targets`; their top-level packages are used.
 
     Raises:
-        ConfigError: Python does not find one of them.
+        ConfigError: Python cannot import one of them.
     """
     from mechlab.config.launch import config_dir
 
@@ -52,9 +52,9 @@ def digest(files: Mapping[str, Path]) -> str:
 
 
 def copy_digest(folder: Path) -> str | None:
-    """Return the digest of all files of a copy; None if it is missing or holds anything but files and folders.
+    """Return the digest of all files of a copy; None if it is missing or has other entries than files and folders.
 
-    Bytecode counts: Python would execute it in place of the source. Sweeps run without writing any.
+    Bytecode is included, since Python would execute it in place of the source. Sweeps run without writing any.
     """
     files = {}
     if folder.is_symlink():
@@ -72,7 +72,7 @@ def write_copy(files: Mapping[str, Path], folder: Path, expected: str) -> None:
     """Copy files to their paths below a new folder.
 
     Raises:
-        RunError: the copy's digest is not the expected one, since a file changed in the meantime.
+        RunError: the copy's digest is not the expected one: a file changed in the meantime.
     """
     for name, path in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -82,11 +82,11 @@ def write_copy(files: Mapping[str, Path], folder: Path, expected: str) -> None:
 
 
 def check_copy(folder: Path, expected: str) -> None:
-    """Check that a sweep's copy of the code is the one that was frozen.
+    """Raise RunError unless a sweep's copy of the code is unchanged.
 
     Args:
         folder: the sweep's folder.
-        expected: the digest that its manifest holds.
+        expected: the digest in its manifest.
 
     Raises:
         RunError: a file of the copy was changed, added or removed.
@@ -97,11 +97,11 @@ def check_copy(folder: Path, expected: str) -> None:
 
 
 def check_running(targets: Iterable[str], expected: str, sweep: str) -> None:
-    """Check that this process runs the code that a sweep was planned with.
+    """Raise ConfigError unless this process runs the code with which a sweep was planned.
 
     Args:
         targets: as in `sources`.
-        expected: the digest that the manifest holds.
+        expected: the digest in the manifest.
         sweep: the sweep's id.
 
     Raises:
@@ -114,16 +114,16 @@ def check_running(targets: Iterable[str], expected: str, sweep: str) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the variables with which Python finds the sweep's own copy of the code first, and leaves it unchanged."""
+    """Return environment variables with which Python imports the sweep's copy of the code, and does not change it."""
     others = [path for path in sys.path if path and "site-packages" in path]
     return {"PYTHONPATH": ":".join([str((folder / "code").resolve()), *others]), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _package_files(package: str) -> dict[str, Path]:
-    """Return the files of a package, or of a module that is one file, by their paths where Python looks."""
+    """Return the files of a package, or of a single-file module, by their paths relative to Python's search path."""
     spec = importlib.util.find_spec(package)
     if spec is None or not (spec.submodule_search_locations or spec.has_location):
-        must, fix = "allow_targets must name packages that Python finds", "install it, or plan from the folder with it"
+        must, fix = "allow_targets must name importable packages", "install it, or plan from the folder with it"
         raise ConfigError(must, got=package, key="allow_targets", fix=fix)
     if not spec.submodule_search_locations:
         return {Path(spec.origin).name: Path(spec.origin)}

@@ -1,4 +1,4 @@
-"""The lines of a manifest, read and checked: whoever may write to the folder of the runs can have written them."""
+"""Checked reading of a manifest's lines, which anybody who may write to the folder of the runs can have changed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mechlab.sweeps.code import PACKAGE
 
 
 def read_entries(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a manifest, one job each, and check each value by its kind and against the others.
+    """Return the lines of a manifest, one job each, after checks of each value's kind and of their consistency.
 
     Raises:
-        RunError: the manifest cannot be read, or a value is not what it must be; the error names its line and key.
+        RunError: the manifest cannot be read, or a value is invalid; the error names its line and key.
     """
     try:
         lines = read_bytes(path, LINES_BYTES).removesuffix(b"\n").split(b"\n")
     except RunError as error:
-        raise refused(path, error.brief) from None
+        raise manifest_error(path, error.brief) from None
     entries = [_entry(path, number, line) for number, line in enumerate(lines, start=1)]
     runs: set[str] = set()
     for number, entry in enumerate(entries, start=1):
@@ -34,35 +34,35 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
         for key, value in expected.items():
             if entry[key] != value:
                 got = f"{reprlib.repr(entry[key])} in place of {reprlib.repr(value)}"
-                raise refused(path, f"line {number}, key {key}: {got}")
+                raise manifest_error(path, f"line {number}, key {key}: {got}")
         if entry["run"] in runs:
-            raise refused(path, f"line {number}, key run: {reprlib.repr(entry['run'])} for the second time")
+            raise manifest_error(path, f"line {number}, key run: {reprlib.repr(entry['run'])} for the second time")
         runs.add(entry["run"])
     return entries
 
 
-def refused(path: Path, got: str) -> RunError:
-    """Return the error for a manifest that is not what a plan has written."""
+def manifest_error(path: Path, got: str) -> RunError:
+    """Return the error for a manifest that differs from what a plan writes."""
     must = "a manifest must hold one JSON object per line, as `mechlab.sweep plan` wrote them"
-    return RunError(must, got=got, key=str(path), fix="plan it again, which writes the manifest anew")
+    return RunError(must, got=got, key=str(path), fix="plan it again, which writes a new manifest")
 
 
 def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    """Parse one line of a manifest and check the kind of each value that is used."""
+    """Return one line of a manifest after checks of the kind of each value that is used."""
     try:
         entry = parse_json(line, path)
     except RunError as error:
-        raise refused(path, f"line {number}: {error.got}") from None
+        raise manifest_error(path, f"line {number}: {error.got}") from None
     if not isinstance(entry, dict):
-        raise refused(path, f"line {number}: {reprlib.repr(entry)}")
+        raise manifest_error(path, f"line {number}: {reprlib.repr(entry)}")
     for key, (kind, fits) in KINDS.items():
         value: Any = entry
         for word in key.split("."):
             if not isinstance(value, dict) or word not in value:
-                raise refused(path, f"line {number} without the key {key}")
+                raise manifest_error(path, f"line {number} without the key {key}")
             value = value[word]
         if not fits(value):
-            raise refused(path, f"line {number}, key {key}: {reprlib.repr(value)}, which is not {kind}")
+            raise manifest_error(path, f"line {number}, key {key}: {reprlib.repr(value)}, which is not {kind}")
     return entry
 
 
@@ -74,7 +74,7 @@ def _words(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
-# what each line must hold, by dotted keys
+# the kinds of values that each line must have, by dotted keys
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "config": ("a configuration", lambda value: isinstance(value, dict)),
     "config.name": ("a name of letters, digits and -_.+", _matches(r"[\w.+-]*\w")),

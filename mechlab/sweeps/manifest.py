@@ -1,4 +1,4 @@
-"""A frozen sweep: every job with its resolved configuration, and the code and packages that it is to run with."""
+"""Frozen sweeps: jobs with resolved configurations, the code, and the versions of packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from mechlab.core.errors import ConfigError, RunError, did_you_mean
 from mechlab.record.files import write_text
 from mechlab.sweeps import code as frozen_code
-from mechlab.sweeps.entries import read_entries, refused
+from mechlab.sweeps.entries import manifest_error, read_entries
 
 FOLDER = "_sweeps"
 ID = r"[0-9a-f]{10}"
@@ -26,10 +26,10 @@ class Job:
     """One run of a sweep.
 
     Args:
-        index: its place in the manifest.
-        run: its run directory, relative to the folder that holds the runs.
+        index: its index in the manifest.
+        run: its run directory, relative to the folder of all runs.
         run_id: the identity of its configuration.
-        overrides: what made it, as words after `python -m mechlab.train`.
+        overrides: its overrides, as words after `python -m mechlab.train`.
         config: the resolved configuration.
     """
 
@@ -65,16 +65,16 @@ class Sweep:
 
     @property
     def root(self) -> Path:
-        """The folder that holds the runs."""
+        """The folder of all runs."""
         return self.folder.parent.parent
 
     @property
     def targets(self) -> list[str]:
-        """The packages beyond mechlab whose classes the jobs' configurations name."""
+        """The packages other than mechlab whose classes the jobs' configurations name."""
         return sorted({target for job in self.jobs for target in job.config["allow_targets"]})
 
     def chunk(self, number: int, size: int) -> list[Job]:
-        """Return the jobs of chunk `number` when there are `size` in a chunk."""
+        """Return the jobs of chunk `number` with `size` jobs per chunk."""
         return self.jobs[number * size : (number + 1) * size]
 
     def run_folder(self, job: Job) -> Path:
@@ -83,10 +83,10 @@ class Sweep:
 
 
 def below(root: Path, path: str) -> Path:
-    """Return `root / path`, whose parts must be plain names, and which no link may lead out of `root`.
+    """Return `root / path`, whose parts must be plain names, and which must lie inside `root` after following links.
 
     Raises:
-        RunError: it would lie elsewhere.
+        RunError: it lies elsewhere.
     """
     folder = root / path
     plain = all(re.fullmatch(r"[\w.+-]*\w", part) for part in path.split("/"))
@@ -97,13 +97,13 @@ def below(root: Path, path: str) -> Path:
 
 
 def freeze(root: Path, jobs: list[Job], commit: str | None, patch: str, packages: dict[str, str | None]) -> Sweep:
-    """Write a sweep's manifest and a copy of the code, and return it; freezing the same again changes nothing.
+    """Return a sweep after writing its manifest and a copy of the code; repeating this changes nothing.
 
     The id is a hash of jobs, packages and code, so that changed code makes another sweep, and jobs that wait in a queue
-    run the code that they were planned with. A manifest or a copy that was changed since is replaced.
+    run the code with which they were planned. A manifest or a copy that was changed since is replaced.
     """
     if ":" in str(root.resolve()):
-        must = "the path of the folder for runs must not hold a colon: Python's search path is separated by it"
+        must = "the path of the folder for runs must not have a colon, which separates Python's search path"
         raise ConfigError(must, got=root.resolve(), key="paths.root", fix="paths.root=DIR")
     files = frozen_code.sources({target for job in jobs for target in job.config["allow_targets"]})
     code = frozen_code.digest(files)
@@ -124,8 +124,8 @@ def freeze(root: Path, jobs: list[Job], commit: str | None, patch: str, packages
         except OSError:
             if not sweep.folder.is_dir():
                 raise
-            if not _is_whole(sweep):  # else somebody froze the same in the meantime
-                print(f"replaced: the manifest and the code in {sweep.folder} were not as they had been frozen")
+            if not _is_whole(sweep):  # else another process froze the same in the meantime
+                print(f"replaced: the manifest and the code in {sweep.folder}, which had been changed")
                 _exchange(whole, sweep.folder, Path(temporary))
     return sweep
 
@@ -137,7 +137,7 @@ def _id(jobs: Sequence[Job], packages: dict[str, str | None], code: str) -> str:
 
 
 def _is_whole(sweep: Sweep) -> bool:
-    """Return whether the sweep's folder holds its manifest and its copy of the code as they were frozen."""
+    """Return True if the sweep's manifest and its copy of the code are there and unchanged."""
     try:
         _read(sweep.folder / "manifest.jsonl")
         frozen_code.check_copy(sweep.folder, sweep.code)
@@ -147,7 +147,7 @@ def _is_whole(sweep: Sweep) -> bool:
 
 
 def _exchange(new: Path, folder: Path, aside: Path) -> None:
-    """Move the files of a frozen sweep into its folder, and those that are there to a folder `aside`."""
+    """Move the files of a frozen sweep into its folder, and its old files to the folder `aside`."""
     for path in sorted(new.iterdir()):  # code, code.patch, manifest.jsonl
         target = folder / path.name
         if target.exists() or target.is_symlink():
@@ -156,11 +156,11 @@ def _exchange(new: Path, folder: Path, aside: Path) -> None:
 
 
 def load(name: str | Path, root: Path) -> Sweep:
-    """Open a sweep by its id, its folder or its manifest.
+    """Return the sweep of an id, a folder or a manifest.
 
     Raises:
         ConfigError: there is no such sweep.
-        RunError: its manifest is damaged, or not the one that was frozen.
+        RunError: its manifest is damaged or was changed.
     """
     candidates = [Path(name), Path(name) / "manifest.jsonl", root / FOLDER / str(name) / "manifest.jsonl"]
     path = next((path for path in candidates if path.is_file()), None)
@@ -172,9 +172,9 @@ def load(name: str | Path, root: Path) -> Sweep:
 
 
 def is_sweep(words: Sequence[str], root: Path) -> bool:
-    """Return whether the words on a command line name a frozen sweep, rather than overrides.
+    """Return True if the words of a command line name a frozen sweep, False if they are overrides.
 
-    After the sweep's name there may only be `allow_targets=[...]`.
+    After the sweep's name only `allow_targets=[...]` is allowed.
     """
     first, *others = words
     named = Path(first).name == "manifest.jsonl" or (Path(first) / "manifest.jsonl").is_file()
@@ -183,14 +183,14 @@ def is_sweep(words: Sequence[str], root: Path) -> bool:
 
 
 def _read(path: Path) -> Sweep:
-    """Read a manifest: nothing in it is used before its lines and the sweep's id have been checked."""
+    """Return the sweep of a manifest, after checks of its lines and of the sweep's id."""
     folder = path.parent if re.fullmatch(ID, path.parent.name) else path.parent.resolve()
     if not re.fullmatch(ID, folder.name) or folder.parent.name != FOLDER:
-        raise refused(path, f"a manifest outside of a folder {FOLDER}/<id>")
+        raise manifest_error(path, f"a manifest outside of a folder {FOLDER}/<id>")
     lines = read_entries(path)
     jobs = [Job(**{key: line[key] for key in Job.__dataclass_fields__}) for line in lines]
     sweep = Sweep(folder, jobs, *(lines[0][key] for key in ("commit", "packages", "code")))
     if _id(jobs, sweep.packages, sweep.code) != sweep.id:
-        raise refused(path, f"other jobs, packages or code than those of the sweep {sweep.id}")
+        raise manifest_error(path, f"other jobs, packages or code than those of the sweep {sweep.id}")
     below(sweep.root, f"{FOLDER}/{sweep.id}")
     return sweep

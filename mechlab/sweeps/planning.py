@@ -1,4 +1,4 @@
-"""Plan a sweep: expand the grid, check every job, and freeze the lot."""
+"""Planning of a sweep: expand the grid, check every job, and freeze the jobs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ from mechlab.sweeps.manifest import Job, Sweep, freeze
 
 
 def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
-    """Freeze the grid that the overrides describe.
+    """Return the frozen sweep of the grid of overrides.
 
-    Every configuration is checked as `mechlab.train` would, once for all its seeds; jobs that come to the same run are
-    one job.
+    Every configuration is checked as in `mechlab.train`, once for all its seeds; jobs with the same run are merged.
 
     Args:
         overrides: as after `python -m mechlab.train -m`.
-        folders: further configuration folders, as given to --config-dir.
+        folders: further configuration folders, as for --config-dir.
 
     Raises:
-        ConfigError: something in the grid is wrong; nothing has been written.
+        ConfigError: a configuration of the grid is invalid; nothing is written.
     """
     identities: dict[str, str] = {}
     jobs: dict[str, Job] = {}
@@ -49,5 +48,5 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
 
 
 def _on_cpu(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration for a machine without GPUs: the one that plans need not have what the jobs ask for."""
+    """Return the configuration for a machine without GPUs: planning needs no GPU even if the jobs do."""
     return {**config, "trainer": {**config["trainer"], "accelerator": "cpu"}}

@@ -1,4 +1,4 @@
-"""Sweeps as SLURM arrays: what is submitted, and what SLURM says of it."""
+"""Sweeps as SLURM arrays: submission, queue, and exit states."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mechlab.core.errors import ConfigError
-from mechlab.sweeps.attempts import Attempt, note_attempts
+from mechlab.sweeps.attempts import Attempt, append_attempts
 from mechlab.sweeps.manifest import Job, Sweep
 
 
 def script() -> Path:
-    """Return the batch script: inside the installed package, or beside it in a checkout."""
+    """Return the path of the batch script: in the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "slurm" / "sweep.sh"
     return inside if inside.exists() else package.parent / "slurm" / "sweep.sh"
 
 
 def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None, allowed: Sequence[str]) -> int | None:
-    """Submit the chunks that hold the given jobs as one array; return SLURM's number for it, None if nothing is left.
+    """Submit the chunks of the given jobs as one array; return its SLURM number, None if there is nothing to submit.
 
-    Jobs of this sweep that already wait or run in SLURM's queue, in chunks of whatever size, are left out.
+    Jobs of this sweep that are already in SLURM's queue, in chunks of any size, are left out.
 
     Args:
         jobs: indices of jobs.
         chunk: jobs per array element.
-        parallel: how many elements may run at once; None for as many as SLURM gives.
-        allowed: packages beyond mechlab that the elements may import.
+        parallel: maximal number of elements that run at once; None for no limit.
+        allowed: packages other than mechlab that the elements may import.
 
     Raises:
-        ConfigError: sbatch is not there or refuses, or the queue cannot be read.
+        ConfigError: sbatch is missing or fails, or the queue cannot be read.
     """
     waiting = {job.index for _, queued in queue(sweep) or [] for job in queued}
     elements = sorted({index // chunk for index in jobs if index not in waiting})
@@ -47,9 +47,9 @@ def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None, 
     command += [f"--output={output}", *cluster_options()]
     command += [str(script()), "--element", str(sweep.folder.resolve()), str(chunk), sweep.code]
     command += [f"allow_targets=[{','.join(allowed)}]"] if allowed else []
-    # what SLURM told the planning job about itself is not for the elements; where SLURM's configuration is, is for all
-    told = {name for name in os.environ if name.startswith("SLURM_")} - {"SLURM_CONF"}
-    environment = {name: value for name, value in os.environ.items() if name not in told}
+    # SLURM's variables of the submitting job must not reach the elements; the path of its configuration must
+    own = {name for name in os.environ if name.startswith("SLURM_")} - {"SLURM_CONF"}
+    environment = {name: value for name, value in os.environ.items() if name not in own}
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
     except OSError as error:
@@ -61,19 +61,19 @@ def submit(sweep: Sweep, jobs: Sequence[int], chunk: int, parallel: int | None, 
         fix = "see slurm/README.md for the settings of your cluster"
         got = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
         raise ConfigError("sbatch must accept the array", got=got, key=shlex.join(command), fix=fix)
-    note_attempts(sweep, [Attempt(chunk, element, int(number[1])) for element in elements])
+    append_attempts(sweep, [Attempt(chunk, element, int(number[1])) for element in elements])
     return int(number[1])
 
 
 def queue(sweep: Sweep) -> list[tuple[str, list[Job]]] | None:
-    """Return the state (pending, running, ...) and the jobs of each array element of the sweep that waits or runs.
+    """Return the state (pending, running, ...) and the jobs of each array element of the sweep in SLURM's queue.
 
     None where there is no SLURM.
 
     Raises:
-        ConfigError: SLURM does not answer, so that it is not known what waits or runs.
+        ConfigError: SLURM does not answer, so that the queue is unknown.
     """
-    listed = _ask("squeue", "--noheader", "--array", "--format=%K %T %j")
+    listed = _run("squeue", "--noheader", "--array", "--format=%K %T %j")
     if listed is None:
         return None
     if listed.returncode:
@@ -84,8 +84,8 @@ def queue(sweep: Sweep) -> list[tuple[str, list[Job]]] | None:
 
 
 def is_queued(job: str) -> bool:
-    """Return whether a job, or an element like `77_0`, waits or runs; True where SLURM does not answer."""
-    listed = _ask("squeue", "--noheader", "--array", "--format=%T", f"--jobs={job}")
+    """Return True if a job, or an element like `77_0`, is in the queue, or if SLURM does not answer."""
+    listed = _run("squeue", "--noheader", "--array", "--format=%T", f"--jobs={job}")
     if listed is None:
         return True
     forgotten = "Invalid job id" in listed.stderr
@@ -93,35 +93,36 @@ def is_queued(job: str) -> bool:
 
 
 def ends(job: int) -> dict[int | None, str]:
-    """Return how a job ended, as far as SLURM remembers: state and exit code by element, e.g. `FAILED 1:0`.
+    """Return the final state and exit code of a job's elements, e.g. `FAILED 1:0`, as far as SLURM has them.
 
-    The key of a job that is no array is None. Without accounting, SLURM forgets a job some minutes after its end
+    The key of a job that is not an array is None. Without accounting, SLURM drops a job some minutes after its end
     (MinJobAge).
     """
-    found: dict[int | None, str] = {}
+    states: dict[int | None, str] = {}
     options = ("--noheader", "--parsable2", "--allocations", "--format=JobID,State,ExitCode")
-    counted = _ask("sacct", *options, f"--jobs={job}")
+    counted = _run("sacct", *options, f"--jobs={job}")
     for line in counted.stdout.splitlines() if counted else ():
         which, _, end = line.partition("|")
-        found |= dict.fromkeys(_elements(which.partition("_")[2]), end.replace("|", " "))
-    shown = _ask("scontrol", "--oneliner", "show", "job", str(job))
+        states |= dict.fromkeys(_elements(which.partition("_")[2]), end.replace("|", " "))
+    shown = _run("scontrol", "--oneliner", "show", "job", str(job))
     for line in shown.stdout.splitlines() if shown else ():
-        said = dict(word.split("=", 1) for word in line.split() if "=" in word)
-        if {"JobState", "ExitCode"} <= said.keys():
-            found |= dict.fromkeys(_elements(said.get("ArrayTaskId", "")), f"{said['JobState']} {said['ExitCode']}")
-    return found
+        values = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if {"JobState", "ExitCode"} <= values.keys():
+            end = f"{values['JobState']} {values['ExitCode']}"
+            states |= dict.fromkeys(_elements(values.get("ArrayTaskId", "")), end)
+    return states
 
 
 def _elements(which: str) -> list[int | None]:
-    """Return the elements that SLURM names like `3`, `[0-2,5%4]` or `0-2`; [None] for a job that is no array."""
+    """Return the element numbers of SLURM's `3`, `[0-2,5%4]` or `0-2`; [None] for a job that is not an array."""
     numbers: list[int | None] = [] if which else [None]
     for first, last in re.findall(r"(\d+)(?:-(\d+))?(?=[,\]]|$)", which.partition("%")[0]):
         numbers += range(int(first), int(last or first) + 1)
     return numbers
 
 
-def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:
-    """Run one of SLURM's commands; None where it is not there. One that does not answer in a minute has failed."""
+def _run(*command: str) -> subprocess.CompletedProcess[str] | None:
+    """Return the result of one of SLURM's commands, None if it is missing; after a minute without answer it failed."""
     try:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
     except subprocess.TimeoutExpired as error:
@@ -131,18 +132,18 @@ def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:
 
 
 def _name(sweep: Sweep, chunk: int | str) -> str:
-    """Return the name under which a sweep is submitted: its id and the size of its chunks."""
+    """Return the SLURM job name of a sweep: its id and the size of its chunks."""
     return f"mechlab-{sweep.id}-{chunk}"
 
 
 def requeue() -> None:
-    """Ask SLURM to start this array element again."""
+    """Requeue this array element."""
     job, task = os.environ["SLURM_ARRAY_JOB_ID"], os.environ["SLURM_ARRAY_TASK_ID"]
     subprocess.run(["scontrol", "requeue", f"{job}_{task}"], check=False)
 
 
 def cluster_options() -> list[str]:
-    """Return the options for sbatch that the cluster's settings name; see slurm/README.md."""
+    """Return the options for sbatch in the cluster's settings; see slurm/README.md."""
     settings = Path(os.environ.get("MECHLAB_CLUSTER", "slurm/cluster.sh"))
     if not settings.is_file():
         if "MECHLAB_CLUSTER" in os.environ:
@@ -159,7 +160,7 @@ def cluster_options() -> list[str]:
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Write sorted numbers as sbatch's --array takes them.
+    """Return sorted numbers in the syntax of sbatch's --array.
 
     >>> ranges([0, 1, 2, 5, 7, 8])
     '0-2,5,7-8'

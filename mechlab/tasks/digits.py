@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Annotated
 
 import torch
+import torch.nn.functional as F
 
-from mechlab.core.constraints import Seed, between
+from mechlab.core.constraints import OnlyWhereSet, Seed, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec
@@ -23,6 +25,8 @@ class Digits(FiniteTask):
         classes: the digits to tell apart, in the order of their class indices; all ten by default.
         held_out: share of each digit's images that goes to validation, and as much again to test.
         seed: of the split; the seed of the run is another one.
+        shift: each training image is moved by up to so many pixels up or down and left or right, anew at each step;
+            pixels that come in are 0.
 
     Raises:
         ConfigError: the classes are not at least two distinct digits.
@@ -35,8 +39,9 @@ class Digits(FiniteTask):
         classes: tuple[Annotated[int, between(0, 9)], ...] | None = None,
         held_out: Annotated[float, between(0.02, 0.45)] = 0.15,
         seed: Seed = 0,
+        shift: Annotated[int, between(0, 7), OnlyWhereSet()] = 0,
     ):
-        self.classes, self.held_out, self.seed = classes, held_out, seed
+        self.classes, self.held_out, self.seed, self.shift = classes, held_out, seed, shift
         self._digits = tuple(range(10)) if classes is None else tuple(classes)
         if len(set(self._digits)) < max(len(self._digits), 2) or not set(self._digits) <= set(range(10)):
             raise ConfigError(
@@ -57,6 +62,20 @@ class Digits(FiniteTask):
     def examples(self, split: Split) -> Batch:
         """Return the images of a split, in the order of scikit-learn's rows."""
         return self._splits[split]
+
+    @property
+    def augments(self) -> bool:
+        """True if images are shifted."""
+        return self.shift > 0
+
+    def augment(self, batch: Batch, rng: torch.Generator) -> Batch:
+        """Return the batch with each image moved by a uniformly drawn number of pixels on either axis."""
+        n, size = len(batch), batch.inputs.shape[-1]
+        moved = torch.randint(-self.shift, self.shift + 1, (2, n, 1), generator=rng, device=batch.inputs.device)
+        rows, columns = torch.arange(size, device=batch.inputs.device) - moved + self.shift  # (n, 8), in padded images
+        padded = F.pad(batch.inputs[:, 0], [self.shift] * 4)
+        images = padded[torch.arange(n, device=rows.device)[:, None, None], rows[:, :, None], columns[:, None]]
+        return replace(batch, inputs=images[:, None])
 
     def chance(self) -> float:
         """Return the share of the most frequent digit in the training split."""

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from mechlab.core.curriculum import Stage
 from mechlab.core.errors import RunError
 from mechlab.record.files import atomic
 from mechlab.record.tensors import load_checkpoint
@@ -126,6 +127,8 @@ class ResumePoint:
         ended: whether training had ended there.
         params: the model's parameters and buffers.
         logged: what had been logged: `metrics`, as `MetricsCSV.sync` returned it, and the number of `figures`.
+        stages: of the curriculum; None without one.
+        passed: for how many block boundaries the present stage has been accurate enough.
     """
 
     path: Path
@@ -133,6 +136,8 @@ class ResumePoint:
     ended: bool
     params: dict[str, Tensor]
     logged: dict[str, Any] = field(default_factory=dict)
+    stages: list[Stage] | None = None
+    passed: int = 0
 
 
 def resume_point(folder: Path) -> ResumePoint | None:
@@ -168,4 +173,7 @@ def _read(path: Path) -> ResumePoint:
     content = load_checkpoint(path)
     state = content["callbacks"]["Checkpoints"]
     params = {name.removeprefix("model."): value for name, value in content["state_dict"].items()}
-    return ResumePoint(path, int(content["global_step"]), state["ended"], params, state.get("logged", {}))
+    logged, curriculum = state.get("logged", {}), content.get("curriculum", {})
+    stages = [(first, length) for first, length in curriculum["stages"]] if curriculum else None
+    step, passed = int(content["global_step"]), curriculum.get("passed", 0)
+    return ResumePoint(path, step, state["ended"], params, logged, stages, passed)

@@ -21,6 +21,7 @@ from mechlab.core.finite import check_parameters
 from mechlab.core.recipe import Recipe
 from mechlab.record.files import remove_temporaries
 from mechlab.record.recorder import Recorder
+from mechlab.record.stages import write_stages
 from mechlab.record.tensors import save_tensors
 from mechlab.training.callbacks import AnalysisCallback, StopWhenLearned
 from mechlab.training.checkpoints import Checkpoints, resume_point
@@ -107,8 +108,8 @@ def fit(
     found = resume_point(folder / "checkpoints")
     step = found.step if found else 0
     if found:
-        mend_history(recorder, step, found.ended, device, torch.get_num_threads(), found.params)
-    watch, source = SignalWatch(), recipe.source(device)
+        mend_history(recorder, step, found.ended, device, torch.get_num_threads(), found.params, found.stages)
+    watch, source = SignalWatch(), recipe.source(device, found.stages if found else None)
     weights = found.params if found else None
     module = TrainingModule(recipe, source, recorder, watch, settings.log_every, weights)
     table, tensorboard = open_logs(folder, found)
@@ -116,8 +117,10 @@ def fit(
     if found is None or not found.ended:
         if found:
             print(f"resuming from step {step} of {recipe.max_steps}", flush=True)
-            module.resumed_at = step
+            module.resumed_at, module.promotion.passed = step, found.passed
         recorder.begin(step, device)
+        if source.stages:
+            write_stages(recorder.folder, source.stages)
         analysing = _attach(callbacks, folder)
         intervals = {settings.chunk, settings.log_every, settings.checkpoint_every}
         intervals |= {callback.every for callback in analysing.values() if isinstance(callback.every, int)}

@@ -3,12 +3,13 @@ training them again, the final weights from the history. What was restored is pr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from mechlab.core.curriculum import Stage
 from mechlab.core.errors import ReplayDiffers, RunError
 from mechlab.core.state import digest, put_state
 from mechlab.record.digests import (
@@ -27,6 +28,7 @@ from mechlab.record.history import ABOUT, History
 from mechlab.record.recorder import Recorder
 from mechlab.record.run import Run
 from mechlab.record.segments import training_mode
+from mechlab.record.stages import write_stages
 from mechlab.record.tensors import load_checkpoint, load_tensors, open_tensors, save_tensors
 from mechlab.training.checkpoints import ResumePoint
 from mechlab.training.metrics_csv import MetricsCSV, read_rows, write_rows
@@ -80,6 +82,7 @@ def mend_history(
     device: str,
     threads: int,
     end: Mapping[str, Tensor] | None = None,
+    stages: Sequence[Stage] | None = None,
 ) -> None:
     """Train again the recorded steps below `stop` whose records are missing or damaged, and record them.
 
@@ -90,6 +93,7 @@ def mend_history(
         device: where the run was trained.
         threads: CPU threads that it was trained with.
         end: parameters (and buffers) at `stop`, to compare with where no later step is recorded.
+        stages: of the curriculum; those that are known before training by default.
 
     Raises:
         ReplayDiffers: the next state that is known is not what training again gives.
@@ -109,7 +113,7 @@ def mend_history(
             print(f"warning: {error.must}: {error.key}; its steps are trained again")
             damaged[path] = path.rename(path.with_name(f".{path.name}{TEMPORARY}"))
     try:
-        _train_missing(recorder, stop, ended, device, threads, end)
+        _train_missing(recorder, stop, ended, device, threads, end, stages)
     except ReplayDiffers:
         for path, aside in damaged.items():
             aside.rename(path)
@@ -119,7 +123,13 @@ def mend_history(
 
 
 def _train_missing(
-    recorder: Recorder, stop: int, ended: bool, device: str, threads: int, end: Mapping[str, Tensor] | None
+    recorder: Recorder,
+    stop: int,
+    ended: bool,
+    device: str,
+    threads: int,
+    end: Mapping[str, Tensor] | None,
+    stages: Sequence[Stage] | None,
 ) -> None:
     states, hashes = recorder.missing(stop, ended)
     missing = sorted({*states, *hashes})
@@ -131,7 +141,7 @@ def _train_missing(
     starts = stored if history.is_exact and history.has_optimizer else []  # else from the beginning of training
     check = next((step for step in stored if step > missing[-1]), stop)
     with training_mode(threads, device):
-        model, source = recipe.model().to(device), recipe.source(device)
+        model, source = recipe.model().to(device), recipe.source(device, stages)
         optimizer = recipe.optimizer(model)
         done = 0
         for step in sorted({*missing, check}):
@@ -169,7 +179,10 @@ def restore(run: Run, recorder: Recorder, device: str, threads: int) -> None:
     steps, restored = recorded["steps"], set()
     if any(name.startswith("history/") for name in changed):
         end = None if WEIGHTS in changed else load_tensors(folder / WEIGHTS)
-        mend_history(recorder, steps, True, device, threads, end)
+        stages = _recorded_stages(run)
+        mend_history(recorder, steps, True, device, threads, end, stages)
+        if stages is not None:
+            write_stages(recorder.folder, stages)
         restored |= {name for name in changed if name.startswith("history/")}
         run = Run(folder, lambda: recorder.recipe)  # whose history is read anew
     if WEIGHTS in changed and (weights := run.recorded_end()) is not None:
@@ -187,6 +200,23 @@ def restore(run: Run, recorder: Recorder, device: str, threads: int) -> None:
     update_digests(folder, restored)
     for name in changed:
         print(f"warning: {name} was missing or damaged: {_outcome(name, restored)}")
+
+
+def _recorded_stages(run: Run) -> list[Stage] | None:
+    """Return the stages of a finished run's curriculum, or None without one; from its last checkpoint if their file is
+    missing or damaged.
+
+    Raises:
+        RunError: neither can be read.
+    """
+    try:
+        return None if run.recipe.stages is None else list(run.recipe.stages)
+    except RunError as error:
+        try:
+            content = load_checkpoint(run.folder / "checkpoints" / "last.ckpt")
+        except RunError:
+            raise error from None
+        return [(first, length) for first, length in content["curriculum"]["stages"]]
 
 
 def _remove_damaged_checkpoints(folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from mechlab.core.curriculum import length_at
 from mechlab.core.data import Source
 from mechlab.core.errors import NotFinite
 from mechlab.core.evaluation import Means, example_scores
@@ -17,6 +18,8 @@ from mechlab.core.finite import SLOWER, check_loss
 from mechlab.core.recipe import Recipe
 from mechlab.core.task import Batch, Split
 from mechlab.record.recorder import Recorder
+from mechlab.record.stages import write_stages
+from mechlab.training.promotion import Promotion
 from mechlab.training.signals import SignalWatch
 
 
@@ -47,6 +50,7 @@ class TrainingModule(pl.LightningModule):
         self.automatic_optimization = False
         self.recipe, self.source, self.recorder, self.watch, self.log_every = recipe, source, recorder, watch, log_every
         self.model = recipe.model(weights)
+        self.promotion = Promotion(recipe, source)
         self.resumed_at: int | None = None
         self._validation = Means()  # over the portions of the validation split so far
 
@@ -68,7 +72,7 @@ class TrainingModule(pl.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         losses, outputs = [], None
-        self._record(start, optimizer)
+        self._begin_step(start, optimizer)
         for done, loss, outputs in self.recipe.steps(  # noqa: B007 (used below)
             self.model, optimizer, self.source, start=start, stop=stop
         ):
@@ -78,20 +82,30 @@ class TrainingModule(pl.LightningModule):
             if self.watch.received is not None:
                 break
             if done < stop:
-                self._record(done, optimizer)
+                self._begin_step(done, optimizer)
         self._check_finite(torch.stack(losses), start)
         done = start + len(losses)
         if done % self.log_every == 0 or done == self.recipe.max_steps:
-            scores = self.recipe.task.score(outputs, self.source.batch(done - 1))
-            means = {name: value.mean() for name, value in scores.items()}
+            scores = self.source.task_at(done - 1).score(outputs, self.source.batch(done - 1))
+            means = {f"train/{name}": value.mean() for name, value in scores.items()}
             rate = self.recipe.learning_rate(optimizer, done - 1)
-            self.write(
-                {"train/loss": losses[-1], **{f"train/{k}": v for k, v in means.items()}, "train/learning_rate": rate}
-            )
+            stage = {"train/length": length_at(self.source.stages, done - 1)} if self.source.stages else {}
+            self.write({"train/loss": losses[-1], **means, "train/learning_rate": rate, **stage})
 
-    def _record(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+    def _begin_step(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        """Record the state before an optimiser step, and begin the stage of a curriculum that begins there."""
         if self.recorder.wants(step):
             self.recorder.record(step, self.model, optimizer)
+        if (stage := self.promotion.decide(self.model, step)) is not None:
+            self.source.stages.append(stage)
+            write_stages(self.recorder.folder, self.source.stages)
+            print(f"curriculum: length {stage[1]} from step {step}", flush=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the stages of a curriculum, and for how long the present one has been accurate enough."""
+        if self.source.stages:
+            stages = [list(stage) for stage in self.source.stages]
+            checkpoint["curriculum"] = {"stages": stages, "passed": self.promotion.passed}
 
     def ends_epoch(self) -> bool:
         """True if validation follows at this step: an epoch or training ends here."""

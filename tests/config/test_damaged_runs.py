@@ -20,8 +20,8 @@ from mechlab import load_run, runs
 from mechlab.core.errors import MechlabError
 from mechlab.report import report
 from mechlab.reporting.request import parse
+from mechlab.sweeps.job_status import job_statuses
 from mechlab.sweeps.manifest import Job, Sweep
-from mechlab.sweeps.state import standings
 
 SMALL = ("task.d=2", "task.s=2", "task.repeats=2", "model.hidden=4", "trainer.eval_examples=20", "history.points=3")
 STEPS = ("trainer.max_steps=6", "trainer.steps_per_epoch=3", "trainer.log_every=3", "paths.root=made")
@@ -266,7 +266,7 @@ def test_the_report_names_every_damaged_file(root: Path) -> None:
 def test_every_job_of_a_sweep_has_its_line(root: Path) -> None:
     folders = [*copies(root), healthy(root)]
     jobs = [Job(n, str(folder.relative_to(root)), "", [], {}) for n, folder in enumerate(folders)]
-    found = standings(Sweep(root / "_sweeps" / "x", jobs, None, {}, ""))
+    found = job_statuses(Sweep(root / "_sweeps" / "x", jobs, None, {}, ""))
     assert [standing.job for standing in found] == jobs and found[-1].state == "done"
     for standing, (file, damage) in zip(found, DAMAGES, strict=False):
         if file == STATUS and damage in ANYTHING.values():

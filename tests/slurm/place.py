@@ -76,7 +76,7 @@ class Place:
         assert done.returncode == 1 and "Traceback" not in done.stderr, f"{done.stdout}\n{done.stderr}"
         return done.stderr
 
-    def standings(self, sweep: str) -> list[str]:
+    def job_statuses(self, sweep: str) -> list[str]:
         """Return the state of each job of a sweep, in the order of its manifest."""
         return [
             line.split()[0]

@@ -47,7 +47,7 @@ def test_a_sweep_ends_as_on_one_machine_and_is_submitted_once(place: Places, clu
     here.mechlab("sweep", "run", "--chunk", "4", *grid)
     multirun.mechlab("train", "-m", *grid)
     cluster.wait()
-    assert there.standings(sweep) == ["done"] * 8, there.logs()
+    assert there.job_statuses(sweep) == ["done"] * 8, there.logs()
     assert len(there.runs()) == 8
     assert there.runs().keys() == here.runs().keys() == multirun.runs().keys()
     for name, run in there.runs().items():
@@ -67,14 +67,14 @@ def test_a_job_that_fails_is_listed_and_retried_alone(place: Places, cluster: Cl
     first = here.sbatch("--chunk", "2", *grid)
     cluster.wait()
     sweep = sweep_of(here, first)
-    assert here.standings(sweep) == ["done", "done", "failed", "done"], here.logs()
+    assert here.job_statuses(sweep) == ["done", "done", "failed", "done"], here.logs()
     assert "broken-2 is in the way" in here.mechlab("sweep", "status", sweep)
     before = here.logs()
 
     (here.folder / "broken-2").unlink()
     here.sbatch("--chunk", "2", *grid)
     cluster.wait()
-    assert here.standings(sweep) == ["done"] * 4
+    assert here.job_statuses(sweep) == ["done"] * 4
     new = here.logs().keys() - before.keys()
     assert [name.split("_")[1] for name in new] == ["1.log"], "only the element of the failed job"
     assert [run[-2:] for run in here.trained()].count("s2") == 2
@@ -113,7 +113,7 @@ def check_resumed(here: Place, first: str, undisturbed: Place, cluster: Cluster)
     assert "resuming from step 30 of 60" in log
     (name, run), *others = here.runs().items()
     assert not others
-    assert here.standings(sweep_of(here, first)) == ["done"]
+    assert here.job_statuses(sweep_of(here, first)) == ["done"]
     check_same(run, undisturbed.runs()[name])
 
 
@@ -124,7 +124,7 @@ def test_two_sweeps_that_overlap_train_each_run_once(place: Places, cluster: Clu
     sweeps = [sweep_of(here, number) for number in numbers]
     assert sweeps[0] != sweeps[1]
     for sweep in sweeps:
-        assert here.standings(sweep) == ["done"] * 3
+        assert here.job_statuses(sweep) == ["done"] * 3
     assert sorted(here.trained()) == sorted(here.runs())
     assert len(here.runs()) == 4
 
@@ -139,7 +139,7 @@ def test_a_queued_job_runs_the_code_that_it_was_planned_with(place: Places, clus
     program.write_text(program.read_text().replace('print(f"training', 'print(f"edited: training'))
     ask("scontrol", "release", re.search(r"submitted as SLURM job (\d+)", here.said(first))[1])
     cluster.wait()
-    assert here.standings(sweep) == ["done"]
+    assert here.job_statuses(sweep) == ["done"]
     assert here.trained() == list(here.runs())
     assert "edited" not in "".join(here.logs().values())
 
@@ -162,7 +162,7 @@ def test_jobs_that_die_before_training_are_listed_with_reason_and_log_and_retrie
     said = here.mechlab("sweep", "submit", *SMALL, "seed=range(3)", "--chunk", "2")
     sweep, array = said.split()[-1].rpartition("/")[2], array_of(said)
     cluster.wait()
-    assert here.standings(sweep) == ["failed"] * 3
+    assert here.job_statuses(sweep) == ["failed"] * 3
     told = here.mechlab("sweep", "status", sweep)
     assert told.count("died before training: ") == 3 and told.count("/no/such/python") == 3, told
     assert told.count("SLURM: FAILED 2:0") == 3, told
@@ -170,10 +170,10 @@ def test_jobs_that_die_before_training_are_listed_with_reason_and_log_and_retrie
 
     here.settings(low + " --hold")
     again = array_of(here.mechlab("sweep", "submit", sweep, "--retry", "failed"))
-    assert here.standings(sweep) == ["new"] * 3, "they wait again"
+    assert here.job_statuses(sweep) == ["new"] * 3, "they wait again"
     ask("scancel", f"{again}_2")
     wait_until(lambda: len(cluster.queue()) == 2, 30, cluster.logs)
-    assert here.standings(sweep) == ["new", "new", "failed"]
+    assert here.job_statuses(sweep) == ["new", "new", "failed"]
     assert "never started (SLURM: not in the queue any more)" in here.mechlab("sweep", "status", sweep)
 
     here.settings(low)
@@ -182,7 +182,7 @@ def test_jobs_that_die_before_training_are_listed_with_reason_and_log_and_retrie
     ask("scontrol", "release", f"{again}_0")
     ask("scontrol", "release", f"{again}_1")
     cluster.wait()
-    assert here.standings(sweep) == ["done"] * 3, here.logs()
+    assert here.job_statuses(sweep) == ["done"] * 3, here.logs()
     assert len(here.trained()) == 3
 
 
@@ -227,7 +227,7 @@ def test_an_element_runs_nothing_of_a_copy_that_was_changed(place: Places, clust
     here.mechlab("sweep", "plan", *SMALL)
     here.mechlab("sweep", "submit", sweep)
     cluster.wait()
-    assert here.standings(sweep) == ["done"], here.logs()
+    assert here.job_statuses(sweep) == ["done"], here.logs()
 
 
 def test_a_frozen_sweep_with_packages_of_its_own_needs_them_on_the_command_line(
@@ -239,7 +239,7 @@ def test_a_frozen_sweep_with_packages_of_its_own_needs_them_on_the_command_line(
     number = here.sbatch(sweep, *OWN)
     assert "submitted as SLURM job" in here.said(number)
     cluster.wait()
-    assert here.standings(sweep) == ["done"], here.logs()
+    assert here.job_statuses(sweep) == ["done"], here.logs()
 
 
 def test_a_folder_with_spaces_and_signs_that_slurm_knows(place: Places, cluster: Cluster) -> None:
@@ -249,5 +249,5 @@ def test_a_folder_with_spaces_and_signs_that_slurm_knows(place: Places, cluster:
     here.settings("--partition=low --time=10")
     sweep = here.mechlab("sweep", "submit", *SMALL).split()[-1].rpartition("/")[2]
     cluster.wait()
-    assert here.standings(sweep) == ["done"], here.logs()
+    assert here.job_statuses(sweep) == ["done"], here.logs()
     assert len(here.logs()) == 1

@@ -7,9 +7,9 @@ import pytest
 import mechlab.sweep as program
 from mechlab.record.lock import RunLock
 from mechlab.sweeps import slurm
-from mechlab.sweeps.attempts import Attempt, last_attempts, last_words, note_attempts
+from mechlab.sweeps.attempts import Attempt, append_attempts, last_attempts, last_message
+from mechlab.sweeps.job_status import job_statuses
 from mechlab.sweeps.manifest import Job, Sweep
-from mechlab.sweeps.state import standings
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def sweep(tmp_path) -> Sweep:
 
 def states(sweep: Sweep) -> list[str]:
     """Return the state of each job."""
-    return [standing.state for standing in standings(sweep)]
+    return [standing.state for standing in job_statuses(sweep)]
 
 
 def answers(monkeypatch, **outputs: str | None) -> None:
@@ -35,12 +35,12 @@ def answers(monkeypatch, **outputs: str | None) -> None:
         failed = outputs[command] is None
         return SimpleNamespace(returncode=int(failed), stdout=outputs[command] or "", stderr="down" if failed else "")
 
-    monkeypatch.setattr(slurm, "_ask", ask)
+    monkeypatch.setattr(slurm, "_run", ask)
 
 
 def test_the_last_attempt_at_a_job_counts(sweep):
-    note_attempts(sweep, [Attempt(2, 0, 77), Attempt(2, 1, 77)])
-    note_attempts(sweep, [Attempt(1, 1, status=137)])
+    append_attempts(sweep, [Attempt(2, 0, 77), Attempt(2, 1, 77)])
+    append_attempts(sweep, [Attempt(1, 1, status=137)])
     found = last_attempts(sweep)
     assert found == {0: Attempt(2, 0, 77), 1: Attempt(1, 1, status=137), 2: Attempt(2, 1, 77), 3: Attempt(2, 1, 77)}
     assert [found[i].log for i in (0, 1)] == ["logs/77_0.log", "logs/chunk-1-1.log"]
@@ -59,18 +59,18 @@ def test_the_last_attempt_at_a_job_counts(sweep):
     ],
 )
 def test_a_damaged_line_of_the_record_counts_as_not_written(line, sweep):
-    note_attempts(sweep, [Attempt(4, 0, 76)])
+    append_attempts(sweep, [Attempt(4, 0, 76)])
     with open(sweep.folder / "attempts.jsonl", "a") as file:
         file.write(f"{line}\n")
     assert last_attempts(sweep) == dict.fromkeys(range(4), Attempt(4, 0, 76))
 
 
 def test_jobs_that_left_the_queue_without_a_status_died(sweep, monkeypatch):
-    note_attempts(sweep, [Attempt(1, element, 77) for element in range(4)])
+    append_attempts(sweep, [Attempt(1, element, 77) for element in range(4)])
     (sweep.folder / "logs" / "77_1.log").write_text("ImportError: libtorch\nsrun: error: node1: task 0: Exited\n")
     ended = "JobId=79 ArrayJobId=77 ArrayTaskId=1 JobName=x JobState=FAILED Reason=NonZeroExitCode ExitCode=1:0 x=y\n"
     answers(monkeypatch, squeue="0 PENDING mechlab-0123456789-1\n", scontrol=ended, sacct=None)
-    found = standings(sweep)
+    found = job_statuses(sweep)
     assert [one.state for one in found] == ["new", "failed", "failed", "failed"]
     assert found[1].reason == "died before training: ImportError: libtorch (SLURM: FAILED 1:0)"
     assert found[1].log == sweep.folder / "logs" / "77_1.log"
@@ -78,7 +78,7 @@ def test_jobs_that_left_the_queue_without_a_status_died(sweep, monkeypatch):
 
 
 def test_without_an_answer_of_the_queue_no_job_counts_as_dead(sweep, monkeypatch):
-    note_attempts(sweep, [Attempt(1, element, 77) for element in range(4)])
+    append_attempts(sweep, [Attempt(1, element, 77) for element in range(4)])
     for outputs in ({}, {"squeue": None}):
         answers(monkeypatch, **outputs)
         assert states(sweep) == ["new"] * 4
@@ -89,10 +89,10 @@ def test_a_run_that_was_killed_stays_preempted_and_says_what_is_known(sweep, mon
         lock.status("running")
     with RunLock(sweep.root / sweep.jobs[1].run) as lock:
         lock.status("done")
-    note_attempts(sweep, [Attempt(2, 0, 77)])
+    append_attempts(sweep, [Attempt(2, 0, 77)])
     (sweep.folder / "logs" / "77_0.log").write_text("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=77.0\n")
     answers(monkeypatch, squeue="", scontrol=None, sacct="77_0|OUT_OF_MEMORY|0:125\n77_[1-3]|CANCELLED by 0|0:0\n")
-    found = standings(sweep)
+    found = job_statuses(sweep)
     assert [one.state for one in found] == ["preempted", "done", "new", "new"]
     assert "oom-kill event" in found[0].reason and "(SLURM: OUT_OF_MEMORY 0:125)" in found[0].reason
     assert slurm.ends(77) == {0: "OUT_OF_MEMORY 0:125", **dict.fromkeys((1, 2, 3), "CANCELLED by 0 0:0")}
@@ -100,7 +100,7 @@ def test_a_run_that_was_killed_stays_preempted_and_says_what_is_known(sweep, mon
 
 @pytest.mark.parametrize(("status", "expected"), [(0, "new"), (143, "new"), (1, "failed"), (137, "failed")])
 def test_a_process_that_ended_badly_and_left_no_status_failed(status, expected, sweep):
-    note_attempts(sweep, [Attempt(4, 0, status=status)])
+    append_attempts(sweep, [Attempt(4, 0, status=status)])
     assert states(sweep) == [expected] * 4
 
 
@@ -112,7 +112,7 @@ def test_a_run_that_cannot_be_read_has_a_line_of_its_own(sweep, tmp_path):
     (folders[1] / "status.json").write_text('{"status": "failed", "reason": null}')
     (folders[2] / "status.json").write_text('{"status": ["done"]}')
     folders[3].symlink_to(tmp_path)
-    found = standings(sweep)
+    found = job_statuses(sweep)
     assert [one.state for one in found] == ["failed"] * 4
     assert found[0].reason.startswith("damaged: ") and "must lie below" in found[3].reason
 
@@ -140,11 +140,11 @@ def test_a_run_that_cannot_be_read_has_a_line_of_its_own(sweep, tmp_path):
 def test_the_reason_in_a_log_is_its_last_line_that_tells_something(text, expected, tmp_path):
     log = tmp_path / "log"
     log.write_bytes(text.encode(errors="surrogateescape"))
-    assert last_words(log) == expected
+    assert last_message(log) == expected
 
 
 def test_a_log_that_is_not_there_or_no_file_holds_no_reason(tmp_path):
-    assert last_words(tmp_path / "missing") == last_words(tmp_path) == ""
+    assert last_message(tmp_path / "missing") == last_message(tmp_path) == ""
 
 
 def test_elements_are_named_as_slurm_does():

@@ -183,7 +183,7 @@ def test_only_a_task_with_an_automaton_is_accepted() -> None:
 
 def test_classes_that_are_not_the_automatons_are_refused() -> None:
     spec = TaskSpec(inputs=2, outputs=5, kind="sequence", loss="cross_entropy", length=9, truth=tomita(3))
-    with pytest.raises(ConfigError, match="tells its classes"):
+    with pytest.raises(ConfigError, match="letters to its classes"):
         Constructed(spec)
 
 

@@ -236,7 +236,8 @@ def trained(recipe: Recipe, steps: int, limit: int) -> Trajectory:
     arrays = Arrays(params, batches, learning_rates, decays, states)
     data = recipe.task.examples("train").to("cpu", recipe.dtype)
     rule = rule_of(recipe.optimizer(model))
-    return Trajectory.of_arrays(model, recipe.task.spec, data, rule, arrays, recipe.clip)
+    augmented = source.batch if recipe.task.augments else None
+    return Trajectory.of_arrays(model, recipe.task.spec, data, rule, arrays, recipe.clip, batch=augmented)
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -258,6 +259,15 @@ class Relabelled(FiniteTask):
         """Return all examples of a split, in the order of their ids."""
         batch = self.task.examples(split)
         return replace(batch, targets=self.targets) if split == "train" else batch
+
+    @property
+    def augments(self) -> bool:
+        """True if the other task augments its batches."""
+        return self.task.augments
+
+    def augment(self, batch: Batch, rng: torch.Generator) -> Batch:
+        """Return the batch as the other task augments it."""
+        return self.task.augment(batch, rng)
 
     def groups(self) -> Tensor | None:
         """Return the other task's groups."""
