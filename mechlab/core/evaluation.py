@@ -36,7 +36,7 @@ class ClassShares:
     def mean(self) -> Tensor:
         """Return the mean () of the shares, over the classes that occur."""
         right, counted = self.right.sum(0), self.counted.sum(0)
-        return (right / counted)[counted > 0].mean()
+        return (right.double() / counted)[counted > 0].mean()
 
 
 Scores = Mapping[str, Tensor | ClassShares]  # by name: values (B,) per example, or class shares

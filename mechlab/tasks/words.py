@@ -164,6 +164,5 @@ def balanced_accuracy(outputs: Tensor, batch: Batch) -> ClassShares:
     """
     counted = torch.ones_like(batch.targets, dtype=torch.bool) if batch.mask is None else batch.mask
     right = (outputs.argmax(-1) == batch.targets) & counted
-    none = outputs.new_zeros(len(batch), outputs.shape[-1])
-    by_class = [none.scatter_add(1, batch.targets, part.to(none.dtype)) for part in (right, counted)]
-    return ClassShares(*by_class)
+    of_class = [batch.targets == label for label in range(outputs.shape[-1])]
+    return ClassShares(*(torch.stack([(part & mask).sum(1) for mask in of_class], 1) for part in (right, counted)))

@@ -183,3 +183,21 @@ def test_a_run_knows_its_own_folder_and_seed_in_its_result(tmp_path: Path) -> No
     result = json.loads((run.folder / "result.json").read_text())
     assert (result["run"], result["seed"], result["status"]) == (str(run.folder.relative_to(tmp_path)), 5, "done")
     assert isinstance(run.metrics, pd.DataFrame)
+
+
+@pytest.mark.ci
+def test_weights_alone_in_half_precision_at_chosen_steps(tmp_path: Path) -> None:
+    """What the command announces, records, verifies and shows of a history that is neither whole nor exact."""
+    keys = ("history.steps=[0,3]", "history.optimizer=false", "history.dtype=float16", "trainer=smoke")
+    done, run = trained(tmp_path, *COPY, *keys)
+    end = run.recipe.max_steps
+    assert "history: sparse, 3 steps, weights only, stored in float16" in done.out
+    assert run.history.steps == [0, 3, end]
+    for name, value in run.history.params(end).items():
+        assert torch.equal(value, run.model().state_dict()[name].half().float())
+    done = command("runs", "verify", str(run.folder), "--steps", str(end), folder=tmp_path)
+    assert done.exit == 0 and "are bit-equal, parameters alone, rounded to float16" in done.out, done.text
+    done = command("runs", "verify", str(run.folder), "--start", "3", folder=tmp_path)
+    assert done.exit == 1 and "train again with history.optimizer=true history.dtype=null" in done.err, done.text
+    done = command("runs", "show", str(run.folder), folder=tmp_path)
+    assert "3 recorded steps, 0 to" in done.out and "weights only, stored in float16" in done.out
