@@ -40,7 +40,7 @@ def job(cfg: DictConfig) -> float | None:
         raise
     if not in_summary:
         if setups[0].sets and results is not None:
-            _ask_of_set(setups)
+            _run_planned_sets(setups)
         for setup in setups:
             print(f"run: {setup.folder}", flush=True)
     if results is None:
@@ -48,14 +48,14 @@ def job(cfg: DictConfig) -> float | None:
     return sum(_objective(result, setups[0].config.objective) for result in results) / len(results)
 
 
-def _ask_of_set(setups: Sequence[Setup]) -> None:
-    """Ask what the configuration names about sets of runs: of several runs at once, of a single one as a command."""
-    from mechlab.jobs.set_questions import ask_at_end, print_commands
+def _run_planned_sets(setups: Sequence[Setup]) -> None:
+    """Run the analyses of sets that the configuration names; for a single run, print the commands instead."""
+    from mechlab.jobs.planned_sets import print_commands, run_planned_sets
 
     config = {"analysis": setups[0].config.analysis, "allow_targets": setups[0].config.allow_targets}
     jobs = [(setup.folder, config) for setup in setups]
     if len(jobs) > 1:
-        ask_at_end(jobs)
+        run_planned_sets(jobs)
     else:
         print_commands(jobs)
 
