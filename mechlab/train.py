@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mechlab.config.launch import check_choices, hydra_program, note_folders
+from mechlab.config.launch import check_choices, hydra_program, note_folders, resolve
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ def main() -> None:
 def job(cfg: DictConfig) -> float | None:
     """One run, or one for each of trainer.seeds: train it, resume it, or report that it is done. Returns the objective,
     of several runs the mean."""
+    from mechlab.config.identity import masked
+    from mechlab.config.seeds import members
     from mechlab.jobs.together import prepare_runs
 
     try:
         check_choices()
-        setups = prepare_runs(cfg)
+        setups = prepare_runs([(resolve(member), masked(member)) for member in members(cfg)])
         in_summary = note_folders([setup.folder for setup in setups])
         from mechlab.jobs.execute import execute_together  # Lightning takes seconds to import; errors need not wait
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
-from mechlab.config.identity import masked
-from mechlab.config.launch import resolve
-from mechlab.config.seeds import members
 from mechlab.core.ensemble import KEY, ONE_BY_ONE, Ensemble, Member
 from mechlab.core.errors import ConfigError
 from mechlab.core.memory import check_memory, training_bytes
@@ -19,13 +16,16 @@ from mechlab.core.recipe import Recipe
 from mechlab.jobs.prepare import Setup, prepare_run, runs_analysis
 
 
-def prepare_runs(cfg: DictConfig) -> list[Setup]:
-    """Check and build all runs that a composed configuration makes: one, or one for each of trainer.seeds.
+def prepare_runs(configs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[Setup]:
+    """Check and build all runs that a command makes: one, or one for each of trainer.seeds.
+
+    Args:
+        configs: of each run, as `prepare_run` takes them: the configuration, and the same with its seed masked.
 
     Raises:
         ConfigError: something is wrong, does not fit together, or cannot be trained as one model.
     """
-    setups = [prepare_run(resolve(member), masked(member)) for member in members(cfg)]
+    setups = [prepare_run(values, masked) for values, masked in configs]
     if setups[0].recipe.member is not None:
         check_together(setups)
     return setups

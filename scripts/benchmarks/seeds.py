@@ -50,7 +50,9 @@ def _seconds(overrides: list[str]) -> float:
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    from mechlab.config.launch import config_dir, register
+    from mechlab.config.identity import masked
+    from mechlab.config.launch import config_dir, register, resolve
+    from mechlab.config.seeds import members
     from mechlab.jobs.execute import execute_together
     from mechlab.jobs.together import prepare_runs
     from mechlab.record.status import read_status
@@ -61,6 +63,6 @@ def _seconds(overrides: list[str]) -> float:
             cfg: Any = hydra.compose("train", [*overrides, f"paths.root={folder}"], return_hydra_config=True)
             HydraConfig.instance().set_config(cfg)
             del cfg.hydra
-            setups = prepare_runs(cfg)
+            setups = prepare_runs([(resolve(member), masked(member)) for member in members(cfg)])
         execute_together(setups)
         return read_status(setups[0].folder)["seconds"]
