@@ -33,7 +33,7 @@ def job(cfg: DictConfig) -> None:
     from mechlab.config.recipe import load_run
     from mechlab.config.schema import AnalyzeConfig, typed
     from mechlab.jobs.analyses import prepare_analyses, prepare_sets
-    from mechlab.jobs.sets import ask_set
+    from mechlab.jobs.sets import run_set_analysis
     from mechlab.record.files import writing
     from mechlab.record.lock import RunLock
 
@@ -62,7 +62,7 @@ def job(cfg: DictConfig) -> None:
         print(f"next:\n  show   python -m mechlab.runs show {run.folder}")
         print(f"run: {run.folder}", flush=True)
     for name, (prepared, analysis) in of_sets.items():
-        ask_set(name, prepared, analysis, folders, config.seed, config.allow_targets)
+        run_set_analysis(name, prepared, analysis, folders, config.seed, config.allow_targets)
 
 
 def find_runs(pattern: str | list[str]) -> list[Path]:

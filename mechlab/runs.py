@@ -243,25 +243,32 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
 
 def collect_garbage(arguments: argparse.Namespace) -> int:
     """Remove left-over temporary files, resume checkpoints of finished runs, and on request failed runs."""
-    from mechlab.record.files import remove
+    from mechlab.record.files import TEMPORARY
     from mechlab.record.lock import RunLock
+    from mechlab.record.sets import FOLDER
 
-    total = 0
+    total = sum(_remove(path, arguments.yes) for path in Path(arguments.root).glob(f"{FOLDER}/.*{TEMPORARY}"))
     for folder in run_folders(arguments.root):
         try:
             with RunLock(folder):
                 for path in _garbage(folder, arguments.failed):
-                    size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
-                    total += size
-                    verb = "removed" if arguments.yes else "would remove"
-                    print(f"{verb} {printable(path)} ({size / 1e6:.1f} MB)")
-                    if arguments.yes:
-                        remove(path)
+                    total += _remove(path, arguments.yes)
         except (MechlabError, OSError) as error:
             reason = error.brief if isinstance(error, MechlabError) else str(error)
             print(printable(f"left alone: {folder}: {reason}"))
     print(f"{total / 1e6:.1f} MB" + ("" if arguments.yes else " in all; add --yes to remove"))
     return 0
+
+
+def _remove(path: Path, really: bool) -> int:
+    """Remove a file or folder, or only print that it would be removed; return its size in bytes."""
+    from mechlab.record.files import remove
+
+    size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+    print(f"{'removed' if really else 'would remove'} {printable(path)} ({size / 1e6:.1f} MB)")
+    if really:
+        remove(path)
+    return size
 
 
 def _garbage(folder: Path, failed: bool) -> Iterator[Path]:

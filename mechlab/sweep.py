@@ -134,7 +134,7 @@ def status(arguments: argparse.Namespace) -> int:
     else:
         print(f'next:\n  report  python -m mechlab.report "runs={sweep.root}/*/*"')
         if all(job.state == "done" for job in statuses):
-            from mechlab.jobs.set_questions import print_commands
+            from mechlab.jobs.planned_sets import print_commands
 
             print_commands(_jobs(sweep, allowed))
     print(f"sweep: {sweep.folder}")
@@ -298,9 +298,9 @@ def _run_pool(sweep: Sweep, arguments: argparse.Namespace, allowed: Sequence[str
     _print_statuses(sweep, statuses)
     print(summary(statuses), flush=True)
     if all(job.state == "done" for job in statuses):
-        from mechlab.jobs.set_questions import ask_at_end
+        from mechlab.jobs.planned_sets import run_planned_sets
 
-        ask_at_end(_jobs(sweep, allowed))
+        run_planned_sets(_jobs(sweep, allowed))
     print(f"sweep: {sweep.folder}")
     if any(outcome.status == 143 for outcome in outcomes):
         return 143

@@ -37,7 +37,7 @@ def job(cfg: DictConfig) -> float | None:
         raise
     if not in_summary:
         if setup.sets and result is not None:
-            from mechlab.jobs.set_questions import print_commands
+            from mechlab.jobs.planned_sets import print_commands
 
             print_commands(
                 [(setup.folder, {"analysis": setup.config.analysis, "allow_targets": setup.config.allow_targets})]

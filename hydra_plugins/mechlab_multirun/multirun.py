@@ -20,7 +20,7 @@ from mechlab.jobs import pool
 from mechlab.record.files import write_text
 from mechlab.record.result import read_result
 
-ASKED = ("analysis", "allow_targets")  # of a job's configuration: what is asked about sets of runs
+OF_SETS = ("analysis", "allow_targets")  # sections of a job's configuration that decide which analyses of sets are run
 
 
 class JobFailed(Exception):
@@ -119,19 +119,19 @@ class TellingSweeper(BasicSweeper):
             print(f"{len(returned)} jobs: {good} done, {len(returned) - good} failed")
         notes = [Path(self.config.hydra.sweep.dir) / f"{number}.run" for number in range(len(returned))]
         runs = [note.read_text(encoding="utf-8").strip() if note.exists() else None for note in notes]
-        self._ask_of_sets(returned, runs)
+        self._run_planned_sets(returned, runs)
         print("".join(f"run: {run}\n" for run in runs if run is not None), end="", flush=True)
 
-    def _ask_of_sets(self, returned: Sequence[JobReturn], runs: Sequence[str | None]) -> None:
-        """Ask what the jobs name about sets of runs; where some have failed, print what to type in the end."""
-        from mechlab.jobs.set_questions import ask_at_end, print_commands
+    def _run_planned_sets(self, returned: Sequence[JobReturn], runs: Sequence[str | None]) -> None:
+        """Run the analyses of sets that the jobs name; where some jobs have failed, print the commands instead."""
+        from mechlab.jobs.planned_sets import print_commands, run_planned_sets
 
         jobs = []
         for result, run in zip(returned, runs, strict=True):
             if run is not None and result.cfg is not None and (Path(run) / "provenance" / "config.yaml").is_file():
-                config = {key: OmegaConf.to_container(result.cfg[key], resolve=True) for key in ASKED}
+                config = {key: OmegaConf.to_container(result.cfg[key], resolve=True) for key in OF_SETS}
                 jobs.append((Path(run), config))
         if all(result.status == JobStatus.COMPLETED for result in returned):
-            ask_at_end(jobs)
+            run_planned_sets(jobs)
         else:
             print_commands(jobs)

@@ -1,4 +1,4 @@
-"""A question about several runs at once, such as the mean over seeds of everything that was measured."""
+"""An analysis of several runs at once, such as the mean over seeds of everything that was measured."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ class SetNeeds:
         runs: the smallest number of finished runs.
         each: what every run must have, as an analysis of one run needs it.
         analyses: analyses that every run must have answered, with the parameters of its own configuration.
-        files: what else is read of each run: files or globs, relative to the run directory. A change in any of them,
-            or in an answer of `analyses`, makes another question of the set. Of result.json, metrics and findings
-            count.
+        files: what else is read of each run: files or globs, relative to the run directory. The answer is stored under
+            a hash of them and of the answers of `analyses`. Of result.json, metrics and findings count.
         varies: config keys that must have at least two values among the runs.
         equal: config keys (or sections, such as "task") that must have the same value in all runs; "run_id" stands for
-            everything that decides the result, except the seed. At the end of a multirun the question is asked of each
-            group of runs that agree in these keys.
+            everything that decides the result, except the seed. At the end of a multirun the analysis is run once for
+            each group of runs that agree in these keys.
     """
 
     runs: int = 2
@@ -54,15 +53,21 @@ class SetNeeds:
 
 
 class SetAnalysis(ABC):
-    """A question about a set of runs. Subclasses take their parameters in the constructor and store them unchanged."""
+    """An analysis of a set of runs. Subclasses take their parameters in the constructor and store them unchanged."""
 
     needs: ClassVar[SetNeeds] = SetNeeds()
     version: ClassVar[int] = 1
 
     @abstractmethod
     def run(self, runs: Sequence[Run], out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Answer the question about finished runs, ordered by name, run id and seed: save arrays and tables into `out`,
-        return scalars and claims. Nothing may be read of a run but its configuration and what `needs` names."""
+        """Save arrays and tables into `out`, and return scalars and claims.
+
+        Args:
+            runs: finished runs, ordered by name, run id and seed. Only their configurations and what `needs` names may
+                be read.
+            out: the folder of the answer.
+            rng: the source of all randomness.
+        """
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw figures by name from the saved artifacts alone; none by default."""

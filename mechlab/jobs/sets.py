@@ -1,4 +1,4 @@
-"""Ask a question of a set of runs, once for the same record, and keep the answer beside the runs."""
+"""Run an analysis of a set of runs, once for the same record, and save its answer beside the runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mechlab.record.run import Run
 from mechlab.record.status import read_status
 
 
-def ask_set(
+def run_set_analysis(
     name: str,
     prepared: Prepared,
     analysis: SetAnalysis,
@@ -36,9 +36,9 @@ def ask_set(
     seed: int | None,
     allow: Sequence[str],
 ) -> Path:
-    """Ask one question of all finished runs among the given ones, print the answer and return its folder.
+    """Run an analysis of all finished runs among the given ones, print the answer and return its folder.
 
-    Where the same question has been answered from the same record, nothing is computed.
+    Where the answer from the same record with the same parameters is there already, nothing is computed.
 
     Args:
         name: the analysis's name; with the seed it determines the analysis's randomness.
@@ -74,7 +74,7 @@ def ask_set(
     folder = sets.place(root, about)
     with writing(root, "paths.root"):
         if _is_answered(folder):
-            print(f"answered already, so it is not asked again: {folder}")
+            print(f"the answer is there already, so nothing is computed: {folder}")
         else:
             print(f"running analysis {name} of {len(runs)} runs", flush=True)
             _answer(folder, name, analysis, runs, about)
@@ -119,7 +119,7 @@ def _is_answered(folder: Path) -> bool:
     try:
         sets.read_answer(folder)
     except MechlabError as error:
-        print(f"warning: {error.must}, so the question is asked again: {error.key}")
+        print(f"warning: {error.must}, so the analysis is run again: {error.key}")
         return False
     return True
 

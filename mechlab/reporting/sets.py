@@ -50,7 +50,7 @@ class SetAnswer:
 
     @property
     def name(self) -> str:
-        """The analysis's name and the hash of the question, for names of files."""
+        """The analysis's name and the hash of the set, for names of files."""
         return file_name(f"{self.analysis}-{self.folder.parent.name}")
 
     def files(self, ending: str) -> list[Path]:
@@ -83,7 +83,7 @@ def _read(root: Path, folder: Path) -> SetAnswer:
     refuse_links(folder.parent)
     about, finding = (clean(part) for part in sets.read_answer(folder))
     if not sets.is_current(root, about):
-        must = "the runs of a set must be as they were when the question was asked"
+        must = "the runs of a set must be as they were when the analysis was run"
         fix = f"python -m mechlab.analyze run=RUNS analysis={folder.name}"
         raise OutOfDate(must, got="another record", fix=fix)
     parameters = {key: value for key, value in about.get("parameters", {}).items() if key != "_target_"}

@@ -73,7 +73,7 @@ def test_the_same_question_later_is_the_same_answer(swept: tuple[Path, Done]) ->
     single = run("train", *SMALL, "seed=1", "analysis=[seeds]", folder=folder)
     words = shlex.split(re.search(r"^  set +python -m mechlab\.analyze (.*)$", single.out, re.MULTILINE)[1])
     done = run("analyze", *words, folder=folder)
-    assert done.exit == 0 and "answered already, so it is not asked again" in done.out, done.text
+    assert done.exit == 0 and "the answer is there already" in done.out, done.text
     assert done.out.splitlines()[-1].startswith("set: runs/_sets/")
     assert {path: path.stat().st_mtime_ns for path in (folder / "runs" / "_sets").rglob("*")} == before
 
@@ -90,8 +90,11 @@ def test_sets_are_no_runs(swept: tuple[Path, Done]) -> None:
     folder, _ = swept
     listed = run("runs", "ls", folder=folder)
     assert "4 runs" in listed.out and "_sets" not in listed.out
-    collected = run("runs", "gc", folder=folder)
-    assert "_sets" not in collected.text
+    assert "_sets" not in run("runs", "gc", folder=folder).text
+    left = folder / "runs" / "_sets" / ".0123456789.x.tmp" / "0123456789"
+    left.mkdir(parents=True)  # as a process leaves it that was killed while it computed an answer
+    assert "removed runs/_sets/.0123456789.x.tmp" in run("runs", "gc", "--yes", folder=folder).text
+    assert not left.parent.exists() and found(folder, "seeds")
 
 
 def test_the_report_shows_what_is_about_its_runs_alone(swept: tuple[Path, Done], tmp_path: Path) -> None:
@@ -136,4 +139,4 @@ def test_a_sweep_asks_at_its_end_and_its_status_prints_the_command(tmp_path: Pat
     status = run("sweep", "status", *words, folder=tmp_path)
     command_line = re.search(r"^  set +python -m mechlab\.analyze (.*)$", status.out, re.MULTILINE)[1]
     again = run("analyze", *shlex.split(command_line), folder=tmp_path)
-    assert "answered already" in again.out and len(found(tmp_path, "seeds")) == 1
+    assert "the answer is there already" in again.out and len(found(tmp_path, "seeds")) == 1

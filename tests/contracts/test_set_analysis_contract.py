@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from mechlab.core.errors import MechlabError
 from mechlab.core.set_analysis import SetAnalysis
-from mechlab.jobs.sets import ask_set
+from mechlab.jobs.sets import run_set_analysis
 from mechlab.record import answers, sets
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.files import read_json, write_json
@@ -47,7 +47,7 @@ def answer(registry, trained) -> Callable[[str], Path]:
 def asked(registry, name: str, folders: list[Path]) -> Path:
     """Ask an analysis, built anew, of runs."""
     prepared = registry.prepared("analysis", name)
-    return ask_set(name, prepared, prepared(), folders, None, registry.allow)
+    return run_set_analysis(name, prepared, prepared(), folders, None, registry.allow)
 
 
 def test_repeating_a_question_computes_nothing(registry, set_analysis, trained, answer, monkeypatch, capsys):
@@ -55,7 +55,7 @@ def test_repeating_a_question_computes_nothing(registry, set_analysis, trained, 
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.parent.rglob("*") if path.is_file()}
     monkeypatch.setattr(registry.prepared("analysis", set_analysis).target, "run", None)
     assert asked(registry, set_analysis, trained(set_analysis)[-2::-1]) == folder  # in whatever order the runs are
-    assert "answered already" in capsys.readouterr().out
+    assert "the answer is there already" in capsys.readouterr().out
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
 
 

@@ -7,11 +7,13 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
-from synthetic_runs import claim, write, write_run, write_status
+from synthetic_runs import claim, figure, write, write_run, write_status
 
 from mechlab.core.errors import RunError
+from mechlab.record import sets
 from mechlab.report import report
 from mechlab.reporting.request import Request, parse
 
@@ -199,6 +201,85 @@ def test_an_expected_number_that_was_not_measured_is_neither_met_nor_missed(tmp_
     html = make(tmp_path)
     assert "not measured" in html and re.search(r"expected numbers met</dt><dd>1 <small>of 1<", html)
     assert [row["n"] for row in table(tmp_path, "expected")] == ["1", "0"]
+
+
+def test_a_claim_has_its_interval_and_a_finding_its_notes(tmp_path: Path) -> None:
+    note = "Too few words: 12 where 50 are needed."
+    for seed, (low, high) in enumerate([(0.1, 0.3), (0.2, 0.4)]):
+        made = {**claim("It is at most 0.5.", 0.25, 0.5, True, 0.4), "interval": [low, high]}
+        findings = {"probe": {"scalars": {"rank": 1.0}, "claims": {"small": made}, "notes": {"few": note}}}
+        write_run(tmp_path / "runs", "tomita", "gru", 3, 8, seed, findings=findings)
+    html = make(tmp_path)
+    assert re.search(r'<span class="interval">\[<data value="0.1">0.1</data>, <data value="0.4">0.4</data>\]', html)
+    assert f"<li>probe: {note} (cell 1)</li>" in html
+    row = table(tmp_path, "claims")[0]
+    ends = [float(row[f"interval_{end}"]) for end in ("low_min", "low_max", "high_min", "high_max")]
+    assert ends == [0.1, 0.2, 0.3, 0.4]
+
+
+def write_set(root: Path, members: list[Path], name: str = "probe_set", **changes: Any) -> Path:
+    """Write an answer about a set of runs with a claim, a note, expected numbers and a table, and return its folder."""
+    made = {**claim(f"{name} is at most 0.5.", 0.25, 0.5, True, 0.4), "interval": [0.125, 0.375]}
+    finding = {"scalars": {"mean": 0.25, "mean_low": 0.125, "mean_high": 0.375}, "claims": {"small": made}}
+    expected = {f"{name}/mean": {**EXPECTED, "measured": 0.25, "within": False}}
+    read = {sets.run_name(run): {"files": sets.digests_of(run, ["result.json"])} for run in members}
+    about = {"analysis": name, "parameters": {"level": 0.8}, "reads": ["result.json"], "runs": read}
+    folder = root / sets.FOLDER / "0123456789" / name
+    write(folder.parent / "set.json", json.dumps({**about, "expected": expected, **changes}))
+    write(folder / "finding.json", json.dumps({**finding, "notes": {"few": f"{name} has a note."}}))
+    write(folder / "by_size.csv", "size,mean,mean_low,mean_high\n3,0.5,0.25,0.75\n4,0.25,,\n")
+    return folder
+
+
+def test_an_answer_about_a_set_is_shown_with_interval_note_and_expected_number(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    write_set(root, [write_run(root, "tomita", "gru", 3, 8, seed) for seed in range(2)])
+    html = make(tmp_path)
+    page = Reader(html)
+    assert "probe_set of 2 runs" in page.text and "level=0.8" in page.text and "probe_set has a note." in page.text
+    claims = page.numbers["probe_set: claims about the set"]
+    assert claims == [0.25, 0.125, 0.375, 0.5, 0.4]
+    assert page.numbers["probe_set: by size"] == [3, 0.5, 0.25, 0.75, 4, 0.25]
+    assert page.numbers["probe_set: expected numbers beside the measured ones"][:3] == [0.98, 0.97, 0.25]
+    assert 'href="#set-1"' in html
+    tex = (root / "report" / "probe_set-0123456789-by_size.tex").read_text()
+    assert "[$0.25$, $0.75$]" in tex
+
+
+def test_an_answer_about_other_runs_too_or_an_earlier_record_is_not_shown(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    runs = [write_run(root, "tomita", "gru", 3, 8, seed) for seed in range(3)]
+    write_set(root, runs[:2])
+    part = report(Request((str(runs[0]), str(runs[2])), out=tmp_path / "part.html")).read_text(encoding="utf-8")
+    assert "probe_set" not in part
+    result = json.loads((runs[0] / "result.json").read_text())
+    write(runs[0] / "result.json", json.dumps({**result, "metrics": {"test/accuracy": 0.5}}))
+    html = make(tmp_path)
+    assert "probe_set of 2 runs" not in html and "out of date" in html
+
+
+@pytest.mark.parametrize(
+    "changes", [{"reads": ["../../*"]}, {"runs": {"/etc": {"files": {}}}}, {"reads": None}, {"expected": {"x": 1}}]
+)
+def test_a_damaged_or_hostile_answer_about_a_set_is_reported_as_damaged(tmp_path: Path, changes: dict) -> None:
+    root = tmp_path / "runs"
+    run = write_run(root, "tomita", "gru", 3, 8, 0)
+    write_set(root, [run], **changes)
+    html = make(tmp_path)
+    assert "probe_set of" not in html
+    assert "damaged" in html or "/etc" in str(changes)
+
+
+def test_hostile_words_in_an_answer_about_a_set_are_only_text(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    name = "<script>alert('1')<script>"
+    folder = write_set(root, [write_run(root, "tomita", "gru", 3, 8, 0)], name, parameters={HOSTILE: HOSTILE})
+    write(folder / "table<b>.csv", f"{HOSTILE.replace(',', '')}\n<script>\n")
+    write(folder / "figure.png", figure("plane"))
+    write(folder / "figure.svg", '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    page = Reader(make(tmp_path))
+    assert not {"script", "iframe"} & {tag for tag, _ in page.tags}
+    assert not [attributes for _, attributes in page.tags if any(word.startswith("on") for word in attributes)]
 
 
 def test_means_are_those_of_the_runs(made: tuple[Path, str]) -> None:

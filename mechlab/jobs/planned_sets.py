@@ -1,4 +1,4 @@
-"""The questions about sets of runs that a multirun or a sweep names: asked at its end, or as commands to type."""
+"""Analyses of sets of runs that the jobs of a multirun or sweep name: run at its end, or printed as commands."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.printable import quoted
 from mechlab.core.set_analysis import config_value
 from mechlab.jobs.analyses import prepare_sets
-from mechlab.jobs.sets import ask_set
+from mechlab.jobs.sets import run_set_analysis
 from mechlab.record import sets
 
 GLOBS = 6  # configurations that a command names one by one
 
 
 @dataclass(frozen=True)
-class SetQuestion:
-    """An analysis of a set, with its parameters, and the runs that it is asked of.
+class PlannedSet:
+    """An analysis of a set with its parameters, and the runs that it is about.
 
     Args:
         name: the analysis.
@@ -38,7 +38,7 @@ class SetQuestion:
     folders: tuple[Path, ...]
 
     def command(self) -> str:
-        """Return the command line that asks the question."""
+        """Return the command line that runs the analysis."""
         default = default_node(self.name) or {}
         given = {key: value for key, value in self.node.items() if default.get(key, ...) != value}
         words = [quoted("run=", _globs(self.folders)), f"analysis={self.name}"]
@@ -47,8 +47,8 @@ class SetQuestion:
         return " ".join(["python -m mechlab.analyze", *words])
 
 
-def set_questions(jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[SetQuestion]:
-    """Return the questions about sets that jobs name, each about the runs that name it and agree as it demands.
+def planned_sets(jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[PlannedSet]:
+    """Return the analyses of sets that jobs name, each with the runs that name it and agree in what must be equal.
 
     Args:
         jobs: the run directory of each job, and its configuration, of which `analysis` and `allow_targets` are read.
@@ -58,6 +58,8 @@ def set_questions(jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[SetQue
     for folder, config in jobs:
         allow = tuple(config.get("allow_targets") or ())
         for name, node in (config.get("analysis") or {}).items():
+            if "_target_" not in node:  # parameters that an experiment sets of an analysis that is not chosen
+                continue
             text = json.dumps([name, node, allow], sort_keys=True, default=str)
             if text not in analyses:
                 analyses[text] = prepare_sets({name: node}, allow).get(name)
@@ -67,28 +69,28 @@ def set_questions(jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[SetQue
             agreed = [config_value(run, recorded, key) for key in analyses[text][1].needs.equal]
             key = f"{text} {json.dumps(agreed, sort_keys=True, default=str)}"
             groups.setdefault(key, (name, node, allow, {}))[3][folder] = None
-    return [SetQuestion(name, node, allow, tuple(folders)) for name, node, allow, folders in groups.values()]
+    return [PlannedSet(name, node, allow, tuple(folders)) for name, node, allow, folders in groups.values()]
 
 
-def ask_at_end(jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
-    """Ask what the jobs of a finished multirun or sweep name about sets of runs; return the folders of the answers.
+def run_planned_sets(jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Path]:
+    """Run the analyses of sets that the jobs of a finished multirun or sweep name; return the folders of the answers.
 
-    A question whose demands the runs do not meet is not asked, which is printed with the reason.
+    Where the runs are not what an analysis needs, the reason is printed.
     """
     folders = []
-    for question in set_questions(jobs):
-        prepared, analysis = prepare_sets({question.name: question.node}, question.allow)[question.name]
+    for planned in planned_sets(jobs):
+        prepared, analysis = prepare_sets({planned.name: planned.node}, planned.allow)[planned.name]
         try:
-            folders.append(ask_set(question.name, prepared, analysis, question.folders, None, question.allow))
+            folders.append(run_set_analysis(planned.name, prepared, analysis, planned.folders, None, planned.allow))
         except ConfigError as error:
-            print(f"not asked: {error}", file=sys.stderr, flush=True)
+            print(f"not run: {error}", file=sys.stderr, flush=True)
     return folders
 
 
 def print_commands(jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
-    """Print the commands that ask what jobs name about sets of runs."""
-    for question in set_questions(jobs):
-        print(f"  set    {question.command()}", flush=True)
+    """Print the commands that run the analyses of sets that jobs name."""
+    for planned in planned_sets(jobs):
+        print(f"  set    {planned.command()}", flush=True)
 
 
 def _globs(folders: Sequence[Path]) -> str:
