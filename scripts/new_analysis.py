@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from scaffold import ask_place, write
 
-CODE = '''"""Has the network learned anything that it could not do untrained?"""
+CODE = '''"""Accuracy of a network against that of the same network before training."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class CLASS(Analysis):
-    """Compare the accuracy of the trained network with that of the same network before training, and with chance.
+    """Accuracy of the trained network against that of the same network before training, and against chance.
 
     Args:
         examples: number of evaluation examples.
-        split: split that they are taken from.
+        split: split of these examples.
         margin: least gain in accuracy for the claim `learned`.
     """
 
@@ -72,7 +72,7 @@ class CLASS(Analysis):
         return Finding(scalars, {"learned": claim})
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
-        """Draw how the examples' accuracies are distributed, from what `run` saved."""
+        """Draw the distribution of the examples' accuracies from the saved arrays."""
         from mechlab.plotting.style import legend, new_figure
 
         figure, (axis,) = new_figure()
@@ -153,7 +153,7 @@ class CLASS(SetAnalysis):
         return Finding(scalars, {"most": claim})
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
-        """Draw how the runs' accuracies are distributed, from what `run` saved."""
+        """Draw the distribution of the runs' accuracies from the saved table."""
         from mechlab.plotting.style import new_figure
 
         figure, (axis,) = new_figure()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from scaffold import ask_place, write
 
-CODE = '''"""Tell whether a word has an odd number of ones."""
+CODE = '''"""Parity of the number of ones in a word."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from mechlab.core.task import SPLITS, Batch, FiniteTask, Split, TaskSpec
 
 
 class CLASS(FiniteTask):
-    """All words of some length over {0, 1}, labelled after each letter by the parity of the ones so far.
+    """All words of some length over {0, 1}, labelled after each letter by the parity of the number of ones so far.
 
-    Inputs are one-hot letters (N, T, 2), targets (N, T) are 0 for even and 1 for odd. A seeded permutation of the words
-    makes up training, validation and test. `loss` names an object: mechlab.core.loss has others, or write one.
+    Inputs are one-hot letters (N, T, 2), targets (N, T) are 0 for even and 1 for odd. The splits are parts of a seeded
+    permutation of the words. `loss` names an object: mechlab.core.loss has others, or write one.
 
     Args:
         length: letters of a word, T.
@@ -93,7 +93,7 @@ class CLASS(FiniteTask):
 '''
 
 YAML = """# @package _global_
-# Tell whether a word has an odd number of ones.
+# Output the parity of the number of ones in a word.
 defaults:
   - /analysis: []   # the analyses to run at the end by default, such as [ambiguity]
 

@@ -1,4 +1,4 @@
-"""What new_task.py and new_analysis.py share: where files go, and what is refused."""
+"""Shared parts of new_task.py and new_analysis.py: paths, checks of the command line, and writing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a new member goes.
+    """The files' place of a new task or analysis.
 
     Args:
         name: its name, in snake case.
         package: the folder of the Python package.
         conf: the configuration folder.
-        own: whether these are the user's own rather than mechlab's.
+        own: True if these are the user's own, False if mechlab's.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Place:
 
 
 def ask_place(kind: str, flag: str | None = None, meaning: str = "") -> tuple[Place, bool]:
-    """Read the command line of a script that makes a new task or analysis; end the process if it makes no sense.
+    """Return the place of a new task or analysis from the command line; exit if its arguments are invalid.
 
     Args:
         kind: task or analysis.
@@ -64,7 +64,7 @@ def ask_place(kind: str, flag: str | None = None, meaning: str = "") -> tuple[Pl
         meaning: of this option.
 
     Returns:
-        Where the files go, and whether the option was given.
+        The place, and True if the option was given.
     """
     parser = argparse.ArgumentParser(description=f"Write a new {kind}: a working example to edit, and its yaml.")
     parser.add_argument("name", metavar="NAME", help="in snake case, such as parity_check")
@@ -86,7 +86,7 @@ def ask_place(kind: str, flag: str | None = None, meaning: str = "") -> tuple[Pl
 
 
 def write(place: Place, folder: str, group: str, code: str, yaml: str, train: str) -> None:
-    """Write the code into a folder of the package and the yaml into a config group, and say what to do next.
+    """Write the code into a folder of the package and the yaml into a config group, and print the next commands.
 
     The texts may contain NAME, CLASS and MODULE.
     """
@@ -112,5 +112,5 @@ def write(place: Place, folder: str, group: str, code: str, yaml: str, train: st
 
 
 def _shown(path: Path) -> Path:
-    """Return a path relative to the working directory where it lies in it."""
+    """Return a path relative to the working directory if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,4 +1,4 @@
-"""The parameters with which a run's question is asked unless others are given."""
+"""The default parameters of an analysis of a run: those of its configuration, else of its yaml."""
 
 from __future__ import annotations
 

@@ -74,9 +74,9 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
 def _deciding(values: dict[str, Any], schema: type) -> dict[str, Any]:
     hints = hints_of(schema.__init__)
     deciding = [item for item in fields(schema) if item.metadata.get("decides")]
-    found = {item.name: _loosely(values[item.name], hints[item.name]) for item in deciding}
-    omitted = [item.name for item in deciding if item.metadata.get("unless", ...) == found[item.name]]
-    return {name: value for name, value in found.items() if name not in omitted}
+    checked = {item.name: _loosely(values[item.name], hints[item.name]) for item in deciding}
+    omitted = [item.name for item in deciding if item.metadata.get("unless", ...) == checked[item.name]]
+    return {name: value for name, value in checked.items() if name not in omitted}
 
 
 def _loosely(value: Any, hint: Any) -> Any:

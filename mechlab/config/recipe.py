@@ -100,11 +100,11 @@ def check_fit(model: Any, task: Task, name: str) -> None:
         must = f"{model.__name__} reads {reads}, so the task must give them"
         got = f"{name}: {given} of shape {spec.shape}"
         raise ConfigError(must, got=got, key="model", fix=f"{fix}, or choose another task")
-    found = getattr(task.ground_truth(), "kind", None) if wanted else None
-    if wanted and found not in wanted:
+    truth = getattr(task.ground_truth(), "kind", None) if wanted else None
+    if wanted and truth not in wanted:
         raise ConfigError(
             f"{model.__name__} is built from the task's ground truth, which must be of kind {' or '.join(wanted)}",
-            got=f"{name}: {'no ground truth' if found is None else f'a ground truth of kind {found}'}",
+            got=f"{name}: {'no ground truth' if truth is None else f'a ground truth of kind {truth}'}",
             key="model",
             fix=f"{fix}, or choose another task",
         )
@@ -169,7 +169,7 @@ def _warn_of_changes(folder: Path) -> None:
 
 def recorded_config(folder: Path) -> TrainConfig:
     """Return the configuration of a recorded run with every value checked, or raise RunError."""
-    values = stored_config(folder) | {"init_from": None}  # the moments that can be asked for are all recorded
+    values = stored_config(folder) | {"init_from": None}  # all moments of the run are recorded
     try:
         config = typed(TrainConfig, values)
         if missing := [name for name in ("task", "model", "optimizer") if not values.get(name)]:

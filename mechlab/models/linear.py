@@ -47,8 +47,10 @@ class Linear(StaticModel):
         t = examples.targets if examples.targets.is_floating_point() else F.one_hot(examples.targets, self.spec.outputs)
         means = x.mean(0), t.double().mean(0)
         u, s, v = torch.linalg.svd(x - means[0], full_matrices=False)
-        kept = s > s.max() * max(x.shape) * torch.finfo(s.dtype).eps
-        inverse = torch.where(kept, s / (s.square() + self.ridge * len(x)).clamp(min=torch.finfo(s.dtype).tiny), 0.0)
+        significant = s > s.max() * max(x.shape) * torch.finfo(s.dtype).eps
+        inverse = torch.where(
+            significant, s / (s.square() + self.ridge * len(x)).clamp(min=torch.finfo(s.dtype).tiny), 0.0
+        )
         weight = (t.double() - means[1]).T @ u * inverse @ v
         self.readout.weight.copy_(weight)
         self.readout.bias.copy_(means[1] - weight @ means[0])

@@ -12,7 +12,7 @@ from typing import Any
 
 WORDS, LENGTHS = 2000, 14  # words whose states are read, by the published rule of lengths
 TESTED, SHORTEST, LONGEST = 10_000, 16, 30  # words of the conformance test
-LOOPED = 500  # of these, as many as the loop reads; its time is scaled up
+LOOPED = 500  # number of these that the loop reads; its time is scaled up
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -63,13 +63,13 @@ def _states(model: Any, words: list[list[int]], repeats: int) -> None:
 
     from mechlab.automata import trie_states
 
-    found = trie_states(model, words)
+    result = trie_states(model, words)
     rows, seconds = _looped(model, words)
-    error = np.abs(found.states[found.index] - np.array(rows)).max()
+    error = np.abs(result.states[result.index] - np.array(rows)).max()
     ratios = [_looped(model, words)[1] / _seconds(lambda: trie_states(model, words)) for _ in range(repeats)]
-    print(f"states of {len(words)} words, {len(rows)} letters, {len(found.states)} distinct prefixes")
+    print(f"states of {len(words)} words, {len(rows)} letters, {len(result.states)} distinct prefixes")
     print(f"  a call for each letter {seconds:7.2f} s; largest difference {error:.1e}")
-    print(f"  trie_states            {seconds / statistics.median(ratios):7.4f} s; {_told(ratios)}", flush=True)
+    print(f"  trie_states            {seconds / statistics.median(ratios):7.4f} s; {_ratio_text(ratios)}", flush=True)
 
 
 def _conformance(model: Any, truth: Any, repeats: int) -> None:
@@ -82,8 +82,8 @@ def _conformance(model: Any, truth: Any, repeats: int) -> None:
     words, lengths = draw_words(truth, SHORTEST, LONGEST, TESTED, np.random.default_rng(1), "uniform")
 
     def at_once(n: int) -> float:
-        told = WordClassifier(model).outputs(words[:n], lengths[:n])
-        return conformance(told, outputs_of(truth, words[:n]), lengths[:n]).accuracy
+        predicted = WordClassifier(model).outputs(words[:n], lengths[:n])
+        return conformance(predicted, outputs_of(truth, words[:n]), lengths[:n]).accuracy
 
     def looped() -> float:
         chosen = np.random.default_rng(2).choice(TESTED, LOOPED, replace=False)
@@ -95,7 +95,7 @@ def _conformance(model: Any, truth: Any, repeats: int) -> None:
         ratios.append(slow / fast)
     print(f"conformance of {TESTED} words of {SHORTEST} to {LONGEST} letters: accuracy {at_once(TESTED):.4f}")
     print(f"  a call for each letter {slow:7.2f} s (from {LOOPED} words; accuracy {looped():.4f})")
-    print(f"  all at once            {fast:7.4f} s; {_told(ratios)}", flush=True)
+    print(f"  all at once            {fast:7.4f} s; {_ratio_text(ratios)}", flush=True)
 
 
 def _clusterings(model: Any, truth: Any, words: list[list[int]]) -> None:
@@ -113,10 +113,10 @@ def _clusterings(model: Any, truth: Any, words: list[list[int]]) -> None:
     print(f"clusterings of {len(prefixes)} states, fair setting")
     for method in METHODS:
         start = time.perf_counter()
-        found = cluster(method, rows, np.random.default_rng(0))
+        clustering = cluster(method, rows, np.random.default_rng(0))
         seconds = time.perf_counter() - start
         total += seconds
-        weighted = ambiguity(found.clusters, labels[found.rows], found.counts).weighted
+        weighted = ambiguity(clustering.clusters, labels[clustering.rows], clustering.counts).weighted
         print(f"  {method:18} {seconds:6.2f} s  weighted ambiguity {weighted:.4f}", flush=True)
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"  {'all':18} {total:6.2f} s  greatest memory of the process {gigabytes:.2f} GiB")
@@ -166,7 +166,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _told(ratios: list[float]) -> str:
+def _ratio_text(ratios: list[float]) -> str:
     low, high = min(ratios), max(ratios)
     return f"median ratio {statistics.median(ratios):.0f} (min {low:.0f}, max {high:.0f}, n {len(ratios)})"
 

@@ -44,18 +44,18 @@ def _child(role: str, folder: str) -> dict[str, float]:
     """Run one role in a new process; return its wall and CPU seconds per step and its greatest memory in bytes."""
     here = Path(__file__).resolve()
     code = f"from benchmarks.path_kernel import child; child({role!r}, {folder!r})"
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": f"{here.parents[1]}:{here.parents[2]}", "OMP_NUM_THREADS": "1"},
         check=True,
         capture_output=True,
         text=True,
     )
-    return dict(zip(("wall", "cpu", "bytes"), map(float, found.stdout.split()[-3:]), strict=True))
+    return dict(zip(("wall", "cpu", "bytes"), map(float, result.stdout.split()[-3:]), strict=True))
 
 
 def child(role: str, folder: str) -> None:
-    """Do what `role` says, save what was found, and print seconds and memory."""
+    """Run the computation of `role`, save its result, and print seconds and memory."""
     import torch
 
     torch.set_num_threads(1)
@@ -64,22 +64,22 @@ def child(role: str, folder: str) -> None:
         small = {"dense": lambda: _dense(_recorded(13, 1), 1, torch.float32)}
         small.get(role, lambda: _mechlab(_recorded(13, 1), "target", 1, torch.float32))()
     wall, cpu = time.perf_counter(), time.process_time()
-    found = work()
+    result = work()
     wall, cpu = (time.perf_counter() - wall) / steps, (time.process_time() - cpu) / steps
-    if found:
-        _save(found, Path(folder) / role)
+    if result:
+        _save(result, Path(folder) / role)
     print(wall, cpu, _greatest_memory())
 
 
-def _save(found: dict[str, Any], path: Path) -> None:
+def _save(result: dict[str, Any], path: Path) -> None:
     """Save a recorded training, or arrays."""
     import numpy as np
     import torch
 
-    if "params" in found:
-        torch.save(found, path.with_suffix(".pt"))
+    if "params" in result:
+        torch.save(result, path.with_suffix(".pt"))
     else:
-        np.savez(path.with_suffix(".npz"), **found)
+        np.savez(path.with_suffix(".npz"), **result)
 
 
 def _work(role: str, folder: Path) -> tuple[Callable[[], dict[str, Any] | None], int]:
@@ -154,7 +154,7 @@ def _written(history: dict[str, Any], folder: Path) -> None:
 
 
 class _OnDisk(Sequence):
-    """Tensors by step, read when they are asked for."""
+    """Tensors by step, read at access."""
 
     def __init__(self, folder: Path, key: str, length: int):
         self.folder, self.key, self.length = folder, key, length
@@ -195,8 +195,8 @@ def _mechlab(history: dict[str, Any], outputs: str, nodes: int, dtype: Any) -> d
     rule, data = Adam(*BETAS, EPSILON, decoupled=True), task.examples("train")
     trajectory = Trajectory.of_arrays(model, task.spec, data, rule, arrays, dtype=dtype)
     batch = task.examples("val")[:EXPLAINED]
-    found = path_kernel(trajectory, batch, outputs, nodes=nodes, dtype=dtype, scores=False)
-    return {"influence": found.influence, "decay": found.decay, "change": found.final - found.initial}
+    result = path_kernel(trajectory, batch, outputs, nodes=nodes, dtype=dtype, scores=False)
+    return {"influence": result.influence, "decay": result.decay, "change": result.final - result.initial}
 
 
 def _dense(history: dict[str, Any], nodes: int, dtype: Any, only: Any = None, own: bool = False) -> dict[str, Any]:
@@ -222,8 +222,8 @@ def _dense(history: dict[str, Any], nodes: int, dtype: Any, only: Any = None, ow
         return -functional_call(model, {**parameters, **constants}, x[None])[0].gather(0, y[None])[0]
 
     def outputs(parameters: dict[str, Any], x: Any, y: Any) -> Any:
-        found = functional_call(model, {**parameters, **constants}, x[None])[0]
-        return found.gather(0, y[None]) if own else found
+        result = functional_call(model, {**parameters, **constants}, x[None])[0]
+        return result.gather(0, y[None]) if own else result
 
     gradients, jacobians = vmap(grad(loss), (None, 0, 0)), vmap(jacrev(outputs), (None, 0, 0))
     values = vmap(outputs, (None, 0, 0))
@@ -245,13 +245,13 @@ def _dense(history: dict[str, Any], nodes: int, dtype: Any, only: Any = None, ow
         for node in range(nodes):
             share = (node + 0.5) / nodes
             at = {name: torch.lerp(params[s][name], params[s + 1][name], share) for name in names}
-            found = jacobians(at, explained.inputs, explained.targets)  # (X, C, *shape)
-            average = {name: average[name] + found[name] / nodes for name in names}
+            result = jacobians(at, explained.inputs, explained.targets)  # (X, C, *shape)
+            average = {name: average[name] + result[name] / nodes for name in names}
         influence = influence - sum(average[name].flatten(2) @ normalised[name].flatten(1).T for name in names)
         decayed = decayed - RATE * DECAY * sum(average[n].flatten(2) @ params[s][n].flatten() for n in names)
     ends = [values(params[s], explained.inputs, explained.targets) for s in (0, -1)]
-    found = {"influence": influence, "decay": decayed, "change": ends[1] - ends[0]}
-    return {name: value.detach().numpy() for name, value in found.items()}
+    result = {"influence": influence, "decay": decayed, "change": ends[1] - ends[0]}
+    return {name: value.detach().numpy() for name, value in result.items()}
 
 
 def _truth(history: dict[str, Any]) -> dict[str, Any]:
@@ -260,38 +260,38 @@ def _truth(history: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     some = torch.arange(0, 4000, 4000 // CHECKED)
-    found = {"all": _dense(history, 4, torch.float64, some)["influence"], "ids": some.numpy()}
+    result = {"all": _dense(history, 4, torch.float64, some)["influence"], "ids": some.numpy()}
     own = {f"own {n}": _dense(history, n, torch.float64, some, True)["influence"] for n in (2, 4, NODES_OF_TRUTH)}
-    return found | own
+    return result | own
 
 
 def _report(turns: list[dict[str, dict[str, float]]], folder: Path) -> None:
     """Print the table of seconds, memory and errors, and the ratios."""
     import numpy as np
 
-    found = {role: dict(np.load(folder / f"{role}.npz")) for role in (*ROLES.values(), "truth")}
-    truth, own = found["truth"], _own_class()
+    result = {role: dict(np.load(folder / f"{role}.npz")) for role in (*ROLES.values(), "truth")}
+    truth, own = result["truth"], _own_class()
     best = truth[f"own {NODES_OF_TRUTH}"]
     sizes = f"p = 113, 4000 training pairs, {EXPLAINED} explained, {STEPS} steps"
     print(f"{sizes}, one thread; medians of {len(turns)} turns")
     print("  per step:                       wall s   CPU s   GiB    same rule  exact rule  incomplete")
     for name, role in ROLES.items():
         wall, cpu, size = (statistics.median(turn[role][key] for turn in turns) for key in ("wall", "cpu", "bytes"))
-        some = found[role]["influence"][..., truth["ids"]]
+        some = result[role]["influence"][..., truth["ids"]]
         if role == "target":
             rounding, rule = _error(some, truth["own 2"]), _error(some, best)
         else:
             mine = np.take_along_axis(some, own[:, None, None], 1)
             rounding, rule = _error(some, truth["all"]), _error(mine, best)
-        lines = found[role]["influence"].sum(-1) + found[role]["decay"]
-        left = np.abs(found[role]["change"] - lines).max() / np.abs(found[role]["change"]).max()
+        lines = result[role]["influence"].sum(-1) + result[role]["decay"]
+        left = np.abs(result[role]["change"] - lines).max() / np.abs(result[role]["change"]).max()
         print(f"  {name:30} {wall:7.2f} {cpu:7.2f} {size / 2**30:5.2f}   {rounding:9.1e} {rule:10.1e}  {left:9.1e}")
     for name, role in list(ROLES.items())[1:]:
         for kind in ("wall", "cpu"):
             ratios = [turn["dense"][kind] / turn[role][kind] for turn in turns]
             low, high = min(ratios), max(ratios)
-            told = f"median ratio {statistics.median(ratios):.1f} (min {low:.1f}, max {high:.1f}, n {len(ratios)})"
-            print(f"  {name}: {kind} {told}")
+            text = f"median ratio {statistics.median(ratios):.1f} (min {low:.1f}, max {high:.1f}, n {len(ratios)})"
+            print(f"  {name}: {kind} {text}")
         share = statistics.median(turn[role]["bytes"] / turn["dense"]["bytes"] for turn in turns)
         print(f"  {name}: {share:.2f} of the dense one's memory")
 
@@ -300,11 +300,11 @@ def _own_class() -> Any:
     return _network(113)[0].examples("val")[:EXPLAINED].targets.numpy()
 
 
-def _error(found: Any, expected: Any) -> float:
+def _error(result: Any, expected: Any) -> float:
     """Return the relative Frobenius error."""
     import numpy as np
 
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+    return float(np.linalg.norm(result - expected) / np.linalg.norm(expected))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Run the same jobs in every way and print what each adds to a job.
 
     From the processor seconds that it takes (wall time by processors in use) those of
-    training are subtracted, so that what is told is what starting, claiming, evaluating and recording cost.
+    training are subtracted, so that the printed overhead is that of starting, claiming, evaluating and recording.
     """
     steps = ["trainer.max_steps=150", "trainer.steps_per_epoch=150", "analysis=[]"]
     grid = ["task=repeat_copy", "model=rnn", f"seed=range({arguments.jobs})", *steps]
