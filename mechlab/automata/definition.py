@@ -1,4 +1,4 @@
-"""Automata as plain data, which JSON and YAML hold: every list in index order, nothing sorted.
+"""Automata as plain data for JSON and YAML: every list in index order, nothing sorted.
 
     {"kind": "dfa", "alphabet": ["0", "1"], "classes": ["reject", "accept"], "states": ["even", "odd"],
      "initial": "even", "transitions": [[0, 1], [1, 0]], "accepting": ["even"]}

@@ -1,4 +1,4 @@
-"""Clusters of network states against the states of an automaton."""
+"""Clustering of network states, and scores of clusters against the states of an automaton."""
 
 from mechlab.clustering.scores import Ambiguity, ambiguity
 

@@ -97,6 +97,9 @@ def test_the_same_settings_written_differently_have_the_same_id(alike: tuple[str
         "model.bias=false",
         "schedule.kind=constant",
         "init_from=null",
+        "init_at=last",
+        "curriculum.lengths=[]",
+        "curriculum.accuracy=0.5",  # without lengths
         "trainer.stop_on=val",
         "history.every=null",
         "history.steps=null",

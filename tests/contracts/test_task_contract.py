@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import replace
 
@@ -48,6 +49,25 @@ def test_the_same_generator_gives_the_same_batch(registry, task):
 def test_another_seed_gives_another_batch(registry, task):
     for split in SPLITS:
         assert not same(draw(registry.shared_task(task), split), draw(registry.shared_task(task), split, seed=1))
+
+
+def test_augmentation_follows_from_its_generator_and_leaves_the_examples_as_they_are(registry, task):
+    """A task without it changes nothing; with a rule, the targets belong to the changed inputs."""
+    task, batch = registry.shared_task(task), draw(registry.shared_task(task), "train")
+    before = replace(batch, inputs=batch.inputs.clone(), targets=batch.targets.clone())
+    state = torch.get_rng_state()
+    one, again, other = (task.augment(batch, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), state) and same(batch, before)
+    if not task.augments:
+        assert same(one, batch)
+        return
+    assert same(one, again) and not same(one, other) and not same(one, batch)
+    assert torch.equal(one.index, batch.index) and len({one.mask is None, batch.mask is None}) == 1
+    for name in ("inputs", "targets"):
+        changed, plain = getattr(one, name), getattr(batch, name)
+        assert (changed.shape, changed.dtype) == (plain.shape, plain.dtype)
+    with contextlib.suppress(NoRule):
+        assert torch.equal(task.targets(one.inputs)[0], one.targets)
 
 
 def test_drawing_leaves_the_global_generators_alone(registry, task):

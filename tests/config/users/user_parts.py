@@ -4,7 +4,7 @@ own."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -70,6 +70,15 @@ class OwnSigns(Task):
     def ground_truth(self) -> RunningSum:
         """Return the mechanism."""
         return RunningSum()
+
+
+class OwnFlips(OwnSigns):
+    """The same; in the batch of a training step, half of the sequences change their sign."""
+
+    def augment(self, batch: Batch, rng: torch.Generator) -> Batch:
+        """Return the batch with random sequences and their targets negated."""
+        signs = 1 - 2 * torch.randint(2, (len(batch), 1, 1), generator=rng, device=batch.inputs.device)
+        return replace(batch, inputs=signs * batch.inputs, targets=signs * batch.targets)
 
 
 class CountSteps(Analysis):
