@@ -1,8 +1,8 @@
-"""Scores of training-data attribution against retraining: do predicted changes follow what really happens?
+"""Scores of training-data attribution against retraining: correlation of predicted and actual changes.
 
-A method's score of a training example says by how much it raised an explained output. The prediction for a set of
-removed examples is therefore minus the sum of their scores, and is compared with outputs of networks that were trained
-without them. Source: linear datamodeling score, Park et al. (TRAK), arXiv 2303.14186.
+The score of a training example is its contribution to an explained output. The predicted change for a set of removed
+examples is minus the sum of their scores, and is compared with the outputs of networks trained without them. Source:
+linear datamodeling score, Park et al. (TRAK), arXiv 2303.14186.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ def rank_correlations(predicted: np.ndarray, actual: np.ndarray, times: np.ndarr
 
     Args:
         predicted, actual: (M, Q) of each subset and output.
-        times: (B, M) how often each subset is in each of B samples; the result is then (B, Q).
+        times: (B, M) multiplicity of each subset in each of B samples; the result is then (B, Q).
     """
     counts = np.ones((1, len(actual))) if times is None else np.asarray(times, float)
     columns = zip(predicted.T, actual.T, strict=True)
-    found = np.stack([_correlation(ranks(x, counts), ranks(y, counts), counts) for x, y in columns], 1)
-    return found[0] if times is None else found
+    correlations = np.stack([_correlation(ranks(x, counts), ranks(y, counts), counts) for x, y in columns], 1)
+    return correlations[0] if times is None else correlations
 
 
 def lds(predicted: np.ndarray, actual: np.ndarray, times: np.ndarray | None = None) -> float | np.ndarray:
     """Return the linear datamodeling score: the mean over outputs of `rank_correlations`; (B,) of samples."""
-    found = rank_correlations(predicted, actual, times).mean(-1)
-    return float(found) if times is None else found
+    correlations = rank_correlations(predicted, actual, times).mean(-1)
+    return float(correlations) if times is None else correlations
 
 
 def linear_correlations(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def linear_correlations(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray
 
 
 def resampled(subsets: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each of M subsets is in each of B samples with replacement, (B, M) float64."""
+    """Return the multiplicities of M subsets in B samples with replacement, (B, M) float64."""
     return rng.multinomial(subsets, np.full(subsets, 1 / subsets), resamples).astype(float)
 
 
@@ -70,18 +70,18 @@ def over_runs(values: np.ndarray, drawn: np.ndarray | None = None) -> np.ndarray
     """Return bootstrap values (B,) of a mean over R runs, from those of each run (R, B).
 
     Args:
-        drawn: (R, B) which runs each sample holds, where runs are resampled as well; the same ones for all methods make
+        drawn: (R, B) the runs of each sample, where runs are resampled as well; the same ones for all methods make
             differences of methods paired.
     """
     return (values if drawn is None else np.take_along_axis(values, drawn, 0)).mean(0)
 
 
 def removal_effects(after: np.ndarray, random: np.ndarray) -> np.ndarray:
-    """Return by how much each output fell below those after random removals of the same size, in their standard
-    deviations (Q,): large where the removed examples mattered more than others.
+    """Return the fall (Q,) of each output below the mean after random removals of the same size, in their standard
+    deviations.
 
     Args:
-        after: (Q,) each output without the examples that are held most helpful for it.
+        after: (Q,) each output without the examples with the largest scores for it.
         random: (M, Q) the outputs without random examples.
     """
     spread = random.std(0)
@@ -90,7 +90,7 @@ def removal_effects(after: np.ndarray, random: np.ndarray) -> np.ndarray:
 
 
 def wrong_labels(labels: np.ndarray, number: int, rng: np.random.Generator) -> tuple[np.ndarray, NDArray[np.bool_]]:
-    """Return labels (N,) of which this many were changed to another one that occurs, and which these are (N,)."""
+    """Return labels (N,), this many of them changed to another label that occurs, and a mask (N,) of these."""
     kinds, own = np.unique(labels, return_inverse=True)
     chosen = rng.permutation(len(labels))[:number]
     changed = labels.copy()
@@ -113,9 +113,9 @@ def area_under_curve(values: np.ndarray, positive: np.ndarray) -> float:
 
 def _members(ids: np.ndarray, examples: int) -> NDArray[np.bool_]:
     """Return sets (M, N) from the ids of their members (M, size)."""
-    found = np.zeros((len(ids), examples), bool)
-    np.put_along_axis(found, ids, True, axis=1)
-    return found
+    members = np.zeros((len(ids), examples), bool)
+    np.put_along_axis(members, ids, True, axis=1)
+    return members
 
 
 def _correlation(left: np.ndarray, right: np.ndarray, weight: np.ndarray) -> np.ndarray:

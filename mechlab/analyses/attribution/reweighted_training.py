@@ -72,7 +72,7 @@ class Again:
 
         functional, theta, batch = self.trajectory.functional, self.trajectory.state(0).theta, self._batches()(0)
         itemsize = theta.element_size()
-        kept = InnerProducts(functional).kept_bytes(theta, batch) * len(batch) // itemsize
+        kept = InnerProducts(functional).activation_bytes(theta, batch) * len(batch) // itemsize
         portion = portion_size(networks, functional.layout.size, kept, itemsize, self.limit)
         return portion if portion > 1 and side_by_side(self._training(), theta) else 1
 
