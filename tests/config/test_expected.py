@@ -52,7 +52,7 @@ CHOSEN = {
     ("experiment=clustering_quick", "task.index=7"): {"conformance/accuracy": 1.0, "clusterings/k_means_8": 0.0},
     ("experiment=clustering_quick", "task.index=4"): {},
     ("experiment=tomita7_ambiguity", "task.index=3"): {"test/accuracy": 0.9985},
-    ("experiment=clustering_grid", "task.language=angluin"): {},
+    ("experiment=clustering_grid", "task.language=angluin"): {"ambiguity_over_runs/k_means_8": 0.0181},  # of the grid
     ("experiment=construction_noise",): {"noise_dose/clean_accuracy": 1.0},
     ("experiment=construction_noise", "model.noise=0.5", "task.language=random"): {
         "retraining/retrained_accuracy": 1.0
@@ -73,6 +73,14 @@ def test_nothing_is_expected_of_a_language_that_nothing_was_published_of() -> No
     few = [f"task.{name}=100" for name in ("words", "val_words", "test_words")]
     cfg = composed("experiment=regular", "task.language=tomita4", "name=some", "analysis=[]", *few)
     assert prepare_run(resolve(cfg), masked(cfg)).expected == {}
+
+
+def test_what_is_expected_of_a_set_is_not_compared_with_a_run() -> None:
+    few = [f"task.{name}=100" for name in ("words", "val_words", "test_words")]
+    cfg = composed("experiment=clustering_grid", "name=some", *few)
+    setup = prepare_run(resolve(cfg), masked(cfg))
+    assert list(setup.sets) == ["ambiguity_over_runs"] and "clusterings/k_means_8" in setup.expected
+    assert not [name for name in setup.expected if name.startswith("ambiguity_over_runs/")]
 
 
 def test_a_large_dose_of_noise_is_trained_as_long_as_published() -> None:
