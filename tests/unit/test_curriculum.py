@@ -75,7 +75,7 @@ def test_a_curriculum_of_steps_is_known_before_training(tmp_path):
     run = train(tmp_path, recipe, "full")
     lengths = run.metrics.dropna(subset="train/length").set_index("step")["train/length"]
     assert lengths.to_dict() == {50: 1, 100: 1, 150: 3, 200: 3}
-    assert verify(run, steps=200).parted is None
+    assert verify(run, steps=200).differs_at is None
 
 
 @pytest.mark.parametrize("steps", [(0,), (64, 128), (0, 100), (0, 0), (128, 0), ()])
@@ -145,7 +145,7 @@ def test_verification_replay_and_attribution_go_across_promotions(tmp_path, kind
     assert read_stages(tmp_path / "history") == [(0, 1), (64, 2), (128, 4)]
     assert run.recipe.stages == ((0, 1), (64, 2), (128, 4))
     verdict = verify(run, steps=200)
-    assert verdict.parted is None and verdict.compared[-1] == 200
+    assert verdict.differs_at is None and verdict.compared[-1] == 200
     assert len(run.history.params(150)) == len(run.history.params(0))  # between stored states with replay
     trajectory = Trajectory.of_run(run)
     trajectory.check_updates()
@@ -156,7 +156,7 @@ def test_with_other_stages_it_is_another_training(tmp_path):
     """The control of the test above: the present length matters from the first promotion on."""
     run = train(tmp_path, growing(EVERY_BOUNDARY), "full")
     run.__dict__["recipe"] = replace(run.recipe, stages=((0, 1), (128, 4)))
-    assert verify(run, steps=200).parted == 65
+    assert verify(run, steps=200).differs_at == 65
     replayed = train(tmp_path / "replay", growing(EVERY_BOUNDARY), "replay")
     replayed.__dict__["recipe"] = replace(replayed.recipe, stages=((0, 1),))
     assert replayed.history.params(40)
