@@ -6,13 +6,16 @@ python -m mechlab.train task=repeat_copy model=rnn
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mechlab.config.launch import check_choices, hydra_program, note_folder, resolve
+from mechlab.config.launch import check_choices, hydra_program, note_folders, resolve
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from mechlab.jobs.prepare import Setup
 
 
 def main() -> None:
@@ -21,29 +24,42 @@ def main() -> None:
 
 
 def job(cfg: DictConfig) -> float | None:
-    """One run: train it, resume it, or report that it is done. Returns the objective."""
+    """One run, or one for each of trainer.seeds: train it, resume it, or report that it is done. Returns the objective,
+    of several runs the mean."""
     from mechlab.config.identity import masked
-    from mechlab.jobs.prepare import prepare_run
+    from mechlab.config.seeds import members
+    from mechlab.jobs.together import prepare_runs
 
     try:
         check_choices()
-        setup = prepare_run(resolve(cfg), masked(cfg))
-        in_summary = note_folder(setup.folder)
-        from mechlab.jobs.execute import execute  # Lightning takes seconds to import, which errors need not wait for
+        setups = prepare_runs([(resolve(member), masked(member)) for member in members(cfg)])
+        in_summary = note_folders([setup.folder for setup in setups])
+        from mechlab.jobs.execute import execute_together  # Lightning takes seconds to import; errors need not wait
 
-        result = execute(setup)
+        results = execute_together(setups)
     except MechlabError as error:
         _report(error)
         raise
     if not in_summary:
-        if setup.sets and result is not None:
-            from mechlab.jobs.planned_sets import print_commands
+        if setups[0].sets and results is not None:
+            _run_planned_sets(setups)
+        for setup in setups:
+            print(f"run: {setup.folder}", flush=True)
+    if results is None:
+        return None
+    return sum(_objective(result, setups[0].config.objective) for result in results) / len(results)
 
-            print_commands(
-                [(setup.folder, {"analysis": setup.config.analysis, "allow_targets": setup.config.allow_targets})]
-            )
-        print(f"run: {setup.folder}", flush=True)
-    return None if result is None else _objective(result, setup.config.objective)
+
+def _run_planned_sets(setups: Sequence[Setup]) -> None:
+    """Run the analyses of sets that the configuration names; for a single run, print the commands instead."""
+    from mechlab.jobs.planned_sets import print_commands, run_planned_sets
+
+    config = {"analysis": setups[0].config.analysis, "allow_targets": setups[0].config.allow_targets}
+    jobs = [(setup.folder, config) for setup in setups]
+    if len(jobs) > 1:
+        run_planned_sets(jobs)
+    else:
+        print_commands(jobs)
 
 
 def _objective(result: dict[str, Any], name: str) -> float:

@@ -5,6 +5,7 @@ python scripts/bench.py cli
 python scripts/bench.py sweep
 python scripts/bench.py automata
 python scripts/bench.py path_kernel
+python scripts/bench.py seeds
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=names)
     parser.add_argument("--repeats", type=int, default=5, help="counted turns (default: 5)")
-    parser.add_argument("--steps", type=int, default=2000, help="train: optimiser steps per turn (default: 2000)")
+    parser.add_argument("--steps", type=int, default=2000, help="train, seeds: steps per turn (default: 2000)")
     parser.add_argument("--jobs", type=int, default=16, help="sweep: number of jobs (default: 16)")
+    parser.add_argument("--seeds", type=int, default=8, help="seeds: runs that are trained together (default: 8)")
+    parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu", help="seeds: device (default: cpu)")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and scikit-learn are imported
     sys.path[:0] = [str(folder), str(folder.parent)]

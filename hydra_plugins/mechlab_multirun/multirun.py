@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -80,10 +81,12 @@ class LocalGpus(Launcher):
             return result
         result.status, result.return_value = JobStatus.COMPLETED, None
         result.cfg = self.context.config_loader.load_sweep_config(self.config, list(overrides))
-        folder = lines[-1].removeprefix("run: ")
-        write_text(Path(self.config.hydra.sweep.dir) / f"{number}.run", f"{folder}\n")
-        if (Path(folder) / "result.json").is_file():
-            result.return_value = read_result(Path(folder))["metrics"].get(self.config.objective)
+        last = itertools.takewhile(lambda line: line.startswith("run: "), reversed(lines))
+        folders = [line.removeprefix("run: ") for line in last][::-1]  # several with trainer.seeds
+        write_text(Path(self.config.hydra.sweep.dir) / f"{number}.run", "".join(f"{name}\n" for name in folders))
+        if all((Path(folder) / "result.json").is_file() for folder in folders):
+            values = [read_result(Path(folder))["metrics"].get(self.config.objective) for folder in folders]
+            result.return_value = sum(values) / len(values) if None not in values and values else None
         return result
 
 
@@ -118,17 +121,18 @@ class TellingSweeper(BasicSweeper):
             good = sum(result.status == JobStatus.COMPLETED for result in returned)
             print(f"{len(returned)} jobs: {good} done, {len(returned) - good} failed")
         notes = [Path(self.config.hydra.sweep.dir) / f"{number}.run" for number in range(len(returned))]
-        runs = [note.read_text(encoding="utf-8").strip() if note.exists() else None for note in notes]
+        runs = [note.read_text(encoding="utf-8").splitlines() if note.exists() else [] for note in notes]
         self._run_planned_sets(returned, runs)
-        print("".join(f"run: {run}\n" for run in runs if run is not None), end="", flush=True)
+        print("".join(f"run: {run}\n" for of_job in runs for run in of_job), end="", flush=True)
 
-    def _run_planned_sets(self, returned: Sequence[JobReturn], runs: Sequence[str | None]) -> None:
+    def _run_planned_sets(self, returned: Sequence[JobReturn], runs: Sequence[Sequence[str]]) -> None:
         """Run the analyses of sets that the jobs name; where some jobs have failed, print the commands instead."""
         from mechlab.jobs.planned_sets import print_commands, run_planned_sets
 
         jobs = []
-        for result, run in zip(returned, runs, strict=True):
-            if run is not None and result.cfg is not None and (Path(run) / "provenance" / "config.yaml").is_file():
+        pairs = [(result, run) for result, of_job in zip(returned, runs, strict=True) for run in of_job]
+        for result, run in pairs:
+            if result.cfg is not None and (Path(run) / "provenance" / "config.yaml").is_file():
                 config = {key: OmegaConf.to_container(result.cfg[key], resolve=True) for key in OF_SETS}
                 jobs.append((Path(run), config))
         if all(result.status == JobStatus.COMPLETED for result in returned):

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +112,8 @@ def check_choices() -> None:
         raise ConfigError(f"{group} must be the name of one choice, not a list", got=got, key=group, fix=fix)
 
 
-def note_folder(folder: Path) -> bool:
-    """In a multirun, write the path of the job's run directory to `<job number>.run` in the sweep's folder.
+def note_folders(folders: Sequence[Path]) -> bool:
+    """In a multirun, write the paths of the job's run directories to `<job number>.run` in the sweep's folder.
 
     Returns:
         True if the multirun's summary table will print it.
@@ -121,7 +121,7 @@ def note_folder(folder: Path) -> bool:
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return False
     hydra_cfg = HydraConfig.get()
-    write_text(Path(hydra_cfg.sweep.dir) / f"{hydra_cfg.job.num}.run", f"{folder}\n")
+    write_text(Path(hydra_cfg.sweep.dir) / f"{hydra_cfg.job.num}.run", "".join(f"{folder}\n" for folder in folders))
     return hydra_cfg.sweeper._target_.endswith(".TellingSweeper")
 
 

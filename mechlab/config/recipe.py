@@ -11,8 +11,10 @@ from typing import Any
 
 from mechlab.config.build import Prepared, in_folder, prepare
 from mechlab.config.schema import TrainConfig, typed
+from mechlab.config.seeds import seeds_of
 from mechlab.config.transfer import recorded_transfer, with_transfer
 from mechlab.core.curriculum import Curriculum
+from mechlab.core.ensemble import Membership
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
@@ -63,6 +65,7 @@ def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Reci
         evaluation_size=trainer.eval_examples,
         overfit=trainer.overfit,
         curriculum=config.curriculum,
+        member=_membership(config),
         targets=(*prepared.targets(), *model.targets(), *optimizer.targets()),
     )
     check_curriculum(config.curriculum, task, trainer.overfit)
@@ -81,6 +84,16 @@ def check_curriculum(curriculum: Curriculum, task: Task, overfit: bool) -> None:
         raise ConfigError(must, got="trainer.overfit=true", key="curriculum.lengths", fix=fix)
     for length in curriculum.lengths:
         task.at_length(length)
+
+
+def _membership(config: TrainConfig) -> Membership | None:
+    """Return the row of a run among those that are trained together; None where it is trained alone."""
+    seeds = seeds_of(config.trainer.seeds, config.seed)
+    if seeds is None:
+        return None
+    if config.seed not in seeds:
+        raise ConfigError("seed must be one of trainer.seeds", got=config.seed, key="seed", fix=f"seed={seeds[0]}")
+    return Membership(seeds.index(config.seed), len(seeds))
 
 
 def check_fit(model: Any, task: Task, name: str) -> None:

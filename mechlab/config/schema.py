@@ -36,6 +36,9 @@ class TrainerConfig:
         overfit: train on the first batch again and again, to see whether the model can learn at all.
         stop_at: accuracy at which training ends, once reached in `stop_patience` epochs in a row; or null.
         stop_on: whose accuracy that is: val, or both (train and val).
+        seeds: a list, or a number N for the seeds seed, ..., seed + N - 1: the runs of these seeds are trained as one
+            batched model. Each leaves a run directory of its own, with another id than if trained alone, since the
+            last bits differ. It pays for tiny models on a CPU and for most on a GPU. Null for one run.
         accelerator: cpu or gpu.
         precision: 32 or 64 bits.
         threads: CPU threads of torch; tiny networks are fastest with one.
@@ -55,6 +58,7 @@ class TrainerConfig:
     stop_at: Annotated[float, between(0, 1)] | None = decides(None)
     stop_patience: Annotated[int, at_least(1)] = decides(3)
     stop_on: Literal["val", "both"] = may_decide("val")
+    seeds: Annotated[int, at_least(1)] | Annotated[tuple[Seed, ...], Filled()] | None = may_decide(None)
     accelerator: Literal["cpu", "gpu"] = decides("cpu")
     precision: Literal[32, 64] = decides(32)
     threads: Annotated[int, between(1, 1024)] = decides(1)

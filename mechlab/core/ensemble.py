@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mechlab.core.batched_linear import with_batched_linear
 from mechlab.core.errors import ConfigError
 from mechlab.core.layout import Layout
-from mechlab.core.rules import TrainingState, rule_of
+from mechlab.core.rules import rule_of
 from mechlab.core.step import trained_parameters, update_many
 from mechlab.core.task import Batch, TaskSpec
+
+KEY, ONE_BY_ONE = "trainer.seeds", "train the seeds one by one: -m seed=0,1,2"
 
 
 @dataclass(frozen=True)
@@ -47,48 +50,58 @@ class Ensemble:
     Args:
         size: M.
         members: the networks by row, one or more.
+        make_optimizer: builds the optimizer of all rows.
         sample: a few training examples.
         spec: of the task.
 
     Raises:
-        ConfigError: the optimizer has no rule, or the networks differ in the shapes of their parameters.
+        ConfigError: the optimizer is not one that updates each number by itself, or the networks differ in the shapes
+            of their parameters.
     """
 
-    def __init__(self, size: int, members: Mapping[int, Member], sample: Batch, spec: TaskSpec):
+    def __init__(
+        self,
+        size: int,
+        members: Mapping[int, Member],
+        make_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        sample: Batch,
+        spec: TaskSpec,
+    ):
         self.size, self.members, self.spec = size, dict(members), spec
         first = next(iter(self.members.values()))
-        self.model, self.rule = first.model, rule_of(first.optimizer)
-        self.layout = Layout(trained_parameters(first.model, sample, spec))
-        self._filled = [self.members.get(row, first) for row in range(size)]
-        self._check_shapes()
-        theta = torch.stack([self.layout.join(_values(member.model)) for member in self._filled]).detach()
-        momentum, second = (self._moments(key, theta) for key in (self.rule.first_moment, self.rule.second_moment))
-        self.state = TrainingState(theta, momentum, second)
+        rule_of(first.optimizer)  # refuses optimizers that are not known to update each number by itself
+        self.model, self.layout = (
+            with_batched_linear(first.model),
+            Layout(trained_parameters(first.model, sample, spec)),
+        )
+        rows = [self.members.get(row, first) for row in range(size)]
+        _check_shapes(rows)
+        self.theta = nn.Parameter(torch.stack([self.layout.join(_values(row.model)) for row in rows]).detach())
+        self.optimizer = make_optimizer([self.theta])
         names = [name for name in _values(first.model) if name not in self.layout.shapes]
-        self._constants = {
-            name: torch.stack([_values(member.model)[name].detach() for member in self._filled]) for name in names
-        }
-        self._count, self._bound = torch.zeros((), dtype=torch.float32), False
+        self._constants = {name: torch.stack([_values(row.model)[name].detach() for row in rows]) for name in names}
+        if state := self._gathered(rows):
+            self.optimizer.state[self.theta] = state
         for row, member in self.members.items():
-            values = self.layout.split(theta[row])
+            values = self.layout.split(self.theta.detach()[row])
             for name, parameter in member.model.named_parameters():
                 if name in values:
                     parameter.data = values[name]
+        self._bound = False  # whether the members' optimizer states are views
         self._stacked: tuple[list[Batch], Batch] | None = None
 
     def update(
         self,
         batches: Mapping[int, Batch],
-        step: int,
-        rates: tuple[float, float],
+        learning_rate: float,
         clip: float | None = None,
         weights: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Make optimiser update `step` of all networks, in place; see `update_many` for what is returned.
+        """Make one optimiser update of all networks, in place; see `update_many` for what is returned.
 
         Args:
             batches: the examples of each member, by row.
-            rates: learning rate and weight decay.
+            learning_rate, clip: as for `update_many`.
             weights: (B,) weight of each example, for all networks.
 
         Raises:
@@ -97,21 +110,18 @@ class Ensemble:
         losses, outputs = update_many(
             self.model,
             self.layout,
-            self.rule,
-            self.state,
+            self.theta,
+            self.optimizer,
             self._batch(batches),
             self.spec,
-            step=step,
-            learning_rate=rates[0],
-            weight_decay=rates[1],
+            learning_rate=learning_rate,
             clip=clip,
             weights=None if weights is None else weights.expand(self.size, -1),
             constants=self._constants,
         )
-        self._count.fill_(step + 1)
         if not self._bound:  # before the first update, torch's optimizers have no state
-            self._bind_moments()
-        return losses.detach(), outputs.detach()
+            self._bind_states()
+        return losses, outputs
 
     def release(self) -> None:
         """Give the members parameters and optimizer states of their own, with the current values."""
@@ -126,53 +136,51 @@ class Ensemble:
         first = batches[next(iter(self.members))]
         rows = [batches.get(row, first) for row in range(self.size)]
         if self._stacked is None or any(a is not b for a, b in zip(rows, self._stacked[0], strict=True)):
-            shapes = {(batch.inputs.shape, batch.targets.shape, batch.mask is None) for batch in rows}
+            shapes = {(tuple(batch.inputs.shape), tuple(batch.targets.shape), batch.mask is None) for batch in rows}
             if len(shapes) > 1:
                 must = "the batches of networks that are trained together must have one shape"
-                got = f"inputs of shapes {', '.join(str(tuple(shape)) for shape, *_ in sorted(shapes))} in one step"
-                raise ConfigError(must, got=got, key="trainer.seeds", fix="train the seeds one by one: -m seed=0,1,2")
+                got = f"inputs of shapes {' and '.join(str(shape) for shape, *_ in sorted(shapes))} in one step"
+                raise ConfigError(must, got=got, key=KEY, fix=ONE_BY_ONE)
             mask = None if first.mask is None else torch.stack([batch.mask for batch in rows])
-            inputs, targets, index = (
-                torch.stack([getattr(b, n) for b in rows]) for n in ("inputs", "targets", "index")
-            )
-            self._stacked = rows, Batch(inputs, targets, mask, index)
+            stacked = {name: torch.stack([getattr(b, name) for b in rows]) for name in ("inputs", "targets", "index")}
+            self._stacked = rows, Batch(mask=mask, **stacked)
         return self._stacked[1]
 
-    def _moments(self, key: str | None, theta: Tensor) -> Tensor | None:
-        """Return the moments (M, P) of this name that the optimizers hold; zero where there are none yet."""
-        if key is None:
-            return None
-        moments = torch.zeros_like(theta)
-        for row, member in enumerate(self._filled):
-            places = self.layout.split(moments[row])
-            for name, parameter in member.model.named_parameters():
-                if name in places and key in member.optimizer.state.get(parameter, {}):
-                    places[name].copy_(member.optimizer.state[parameter][key])
-        return moments
+    def _gathered(self, rows: list[Member]) -> dict[str, Tensor]:
+        """Return the state of the optimizer of all rows, given the members'; empty before the first update."""
+        states = []
+        for model, optimizer in rows:
+            parameters = dict(model.named_parameters())
+            states.append({name: optimizer.state.get(parameters[name], {}) for name in self.layout.names})
+        first = states[0][self.layout.names[0]]
+        return {
+            key: value.clone()  # the number of steps
+            if value.ndim == 0
+            else torch.stack([self.layout.join({name: own[key] for name, own in state.items()}) for state in states])
+            for key, value in first.items()
+            if value is not None
+        }
 
-    def _bind_moments(self) -> None:
-        """Make the optimizers' states views of the moments, under the names that torch gives them."""
-        keys = {self.rule.first_moment: self.state.momentum, self.rule.second_moment: self.state.second}
-        if self.rule.second_moment is None and not self.rule.momentum:
-            keys = {}
-        for row, member in self.members.items():
-            split = {key: self.layout.split(value[row]) for key, value in keys.items() if value is not None}
-            for name, parameter in member.model.named_parameters():
-                if name in self.layout.shapes:
-                    step = {} if self.rule.second_moment is None else {"step": self._count}
-                    state: dict[str, Any] = {**step, **{key: places[name] for key, places in split.items()}}
-                    if state:
-                        member.optimizer.state[parameter] = state
+    def _bind_states(self) -> None:
+        """Make the optimizer states of the members views of their rows, under the names that torch gives them."""
+        whole = {key: value for key, value in self.optimizer.state[self.theta].items() if value is not None}
+        for row, (model, optimizer) in self.members.items():
+            parts = {key: value if value.ndim == 0 else self.layout.split(value[row]) for key, value in whole.items()}
+            for name, parameter in model.named_parameters():
+                if name in self.layout.shapes and parts:
+                    optimizer.state[parameter] = {
+                        key: part if isinstance(part, Tensor) else part[name] for key, part in parts.items()
+                    }
         self._bound = True
 
-    def _check_shapes(self) -> None:
-        shapes = [{name: value.shape for name, value in _values(member.model).items()} for member in self._filled]
-        for other in shapes[1:]:
-            if other != shapes[0]:
-                names = [name for name in {**shapes[0], **other} if shapes[0].get(name) != other.get(name)]
-                must = "networks that are trained together must have parameters of one shape"
-                fix = "train the seeds one by one: -m seed=0,1,2"
-                raise ConfigError(must, got=f"{', '.join(names)} of other shapes", key="trainer.seeds", fix=fix)
+
+def _check_shapes(rows: list[Member]) -> None:
+    shapes = [{name: value.shape for name, value in _values(row.model).items()} for row in rows]
+    for other in shapes[1:]:
+        if other != shapes[0]:
+            names = [name for name in {**shapes[0], **other} if shapes[0].get(name) != other.get(name)]
+            must = "networks that are trained together must have parameters of one shape"
+            raise ConfigError(must, got=f"{', '.join(names)} of other shapes", key=KEY, fix=ONE_BY_ONE)
 
 
 def _values(model: nn.Module) -> dict[str, Tensor]:

@@ -160,7 +160,7 @@ class Recipe:
             weights: (N,) weight of each training example, by id; 1 by default.
         """
         batch = source.batch(step)
-        if self._draws:
+        if self.draws_noise:
             torch.manual_seed(seed_of(self.seed, "noise", step))
         return update(
             model,
@@ -208,18 +208,18 @@ class Recipe:
     ) -> Iterator[Update]:
         """Make the updates with the arithmetic of the ensemble that the network is a member of."""
         row, size = self.member.row, self.member.size
-        ensemble = Ensemble(size, {row: member}, source.batch(steps[0]), self.task.spec)
+        ensemble = Ensemble(size, {row: member}, self.make_optimizer, source.batch(steps[0]), self.task.spec)
         try:
             for step in steps:
-                batch, rates = source.batch(step), self.rates(member.optimizer, step)
+                batch, rate = source.batch(step), self.learning_rate(member.optimizer, step)
                 some = None if weights is None else weights[batch.index]
-                losses, outputs = ensemble.update({row: batch}, step, rates, self.clip, some)
+                losses, outputs = ensemble.update({row: batch}, rate, self.clip, some)
                 yield Update(step + 1, losses[row], outputs[row])
         finally:
             ensemble.release()
 
     @cached_property
-    def _draws(self) -> bool:
+    def draws_noise(self) -> bool:
         """Whether the model draws random numbers while it trains (dropout): each step then has a seed of its own."""
         batch = self.source().evaluation("val", 2)
         with self.streams.globally("noise"):

@@ -21,21 +21,6 @@ from mechlab.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class TrainingState:
-    """Parameters and optimizer state before an optimiser step, as flat vectors.
-
-    Args:
-        theta: (..., P) parameters.
-        momentum: (..., P), zero before the first step; None where it is not known.
-        second: (..., P) raw second moment; None for optimizers without one.
-    """
-
-    theta: Tensor
-    momentum: Tensor | None
-    second: Tensor | None
-
-
-@dataclass(frozen=True)
 class Recursion:
     """One update as a linear recursion; see the module.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from mechlab.core.layout import Layout
-from mechlab.core.rules import Rule, TrainingState, clip_factor, entering_gradient
+from mechlab.core.rules import clip_factor
 from mechlab.core.task import Batch, TaskSpec
 
 
@@ -85,28 +85,26 @@ def update(
 def update_many(
     model: nn.Module,
     layout: Layout,
-    rule: Rule,
-    state: TrainingState,
+    theta: nn.Parameter,
+    optimizer: torch.optim.Optimizer,
     batch: Batch,
     spec: TaskSpec,
     *,
-    step: int,
-    learning_rate: float,
-    weight_decay: float,
+    learning_rate: float | None = None,
     clip: float | None = None,
     weights: Tensor | None = None,
     constants: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Make optimiser update `step` (from 0) of M networks of one architecture, in place: to rounding, `update` of each.
+    """Make one optimiser update of M networks of one architecture, in place: to rounding, `update` of each of them.
 
     Args:
         model: the architecture. Its own values are those of the parameters and buffers that neither the layout nor
             `constants` names.
         layout: names and places of the trained parameters on the axis of P.
-        rule: of the updates.
-        state: parameters, momenta and second moments, (M, P) each; they are overwritten.
+        theta: (M, P) the parameters, a network in each row.
+        optimizer: of theta, of a kind that `core.rules.rule_of` knows: each number is updated by itself.
         batch: the examples of all networks, index (B,), or those of each, with a leading axis of M: index (M, B).
-        learning_rate, weight_decay: in force during this step.
+        learning_rate: the rate in force during this step; the optimizer's own when None.
         clip: largest norm of each network's whole gradient; None leaves it as it is.
         weights: (M, B) weight of each example.
         constants: parameters and buffers (M, ...) that are not trained and differ between the networks, by name.
@@ -114,6 +112,9 @@ def update_many(
     Returns:
         The losses (M,) before the update and the outputs (M, B, ...) at the steps that have targets.
     """
+    if learning_rate is not None:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
 
     def loss(
         parameters: dict[str, Tensor],
@@ -128,17 +129,18 @@ def update_many(
     fields = (batch.inputs, batch.targets, batch.mask, batch.index)
     own = 0 if batch.index.ndim == 2 else None
     axes = (0, 0, tuple(None if value is None else own for value in fields), None if weights is None else 0)
-    gradients_of = vmap(grad_and_value(loss, has_aux=True), axes)
-    gradients, (losses, outputs) = gradients_of(layout.split(state.theta), dict(constants or {}), fields, weights)
-    gradient = layout.join(gradients, 1)
-    _, entering = entering_gradient(rule, gradient, state.theta, weight_decay, clip)
-    if state.second is not None:
-        state.second.copy_(rule.second(state.second, entering))
-    recursion = rule.recursion(step, learning_rate, weight_decay, state.second)
-    momentum, change = recursion.step(state.momentum, entering, state.theta)
-    state.momentum.copy_(momentum)
-    state.theta.add_(change)
-    return losses, outputs
+    parameters, others = layout.split(theta.detach()), (dict(constants or {}), fields, weights)
+    if spec.kind == "static":  # a row's loss depends on its own parameters alone; torch.func.grad is slower
+        tracked = {name: value.requires_grad_() for name, value in parameters.items()}
+        losses, outputs = vmap(loss, axes)(tracked, *others)
+        gradients = dict(zip(tracked, torch.autograd.grad(losses.sum(), list(tracked.values())), strict=True))
+    else:  # under torch.func.grad alone, torch's recurrent layers have batching rules
+        gradients, (losses, outputs) = vmap(grad_and_value(loss, has_aux=True), axes)(parameters, *others)
+    theta.grad = layout.join(gradients, 1)
+    if clip is not None:
+        theta.grad *= clip_factor(theta.grad.norm(dim=1, keepdim=True), clip)
+    optimizer.step()
+    return losses.detach(), outputs.detach()
 
 
 def trained_parameters(model: nn.Module, batch: Batch, spec: TaskSpec) -> dict[str, torch.Size]:

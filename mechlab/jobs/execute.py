@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mechlab.config.provenance import Origin, mend_provenance, this_origin, write_provenance
-from mechlab.core.errors import MechlabError, RunError, out_of_memory
+from mechlab.core.errors import MechlabError, NotFinite, RunError, out_of_memory
 from mechlab.jobs import console
 from mechlab.jobs.analyses import run_missing_analyses
 from mechlab.jobs.prepare import Setup
@@ -19,9 +20,10 @@ from mechlab.record.files import not_writable, remove_temporaries, writing
 from mechlab.record.lock import Held, RunLock
 from mechlab.record.run import Run
 from mechlab.record.status import read_status
-from mechlab.training.fit import fit
+from mechlab.training.fit import Fitted, fit
 from mechlab.training.mend import restore
 from mechlab.training.signals import Preempted, stopped_at_once
+from mechlab.training.together import RunToFit, fit_together
 
 
 def execute(setup: Setup) -> dict[str, Any] | None:
@@ -30,25 +32,51 @@ def execute(setup: Setup) -> dict[str, Any] | None:
     Returns:
         The content of result.json; None when another process holds the run.
     """
+    results = execute_together([setup])
+    return None if results is None else results[0]
+
+
+def execute_together(setups: Sequence[Setup]) -> list[dict[str, Any]] | None:
+    """Do the same for several runs, whose missing trainings are one batched model.
+
+    Returns:
+        The content of result.json of each run; None when another process holds one of them.
+    """
     try:
-        with RunLock(setup.folder) as lock, writing(setup.folder):
-            remove_if_unwanted(setup, lock)
-            if _is_done(setup.folder, lock):
-                print(f"the run is done already, so it is not trained again: {setup.folder}")
-                _restore(setup)
-                for remark in remarks(setup):
-                    print(remark)
-            else:
-                check_code(setup)
-                _fit(setup, lock)
-            run_missing_analyses(setup)
-            result = write_result(setup)
-            console.print_result(result)
-            console.print_next(setup.folder, Path(setup.config.paths.root), setup.config.allow_targets)
-            return result
+        with contextlib.ExitStack() as stack:
+            locks = [_held(setup, stack) for setup in setups]
+            missing = []
+            for setup, lock in zip(setups, locks, strict=True):
+                remove_if_unwanted(setup, lock)
+                if _is_done(setup.folder, lock):
+                    print(f"the run is done already, so it is not trained again: {setup.folder}")
+                    _restore(setup)
+                    for remark in remarks(setup):
+                        print(remark)
+                else:
+                    check_code(setup)
+                    missing.append((setup, lock))
+            if missing:
+                _fit(missing)
+            results = []
+            for setup in setups:
+                run_missing_analyses(setup)
+                results.append(write_result(setup))
+                if len(setups) > 1:
+                    print(f"seed {setup.config.seed}:")
+                console.print_result(results[-1])
+            console.print_next(setups[0].folder, Path(setups[0].config.paths.root), setups[0].config.allow_targets)
+            return results
     except Held as held:
         print(held)
         return None
+
+
+def _held(setup: Setup, stack: contextlib.ExitStack) -> RunLock:
+    """Hold a run directory until the stack is closed."""
+    lock = stack.enter_context(RunLock(setup.folder))
+    stack.enter_context(writing(setup.folder))
+    return lock
 
 
 def _is_done(folder: Path, lock: RunLock) -> bool:
@@ -82,32 +110,59 @@ def _origin(setup: Setup) -> Origin:
     return setup.origin or this_origin(without=[Path(setup.config.paths.root)])
 
 
-def _fit(setup: Setup, lock: RunLock) -> None:
-    """Train under a lock, and write the outcome into status.json."""
+def _fit(runs: Sequence[tuple[Setup, RunLock]]) -> None:
+    """Train under locks, several runs as one batched model, and write each outcome into status.json.
+
+    Raises:
+        MechlabError: the first error of a run; what has not failed is finished all the same.
+    """
+    unfinished, failures = list(runs), []
     try:
-        lock.status("running")
+        for _, lock in runs:
+            lock.status("running")
         with stopped_at_once():
-            _record_provenance(setup)
-            print(f"training {setup.config.name} for {setup.recipe.max_steps} steps in {setup.folder}", flush=True)
-            if setup.announcement:
-                print(setup.announcement, flush=True)
-            settings = setup.fit_settings()
-            fitted = fit(setup.folder, setup.recipe, setup.recorder, settings, setup.callbacks, setup.loggers)
-            run_missing_analyses(setup)
-            finish(setup, fitted)
-        lock.status("done", step=fitted.steps, seconds=fitted.seconds)
+            for setup, _ in runs:
+                _record_provenance(setup)
+                print(f"training {setup.config.name} for {setup.recipe.max_steps} steps in {setup.folder}", flush=True)
+            if runs[0][0].announcement:
+                print(runs[0][0].announcement, flush=True)
+            for (setup, lock), outcome in zip(runs, _trained([setup for setup, _ in runs]), strict=True):
+                if isinstance(outcome, MechlabError):
+                    failures.append(outcome)
+                    lock.status("failed", reason=str(outcome), traceback=str(outcome))
+                else:
+                    run_missing_analyses(setup)
+                    finish(setup, outcome)
+                    lock.status("done", step=outcome.steps, seconds=outcome.seconds)
+                unfinished.remove((setup, lock))
     except Preempted as stop:
-        lock.status("preempted", step=stop.step)
-        print(f"{stop}\nrun: {setup.folder}", flush=True)
+        for _, lock in unfinished:
+            lock.status("preempted", step=stop.step)
+        print(stop, flush=True)
+        for setup, _ in runs:
+            print(f"run: {setup.folder}", flush=True)
         raise SystemExit(stop.exit_status) from stop
     except BaseException as raised:
         error = out_of_memory(raised) or raised
-        with contextlib.suppress(OSError, RunError):  # a status that cannot be written must not hide the reason
-            lock.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
+        for _, lock in unfinished:
+            with contextlib.suppress(OSError, RunError):  # a status that cannot be written must not hide the reason
+                lock.status("failed", reason=str(error) or type(error).__name__, traceback=traceback.format_exc())
         if isinstance(error, OSError) or "PytorchStreamWriter" in str(error):  # torch's own error on a full disk
+            setup, lock = unfinished[0]
             lock.check_in_place()
             raise not_writable(setup.folder, error) from error
         if not isinstance(error, MechlabError):
             traceback.print_exc()
             error.reported = True
         raise error from raised.__cause__
+    if failures:
+        raise failures[0]
+
+
+def _trained(setups: Sequence[Setup]) -> list[Fitted | NotFinite]:
+    """Fit one run alone, or several together."""
+    settings = setups[0].fit_settings()
+    if setups[0].recipe.member is None:
+        (setup,) = setups
+        return [fit(setup.folder, setup.recipe, setup.recorder, settings, setup.callbacks, setup.loggers)]
+    return fit_together([RunToFit(s.folder, s.recipe, s.recorder, s.callbacks, s.loggers) for s in setups], settings)

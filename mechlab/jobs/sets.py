@@ -52,6 +52,7 @@ def run_set_analysis(
         ConfigError: the runs are too few, or do not vary or agree as they must.
         RunError: a run did not record or answer what is needed.
     """
+    folders = list({sets.run_name(folder): folder for folder in map(_with_root, folders)}.values())
     root = sets.root_of(folders)
     done = sorted((folder for folder in folders if read_status(folder)["status"] == "done"), key=_order)
     left_out = {sets.run_name(folder): read_status(folder)["status"] for folder in folders if folder not in done}
@@ -91,6 +92,9 @@ def _answer(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run],
         new.mkdir(parents=True)
         out = Artifacts(new)
         finding = analysis.run(runs, out, Streams(about["seed"] or 0).numpy("analysis", name))
+        if not sets.is_current(runs[0].folder.parent.parent, about):
+            must = f"the record of the runs must stay as it is while analysis={name} reads it"
+            raise RunError(must, got="another record", key="run", fix="repeat the command when no run is written to")
         for figure_name, figure in analysis.figures(out).items():
             out.save_figure(figure_name, figure, endings=("svg", "png", "pdf"))
         finding = _with_note(finding, about["left_out"])
@@ -102,6 +106,11 @@ def _answer(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run],
         if folder.parent.exists():  # damaged
             remove(folder.parent)
         new.parent.rename(folder.parent)
+
+
+def _with_root(folder: Path) -> Path:
+    """Return a run directory by a path that also names the folder that holds the runs."""
+    return folder if len(folder.parts) > 1 else folder.absolute()
 
 
 def _with_note(finding: Finding, left_out: Mapping[str, str]) -> Finding:

@@ -7,16 +7,15 @@ for all of them by torch.func, and one elementwise update by the optimizer's equ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mechlab.core.errors import ConfigError
-from mechlab.core.rules import Rule, TrainingState
 from mechlab.core.step import update_many
 from mechlab.core.task import Batch
 from mechlab.kernels.functional_model import FunctionalModel
@@ -32,7 +31,7 @@ class ReweightedUpdates:
 
     Args:
         functional: the architecture and its loss.
-        rule: of the updates.
+        make_optimizer: builds the optimizer, one that `core.rules.rule_of` knows.
         batch: returns the batch of a step.
         rates: returns (learning rate, weight decay) in force during a step.
         steps: S, the number of updates.
@@ -40,7 +39,7 @@ class ReweightedUpdates:
     """
 
     functional: FunctionalModel
-    rule: Rule
+    make_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
     batch: Callable[[int], Batch]
     rates: Callable[[int], tuple[float, float]]
     steps: int
@@ -54,28 +53,26 @@ def retrain(updates: ReweightedUpdates, initial: Tensor, weights: Tensor) -> Ite
         initial: (P,) the parameters before the first update, or (M, P).
         weights: (M, N) of the training examples by id; 1 leaves an example as it is, 0 removes it.
 
-    The updates are those of torch.optim.SGD, Adam and AdamW, with a fresh optimizer; see `core.step.update_many`.
+    The optimizer begins afresh; see `core.step.update_many` for the updates.
     """
-    functional, rule = updates.functional, updates.rule
-    theta = initial.expand(len(weights), -1).clone()
-    second = torch.zeros_like(theta) if rule.second_moment is not None else None
-    state = TrainingState(theta, torch.zeros_like(theta), second)
+    functional, theta = updates.functional, nn.Parameter(initial.expand(len(weights), -1).clone())
+    optimizer = updates.make_optimizer([theta])
     for step in range(updates.steps):
         batch, (rate, decay) = updates.batch(step), updates.rates(step)
+        optimizer.param_groups[0]["weight_decay"] = decay
+        some = weights[:, batch.index.to(weights.device)].to(theta)
         update_many(
             functional.model,
             functional.layout,
-            rule,
-            state,
+            theta,
+            optimizer,
             batch,
             functional.spec,
-            step=step,
             learning_rate=rate,
-            weight_decay=decay,
             clip=updates.clip,
-            weights=weights[:, batch.index.to(weights.device)].to(theta),
+            weights=some,
         )
-        yield state.theta
+        yield theta.detach()
 
 
 def side_by_side(updates: ReweightedUpdates, initial: Tensor) -> bool:

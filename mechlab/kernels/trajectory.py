@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers
-from mechlab.core.rules import Rule, TrainingState, entering_gradient, rule_of
+from mechlab.core.rules import Rule, entering_gradient, rule_of
 from mechlab.core.task import Batch, TaskSpec
 from mechlab.kernels.functional_model import FunctionalModel
 
@@ -53,6 +53,21 @@ class Arrays:
     def rates(self, step: int) -> tuple[float, float]:
         """Return (learning rate, weight decay) in force during optimiser step `step`."""
         return float(self.learning_rates[step]), float(self.weight_decays[step])
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Parameters and optimizer state before an optimiser step, as flat vectors.
+
+    Args:
+        theta: (P,) parameters.
+        momentum: (P,), zero before the first step; None at the end of training.
+        second: (P,) raw second moment; None at the end of training, and for optimizers without one.
+    """
+
+    theta: Tensor
+    momentum: Tensor | None
+    second: Tensor | None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,12 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
     root = None
     for cell in expand(overrides, folders):
         config = {**cell.values, "task": without_files(cell.values["task"], "task", cell.values["allow_targets"])}
+        if config["trainer"]["seeds"] is not None:
+            must, fix = (
+                "the jobs of a sweep are single runs",
+                '"seed=range(8)", or python -m mechlab.train trainer.seeds=8',
+            )
+            raise ConfigError(must, got=f"trainer.seeds={config['trainer']['seeds']}", key="trainer.seeds", fix=fix)
         root = Path(config["paths"]["root"])
         key = json.dumps([masked(cell.cfg), config["init_from"]], sort_keys=True)
         if key not in identities:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,18 @@ class Checkpoints(pl.Callback):
     Args:
         folder: the run's checkpoints/ folder.
         every: optimiser steps between checkpoints; there is at least one a minute.
+        clock: returns the time in seconds.
     """
 
-    def __init__(self, folder: Path, every: int):
-        self.folder, self.every = folder, every
+    def __init__(self, folder: Path, every: int, clock: Callable[[], float] = time.monotonic):
+        self.folder, self.every, self.clock = folder, every, clock
         self.best: float | None = None
         self.ended = False
         self._best_weights: dict[str, Any] | None = (
             None  # written with the next checkpoint: a write per epoch would dominate small networks
         )
         self._logged: dict[str, Any] = {}
-        self._saved = time.monotonic()
+        self._saved = self.clock()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know: the lowest validation loss, whether training is over, and what had been
@@ -77,7 +79,7 @@ class Checkpoints(pl.Callback):
         step = module.global_step
         self.ended = step >= module.recipe.max_steps or trainer.should_stop
         if self.ended:
-            module.recorder.finish(step, module.model, module.optimizers().optimizer)
+            module.recorder.finish(step, module.model, module.optimizers(use_pl_optimizer=False))
         if self.ended or self._is_due(step) or module.watch.received is not None:
             self.save(trainer, module)
         if not self.ended:
@@ -106,11 +108,11 @@ class Checkpoints(pl.Callback):
                 os.fsync(file.fileno())
             if last.exists():
                 os.replace(last, self.folder / "previous.ckpt")
-        self._saved = time.monotonic()
+        self._saved = self.clock()
 
     def _is_due(self, step: int) -> bool:
         """True if a checkpoint is due after `step` optimiser steps; its time has no influence on results."""
-        return step % self.every == 0 or time.monotonic() - self._saved > MINUTE
+        return step % self.every == 0 or self.clock() - self._saved > MINUTE
 
     def _stop_if_asked(self, module: TrainingModule) -> None:
         if module.watch.received is not None:
@@ -167,6 +169,24 @@ def resume_point(folder: Path) -> ResumePoint | None:
         fix = "restore one of them, or train the run anew with rerun=true"
         raise RunError("one of the checkpoints must be readable", got="; ".join(broken), key=str(folder), fix=fix)
     return None
+
+
+def common_points(folders: Sequence[Path]) -> list[ResumePoint | None]:
+    """Return a checkpoint of each of the folders, all of one optimiser step, the newest that they have in common; None
+    for each of them if there is no such step.
+
+    Raises:
+        RunError: there are checkpoints in a folder, and none can be read.
+    """
+    points = [resume_point(folder) for folder in folders]
+    if None in points or not points:
+        return [None] * len(points)
+    step = min(point.step for point in points)
+    for i, folder in enumerate(folders):
+        previous = folder / "previous.ckpt"
+        if points[i].step != step and previous.exists():  # this one was saved before the process was killed
+            points[i] = _read(previous)
+    return points if all(point.step == step for point in points) else [None] * len(points)
 
 
 def _read(path: Path) -> ResumePoint:

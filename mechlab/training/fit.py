@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
+from mechlab.core.data import Source
 from mechlab.core.finite import check_parameters
 from mechlab.core.recipe import Recipe
 from mechlab.record.files import remove_temporaries
@@ -27,6 +28,7 @@ from mechlab.training.callbacks import AnalysisCallback, StopWhenLearned
 from mechlab.training.checkpoints import Checkpoints, resume_point
 from mechlab.training.data import RunData
 from mechlab.training.mend import mend_history, open_logs
+from mechlab.training.metrics_csv import MetricsCSV
 from mechlab.training.module import TrainingModule, evaluate
 from mechlab.training.progress import ShowProgress
 from mechlab.training.signals import SignalWatch
@@ -102,7 +104,7 @@ def fit(
         Preempted: a signal asked to stop; a checkpoint was written.
         NotFinite: a loss was not finite, or the parameters at the end.
     """
-    _quieten()
+    quieten()
     remove_temporaries(folder)
     device = "cuda" if settings.accelerator == "gpu" else "cpu"
     found = resume_point(folder / "checkpoints")
@@ -121,11 +123,8 @@ def fit(
         recorder.begin(step, device)
         if source.stages:
             write_stages(recorder.folder, source.stages)
-        analysing = _attach(callbacks, folder)
-        intervals = {settings.chunk, settings.log_every, settings.checkpoint_every}
-        intervals |= {callback.every for callback in analysing.values() if isinstance(callback.every, int)}
-        recorded = any(callback.every == "recorded" for callback in analysing.values())
-        data = RunData(recipe, source, intervals, recorder.stored_steps() if recorded else ())
+        analysing = analysis_callbacks(callbacks, folder)
+        data = run_data(recipe, source, settings, analysing.values(), recorder)
         checkpoints = Checkpoints(folder / "checkpoints", settings.checkpoint_every)
         stop = []
         if settings.stop_at is not None:
@@ -137,13 +136,36 @@ def fit(
         started = time.monotonic()
         trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
         step, seconds = trainer.global_step, time.monotonic() - started
-    module.to(device)
+    return finish_fit(folder, module.to(device), table, (tensorboard, table, *loggers), step, seconds)
+
+
+def finish_fit(
+    folder: Path,
+    module: TrainingModule,
+    table: MetricsCSV,
+    loggers: tuple[Logger, ...],
+    step: int,
+    seconds: float,
+) -> Fitted:
+    """Evaluate a trained network, save its weights, and log the metrics of the test split.
+
+    Args:
+        folder: the run directory.
+        module: the network, on the device of its training.
+        table: what training has logged.
+        loggers: all loggers, TensorBoard first.
+        step: optimiser steps done.
+        seconds: how long this process trained.
+
+    Raises:
+        NotFinite: a parameter or a held-out loss is not finite.
+    """
     check_parameters(module.model, step)
     metrics = table.latest("train/") | evaluate(module, "val") | evaluate(module, "test")
     for split in ("val", "test"):
         module.check_loss(metrics, split, step)
     save_tensors(folder / "checkpoints" / "weights.safetensors", module.model.state_dict(), {"step": step})
-    fitted = Fitted(metrics, step, seconds, tensorboard, (tensorboard, table, *loggers))
+    fitted = Fitted(metrics, step, seconds, loggers[0], loggers)
     final = {name: value for name, value in metrics.items() if name.startswith("test/")}
     for logger in fitted.loggers:
         logger.log_metrics(final, step)
@@ -151,12 +173,22 @@ def fit(
     return fitted
 
 
-def _attach(callbacks: Mapping[str, Callback], folder: Path) -> dict[str, AnalysisCallback]:
+def analysis_callbacks(callbacks: Mapping[str, Callback], folder: Path) -> dict[str, AnalysisCallback]:
     """Return the callbacks that run an analysis, after setting the name and the run directory of each."""
     analysing = {name: callback for name, callback in callbacks.items() if isinstance(callback, AnalysisCallback)}
     for name, callback in analysing.items():
         callback.attach(name, folder)
     return analysing
+
+
+def run_data(
+    recipe: Recipe, source: Source, settings: FitSettings, analysing: Collection[AnalysisCallback], recorder: Recorder
+) -> RunData:
+    """Return the ranges of steps to train on, cut where logging, checkpoints and analyses are due."""
+    intervals = {settings.chunk, settings.log_every, settings.checkpoint_every}
+    intervals |= {callback.every for callback in analysing if isinstance(callback.every, int)}
+    recorded = any(callback.every == "recorded" for callback in analysing)
+    return RunData(recipe, source, intervals, recorder.stored_steps() if recorded else ())
 
 
 def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], loggers: list[Logger]) -> pl.Trainer:
@@ -178,7 +210,7 @@ def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], l
     )
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Silence what Lightning says about choices that are made here on purpose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for text in ("many workers", "callbacks used to create the checkpoint", "treespec, LeafSpec", "`srun` command"):

@@ -72,7 +72,7 @@ class TrainingModule(pl.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         losses, outputs = [], None
-        self._begin_step(start, optimizer)
+        self.begin_step(start, optimizer)
         for done, loss, outputs in self.recipe.steps(  # noqa: B007 (used below)
             self.model, optimizer, self.source, start=start, stop=stop
         ):
@@ -82,8 +82,17 @@ class TrainingModule(pl.LightningModule):
             if self.watch.received is not None:
                 break
             if done < stop:
-                self._begin_step(done, optimizer)
-        self._check_finite(torch.stack(losses), start)
+                self.begin_step(done, optimizer)
+        self.log_steps(start, torch.stack(losses), outputs, optimizer)
+
+    def log_steps(self, start: int, losses: Tensor, outputs: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Check the losses (S,) of the optimiser steps from `start` on, and log the training metrics of the last of
+        them, with its outputs (B, ...), if they are due.
+
+        Raises:
+            NotFinite: a loss is not finite.
+        """
+        self._check_finite(losses, start)
         done = start + len(losses)
         if done % self.log_every == 0 or done == self.recipe.max_steps:
             scores = self.source.task_at(done - 1).score(outputs, self.source.batch(done - 1))
@@ -92,7 +101,7 @@ class TrainingModule(pl.LightningModule):
             stage = {"train/length": length_at(self.source.stages, done - 1)} if self.source.stages else {}
             self.write({"train/loss": losses[-1], **means, "train/learning_rate": rate, **stage})
 
-    def _begin_step(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+    def begin_step(self, step: int, optimizer: torch.optim.Optimizer) -> None:
         """Record the state before an optimiser step, and begin the stage of a curriculum that begins there."""
         if self.recorder.wants(step):
             self.recorder.record(step, self.model, optimizer)

@@ -63,6 +63,17 @@ class SignalWatch:
         for number in STOPPING:
             signal.signal(number, self._remember)
 
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Replace the handlers of the stopping signals inside the block."""
+        before = {number: signal.getsignal(number) for number in STOPPING}
+        self.install()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
             raise Preempted(number)

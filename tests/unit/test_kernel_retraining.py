@@ -19,6 +19,7 @@ from mechlab.kernels import lds as L
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.reweighted import Retrainings, ReweightedUpdates, portion_size, retrain, side_by_side
 from mechlab.models.rnn import RNN
+from mechlab.statistics.bootstrap import percentile_interval
 
 OPTIMIZERS = {
     "sgd": partial(torch.optim.SGD, lr=0.1),
@@ -31,7 +32,7 @@ OPTIMIZERS = {
 
 def training_of(recipe, trajectory) -> ReweightedUpdates:
     functional, batch, rates = trajectory.functional, recipe.source().batch, trajectory.record.rates
-    return ReweightedUpdates(functional, trajectory.rule, batch, rates, trajectory.steps, recipe.clip)
+    return ReweightedUpdates(functional, recipe.make_optimizer, batch, rates, trajectory.steps, recipe.clip)
 
 
 @pytest.mark.parametrize("clip", [None, 0.05], ids=["", "clipped"])
@@ -88,7 +89,7 @@ def test_where_the_metagradient_is_exact_it_predicts_every_removal():
         assert L.lds(L.predicted_changes(flat[name], removed), actual) == pytest.approx(1)
     assert L.lds(L.predicted_changes(flat["gradient_dot"], removed), actual) > 0.8
     shuffled = L.predicted_changes(rng.permutation(flat["metagradient"], axis=1), removed)
-    low, high = L.interval(L.lds(shuffled, actual, L.resampled(60, 300, rng)))
+    low, high = percentile_interval(L.lds(shuffled, actual, L.resampled(60, 300, rng)))
     assert low < 0 < high
 
 

@@ -16,7 +16,7 @@ from mechlab.core.ensemble import Ensemble, Member, Membership
 from mechlab.core.errors import ConfigError
 from mechlab.core.layout import Layout
 from mechlab.core.model import StaticModel
-from mechlab.core.rules import SGD, Adam, TrainingState, entering_gradient, rule_of
+from mechlab.core.rules import entering_gradient, rule_of
 from mechlab.core.state import optimizer_tensors
 from mechlab.core.step import batch_loss, update_many
 from mechlab.models.mlp import MLP
@@ -57,51 +57,48 @@ def torch_update(model, optimizer, batch, spec, rate, clip, weights):
 
 
 @pytest.mark.parametrize(("optimizer", "clip"), list(itertools.product(OPTIMIZERS, [None, 0.3])))
-def test_rows_are_trainings_by_torchs_optimizers(optimizer, clip):
-    """Each row, and each single training by the recipe's steps, follows torch to rounding over many steps: with a bound
-    on the gradient that is in force at some steps and not at others, momenta, decay, a schedule and weights."""
+def test_all_forms_of_an_update_are_torchs(optimizer, clip):
+    """M networks side by side, each single training by the recipe's steps, and the recursion of attribution follow
+    torch to rounding over many steps: with a bound on the gradient that is in force at some steps and not at others,
+    momenta, decay, a schedule and weights."""
     recipes = [replace(recipe_with(optimizer, clip), seed=seed) for seed in range(M)]
-    spec, source = recipes[0].task.spec, recipes[0].source()
+    recipe, spec, source = recipes[0], recipes[0].task.spec, recipes[0].source()
     weights = torch.linspace(0, 2, M * 10, dtype=torch.float64).view(M, 10)
-    layout = Layout({name: value.shape for name, value in recipes[0].model().named_parameters()})
-    start = torch.stack([layout.join(dict(recipe.model().named_parameters())) for recipe in recipes]).detach()
-    state = TrainingState(start, torch.zeros_like(start), torch.zeros_like(start))
-    rule = rule_of(recipes[0].optimizer(recipes[0].model()))
-    state = state if isinstance(rule, Adam) else replace(state, second=None)
+    layout = Layout({name: value.shape for name, value in recipe.model().named_parameters()})
     models = [recipe.model() for recipe in recipes]
-    optimizers = [recipes[0].optimizer(model) for model in models]
+    optimizers = [recipe.optimizer(model) for model in models]
+    flat = lambda tensors: layout.join(dict(tensors)).detach()  # noqa: E731
+    theta = nn.Parameter(torch.stack([flat(model.named_parameters()) for model in models]))
+    of_all, rule = recipe.make_optimizer([theta]), rule_of(optimizers[0])
+    linear = theta.detach().clone()
+    momentum = torch.zeros_like(linear)
+    second = torch.zeros_like(linear) if rule.second_moment else None
     clipped = []
     for step in range(STEPS):
-        batch, (rate, decay) = source.batch(step), recipes[0].rates(optimizers[0], step)
+        batch, (rate, decay) = source.batch(step), recipe.rates(optimizers[0], step)
         some = weights[:, batch.index]
-        settings = {"step": step, "learning_rate": rate, "weight_decay": decay, "clip": clip, "weights": some}
-        losses, outputs = update_many(models[0], layout, rule, state, batch, spec, **settings)
+        given = {"learning_rate": rate, "clip": clip, "weights": some}
+        losses, outputs = update_many(models[0], layout, theta, of_all, batch, spec, **given)
+        gradients = []
         for row, (model, own) in enumerate(zip(models, optimizers, strict=True)):
-            assert losses[row].item() == pytest.approx(
-                batch_loss(model(batch.inputs), batch, spec, some[row]).item(), rel=1e-9
-            )
+            loss = batch_loss(model(batch.inputs), batch, spec, some[row])
+            assert losses[row].item() == pytest.approx(loss.item(), rel=1e-9)
             torch.testing.assert_close(outputs[row], model(batch.inputs), rtol=1e-9, atol=1e-11)
+            parts = torch.autograd.grad(loss, list(model.parameters()))
+            gradients.append(flat(zip(layout.names, parts, strict=True)))
             torch_update(model, own, batch, spec, rate, clip, some[row])
             norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
             clipped.append(clip is not None and norm.item() > 0.999 * clip)
+        _, entering = entering_gradient(rule, torch.stack(gradients), linear, decay, clip)
+        second = None if second is None else rule.second(second, entering)
+        momentum, change = rule.recursion(step, rate, decay, second).step(momentum, entering, linear)
+        linear = linear + change
     assert clip is None or (any(clipped) and not all(clipped))
     for row, (recipe, model) in enumerate(zip(recipes, models, strict=True)):
-        torch.testing.assert_close(state.theta[row], layout.join(dict(model.named_parameters())), rtol=0, atol=1e-11)
-        single = recipe.model()
+        expected, single = flat(model.named_parameters()), recipe.model()
         list(recipe.steps(single, source=source, weights=weights[row]))
-        torch.testing.assert_close(single.state_dict(), model.state_dict(), rtol=0, atol=1e-11)
-
-
-@pytest.mark.parametrize("rule", [SGD(0.9, 0.1), Adam(decoupled=True), Adam()])
-def test_one_rule_for_one_network_and_for_many(rule):
-    """A vector and the rows of a matrix enter the optimizer alike."""
-    rng = torch.Generator().manual_seed(0)
-    gradient, theta = torch.randn(2, 4, 7, generator=rng, dtype=torch.float64)
-    factors, rows = entering_gradient(rule, gradient, theta, decay=0.3, clip=2.0)
-    for row in range(4):
-        factor, alone = entering_gradient(rule, gradient[row], theta[row], decay=0.3, clip=2.0)
-        torch.testing.assert_close((factors[row], rows[row]), (factor, alone), rtol=1e-14, atol=0)
-    assert float(factors.min()) < 1
+        for found in (theta[row].detach(), linear[row], flat(single.named_parameters())):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
 
 
 def members_of(recipes):
@@ -112,13 +109,18 @@ def members_of(recipes):
 def train(recipes, members, start=0, stop=STEPS):
     """Train members of an ensemble, each on the data of its own seed."""
     sources = {row: recipes[row].source() for row in members}
-    ensemble = Ensemble(len(recipes), members, sources[next(iter(members))].batch(0), recipes[0].task.spec)
+    ensemble = ensemble_of(recipes, members)
     for step in range(start, stop):
         batches = {row: source.batch(step) for row, source in sources.items()}
-        rates = recipes[0].rates(next(iter(members.values())).optimizer, step)
-        ensemble.update(batches, step, rates, recipes[0].clip)
+        rate = recipes[0].learning_rate(next(iter(members.values())).optimizer, step)
+        ensemble.update(batches, rate, recipes[0].clip)
     ensemble.release()
     return members
+
+
+def ensemble_of(recipes, members):
+    recipe = recipes[0]
+    return Ensemble(len(recipes), members, recipe.make_optimizer, recipe.source().batch(0), recipe.task.spec)
 
 
 @pytest.mark.parametrize("optimizer", ["nesterov", "adamw", "sgd"])
@@ -197,8 +199,8 @@ def test_only_the_masked_in_parameters_are_updated(member):
 def test_networks_of_other_shapes_and_batches_of_other_shapes_are_refused():
     recipes = [recipe_with("sgd"), recipe_with("sgd", model=partial(MLP, hidden=7))]
     with pytest.raises(ConfigError, match="parameters of one shape"):
-        Ensemble(2, members_of(recipes), recipes[0].source().batch(0), recipes[0].task.spec)
-    ensemble = Ensemble(2, members_of(recipes[:1] * 2), recipes[0].source().batch(0), recipes[0].task.spec)
+        ensemble_of(recipes, members_of(recipes))
+    ensemble = ensemble_of(recipes[:1] * 2, members_of(recipes[:1] * 2))
     batch = recipes[0].source().batch(0)
     with pytest.raises(ConfigError, match="must have one shape"):
-        ensemble.update({0: batch, 1: batch[:2]}, 0, (0.1, 0.0))
+        ensemble.update({0: batch, 1: batch[:2]}, 0.1)

@@ -82,7 +82,7 @@ class Again:
         trajectory = self.trajectory
         functional = copy.deepcopy(trajectory.functional)  # functional calls change the module, and workers are threads
         rates, steps = trajectory.record.rates, trajectory.steps
-        return ReweightedUpdates(functional, trajectory.rule, self._batches(), rates, steps, trajectory.clip)
+        return ReweightedUpdates(functional, self.recipe.make_optimizer, self._batches(), rates, steps, trajectory.clip)
 
     def _batches(self) -> Callable[[int], Batch]:
         """Return the batch of a step; each worker has a source of its own."""
