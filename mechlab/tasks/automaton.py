@@ -36,10 +36,10 @@ class AutomatonWords(Regular):
         depth: of the parentheses ("parentheses" only).
         states, letters, outputs, automaton_seed: of the random automaton, which is minimal: a DFA with two in five
             states accepting for 2 outputs, a Moore machine for more ("random" only).
-        path: a .dot or .json file of a DFA, Moore or Mealy machine ("file" only). The ground truth is
-            a Moore machine: it outputs in a state what a Mealy machine outputs on the transition into it, and a state
-            whose incoming transitions have several outputs is split;
-            labels and numbers of states are those of the Mealy machine. A run's record holds the definition instead.
+        path: a .dot or .json file of a DFA, Moore or Mealy machine ("file" only). The ground truth of a
+            Mealy machine is the Moore machine that outputs in a state the output of the transition into it; states
+            are split by the outputs of the transitions into them; labels and numbers of states are those of the Mealy
+            machine. A run's record holds the definition instead.
         definition: such a machine as plain data, see `mechlab.automata.definition` ("file" only, in place of a path).
         target: "class" for the automaton's output, "state" for its state; the classes are then the states' names, and
             the ground truth outputs its state.

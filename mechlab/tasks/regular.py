@@ -27,7 +27,7 @@ class Regular(Words):
         test_lengths: shortest and longest test word, if these are to be longer than all others.
 
     Raises:
-        ConfigError: the published data cannot be balanced, the lengths are invalid, or the words do not fit into memory.
+        ConfigError: the published data cannot be balanced, the lengths are invalid, or the words exceed the memory.
     """
 
     def __init__(
