@@ -61,7 +61,8 @@ class ClusteredNetwork:
 
 
 def clustered_networks(runs: Sequence[Run]) -> tuple[list[ClusteredNetwork], str]:
-    """Return the networks of runs with a finding of `clusterings`, and the metric used as their accuracy."""
+    """Return a network for each run, and the name of the metric used as accuracy. Every run must have a finding of
+    `clusterings`."""
     numbers = [numbers_of(run.results) for run in runs]
     metric = max(ACCURACIES, key=lambda name: sum(name in one for one in numbers))
     return [_network(run, one, metric) for run, one in zip(runs, numbers, strict=True)], metric

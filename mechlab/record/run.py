@@ -211,8 +211,8 @@ class Run:
         return _of_model(load_checkpoint(path)["state_dict"])
 
     def recorded_end(self) -> dict[str, Tensor] | None:
-        """Return the final weights of a finished run as its history holds them exactly, else its last checkpoint; None
-        if training has not ended or neither can be read."""
+        """Return the final weights of a finished run without weights.safetensors: from the history if it is exact, else
+        from last.ckpt; None if training has not ended or neither can be read."""
         ended = read_digests(self.folder) or read_status(self.folder)
         step = ended.get("steps", ended.get("step") if ended.get("status") == "done" else None)
         try:

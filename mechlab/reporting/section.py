@@ -55,7 +55,7 @@ class Section:
 
     @cached_property
     def telling(self) -> list[str]:
-        """The fewest of the keys, in order, that tell the cells apart."""
+        """The first key, and each later key that separates cells which the keys before it did not."""
         telling: list[str] = []
         for key in self.keys:
             kinds = [len({tuple(map(cell.value, keys)) for cell in self.cells}) for keys in (telling, [*telling, key])]

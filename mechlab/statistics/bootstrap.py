@@ -30,7 +30,7 @@ class Summary:
 
     @property
     def n(self) -> int:
-        """How many runs."""
+        """The number of values; 0 where only the mean and its interval are known."""
         return len(self.values)
 
 

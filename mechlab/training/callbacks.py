@@ -48,7 +48,7 @@ class AnalysisCallback(Callback):
         return isinstance(self.every, str) or steps % self.every == 0
 
     def on_train_start(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        """Run at step 0 if it is recorded."""
+        """Run before the first step, if every="recorded" and step 0 is recorded."""
         if module.resumed_at is None and self.every == "recorded" and self._is_due(module):
             self._run(trainer, module)
 

@@ -43,7 +43,7 @@ class FitSettings:
     max_time: str | None = None
     chunk: int = 50
     log_every: int = 50
-    checkpoint_every: int = 500
+    checkpoint_every: int = 2000
     stop_at: float | None = None
     stop_patience: int = 3
     stop_on: str = "val"

@@ -67,7 +67,7 @@ class TrainingModule(pl.LightningModule):
             self.write(metrics)
 
     def training_step(self, tick: tuple[int, int], _index: int) -> None:
-        """Make the optimiser steps start, ..., stop - 1; stop early, at a step boundary, when a signal came."""
+        """Make the optimiser steps from tick[0] up to, not including, tick[1]; end earlier on a stopping signal."""
         start, stop = tick
         optimizer = self.optimizers(use_pl_optimizer=False)
         counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
