@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from mechlab.core.curriculum import Curriculum, Stage
 from mechlab.core.data import Source
 from mechlab.core.ensemble import Ensemble, Member, Membership
-from mechlab.core.errors import ConfigError
 from mechlab.core.model import outputs_of
 from mechlab.core.plan import BatchPlan, RecordedPlan
 from mechlab.core.precision import set_precision
@@ -83,12 +82,6 @@ class Recipe:
     stages: tuple[Stage, ...] | None = None
     targets: tuple[Any, ...] = ()
     member: Membership | None = None
-
-    def __post_init__(self) -> None:
-        if self.member is not None and self.curriculum.next_length([]) is not None:
-            must = "networks that are trained together must have data of one length at each step"
-            got, fix = "a curriculum that goes by accuracy", "curriculum.steps=[...], or train the seeds one by one"
-            raise ConfigError(must, got=got, key="curriculum.lengths", fix=fix)
 
     @property
     def streams(self) -> Streams:

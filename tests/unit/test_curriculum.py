@@ -12,7 +12,6 @@ import torch
 from small_tasks import small_recipe
 
 from mechlab.core.curriculum import BLOCK, Curriculum, length_at
-from mechlab.core.ensemble import Membership
 from mechlab.core.errors import ConfigError, ReplayDiffers, RunError
 from mechlab.core.evaluation import evaluate
 from mechlab.core.recipe import Recipe
@@ -178,13 +177,6 @@ def test_with_other_stages_it_is_another_training(grown):
     assert replayed.history.params(40)
     with pytest.raises(ReplayDiffers):
         replayed.history.params(67)
-
-
-def test_networks_that_are_trained_together_go_by_steps_alone():
-    by_steps = growing(Curriculum(lengths=(1, 2), steps=(0, 64)))
-    assert replace(by_steps, member=Membership(0, 2)).member is not None
-    with pytest.raises(ConfigError, match="data of one length"):
-        replace(growing(EVERY_BOUNDARY), member=Membership(0, 2))
 
 
 def test_lost_stages_are_restored_from_the_checkpoint_or_named(tmp_path):
