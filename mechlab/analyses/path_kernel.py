@@ -1,4 +1,4 @@
-"""Which training examples, parameters and steps made the outputs what they are?"""
+"""Decomposition of the outputs by training example, parameter and optimiser step."""
 
 from __future__ import annotations
 

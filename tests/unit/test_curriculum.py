@@ -90,7 +90,7 @@ def test_a_curriculum_of_steps_is_known_before_training(tmp_path):
     run = train(tmp_path, recipe, "full")
     lengths = run.metrics.dropna(subset="train/length").set_index("step")["train/length"]
     assert lengths.to_dict() == {50: 1, 100: 1, 150: 3, 160: 3}
-    assert verify(run, steps=160).parted is None
+    assert verify(run, steps=160).differs_at is None
 
 
 @pytest.mark.parametrize("steps", [(0,), (64, 128), (0, 100), (0, 0), (128, 0), ()])
@@ -160,7 +160,7 @@ def test_verification_replay_and_attribution_go_across_promotions(grown, kind):
     assert read_stages(run.folder / "history") == [(0, 1), (64, 2), (128, 4)]
     assert run.recipe.stages == ((0, 1), (64, 2), (128, 4))
     verdict = verify(run, steps=160)
-    assert verdict.parted is None and verdict.compared[-1] == 160
+    assert verdict.differs_at is None and verdict.compared[-1] == 160
     assert len(run.history.params(140)) == len(run.history.params(0))  # between stored states with replay
     trajectory = Trajectory.of_run(run)
     trajectory.check_updates()
@@ -171,7 +171,7 @@ def test_with_other_stages_it_is_another_training(grown):
     """The control of the test above: the present length matters from the first promotion on."""
     run = grown("full")
     run.__dict__["recipe"] = replace(run.recipe, stages=((0, 1), (128, 4)))
-    assert verify(run, steps=160).parted == 65
+    assert verify(run, steps=160).differs_at == 65
     replayed = grown("replay")
     replayed.__dict__["recipe"] = replace(replayed.recipe, stages=((0, 1),))
     assert replayed.history.params(40)
