@@ -28,8 +28,8 @@ MINUTE = 60.0  # seconds
 
 
 class Checkpoints(pl.Callback):
-    """Writes last.ckpt every `every` steps, after a minute at the latest, at the end, and on a stopping signal; and with it
-    best.ckpt, the weights of the lowest validation loss so far.
+    """Writes last.ckpt every `every` steps, after a minute at the latest, at the end and on a stopping signal, and with
+    it best.ckpt, the weights of the lowest validation loss so far.
 
     A checkpoint is written after everything that belongs to its step has been logged and recorded; it must therefore be
     the last of the callbacks.
@@ -51,12 +51,12 @@ class Checkpoints(pl.Callback):
         self._saved = self.clock()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state that a resumed run needs: the lowest validation loss, whether training is over, and what was
+        """Return what a resumed run must know: the lowest validation loss, whether training is over, and what had been
         logged."""
         return {"best": self.best, "ended": self.ended, "logged": self._logged}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state of an interrupted run."""
+        """Take over what an interrupted run knew."""
         self.best = state["best"]
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: TrainingModule, *_: Any) -> None:
@@ -121,7 +121,7 @@ class Checkpoints(pl.Callback):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint from which training resumes.
+    """A checkpoint to go on from.
 
     Args:
         path: its file.
