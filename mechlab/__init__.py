@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public functions when they are first asked for: the package itself imports nothing heavy."""
+    """Import the public functions at their first use: the package itself imports nothing heavy."""
     if name == "load_run":
         from mechlab.config.recipe import load_run
 

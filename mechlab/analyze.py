@@ -1,7 +1,7 @@
-"""Ask analyses of recorded runs, at one moment of their training or at all that were recorded.
+"""Run analyses on recorded runs, at one moment of their training or at all recorded ones.
 
 python -m mechlab.analyze run=runs/repeat_copy-rnn/* analysis=spectrum at=all
-python -m mechlab.analyze run=runs/tomita-gru/* analysis=seeds    an analysis of a set: once of all runs
+python -m mechlab.analyze run=runs/tomita-gru/* analysis=seeds    an analysis of a set: once on all runs
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def job(cfg: DictConfig) -> None:
-    """Ask every analysis of every run, at every moment asked for, and every analysis of a set once of all runs."""
+    """Run every analysis on every run at the requested moments, and every analysis of a set once on all runs."""
     from mechlab.config.recipe import load_run
     from mechlab.config.schema import AnalyzeConfig, typed
     from mechlab.jobs.analyses import prepare_analyses, prepare_sets
@@ -49,16 +49,16 @@ def job(cfg: DictConfig) -> None:
         raise ConfigError(must, got=f"at={config.at}", key="at", fix="at=last")
     of_runs = {name: node for name, node in config.analysis.items() if name not in of_sets}
     runs = [load_run(folder, allow_targets=config.allow_targets) for folder in (folders if of_runs else ())]
-    asked = {}
+    chosen = {}
     for run in runs:  # everything is checked before anything is computed
         task_name = run.folder.parent.name.rpartition("-")[0]
         analyses = prepare_analyses(of_runs, config.allow_targets, task_name, run.recipe)
-        asked[run.folder] = (analyses, moments(run, config.at))
+        chosen[run.folder] = (analyses, moments(run, config.at))
     for run in runs:
-        analyses, at = asked[run.folder]
+        analyses, at = chosen[run.folder]
         with RunLock(run.folder), writing(run.folder):
             for name, (prepared, analysis) in analyses.items():
-                answer(run, name, prepared, analysis, at, config.seed, config.allow_targets)
+                analyse(run, name, prepared, analysis, at, config.seed, config.allow_targets)
         print(f"next:\n  show   python -m mechlab.runs show {run.folder}")
         print(f"run: {run.folder}", flush=True)
     for name, (prepared, analysis) in of_sets.items():
@@ -68,10 +68,10 @@ def job(cfg: DictConfig) -> None:
 def find_runs(pattern: str | list[str]) -> list[Path]:
     """Return the run directories that a path or glob, or each of a list, names, or raise ConfigError."""
     patterns = [pattern] if isinstance(pattern, str) else pattern
-    found = [Path(path) for path in sorted({path for one in patterns for path in glob.glob(one, recursive=True)})]
-    folders = [path for path in found if (path / "provenance" / "config.yaml").is_file()]
+    paths = [Path(path) for path in sorted({path for one in patterns for path in glob.glob(one, recursive=True)})]
+    folders = [path for path in paths if (path / "provenance" / "config.yaml").is_file()]
     if not folders:
-        got = "nothing there" if not found else f"{len(found)} path(s), none of them a run directory"
+        got = "nothing there" if not paths else f"{len(paths)} path(s), none of them a run directory"
         fix = "python -m mechlab.runs ls lists the runs"
         raise ConfigError("run must name at least one run directory", got=f"{pattern}: {got}", key="run", fix=fix)
     return folders
@@ -96,7 +96,7 @@ def moments(run: Run, at: str | int | list[int]) -> list[str | int]:
     return steps
 
 
-def answer(
+def analyse(
     run: Run,
     name: str,
     prepared: Prepared,
@@ -105,11 +105,11 @@ def answer(
     seed: int | None,
     allow: Sequence[str] = (),
 ) -> None:
-    """Ask one analysis at each moment. Several moments also give a table, a figure and curves in TensorBoard over
+    """Run one analysis at each moment. Several moments also give a table, a figure and curves in TensorBoard over
     training; figures of the analysis itself are drawn for the last of them."""
     from mechlab.config.configured import configured_parameters
     from mechlab.jobs import console
-    from mechlab.jobs.ask import ask
+    from mechlab.jobs.run_analysis import run_analysis
     from mechlab.record import answers
 
     identity, configured = prepared.identity(), configured_parameters(run.folder, name, prepared, allow)
@@ -120,7 +120,7 @@ def answer(
     for i, moment in enumerate(at):
         place = folder if moment == "last" else folder / answers.MOMENTS / str(moment)
         draws = moment == at[-1]
-        findings[moment] = ask(name, analysis, run.at(moment), identity, place, other_seed, differs, draws)
+        findings[moment] = run_analysis(name, analysis, run.at(moment), identity, place, other_seed, differs, draws)
         if len(at) > 1:
             shown = "  ".join(f"{key} {console.number(value)}" for key, value in findings[moment].scalars.items())
             print(f"{folder.name} at step {moment} ({i + 1}/{len(at)}): {shown}", flush=True)
@@ -132,7 +132,7 @@ def answer(
         _update_result(run.folder, folder)
 
 
-def _over_training(run: Path, answer: Path, findings: dict[Any, Finding]) -> None:
+def _over_training(run: Path, folder: Path, findings: dict[Any, Finding]) -> None:
     """Save each scalar against the optimiser step as a table, a figure and a curve in TensorBoard."""
     import pandas as pd
 
@@ -142,20 +142,21 @@ def _over_training(run: Path, answer: Path, findings: dict[Any, Finding]) -> Non
     from mechlab.record.digests import write_curve_digests
     from mechlab.record.events import write_curves
 
-    out = Artifacts(answer / MOMENTS)
-    out.save_table("over_training", pd.DataFrame([{"step": step, **found.scalars} for step, found in findings.items()]))
+    out = Artifacts(folder / MOMENTS)
+    rows = [{"step": step, **finding.scalars} for step, finding in findings.items()]
+    out.save_table("over_training", pd.DataFrame(rows))
     out.save_figure("over_training", over_training(out.table("over_training")))
     finite = {
-        step: {name: float(value) for name, value in found.scalars.items() if math.isfinite(value)}
-        for step, found in findings.items()
+        step: {name: float(value) for name, value in finding.scalars.items() if math.isfinite(value)}
+        for step, finding in findings.items()
     }
-    events = write_curves(run / "tb", answer.name, finite)
-    write_curve_digests(run, answer.name, events)
+    events = write_curves(run / "tb", folder.name, finite)
+    write_curve_digests(run, folder.name, events)
     print(f"saved {out.folder / 'over_training.csv'}, .svg and .png")
 
 
-def _update_result(run: Path, answer: Path) -> None:
-    """Copy an answer about the end of training into result.json."""
+def _update_result(run: Path, folder: Path) -> None:
+    """Copy a finding about the end of training into result.json."""
     from mechlab.record import answers
     from mechlab.record.files import write_json
     from mechlab.record.result import read_result
@@ -163,8 +164,8 @@ def _update_result(run: Path, answer: Path) -> None:
     path = run / "result.json"
     if path.exists():
         result = read_result(run)
-        finding = answers.summary(answers.read_finding(answer))
-        result["findings"] = {**result.get("findings", {}), answer.name: finding}
+        finding = answers.summary(answers.read_finding(folder))
+        result["findings"] = {**result.get("findings", {}), folder.name: finding}
         write_json(path, result)
 
 

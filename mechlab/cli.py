@@ -9,8 +9,8 @@ import sys
 from mechlab.core.errors import did_you_mean
 
 COMMANDS = {
-    "train": "train a model on a task, record it, ask the attached analyses",
-    "analyze": "ask analyses of recorded runs",
+    "train": "train a model on a task, record it, run the attached analyses",
+    "analyze": "run analyses on recorded runs",
     "sweep": "plan, submit, run and watch sweeps",
     "report": "write one HTML page and tables about recorded runs",
     "adopt": "make a run out of somebody else's trained weights",
@@ -29,6 +29,6 @@ def main() -> None:
     if name not in COMMANDS:
         print(f"error: mechlab has no command {name!r}\n  fix:   {did_you_mean(name, COMMANDS)}", file=sys.stderr)
         sys.exit(2)
-    sys.path.insert(0, os.getcwd())  # as `python -m` does, so that a user's own classes are found
+    sys.path.insert(0, os.getcwd())  # as `python -m` does, so that a user's own classes can be imported
     sys.argv = [f"mechlab {name}", *sys.argv[2:]]
     importlib.import_module(f"mechlab.{name}").main()

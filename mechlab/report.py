@@ -1,4 +1,4 @@
-"""Report what runs left behind: one HTML page that explains itself, and tables for a paper.
+"""Report recorded runs: one self-contained HTML page, and tables for a paper.
 
 python -m mechlab.report runs="runs/*/*"
 """
@@ -64,7 +64,7 @@ def _listed(key: str, value: str) -> str:
 
 
 def report(request: Request) -> Path:
-    """Read the runs, write tables and page, tell what to do next, and return the page's path."""
+    """Read the runs, write tables and page, print what to type next, and return the page's path."""
     folders = find_runs(request.patterns)
     out = request.out or _root(folders) / "report.html"
     tables = out.with_suffix("")

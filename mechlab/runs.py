@@ -158,7 +158,7 @@ def _show(folder: Path) -> None:
 def diff_runs(arguments: argparse.Namespace) -> int:
     """Print how two runs differ; the exit status is 0 if they do not."""
     from mechlab.config.recipe import load_run
-    from mechlab.record.replay import first_parting
+    from mechlab.record.replay import first_difference
 
     first, second = Path(arguments.first), Path(arguments.second)
     ours, theirs = (dict(_flat(_config(folder))) for folder in (first, second))
@@ -172,7 +172,7 @@ def diff_runs(arguments: argparse.Namespace) -> int:
     print("metrics:" + ("" if unequal else " alike"))
     for name in unequal:
         print(printable(f"  {name}: {console.number(metrics[0].get(name))} | {console.number(metrics[1].get(name))}"))
-    step, common = first_parting(
+    step, common = first_difference(
         *(load_run(folder, allow_targets=arguments.allow_targets) for folder in (first, second))
     )
     if not common:
@@ -180,7 +180,7 @@ def diff_runs(arguments: argparse.Namespace) -> int:
     elif step is None:
         print(f"parameters: bit-equal at all {common} steps that both recorded")
     else:
-        print(f"parameters: part at step {step}, of {common} that both recorded")
+        print(f"parameters: differ from step {step}, of {common} that both recorded")
     return int(bool(different or unequal or step is not None))
 
 
@@ -196,12 +196,12 @@ def _differs(folder: Path, arguments: argparse.Namespace) -> bool:
 
     damaged = list(damages(folder))
     try:
-        parted = _parted(folder, arguments)
+        differs = _replay_differs(folder, arguments)
     except RunError as error:
         if not damaged:
             raise
         print(f"NOT trained again: {error.brief}")
-        parted = True
+        differs = True
     for error in damaged:
         print(f"NOT verified: {error.brief}")
     if damaged:
@@ -209,11 +209,11 @@ def _differs(folder: Path, arguments: argparse.Namespace) -> bool:
     else:
         print("verified: every file is as it was written" if has_digests(folder) else "the files have no digests")
     print(f"run: {printable(folder)}")
-    return parted or bool(damaged)
+    return differs or bool(damaged)
 
 
-def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
-    """Print whether training again gives what is recorded; return whether it does not."""
+def _replay_differs(folder: Path, arguments: argparse.Namespace) -> bool:
+    """Print whether training again gives what is recorded; return True if it does not."""
     import torch
 
     from mechlab.config.recipe import load_run, recorded_config
@@ -225,20 +225,20 @@ def _parted(folder: Path, arguments: argparse.Namespace) -> bool:
     torch.set_num_threads(trainer.threads)
     device = "cuda" if trainer.accelerator == "gpu" else "cpu"
     run = load_run(folder, allow_targets=arguments.allow_targets)
-    verdict = verify(run, arguments.start, arguments.steps, device)
-    if not verdict.compared:
+    comparison = verify(run, arguments.start, arguments.steps, device)
+    if not comparison.compared:
         print("nothing to train again: the run has no optimiser steps, and its parameters are those of another run")
         return False
-    compared = f"{len(verdict.compared)} recorded step(s) from {verdict.start} to {verdict.compared[-1]}"
-    if verdict.parted is None:
+    compared = f"{len(comparison.compared)} recorded step(s) from {comparison.start} to {comparison.compared[-1]}"
+    if comparison.differs_at is None:
         what = "parameters and optimizer state" if run.history.has_optimizer else "parameters alone"
         rounded = "" if run.history.is_exact else f", rounded to {run.history.about['dtype']}"
         print(f"verified: {compared} are bit-equal, {what}{rounded}")
     else:
-        how = "differs" if verdict.tensor == HASH else f"differs by up to {verdict.difference:.3g}"
-        where = f"{verdict.tensor} {how} at step {verdict.parted}"
+        how = "differs" if comparison.tensor == HASH else f"differs by up to {comparison.difference:.3g}"
+        where = f"{comparison.tensor} {how} at step {comparison.differs_at}"
         print(printable(f"NOT verified: {where}; compared {compared}"))
-    return verdict.parted is not None
+    return comparison.differs_at is not None
 
 
 def collect_garbage(arguments: argparse.Namespace) -> int:

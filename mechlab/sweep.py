@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def plan(arguments: argparse.Namespace) -> int:
-    """Freeze a sweep and print how many of its jobs are new, done or failed before."""
+    """Write the manifest of a sweep and a copy of the code, and print the number of its jobs in each state."""
     sweep, allowed = _sweep(arguments, frozen=False)
     from mechlab.sweeps.job_status import job_statuses, summary
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _RNN = re.compile(r"rnn\.(weight|bias)_(ih|hh)_l(\d+)")
 
 
-class Cell(NamedTuple):
+class RecurrentCell(NamedTuple):
     """A kind of recurrent cell: mechlab's model name and class, weight rows per unit, and further arguments."""
 
     model: str
@@ -24,10 +24,10 @@ class Cell(NamedTuple):
 
 
 CELLS = {
-    "relu": Cell("rnn_relu", "mechlab.models.rnn.RNN", 1, {"activation": "relu"}),
-    "tanh": Cell("rnn_tanh", "mechlab.models.rnn.RNN", 1, {"activation": "tanh"}),
-    "gru": Cell("gru", "mechlab.models.gru.GRU", 3, {}),
-    "lstm": Cell("lstm", "mechlab.models.lstm.LSTM", 4, {}),
+    "relu": RecurrentCell("rnn_relu", "mechlab.models.rnn.RNN", 1, {"activation": "relu"}),
+    "tanh": RecurrentCell("rnn_tanh", "mechlab.models.rnn.RNN", 1, {"activation": "tanh"}),
+    "gru": RecurrentCell("gru", "mechlab.models.gru.GRU", 3, {}),
+    "lstm": RecurrentCell("lstm", "mechlab.models.lstm.LSTM", 4, {}),
 }
 
 

@@ -1,4 +1,4 @@
-"""Do clusters of a network's states correspond to the states of the automaton that it was trained on?"""
+"""Ambiguity of clusters of a network's hidden states with respect to the states of its automaton."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ambiguous are the clusters of many networks: by method, against their accuracy, and over the epochs?"""
+"""The ambiguity of clusters over many networks: by method, against their accuracy, and over the epochs."""
 
 from __future__ import annotations
 
@@ -67,28 +67,28 @@ class AmbiguityOverRuns(SetAnalysis):
         import pandas as pd
 
         networks, metric = clustered_networks(runs)
-        kept = [network for network in networks if self.passes(network)]
-        if not kept:
+        selected = [network for network in networks if self.passes(network)]
+        if not selected:
             must, got = "a network must pass the filters", f"{len(networks)} networks, {self.filters()}"
             raise ConfigError(
                 must, got=got, key="analysis.ambiguity_over_runs", fix="a lower accuracy_from, or model=[]"
             )
-        table = network_table(kept)
-        methods = list(dict.fromkeys(name for one in kept for name in one.ambiguity))
+        table = network_table(selected)
+        methods = list(dict.fromkeys(name for one in selected for name in one.ambiguity))
         by_method, correlations = list(method_rows(table, methods)), list(correlation_rows(table, methods, metric))
         out.save_table("networks", table)
         out.save_table("by_method", pd.DataFrame(by_method))
         out.save_table("against_accuracy", pd.DataFrame(correlations, columns=CORRELATIONS))
-        out.save_table("epochs", pd.DataFrame(list(curve_rows(kept)), columns=POINTS))
+        out.save_table("epochs", pd.DataFrame(list(curve_rows(selected)), columns=POINTS))
         automata = table["automaton"].nunique()
-        notes = self._notes(len(kept), len(networks), automata, metric)
+        notes = self._notes(len(selected), len(networks), automata, metric)
         claims = {} if automata < self.fewest else self._claims(correlations, methods, metric)
         return Finding(
-            {"networks": len(kept), "automata": automata} | scalars_of(by_method, correlations), claims, notes
+            {"networks": len(selected), "automata": automata} | scalars_of(by_method, correlations), claims, notes
         )
 
     def passes(self, network: ClusteredNetwork) -> bool:
-        """Return whether a network passes the filters; a model's name stands for all its types of cell."""
+        """True if a network passes the filters; a model's name stands for all its types of cell."""
         accurate = self.accuracy_from is None or (network.accuracy or 0.0) >= self.accuracy_from
         chosen = not self.model or bool({network.cell_type, network.model} & set(self.model))
         return accurate and chosen and (network.separable or not self.separable)
@@ -99,10 +99,10 @@ class AmbiguityOverRuns(SetAnalysis):
         words += [f"model=[{','.join(self.model)}]"] if self.model else []
         return " ".join([*words, *(["separable=true"] if self.separable else [])])
 
-    def _notes(self, kept: int, found: int, automata: int, metric: str) -> dict[str, str]:
-        filtered = f" (of {found} whose states were clustered; {self.filters()})" if self.filters() else ""
+    def _notes(self, selected: int, total: int, automata: int, metric: str) -> dict[str, str]:
+        filtered = f" (of {total} whose states were clustered; {self.filters()})" if self.filters() else ""
         notes = {
-            "networks": f"Automata: {automata}, networks: {kept}{filtered}. Accuracy is {metric}.",
+            "networks": f"Automata: {automata}, networks: {selected}{filtered}. Accuracy is {metric}.",
             "intervals": f"Intervals are percentiles of {RESAMPLES:,} resamples of automata, each with all its "
             "networks: networks of one automaton are not independent. With few automata they are too narrow.",
             "figures": "Boxes reach from the lower to the upper quartile, whiskers to the most extreme network within "

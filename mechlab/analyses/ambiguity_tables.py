@@ -47,9 +47,9 @@ def method_rows(table: pd.DataFrame, methods: Sequence[str]) -> Iterator[Row]:
     """Yield each method over all networks, then over those of each type of cell, if there are several."""
     kinds = sorted(table["cell_type"].unique())
     for kind in (ALL, *(kinds if len(kinds) > 1 else ())):
-        mine = table if kind == ALL else table[table["cell_type"] == kind]
+        selected = table if kind == ALL else table[table["cell_type"] == kind]
         for method in methods:
-            rows = mine[["automaton", method]].dropna()
+            rows = selected[["automaton", method]].dropna()
             if len(rows):
                 yield {
                     "cell_type": kind,
@@ -112,9 +112,9 @@ def scalars_of(by_method: Sequence[Row], correlations: Sequence[Row]) -> dict[st
     """Return the means over all networks, and the correlations, with the ends of their intervals."""
     rows = [(row["method"], "mean", "", row) for row in by_method if row["cell_type"] == ALL]
     rows += [(row["method"], name, f"_{name}", row) for row in correlations for name in STATISTICS]
-    found = {}
+    scalars = {}
     for method, name, ending, row in rows:
         for end in ("", "_low", "_high"):
             if (value := row[f"{name}{end}"]) is not None:
-                found[f"{method}{ending}{end}"] = float(value)
-    return found
+                scalars[f"{method}{ending}{end}"] = float(value)
+    return scalars

@@ -1,4 +1,4 @@
-"""Networks whose states were clustered: what is compared between them, read from their runs."""
+"""Networks whose states were clustered: their ambiguity, accuracy and architecture, read from their runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLUSTERINGS, OVER_TRAINING = "clusterings", "states_over_training"
 HELD_OUT = "_held_out"
 SEPARATORS = ("lda", "lr")  # a network is separable if neither leaves any ambiguity
 ACCURACIES = ("conformance/accuracy", "test/accuracy", "val/accuracy")  # the first that as many as possible have
-READ = (  # of each run, beside the answer of `clusterings`
+READ = (  # of each run, beside the finding of `clusterings`
     "result.json",
     "metrics.csv",
     f"analyses/{CLUSTERINGS}/moments/over_training.csv",
@@ -36,7 +36,7 @@ DATA = {  # task keys that decide which words are drawn and how they are labelle
 
 @dataclass(frozen=True)
 class ClusteredNetwork:
-    """One network.
+    """A network whose states were clustered.
 
     Args:
         run: its run.
@@ -44,7 +44,7 @@ class ClusteredNetwork:
         cell_type: the model's name, or of an Elman network its activation.
         automaton: the task's name and the settings that decide the automaton.
         accuracy: None if it is not known.
-        ambiguity: weighted ambiguity, by method; of classifiers also on unseen rows (`lda_held_out`).
+        ambiguity: weighted ambiguity, by method; of classifiers also on held-out rows (`lda_held_out`).
     """
 
     run: Run
@@ -56,12 +56,13 @@ class ClusteredNetwork:
 
     @property
     def separable(self) -> bool:
-        """Whether LDA and logistic regression both tell every state."""
+        """True if LDA and logistic regression both separate all states of the automaton."""
         return all(self.ambiguity.get(method) == 0 for method in SEPARATORS)
 
 
 def clustered_networks(runs: Sequence[Run]) -> tuple[list[ClusteredNetwork], str]:
-    """Return the networks of runs that hold an answer of `clusterings`, and the metric that their accuracy is."""
+    """Return a network for each run, and the name of the metric used as accuracy. Every run must have a finding of
+    `clusterings`."""
     numbers = [numbers_of(run.results) for run in runs]
     metric = max(ACCURACIES, key=lambda name: sum(name in one for one in numbers))
     return [_network(run, one, metric) for run, one in zip(runs, numbers, strict=True)], metric
@@ -81,8 +82,8 @@ def _network(run: Run, numbers: Mapping[str, float], metric: str) -> ClusteredNe
 
 
 def epoch_curves(network: ClusteredNetwork) -> dict[str, list[tuple[float, float]]]:
-    """Return (epoch, ambiguity) pairs by method: of the source with the most, out of what was logged while training,
-    the checkpoints that `clusterings` was asked about, and the states over training. A single pair is no curve."""
+    """Return (epoch, ambiguity) pairs by method: from the source with the most points: scalars logged while training,
+    `clusterings` of recorded steps, or the states over training. A single pair is no curve."""
     import pandas as pd
 
     run, known = network.run, network.ambiguity

@@ -1,4 +1,4 @@
-"""Does attribution to training examples predict what training without them gives?"""
+"""Validation of attributions against training without some examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How would the outputs change if a training example weighed more or less?"""
+"""Derivatives of the outputs in the weights of the training examples."""
 
 from __future__ import annotations
 

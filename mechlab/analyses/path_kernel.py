@@ -1,4 +1,4 @@
-"""Which training examples, parameters and steps made the outputs what they are?"""
+"""Decomposition of the outputs by training example, parameter and optimiser step."""
 
 from __future__ import annotations
 
@@ -189,7 +189,8 @@ class PathKernel(Analysis):
         out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
-        """Draw the influences, the mass by component and step, data against decay, and the foremost examples."""
+        """Draw influences as a heat map, sizes by component and step, totals of data and decay, and the training
+        examples with the largest positive and negative scores."""
         from mechlab.plotting import path_kernel as draw
 
         account, own = out.arrays("account"), out.arrays("own_class")

@@ -164,7 +164,7 @@ class Pictures(Analysis):
         return np.concatenate([np.zeros((0, start.shape[1])), *parts]), table
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
-        """Draw all projections to the plane, and all to space."""
+        """Draw one figure of all 2-D projections and one of all 3-D projections."""
         from mechlab.plotting.pictures import projections_figure
 
         saved, letters_read, table = out.arrays("states"), out.table("ways"), out.table("projections")

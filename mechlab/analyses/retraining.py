@@ -1,4 +1,4 @@
-"""Does training restore a network that was its automaton by construction and then disturbed?"""
+"""Recovery by training of a network that was constructed from its automaton and then disturbed by noise."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ DRAWN = 1500  # states in a picture
 class Retraining(Analysis):
     """Compare three networks: as constructed, as disturbed by noise before training, and as trained.
 
-    Each is asked for its accuracy, the share of random words that it is right about after every prefix, and for the
-    weighted ambiguity of its states after the distinct prefixes of the evaluation words. All three are drawn in one
+    Of each are measured its accuracy, the share of random words that it classifies correctly after every prefix, and
+    the weighted ambiguity of its states after the distinct prefixes of the evaluation words. All three are drawn in one
     plane: that of the principal components of the constructed network's mean states, one for each of the automaton's.
 
     Args:
@@ -65,7 +65,7 @@ class Retraining(Analysis):
         self.multiple, self.threshold = multiple, threshold
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Ask the three networks; save a table of their scores, and their states in the plane."""
+        """Score the three networks; save a table of their scores, and their states in the plane."""
         import pandas as pd
 
         networks = {"clean": run.model().clean(), "noisy": run.untrained(), "retrained": run.model()}

@@ -1,4 +1,4 @@
-"""How much does what was measured depend on the seed? Means over runs with bootstrap intervals."""
+"""Means of metrics and scalars over seeds, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ ENDS = {"at_least": "lower", "at_most": "upper"}
 class Seeds(SetAnalysis):
     """Summarise every metric, and every scalar of an analysis, over runs that differ in their seed only.
 
-    The interval is the percentile bootstrap of the mean over runs. A claim takes the end of it that is worse for it.
+    The interval is the percentile bootstrap of the mean over runs. A claim is tested at its less favourable end.
 
     Args:
         metric: the metric (`test/accuracy`) or scalar (`<analysis>/<scalar>`) of the figure and of the claim; None for
             the first metric of the test.
-        threshold: what its mean must reach; None for no claim.
+        threshold: the claimed bound of its mean; None for no claim.
         side: whether the mean must be at least or at most the threshold.
         fewest: seeds below which no claim is made.
     """
@@ -61,8 +61,8 @@ class Seeds(SetAnalysis):
         values = pd.DataFrame([{"seed": run.seed, **one} for run, one in zip(runs, numbers, strict=True)])
         out.save_table("runs", values)
         scalars = {"seeds": float(len(runs))}
-        for name, found in summaries.items():
-            scalars |= _scalars(name, found) if found.n == len(runs) else {}  # else means of different runs
+        for name, summary in summaries.items():
+            scalars |= _scalars(name, summary) if summary.n == len(runs) else {}  # else means of different runs
         notes = {"interval": f"Intervals are percentiles of {RESAMPLES:,} bootstrap means over seeds (95 %)."}
         if len(runs) < self.fewest:
             few = f"{len(runs)} seeds are fewer than {self.fewest}, so their interval is too narrow"
@@ -77,40 +77,40 @@ class Seeds(SetAnalysis):
             raise ConfigError(must, got=self.metric, key="analysis.seeds.metric", fix=fix)
         return self.metric
 
-    def _claims(self, name: str, found: Summary) -> dict[str, Claim]:
+    def _claims(self, name: str, summary: Summary) -> dict[str, Claim]:
         if self.threshold is None:
             return {}
-        worse = found.low if self.side == "at_least" else found.high
+        worse = summary.low if self.side == "at_least" else summary.high
         words = self.side.replace("_", " ")
-        over = f"{ENDS[self.side]} end of the 95 % bootstrap interval over {found.n} seeds"
+        over = f"{ENDS[self.side]} end of the 95 % bootstrap interval over {summary.n} seeds"
         return {
             "mean": Claim(
                 f"The mean of {name} is {words} {self.threshold:g} ({over}).",
-                value=found.mean,
+                value=summary.mean,
                 threshold=self.threshold,
                 holds=bool(worse >= self.threshold if self.side == "at_least" else worse <= self.threshold),
                 kind="statistical",
-                interval=(found.low, found.high),
+                interval=(summary.low, summary.high),
             )
         }
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the chosen number of each run, with their mean and its interval."""
-        from mechlab.plotting.report import Interval, forest
+        from mechlab.plotting.report import MeanInterval, forest
 
         means, values = out.table("means").set_index("name"), out.table("runs")
         name = self._chosen(dict.fromkeys(means.index))
-        row, mine = means.loc[name], values[name].dropna().tolist()
-        interval = Interval(f"{len(mine)} seeds", mine, row["mean"], row["mean_low"], row["mean_high"])
+        row, numbers = means.loc[name], values[name].dropna().tolist()
+        interval = MeanInterval(f"{len(numbers)} seeds", numbers, row["mean"], row["mean_low"], row["mean_high"])
         return {"mean": forest(name, [interval], self.threshold)}
 
 
 def numbers_of(result: Mapping[str, Any]) -> dict[str, float]:
     """Return the finite metrics of a run, and the scalars of its analyses as `<analysis>/<scalar>`."""
-    found = dict(result["metrics"])
+    numbers = dict(result["metrics"])
     for analysis, finding in result.get("findings", {}).items():
-        found |= {f"{analysis}/{name}": value for name, value in finding["scalars"].items()}
-    return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
+        numbers |= {f"{analysis}/{name}": value for name, value in finding["scalars"].items()}
+    return {name: float(value) for name, value in numbers.items() if value is not None and math.isfinite(value)}
 
 
 def main_metric(names: Mapping[str, Any]) -> str:
@@ -132,13 +132,14 @@ def slug(name: str) -> str:
     return re.sub(r"\W", "_", name)
 
 
-def _scalars(name: str, found: Summary) -> dict[str, float]:
+def _scalars(name: str, summary: Summary) -> dict[str, float]:
     """Return a mean and the ends of its interval; the ends of a run's own interval have none."""
-    ends = {} if name.endswith(ENDINGS) else dict(zip(ENDINGS, (found.low, found.high), strict=True))
-    return {f"{slug(name)}{ending}": float(value) for ending, value in {"": found.mean, **ends}.items()}
+    ends = {} if name.endswith(ENDINGS) else dict(zip(ENDINGS, (summary.low, summary.high), strict=True))
+    return {f"{slug(name)}{ending}": float(value) for ending, value in {"": summary.mean, **ends}.items()}
 
 
-def _row(name: str, found: Summary) -> dict[str, Any]:
-    spread = float(np.std(found.values, ddof=1)) if found.n > 1 else None
-    ends = {"mean_low": found.low, "mean_high": found.high, "std": spread}
-    return {"name": name, "n": found.n, "mean": found.mean, **ends, "min": min(found.values), "max": max(found.values)}
+def _row(name: str, summary: Summary) -> dict[str, Any]:
+    spread = float(np.std(summary.values, ddof=1)) if summary.n > 1 else None
+    ends = {"mean_low": summary.low, "mean_high": summary.high, "std": spread}
+    extremes = {"min": min(summary.values), "max": max(summary.values)}
+    return {"name": name, "n": summary.n, "mean": summary.mean, **ends, **extremes}

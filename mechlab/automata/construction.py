@@ -62,7 +62,7 @@ class Construction:
         return SimpleNamespace(inputs=self.layers[0]["weight_ih"].shape[1], outputs=len(self.readout))
 
     def initial_state(self, batch: int) -> Tensor:
-        """Return the state (batch, S) before the first letter: that of each layer, S = N or 2 N."""
+        """Return the initial state (batch, S), the same for each layer: S is N times the number of layers."""
         return torch.as_tensor(self.initial, dtype=torch.float32).repeat(batch, len(self.layers))
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

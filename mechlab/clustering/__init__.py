@@ -1,5 +1,5 @@
 """Clustering of network states, and scores of clusters against the states of an automaton."""
 
-from mechlab.clustering.scores import Ambiguity, ambiguity
+from mechlab.clustering.scores import AmbiguityScores, ambiguity
 
-__all__ = ["Ambiguity", "ambiguity"]
+__all__ = ["AmbiguityScores", "ambiguity"]

@@ -15,7 +15,7 @@ from mechlab.clustering.information import (
 from mechlab.clustering.injective import injective_ambiguity
 
 
-class Ambiguity(NamedTuple):
+class AmbiguityScores(NamedTuple):
     """Ambiguity of a clustering, each number in [0, 1].
 
     Args:
@@ -31,7 +31,7 @@ class Ambiguity(NamedTuple):
     min: float
 
 
-def ambiguity(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Ambiguity:
+def ambiguity(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> AmbiguityScores:
     """Return the ambiguity of clusters: the normalised entropy of the labels within them.
 
     Args:
@@ -42,7 +42,7 @@ def ambiguity(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | No
     Source: Muskardin et al., arXiv 2306.16854.
 
     >>> ambiguity([0, 0, 1], [0, 1, 1], weights=[1, 1, 2])
-    Ambiguity(mean=0.5, weighted=0.5, max=1.0, min=0.0)
+    AmbiguityScores(mean=0.5, weighted=0.5, max=1.0, min=0.0)
     """
     return table_ambiguity(contingency(clusters, labels, weights))
 
@@ -99,11 +99,11 @@ def cluster_ambiguity(table: np.ndarray) -> np.ndarray:
     return entr(table / size).sum(1) / np.log(occurring)
 
 
-def table_ambiguity(table: np.ndarray) -> Ambiguity:
+def table_ambiguity(table: np.ndarray) -> AmbiguityScores:
     """Return the ambiguity of a contingency table (C, S); see `cluster_ambiguity` for its conditions."""
     table = np.asarray(table, float)
     scores = cluster_ambiguity(table)
-    return Ambiguity(
+    return AmbiguityScores(
         mean=float(scores.mean()),
         weighted=float(np.average(scores, weights=table.sum(1))),
         max=float(scores.max()),

@@ -21,7 +21,7 @@ from mechlab.config.launch import check_choices, config_dir, readable, register,
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridJob:
     """One job of a grid.
 
     Args:
@@ -35,7 +35,7 @@ class Cell:
     values: dict[str, Any]
 
 
-def expand(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Iterator[Cell]:
+def expand(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Iterator[GridJob]:
     """Yield the jobs of a grid in the order of Hydra's multirun.
 
     Args:
@@ -65,6 +65,6 @@ def expand(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Iterator[C
                 check_choices()
                 with open_dict(cfg):
                     del cfg["hydra"]
-                yield Cell(list(job), cfg, resolve(cfg))
+                yield GridJob(list(job), cfg, resolve(cfg))
         except (HydraException, OmegaConfBaseException) as error:
             raise readable(error, "train") from None

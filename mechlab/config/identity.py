@@ -44,7 +44,7 @@ def identity(
         values: the configuration as plain data, its seed masked; see `masked`.
         history_kind: the recording in force, after analyses have added what they need.
         initial: digest of the weights that training takes from another run; see `transfer_digest`.
-        training_callbacks: names of the callbacks that may change training: all but those that ask an analysis.
+        training_callbacks: names of the callbacks that may change training: all but those that run an analysis.
     """
     allow = values["allow_targets"]
     task = without_files(values["task"], "task", allow)

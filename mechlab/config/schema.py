@@ -34,7 +34,7 @@ class TrainerConfig:
         eval_examples: held-out examples drawn of endless data.
         gradient_clip: largest norm of the whole gradient; null for no clipping.
         overfit: train on the first batch again and again, to see whether the model can learn at all.
-        stop_at: accuracy at which training ends, once reached in `stop_patience` epochs in a row; or null.
+        stop_at: accuracy at which training ends, once it is that high in `stop_patience` epochs in a row; or null.
         stop_on: whose accuracy that is: val, or both (train and val).
         seeds: a list, or a number N for the seeds seed, ..., seed + N - 1: the runs of these seeds are trained as one
             batched model. Each leaves a run directory of its own, with another id than if trained alone, since the
@@ -104,7 +104,7 @@ class PathsConfig:
 
 @dataclass
 class Expected:
-    """What a publication says of a metric or of an analysis's scalar.
+    """The published number for a metric or for an analysis's scalar.
 
     Args:
         published: the number in print; null if there is none.
@@ -138,7 +138,7 @@ class TrainConfig:
         init_freeze: leave those parameters as they are: no gradient, no update, no weight decay.
         curriculum: growing lengths of the training data; see Curriculum.
         code: what to do with an interrupted run whose code has changed: check (refuse to go on) or accept.
-        rerun: remove the record of the run, whatever its status, and train from step 0.
+        rerun: remove the record of the run, with any status, and train from step 0.
         analysis: analyses to run at the end, by name.
         callbacks: analyses to run while training, or Lightning callbacks, by name.
         loggers: further Lightning loggers, by name.
@@ -181,7 +181,7 @@ class AnalyzeConfig:
         run: a run directory, a glob of them, or a list of globs.
         at: which moments: last, best, all (every recorded step), a recorded step, or a list of steps.
         seed: the root seed of the analysis's own randomness; null for the run's (0 for a set of runs).
-        analysis: the analyses, by name; one of a set of runs is asked once, of all runs together.
+        analysis: the analyses, by name; one of a set of runs is run once, on all runs together.
         allow_targets: packages beyond mechlab whose classes the run's record may name.
     """
 

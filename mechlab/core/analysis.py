@@ -1,4 +1,4 @@
-"""What an analysis is: a question asked of a run, answered with scored claims."""
+"""The interface of analyses of a run, and their findings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Needs:
-    """What an analysis must find.
+    """The requirements of an analysis on a run.
 
     Args:
         kind: kind of task and model, "sequence" or "static"; None for either.
@@ -68,7 +68,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer of an analysis.
+    """The result of an analysis: numbers, scored claims and notes.
 
     Args:
         scalars: numbers by name.
@@ -92,10 +92,10 @@ class Finding:
 
 
 class Analysis(ABC):
-    """A question asked of a run. Subclasses take their parameters in the constructor and store them unchanged.
+    """An analysis of a run. Subclasses take their parameters in the constructor and store them unchanged.
 
     The same object serves at the end of a run, while training (as a callback) and post hoc over checkpoints: `run` sees
-    only a Run, whose `model()` is whichever moment of training is asked about.
+    only a Run, whose `model()` has the weights of the moment of training that is analysed.
     """
 
     needs: ClassVar[Needs] = Needs()
@@ -104,26 +104,26 @@ class Analysis(ABC):
 
     @abstractmethod
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Answer the question: save arrays and tables into `out`, return scalars and claims."""
+        """Save arrays and tables into `out`, and return scalars and claims."""
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw figures by name from the saved artifacts alone; none by default."""
         return {}
 
     def animations(self, out: Artifacts) -> dict[str, bytes]:
-        """Draw moving pictures (GIF) by name from the saved artifacts alone; none by default. They are drawn when an
-        answer is kept, not for TensorBoard."""
+        """Draw moving pictures (GIF) by name from the saved artifacts alone; none by default. They are drawn where
+        a finding is saved, not for TensorBoard."""
         return {}
 
     def check(self, name: str, task_name: str, task: Task, key: str, model: Any = None) -> None:
-        """Raise ConfigError, naming the config key, if the question makes no sense for the task, or for the model's
+        """Raise ConfigError, naming the config key, if the analysis makes no sense for the task, or for the model's
         class where it is given."""
         check_needs(self.needs, name, task_name, task, key, model, self.other_model)
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:  # noqa: B027 (overridden where it is needed)
-        """Raise ConfigError, before training starts, if the question cannot be answered for what a recipe trains.
+        """Raise ConfigError, before training starts, if the analysis cannot run on what a recipe trains.
 
-        By default it can be answered for every recipe.
+        By default it runs on every recipe.
         """
 
 
@@ -139,7 +139,7 @@ def check_needs(
     """Raise ConfigError, naming the config key, if a task, or a model's class, is not what an analysis needs.
 
     Args:
-        needs: what it needs.
+        needs: its requirements.
         name: the analysis.
         task_name: the task's name.
         task: the task.

@@ -17,9 +17,9 @@ Stage = tuple[int, int]  # the first optimiser step of a length, and the length
 class Curriculum:
     """The lengths that training data of endless tasks go through, each in the unit of the task's own length key.
 
-    A stage begins at a multiple of 64 steps, since data are drawn in blocks of so many. Where `steps` is null, training
-    goes on to the next length once the accuracy on held-out examples of the present one has been at least `accuracy` at
-    `patience` block boundaries in a row. The stages are recorded with the run. Validation and test data have the length
+    A stage begins at a multiple of 64 steps, since data are drawn in blocks of so many. Where `steps` is null, the next
+    length begins once the accuracy on held-out examples of the present one has been at least `accuracy` at `patience`
+    block boundaries in a row. The stages are recorded with the run. Validation and test data have the length
     of the task itself throughout.
 
     Args:
@@ -53,7 +53,7 @@ class Curriculum:
         return [(0, self.lengths[0])] if self.lengths else []
 
     def next_length(self, stages: list[Stage]) -> int | None:
-        """Return the length that training may go on to after the given stages; None where nothing is left to decide."""
+        """Return the length that may follow the given stages; None where nothing is left to decide."""
         if self.steps is not None or len(stages) >= len(self.lengths):
             return None
         return self.lengths[len(stages)]

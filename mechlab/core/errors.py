@@ -40,7 +40,7 @@ class MechlabError(Exception):
 
 
 class ConfigError(MechlabError):
-    """The configuration is wrong; raised before any compute."""
+    """A setting or an argument cannot be used; wherever possible this is raised before any compute."""
 
 
 class NoRule(ConfigError):

@@ -59,7 +59,7 @@ class Loss(ABC):
         return outputs
 
     def output_shape(self, targets: Tensor, outputs: int) -> tuple[int, ...]:
-        """Return the shape of the outputs, of size `outputs` each, that targets ask for."""
+        """Return the shape of the outputs, of size `outputs` each, that targets require."""
         return (*targets.shape, outputs) if self.indices else tuple(targets.shape)
 
     def no_targets(self, shape: tuple[int, ...], outputs: int, dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a model is: a static map, or a recurrent system that can be stepped."""
+"""The interfaces of models: a static map, or a recurrent system that can be stepped."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mechlab.core.task import TaskSpec
 
 @dataclass(frozen=True)
 class Trace:
-    """What a sequence model did on a batch.
+    """The outputs and states of a sequence model on a batch.
 
     Args:
-        outputs: (B, T, outputs), or of the last steps only if no more were asked for.
+        outputs: (B, T, outputs), or of the last steps only if no more were requested.
         initial: (B, S), the flat state before the first step.
         parts: tensors (B, T, s_i) whose concatenation is the flat state after each step; S is the sum of the s_i. Any
             sequence, so that a model may put off computing what training never looks at.
@@ -41,7 +41,7 @@ class Trace:
 
 
 class Model(nn.Module):
-    """What static and sequence models share.
+    """The common base of static and sequence models.
 
     A subclass that is constructed from the task's ground truth names the kinds of it that it takes, any of them; it
     finds the ground truth in `spec.truth`. Parameters that are declared for the sake of a publication and that nothing
@@ -89,7 +89,7 @@ class Model(nn.Module):
 class StaticModel(Model):
     """A map from an input to an output: forward(inputs (B, *shape)) -> outputs (B, outputs).
 
-    A subclass that cannot read just any input says what it reads: "tokens" (B, T) or "images" (B, channels, height,
+    A subclass that accepts one format of input only declares it: "tokens" (B, T) or "images" (B, channels, height,
     width). For `ground_truth`, `unused` and `solve` see Model.
     """
 

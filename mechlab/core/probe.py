@@ -30,7 +30,7 @@ def cache(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
 
     The outputs of a submodule that is called several times, or by a sequence model's `step`, are stacked along an axis
     of time after the batch axis: (B, H) at each of T steps becomes (B, T, H). Where the calls differ in shape, each is
-    under a name of its own: `name@0`, `name@1`, .... Of an output that is a tuple, the first tensor is kept.
+    under a name of its own: `name@0`, `name@1`, .... Of an output that is a tuple, the first tensor is returned.
     """
     calls: dict[str, list[Tensor]] = {}
     stepped: set[str] = set()  # submodules that a step has called
@@ -46,17 +46,17 @@ def cache(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
     hooks = {module: remember(name) for name, module in model.named_modules() if name}
     with _steps_noted(model) as in_step, _hooked(hooks):
         result = model(inputs)
-    found: dict[str, Tensor] = {}
+    activations: dict[str, Tensor] = {}
     for name, outputs in calls.items():
         if len({output.shape for output in outputs}) > 1:
-            found |= {f"{name}@{t}": output for t, output in enumerate(outputs)}
+            activations |= {f"{name}@{t}": output for t, output in enumerate(outputs)}
         elif len(outputs) > 1 or name in stepped:
-            found[name] = torch.stack(outputs, _time_axis(outputs[0].shape))
+            activations[name] = torch.stack(outputs, _time_axis(outputs[0].shape))
         else:
-            found[name] = outputs[0]
+            activations[name] = outputs[0]
     if isinstance(result, Trace):
-        return {**found, **result.extras, "state": result.states, "outputs": result.outputs}
-    return {**found, "outputs": result}
+        return {**activations, **result.extras, "state": result.states, "outputs": result.outputs}
+    return {**activations, "outputs": result}
 
 
 @torch.no_grad()
@@ -81,20 +81,20 @@ def patch(model: nn.Module, inputs: Tensor, patches: Mapping[str, Patch]) -> Ten
     """
     states = {place: value for place, value in patches.items() if place.startswith("state@")}
     known = {name: module for name, module in model.named_modules() if name}
-    found = []
+    replacements = []
     with _steps_noted(model) as in_step:
         length = inputs.shape[1] if isinstance(model, SequenceModel) else None
         for place, value in patches.items():
             if place not in states:
-                found.append(_Replacement(place, value, known, in_step, length, places(model)))
+                replacements.append(_Replacement(place, value, known, in_step, length, places(model)))
         with contextlib.ExitStack() as stack:
-            for replacement in found:
+            for replacement in replacements:
                 stack.enter_context(_hooked({known[replacement.name]: replacement}))
             result = _stepped(model, inputs, states) if states else model(inputs)
-    if missed := sorted(replacement.place for replacement in found if not replacement.shapes):
+    if missed := sorted(replacement.place for replacement in replacements if not replacement.shapes):
         must = "a patched submodule must be used, and with a state patch the model is run step by step"
         raise MechlabError(must, got=f"not used: {', '.join(missed)}", fix="patch states alone, or submodules alone")
-    for replacement in found:
+    for replacement in replacements:
         replacement.check()
     return result.outputs if isinstance(result, Trace) else result
 
@@ -106,7 +106,7 @@ class _Replacement:
         place: `name`, or `name@t`.
         value: what to put there.
         known: all submodules by name.
-        in_step: tells whether the model is reading a single step at this moment.
+        in_step: returns True while the model reads a single step.
         length: T, of the sequences that a sequence model reads; None for a static model.
         offered: places to name in a hint.
     """
@@ -254,7 +254,7 @@ def _hooked(hooks: Mapping[nn.Module, Hook]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _steps_noted(model: nn.Module) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether the model is in its `step` at the moment."""
+    """Yield a function that returns True while the model is in its `step`."""
     inside = False
 
     def noted(*arguments: Any, **options: Any) -> Any:

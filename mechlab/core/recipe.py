@@ -133,7 +133,7 @@ class Recipe:
         return optimizer
 
     def plan(self) -> BatchPlan:
-        """Return which examples each step sees."""
+        """Return the batch plan: the ids of the examples of each step."""
         if not isinstance(self.task, FiniteTask):
             return BatchPlan(None, self.batch_size, self.seed, overfit=self.overfit)
         n = len(self.task.examples("train"))

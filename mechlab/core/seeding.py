@@ -19,7 +19,7 @@ def seed_of(root: int, *name: str | int) -> int:
 
 @dataclass(frozen=True)
 class Streams:
-    """The streams of one run. Names in use: init, data, order, evaluation, analysis."""
+    """The random streams of one run, each with a name such as init, data, order, evaluation, noise or analysis."""
 
     root: int
 

@@ -56,8 +56,8 @@ def put_state(
 
 def digest(params: Mapping[str, Tensor]) -> int:
     """Return a hash of parameters (and buffers): 64 bits that depend on every name and every bit."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for name, value in sorted(params.items()):
-        found.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-        found.update(value.detach().cpu().resolve_conj().resolve_neg().contiguous().numpy())
-    return int.from_bytes(found.digest()[:8], "big", signed=True)
+        hashed.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        hashed.update(value.detach().cpu().resolve_conj().resolve_neg().contiguous().numpy())
+    return int.from_bytes(hashed.digest()[:8], "big", signed=True)

@@ -18,7 +18,7 @@ def aligned_outputs(model: nn.Module, batch: Batch, spec: TaskSpec) -> Tensor:
     """Run the model on a batch and return its outputs at the steps that have targets.
 
     Raises:
-        ValueError: the outputs do not have the shape that the targets ask for.
+        ValueError: the outputs do not have the shape that the targets require.
     """
     if spec.kind == "sequence":
         outputs = model(batch.inputs, last=batch.targets.shape[1]).outputs

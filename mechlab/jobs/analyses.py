@@ -12,7 +12,7 @@ from mechlab.core.analysis import Analysis, check_needs
 from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
 from mechlab.core.set_analysis import SetAnalysis
-from mechlab.jobs.ask import answered, ask
+from mechlab.jobs.run_analysis import is_up_to_date, run_analysis
 from mechlab.record import answers
 from mechlab.record.run import Run
 
@@ -68,14 +68,15 @@ def model_class(recipe: Recipe) -> type | None:
 
 
 def run_missing_analyses(setup: Setup) -> None:
-    """Run the analyses whose answers the run directory does not hold yet."""
+    """Run the analyses whose findings are missing, or from another version or other parameters."""
     run = Run(setup.folder, lambda: setup.recipe)
     for name, (prepared, analysis) in setup.analyses.items():
         identity, configured = prepared.identity(), _configured(setup, name)
         folder = answers.place(setup.folder, name, identity, configured, None)
-        if not answered(folder, analysis, identity):
+        if not is_up_to_date(folder, analysis, identity):
             print(f"running analysis {folder.name}", flush=True)
-            ask(name, analysis, run, identity, folder, differs=answers.differences(identity, configured, None))
+            differs = answers.differences(identity, configured, None)
+            run_analysis(name, analysis, run, identity, folder, differs=differs)
 
 
 def answer_folder(setup: Setup, name: str) -> Path:

@@ -10,7 +10,7 @@ from mechlab.config.schema import HistoryConfig
 from mechlab.core.analysis import Needs
 from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
-from mechlab.jobs.ask import needs_exact
+from mechlab.jobs.run_analysis import needs_exact
 from mechlab.record.history import LEVELS, decade_spaced
 from mechlab.record.recorder import Recorder
 

@@ -1,4 +1,4 @@
-"""Run an analysis of a set of runs, once for the same record, and save its answer beside the runs."""
+"""Run an analysis of a set of runs, once for the same records, saved beside the runs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from mechlab.core.seeding import Streams
 from mechlab.core.set_analysis import SetAnalysis
 from mechlab.jobs import console
 from mechlab.jobs.analyses import model_class
-from mechlab.jobs.ask import check_history
 from mechlab.jobs.result import compare
+from mechlab.jobs.run_analysis import check_history
 from mechlab.record import answers, sets
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.files import remove, write_json, writing
@@ -36,9 +36,9 @@ def run_set_analysis(
     seed: int | None,
     allow: Sequence[str],
 ) -> Path:
-    """Run an analysis of all finished runs among the given ones, print the answer and return its folder.
+    """Run an analysis of all finished runs among the given ones, print the finding and return its folder.
 
-    Where the answer from the same record with the same parameters is there already, nothing is computed.
+    If the finding from the same records with the same parameters exists, nothing is computed.
 
     Args:
         name: the analysis's name; with the seed it determines the analysis's randomness.
@@ -50,8 +50,9 @@ def run_set_analysis(
 
     Raises:
         ConfigError: the runs are too few, or do not vary or agree as they must.
-        RunError: a run did not record or answer what is needed.
+        RunError: a run lacks a record or a finding that is needed.
     """
+    folders = list({sets.run_name(folder): folder for folder in map(_with_root, folders)}.values())
     root = sets.root_of(folders)
     done = sorted((folder for folder in folders if read_status(folder)["status"] == "done"), key=_order)
     left_out = {sets.run_name(folder): read_status(folder)["status"] for folder in folders if folder not in done}
@@ -73,17 +74,17 @@ def run_set_analysis(
     }
     folder = sets.place(root, about)
     with writing(root, "paths.root"):
-        if _is_answered(folder):
+        if _is_up_to_date(folder):
             print(f"the answer is there already, so nothing is computed: {folder}")
         else:
             print(f"running analysis {name} of {len(runs)} runs", flush=True)
-            _answer(folder, name, analysis, runs, about)
+            _compute(folder, name, analysis, runs, about)
     _print(folder)
     return folder
 
 
-def _answer(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run], about: dict[str, Any]) -> None:
-    """Compute the answer in a folder aside, and rename it to its place."""
+def _compute(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run], about: dict[str, Any]) -> None:
+    """Run the analysis in a temporary folder, and rename that to its place."""
     root = folder.parent.parent
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=f".{folder.parent.name}.", suffix=".tmp") as aside:
@@ -91,6 +92,9 @@ def _answer(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run],
         new.mkdir(parents=True)
         out = Artifacts(new)
         finding = analysis.run(runs, out, Streams(about["seed"] or 0).numpy("analysis", name))
+        if not sets.is_current(runs[0].folder.parent.parent, about):
+            must = f"the record of the runs must stay as it is while analysis={name} reads it"
+            raise RunError(must, got="another record", key="run", fix="repeat the command when no run is written to")
         for figure_name, figure in analysis.figures(out).items():
             out.save_figure(figure_name, figure, endings=("svg", "png", "pdf"))
         finding = _with_note(finding, about["left_out"])
@@ -104,6 +108,11 @@ def _answer(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run],
         new.parent.rename(folder.parent)
 
 
+def _with_root(folder: Path) -> Path:
+    """Return a run directory by a path that also names the folder that holds the runs."""
+    return folder if len(folder.parts) > 1 else folder.absolute()
+
+
 def _with_note(finding: Finding, left_out: Mapping[str, str]) -> Finding:
     if not left_out:
         return finding
@@ -113,7 +122,7 @@ def _with_note(finding: Finding, left_out: Mapping[str, str]) -> Finding:
     return replace(finding, notes={**finding.notes, "unfinished": note})
 
 
-def _is_answered(folder: Path) -> bool:
+def _is_up_to_date(folder: Path) -> bool:
     if not folder.parent.exists():
         return False
     try:
@@ -125,7 +134,7 @@ def _is_answered(folder: Path) -> bool:
 
 
 def _check_run(name: str, analysis: SetAnalysis, run: Run) -> None:
-    """Raise RunError if a run did not record or answer what the analysis needs."""
+    """Raise RunError if a run lacks a record or a finding that the analysis needs."""
     each = analysis.needs.each
     if each.kind is not None or each.ground_truth or each.model:
         task = run.folder.parent.name.rpartition("-")[0]

@@ -41,9 +41,9 @@ def check_together(setups: Sequence[Setup]) -> None:
     if changing := [name for name, callback in setups[0].callbacks.items() if not runs_analysis(callback)]:
         must = "callbacks of runs that are trained together must run an analysis: others may change training"
         raise ConfigError(must, got=", ".join(changing), key=f"callbacks.{changing[0]}", fix=ONE_BY_ONE)
-    if recipes[0].curriculum.lengths:
+    if recipes[0].curriculum.next_length([]) is not None:
         must = "runs that are trained together see data of one length: promotion may come at other steps"
-        raise ConfigError(must, got="a curriculum", key="curriculum.lengths", fix="curriculum.lengths=[]")
+        raise ConfigError(must, got="a curriculum that goes by accuracy", key=KEY, fix="curriculum.steps=[0,...]")
     if recipes[0].max_steps == 0:
         raise ConfigError("runs that are trained together must train", got="0 steps", key=KEY, fix=ONE_BY_ONE)
     if len({_updates(recipe) for recipe in recipes}) > 1 or len({setup.run_id for setup in setups}) > 1:

@@ -107,7 +107,7 @@ def units(spec: TaskSpec, hidden: int | None, per_transition: float | None) -> i
             "one of model.hidden and model.per_transition must be a number, the other one null",
             got=f"model.hidden={hidden} with model.per_transition={per_transition}",
             key="model.hidden",
-            fix="set model.hidden=null where model.per_transition is a number (size=d, size=wide and size=deep do)",
+            fix="set model.hidden=null where model.per_transition is a number (as size=single, wide and deep do)",
         )
     if per_transition is None:
         return hidden

@@ -53,7 +53,7 @@ def score_by_share(removed: pd.DataFrame) -> Figure:
 
 
 def predicted_and_actual(predicted: dict[str, np.ndarray], actual: np.ndarray, share: float, shown: int = 3) -> Figure:
-    """Draw predicted changes against outputs after retraining, for the first outputs, a panel for each method.
+    """Draw a panel for each method: predicted change (x) against output after retraining (y), both minus their mean.
 
     Args:
         predicted: method -> (M, Q).

@@ -103,7 +103,8 @@ def foremost_examples(examples: pd.DataFrame, shown: int = 4) -> Figure:
     """Draw the most helpful and harmful training examples of the first explained ones.
 
     Args:
-        examples: columns explained, kind, train, influence and maybe input; see core.attribution.top_examples.
+        examples: columns explained, kind, train, influence and maybe input; see `top_examples` in
+            `analyses.attribution.explained_examples`.
         shown: explained examples that get a panel.
     """
     chosen = list(dict.fromkeys(examples["explained"]))[:shown]

@@ -17,7 +17,7 @@ LINES = len(COLOURS)  # curves in one figure
 
 
 @dataclass(frozen=True)
-class Interval:
+class MeanInterval:
     """One row of a forest plot: the runs' values, their mean and its interval (None for a single run)."""
 
     label: str
@@ -35,7 +35,7 @@ class Learning:
     runs: Sequence[tuple[Sequence[int], Sequence[float]]]
 
 
-def forest(name: str, rows: Sequence[Interval], threshold: float | None = None) -> Figure:
+def forest(name: str, rows: Sequence[MeanInterval], threshold: float | None = None) -> Figure:
     """Draw means with intervals, one row for each cell, the runs' values faintly behind, and a claim's threshold."""
     figure, (axis,) = new_figure(width=3.1, height=0.75 + 0.21 * len(rows))
     for place, row in enumerate(rows):

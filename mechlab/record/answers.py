@@ -1,5 +1,5 @@
-"""Where the answers of analyses lie in a run directory, and how one is replaced by another without a moment in which a
-killed process would leave neither."""
+"""The folders of answers (results of analyses) in a run directory, and their replacement: a process that is killed
+at any moment leaves the old or the new one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def differences(parameters: Mapping[str, Any], configured: Mapping[str, Any], se
 
 
 def replace(folder: Path, new: Path) -> None:
-    """Put the finished folder `new` in the place of `folder`, whose answers about other moments are kept.
+    """Put the finished folder `new` in the place of `folder`, whose answers about other moments remain.
 
     Wherever the process is killed, `complete` ends what was begun.
     """

@@ -50,7 +50,7 @@ def write_curves(folder: Path, analysis: str, points: Mapping[int, Mapping[str, 
     """Write the scalars of an analysis at recorded steps as `<analysis>/<scalar>`, without those that training has
     logged, in place of what was written of this analysis before.
 
-    The file sorts after those of training: TensorBoard reads in order, and goes on to files that come later.
+    The file sorts after those of training: TensorBoard reads in order, and continues with files that come later.
 
     Args:
         folder: the run's tb/ folder.

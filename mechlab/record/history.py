@@ -57,7 +57,7 @@ class History:
 
     With history=replay only every so many of these records are stored, and a hash of the parameters at each step. The
     others are computed again from the stored one before them, a segment at a time, by the updates that training made;
-    they are checked against the hashes and against the next stored record. The segment that was asked for last is kept
+    they are checked against the hashes and against the next stored record. The segment that was read last stays
     in memory, so going through the steps in order, forwards or backwards, computes each of them once.
 
     Args:
@@ -170,7 +170,7 @@ class History:
         if not place:
             self._refuse(step)
         start, traced = stored[place - 1], max(self._trace)
-        ends = place < len(stored) and stored[place] <= traced  # not so for what a run that goes on has done last
+        ends = place < len(stored) and stored[place] <= traced  # not so for the last steps of an unfinished run
         stop = stored[place] if ends else traced
         return self._segments.between(start, stop, self._read(start, ""), self._read(stop, "") if ends else None)
 
@@ -200,12 +200,12 @@ class History:
     @cached_property
     def _trace(self) -> dict[int, tuple[int, float, float]]:
         """The hash of the parameters, the learning rate and the weight decay by step."""
-        found: dict[int, tuple[int, float, float]] = {}
+        traced: dict[int, tuple[int, float, float]] = {}
         for path in sorted((self.folder / TRACE).glob(SHARDS)):
             tensors = load_tensors(path)
             rows = zip(shard_steps(path), tensors["digest"].tolist(), tensors["rates"].tolist(), strict=True)
-            found |= {step: (digest, *rates) for step, digest, rates in rows}
-        return found
+            traced |= {step: (digest, *rates) for step, digest, rates in rows}
+        return traced
 
     def _read(self, step: int, prefix: str) -> dict[str, Tensor]:
         if step not in self._places:
@@ -215,8 +215,8 @@ class History:
         with open_tensors(path) as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a mapping)
             dtypes = {name: dtype for name in names if name.startswith("params/")}
-            found = dict(named(name, file.get_slice(name)[row], dtypes.get(name)) for name in names)
-        return {name.removeprefix(prefix): value for name, value in found.items()}
+            tensors = dict(named(name, file.get_slice(name)[row], dtypes.get(name)) for name in names)
+        return {name.removeprefix(prefix): value for name, value in tensors.items()}
 
     def _refuse(self, step: int) -> NoReturn:
         recorded = self.steps

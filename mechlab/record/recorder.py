@@ -1,4 +1,4 @@
-"""Writes the history of training as it goes, a shard at a time."""
+"""The recorder of training, which writes the history a shard at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RATES = 16  # bytes of the learning rate and weight decay of a step
 
 
 class Recorder:
-    """Keeps the record of training in `folder`.
+    """Writes the record of training into `folder`.
 
     Args:
         folder: the run's history/ folder.
@@ -61,7 +61,7 @@ class Recorder:
         self._batch_size = size if n is None else min(size or n, n)
 
     def wants(self, step: int) -> bool:
-        """Tell whether anything of the state before optimiser step `step` is to be recorded."""
+        """True if anything of the state before optimiser step `step` is to be recorded."""
         return self.kind in ("full", "replay") or step in self._steps
 
     def stores(self, step: int) -> bool:
@@ -113,7 +113,7 @@ class Recorder:
 
     def record(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, whole: bool = False) -> None:
         """Record the state before optimiser step `step`, unless this or a later step has been recorded. Of most steps
-        of a replay record only a hash is recorded, unless the `whole` state is asked for."""
+        of a replay record only a hash is recorded, unless the `whole` state is requested."""
         if step <= self._newest:
             return
         self._newest = step

@@ -1,4 +1,4 @@
-"""Train again from a recorded step and compare with the record, bit by bit."""
+"""Replay of training from a recorded step, compared with the record bit by bit."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ HASH = "hash of the parameters"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a comparison found.
+class ReplayResult:
+    """The result of comparing a replay with the record of training.
 
     Args:
         start: the recorded step that training began from.
-        compared: the recorded steps that were reached and compared, in order; none where there was nothing to compute.
-        parted: the first of them at which some tensor differs; None when all are bit-equal.
+        compared: the recorded steps that were compared, in order; none where there was nothing to compute.
+        differs_at: the first of them at which some tensor differs; None when all are bit-equal.
         tensor: the first tensor that differs there, or HASH.
         difference: its largest absolute difference.
     """
 
     start: int
     compared: list[int]
-    parted: int | None = None
+    differs_at: int | None = None
     tensor: str | None = None
     difference: float = 0.0
 
 
-def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "cpu") -> Verdict:
+def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "cpu") -> ReplayResult:
     """Train `steps` optimiser steps again from a recorded step, and compare parameters, optimizer state, batch and
     rates with every recorded step on the way; of a step of which only the hash is stored (history=replay), the
     parameters, batch and rates. A record of weights only, or of rounded ones, is compared as far as it goes, from the
@@ -83,8 +83,8 @@ def verify(run: Run, start: int | None = None, steps: int = 20, device: str = "c
             }
             for name, value in expected.items():
                 if (difference := _difference(computed[name].cpu(), value)) is not None:
-                    return Verdict(start, compared, step, name, difference)
-    return Verdict(start, compared)
+                    return ReplayResult(start, compared, step, name, difference)
+    return ReplayResult(start, compared)
 
 
 def _starting_model(history: History, recipe: Recipe, start: int) -> nn.Module:
@@ -101,36 +101,36 @@ def _starting_model(history: History, recipe: Recipe, start: int) -> nn.Module:
     return model
 
 
-def _verify_start(run: Run) -> Verdict:
+def _verify_start(run: Run) -> ReplayResult:
     if run.config.get("init_from") is not None:
-        return Verdict(0, [])
+        return ReplayResult(0, [])
     computed = run.history.rounded(run.recipe.model().state_dict())
     for name, value in run.history.params(0).items():
         if (difference := _difference(computed[name], value)) is not None:
-            return Verdict(0, [0], 0, name, difference)
-    return Verdict(0, [0])
+            return ReplayResult(0, [0], 0, name, difference)
+    return ReplayResult(0, [0])
 
 
 def _recorded(history: History, step: int) -> dict[str, Tensor]:
-    """Return what the record itself holds of a step; nothing is computed."""
-    found = {"rates": torch.tensor(history.rates(step), dtype=torch.float64)}
+    """Return the recorded tensors of a step; nothing is computed."""
+    tensors = {"rates": torch.tensor(history.rates(step), dtype=torch.float64)}
     if step in history.stored:
-        found |= history.params(step)
+        tensors |= history.params(step)
         if history.has_optimizer:
-            found |= {**history.optimizer(step), "indices": history.batch_indices(step)}
+            tensors |= {**history.optimizer(step), "indices": history.batch_indices(step)}
     if (hashed := history.digest(step)) is not None:
-        found[HASH] = torch.tensor(hashed)
-    return found
+        tensors[HASH] = torch.tensor(hashed)
+    return tensors
 
 
-def _difference(found: Tensor, expected: Tensor) -> float | None:
+def _difference(computed: Tensor, expected: Tensor) -> float | None:
     """Return the largest absolute difference, infinite between shapes; None if the tensors are bit-equal."""
-    if torch.equal(found, expected):
+    if torch.equal(computed, expected):
         return None
-    return (found - expected).abs().max().item() if found.shape == expected.shape else math.inf
+    return (computed - expected).abs().max().item() if computed.shape == expected.shape else math.inf
 
 
-def first_parting(first: Run, second: Run) -> tuple[int | None, int]:
+def first_difference(first: Run, second: Run) -> tuple[int | None, int]:
     """Return the first step, stored by both runs, at which their parameters differ (None if they never do), and the
     number of steps that both stored. Where one run stored rounded parameters, those of the other are rounded too."""
     ours, theirs = first.history, second.history

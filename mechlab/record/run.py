@@ -49,7 +49,7 @@ class Prediction(NamedTuple):
 
 
 class Run:
-    """One run, looked at at one moment of its training.
+    """One run at one moment of its training.
 
     Args:
         folder: the run directory.
@@ -74,7 +74,7 @@ class Run:
         return f"Run({str(self.folder)!r}, at={self.moment!r})"
 
     def at(self, moment: str | int) -> Run:
-        """Return the same run looked at at another moment: "last", "best", or a recorded step."""
+        """Return the same run at another moment: "last", "best", or a recorded step."""
         other = Run(self.folder, self._make_recipe, moment)
         shared = ("recipe", "history")  # costly to build
         other.__dict__.update({name: self.__dict__[name] for name in shared if name in self.__dict__})
@@ -137,11 +137,11 @@ class Run:
 
     @cached_property
     def history(self) -> History:
-        """The record of training, as far as it went when first asked for."""
+        """The record of training, as far as it went at the first access."""
         return History(self.folder / "history", lambda: self.recipe)
 
     def artifacts(self, analysis: str) -> Artifacts:
-        """Return what an analysis saved, given its name or the key of another answer in `findings`."""
+        """Return what an analysis saved, given its name or the key of another finding in `findings`."""
         return Artifacts(self.folder / answers.FOLDER / analysis)
 
     def model(self) -> nn.Module:
@@ -211,8 +211,8 @@ class Run:
         return _of_model(load_checkpoint(path)["state_dict"])
 
     def recorded_end(self) -> dict[str, Tensor] | None:
-        """Return the final weights of a finished run as its history holds them exactly, else its last checkpoint; None
-        if training has not ended or neither can be read."""
+        """Return the final weights of a finished run without weights.safetensors: from the history if it is exact, else
+        from last.ckpt; None if training has not ended or neither can be read."""
         ended = read_digests(self.folder) or read_status(self.folder)
         step = ended.get("steps", ended.get("step") if ended.get("status") == "done" else None)
         try:

@@ -20,8 +20,8 @@ State = dict[str, Tensor]  # `params/<name>` and `optimizer/<state>/<name>`, as 
 
 
 def conditions(recipe: Recipe, device: str) -> dict[str, Any]:
-    """Return what the bits of an update depend on beyond the recipe: threads, device, torch, kind of processor, and the
-    hashes of the sources that define it."""
+    """Return the conditions, beyond the recipe, on which the bits of an update depend: threads, device, torch, kind of
+    processor, and the hashes of the sources that define it."""
     return {
         "threads": torch.get_num_threads(),
         "device": device,
@@ -62,7 +62,7 @@ class Segments:
         Raises:
             ReplayDiffers: the states are not those of the training, bit for bit.
         """
-        found: dict[int, State] = {}
+        states: dict[int, State] = {}
         with training_mode(self.trained["threads"], self.trained["device"]):
             put_state(self.model, self.optimizer, _part(first, "params/"), _part(first, "optimizer/"))
             if digest(self.model.state_dict()) != self.digest_at(start):
@@ -71,10 +71,10 @@ class Segments:
                 if digest(self.model.state_dict()) != self.digest_at(step):
                     self._differs(step, "parameters")
                 if step < stop or last is None:
-                    found[step] = self._snapshot()
+                    states[step] = self._snapshot()
         if last is not None:
             self._compare(stop, last)
-        return found
+        return states
 
     def _snapshot(self) -> State:
         moments = optimizer_tensors(self.model, self.optimizer)
@@ -84,10 +84,10 @@ class Segments:
         }
 
     def _compare(self, step: int, expected: State) -> None:
-        found = self._snapshot()
+        computed = self._snapshot()
         wanted = {name: value for name, value in expected.items() if name.startswith(("params/", "optimizer/"))}
-        for name in wanted.keys() | found.keys():
-            if name not in found or name not in wanted or not torch.equal(found[name], wanted[name]):
+        for name in wanted.keys() | computed.keys():
+            if name not in computed or name not in wanted or not torch.equal(computed[name], wanted[name]):
                 self._differs(step, name.replace("/", " ", 1))
 
     def _differs(self, step: int, what: str) -> None:
@@ -98,12 +98,12 @@ class Segments:
         now = conditions(self.recipe, trained["device"]) | {"threads": trained["threads"]}  # replays have as many
         pairs = [(name, trained.get(name), now[name]) for name in now if name != "code"]
         differences = [f"{name} was {before} and is {value}" for name, before, value in pairs if value != before]
-        told = "; ".join([_compared(trained.get("code"), now["code"]), *differences])
+        reasons = "; ".join([_compared(trained.get("code"), now["code"]), *differences])
         fix = (
             "go back to the code, packages and kind of machine in the run's provenance/environment.json; or train "
             "again (with history=full if the record has to outlive such changes)"
         )
-        raise ReplayDiffers(must, got=f"{got}; {told}", key=str(self.where), fix=fix)
+        raise ReplayDiffers(must, got=f"{got}; {reasons}", key=str(self.where), fix=fix)
 
 
 def _compared(trained: Mapping[str, str] | str | None, now: Mapping[str, str]) -> str:

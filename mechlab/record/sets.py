@@ -38,7 +38,7 @@ def root_of(runs: Sequence[Path]) -> Path:
 def digests_of(run: Path, patterns: Sequence[str]) -> dict[str, str]:
     """Return the SHA-256 of each file of a run that matches the patterns, by its path in the run directory.
 
-    Of result.json the metrics and findings count, since it also says where the run lies.
+    Of result.json only metrics and findings are hashed, since it also holds the run's path.
     """
     files = {}
     for path in sorted({path for pattern in patterns for path in run.glob(pattern) if path.is_file()}):
@@ -75,21 +75,21 @@ def answers_about(root: Path, runs: Sequence[str]) -> Iterator[Path]:
         root: the folder that holds the runs.
         runs: as `run_name` has them.
     """
-    known, found = set(runs), []
+    wanted, folders = set(runs), []
     for path in root.glob(f"{FOLDER}/[!.]*/{SET}"):
         try:
             about = read_mapping(path)
-            inside = set(about["runs"]) <= known
+            inside = set(about["runs"]) <= wanted
             folder = path.parent / str(about["analysis"])
         except (MechlabError, KeyError, TypeError):
             continue
         if inside and (folder / answers.FINDING).is_file() and folder.parent == path.parent:
-            found.append((folder.name, -len(about["runs"]), folder))
-    yield from (folder for *_, folder in sorted(found))
+            folders.append((folder.name, -len(about["runs"]), folder))
+    yield from (folder for *_, folder in sorted(folders))
 
 
 def is_current(root: Path, about: Mapping[str, Any]) -> bool:
-    """True if what an answer was read from is still the same."""
+    """True if the files from which a finding was computed are unchanged."""
     runs = about["runs"].items()
     return all(digests_of(root / run, about["reads"]) == read["files"] for run, read in runs)
 

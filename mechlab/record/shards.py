@@ -45,8 +45,8 @@ def cut(folder: Path, step: int) -> None:
         if last < step:
             continue
         if first < step:
-            kept = [recorded for recorded in shard_steps(path) if recorded < step]
-            write_shard(folder, kept, {name: tensor[: len(kept)] for name, tensor in load_tensors(path).items()})
+            before = [recorded for recorded in shard_steps(path) if recorded < step]
+            write_shard(folder, before, {name: tensor[: len(before)] for name, tensor in load_tensors(path).items()})
         path.unlink()
 
 

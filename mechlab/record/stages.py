@@ -30,10 +30,10 @@ def read_stages(folder: Path) -> list[Stage] | None:
     content = read_mapping(path)
     stages = content.get("stages")
     try:
-        found = [(int(first), int(length)) for first, length in stages]
+        pairs = [(int(first), int(length)) for first, length in stages]
     except (TypeError, ValueError):
-        found = []
-    if content.get("version") != VERSION or not found:
+        pairs = []
+    if content.get("version") != VERSION or not pairs:
         must, fix = "the stages of a curriculum must be [first step, length] each", "restore the file, or train again"
         raise RunError(must, got=stages, key=str(path), fix=fix)
-    return found
+    return pairs

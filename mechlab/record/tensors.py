@@ -60,11 +60,11 @@ def named(key: str, stored: Tensor, dtype: torch.dtype | None = None) -> tuple[s
 
 def real_parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors as a file holds them: complex ones as real ones (..., 2), with `:complex` after their name."""
-    found = {}
+    real = {}
     for name, tensor in tensors.items():
         value = tensor.detach().resolve_conj().resolve_neg()
-        found |= {f"{name}{COMPLEX}": torch.view_as_real(value)} if value.is_complex() else {name: value}
-    return found
+        real |= {f"{name}{COMPLEX}": torch.view_as_real(value)} if value.is_complex() else {name: value}
+    return real
 
 
 def _name(key: str) -> str:

@@ -129,7 +129,7 @@ def value_of(record: Record, key: str) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a configuration value as it is typed."""
+    """Return a config value as text: strings unchanged, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 

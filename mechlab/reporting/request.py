@@ -38,7 +38,7 @@ class Request:
 
 
 def parse(words: Sequence[str]) -> Request:
-    """Read the words of a command line, or raise ConfigError.
+    """Return the request that the key=value words of a command line describe, or raise ConfigError.
 
     >>> parse(["runs=runs/*/*", "by=[task,model.hidden]"]).by
     ('task', 'model.hidden')

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mechlab.plotting.report import LINES, Interval, Learning, forest, learning
+from mechlab.plotting.report import LINES, Learning, MeanInterval, forest, learning
 from mechlab.reporting.cells import NAMES, Cell, varying
 from mechlab.reporting.collect import read_curves
 from mechlab.reporting.pictures import file_name
@@ -55,7 +55,7 @@ class Section:
 
     @cached_property
     def telling(self) -> list[str]:
-        """The fewest of the keys, in order, that tell the cells apart."""
+        """The first key, and each later key that separates cells which the keys before it did not."""
         telling: list[str] = []
         for key in self.keys:
             kinds = [len({tuple(map(cell.value, keys)) for cell in self.cells}) for keys in (telling, [*telling, key])]
@@ -230,8 +230,8 @@ def _loss_last(name: str) -> tuple[bool, bool, str]:
     return name.endswith("/loss"), not name.endswith("/accuracy"), name
 
 
-def _interval(label: str, summary: Any) -> Interval:
-    return Interval(_cut(label, LINE), summary.values, summary.mean, summary.low, summary.high)
+def _interval(label: str, summary: Any) -> MeanInterval:
+    return MeanInterval(_cut(label, LINE), summary.values, summary.mean, summary.low, summary.high)
 
 
 def _cut(text: str, length: int) -> str:

@@ -93,7 +93,7 @@ def _read(root: Path, folder: Path) -> SetAnswer:
 
 
 def table_of(path: Path, caption: str, most: int) -> Table | None:
-    """Return a saved table for the page, `X`, `X_low` and `X_high` as one column; None where it has more rows.
+    """Read a CSV table for the page, with `X`, `X_low` and `X_high` as one column; None if it has too many rows.
 
     Args:
         path: the CSV file.

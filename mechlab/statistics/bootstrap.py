@@ -1,4 +1,4 @@
-"""The mean over seeds and how well it is known: the percentile bootstrap."""
+"""The mean over seeds with its percentile bootstrap interval."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Summary:
-    """Numbers of several runs in brief.
+    """A number of several runs, its mean and bootstrap interval.
 
     Args:
         values: (n,) the numbers, in the order of the runs.
@@ -30,7 +30,7 @@ class Summary:
 
     @property
     def n(self) -> int:
-        """How many runs."""
+        """The number of values; 0 where only the mean and its interval are known."""
         return len(self.values)
 
 

@@ -1,4 +1,4 @@
-"""How two numbers of networks go together, and how well that is known when the networks of one automaton are alike.
+"""Correlations between two numbers of networks, with intervals for networks that share automata.
 
 Networks of one automaton are not independent, so intervals resample automata with all their networks (the cluster
 bootstrap; Davison and Hinkley 1997, section 3.8).
@@ -53,7 +53,7 @@ def spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the ranks (B, n) of values (n,), each of which counts as often as weights (B, n) say, from 1.
+    """Return the ranks (B, n) of values (n,), from 1; weights (B, n) are the number of copies of each.
 
     >>> ranks(np.array([5.0, 3, 5]), np.array([[1, 1, 1], [1, 2, 0]])).tolist()
     [[2.5, 1.0, 2.5], [3.0, 1.5, 3.0]]

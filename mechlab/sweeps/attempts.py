@@ -41,7 +41,7 @@ class Attempt:
 
     @property
     def log(self) -> str:
-        """The name of its log in the sweep's folder."""
+        """The path of the log file, relative to the sweep's folder."""
         name = f"chunk-{self.chunk}-{self.number}" if self.array is None else f"{self.array}_{self.number}"
         return f"logs/{name}.log"
 

@@ -1,4 +1,4 @@
-"""Say what an automaton says: one of a library, a random one, or one from a file."""
+"""Label words by an automaton: one of a library, a random one, or one from a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Language = Literal[
 
 
 class AutomatonWords(Regular):
-    """Words labelled by an automaton, kept apart and sampled as those of the Tomita task.
+    """Words labelled by an automaton; splits and sampling are those of the Tomita task.
 
     Inputs are one-hot letters (N, T, m), zero after the end of a word; targets (N, T) are the automaton's output after
     each letter, or its state, 0 after the end. Letters and classes are in the order of the spec.
@@ -36,12 +36,13 @@ class AutomatonWords(Regular):
         depth: of the parentheses ("parentheses" only).
         states, letters, outputs, automaton_seed: of the random automaton, which is minimal: a DFA with two in five
             states accepting for 2 outputs, a Moore machine for more ("random" only).
-        path: a .dot or .json file of a DFA, Moore or Mealy machine ("file" only). The ground truth says what a Mealy
-            machine says on a transition in the state that it leads to, which is split by the outputs on the way in;
-            labels and numbers of states are those of the Mealy machine. A run's record holds the definition instead.
+        path: a .dot or .json file of a DFA, Moore or Mealy machine ("file" only). The ground truth of a
+            Mealy machine is the Moore machine that outputs in a state the output of the transition into it; states
+            are split by the outputs of the transitions into them; labels and numbers of states are those of the Mealy
+            machine. A run's record holds the definition instead.
         definition: such a machine as plain data, see `mechlab.automata.definition` ("file" only, in place of a path).
         target: "class" for the automaton's output, "state" for its state; the classes are then the states' names, and
-            the ground truth says its state.
+            the ground truth outputs its state.
         words, val_words, test_words, max_length, supervise, compat, seed: as for the Tomita task.
         sampler: "uniform", or "balanced": each class has an equal share of the words of each length.
         test_lengths: shortest and longest test word, longer than all others; null takes held-out words of up to
@@ -80,7 +81,7 @@ class AutomatonWords(Regular):
         self.target = target
         automaton = defined(Automaton, "language", language, path, definition) or self._source()
         if target == "state":
-            automaton = _saying_its_state(automaton)
+            automaton = _with_state_outputs(automaton)
         super().__init__(
             automaton, words, val_words, test_words, max_length, sampler, supervise, compat, seed, test_lengths
         )
@@ -111,8 +112,8 @@ class AutomatonWords(Regular):
         return random_automaton(self.states, self.letters, rng, self.outputs)
 
 
-def _saying_its_state(automaton: Automaton) -> Automaton:
-    """Return the Moore machine that says the state that an automaton is in; of a Mealy machine, its own state."""
+def _with_state_outputs(automaton: Automaton) -> Automaton:
+    """Return the Moore machine whose output is the automaton's state; for a Mealy machine, the unsplit one."""
     if automaton.mealy:
         machine, n = mealy_of(automaton), len(set(automaton.parts))
         names, moves = machine.states, machine.transitions

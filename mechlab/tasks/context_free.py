@@ -1,4 +1,4 @@
-"""Tell whether a word belongs to one of fifteen context-free languages."""
+"""Decide whether a word belongs to one of fifteen context-free languages."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class ContextFree(Words):
     are exact, at least one word each; validation and test then have rejected words of all lengths, and accepted words
     of some. Single words are neither the shortest nor the longest that are accepted.
 
-    Inputs are one-hot letters (N, T, m), zero after the end of a word; targets (N, T) tell after each letter whether
-    the word so far is accepted (0 reject, 1 accept; 0 after the end).
+    Inputs are one-hot letters (N, T, m), zero after the end of a word; targets (N, T) are the class of the
+    prefix that ends with each letter (0 reject, 1 accept; 0 after the end).
 
     Args:
         grammar: L1 to L15, see `mechlab.automata.pushdown.grammars.grammar`; or "file".
         path: a .json file of a pushdown automaton ("file" only). A run's record holds the definition instead.
         definition: such an automaton as plain data, see `mechlab.automata.definition` ("file" only, in place of a
             path).
-        target: "class" for whether the word is accepted, "state" for the control state; the ground truth says the same.
-        words, val_words, test_words: words that are asked for; about as many come, fewer where a language has few.
+        target: "class" for whether the word is accepted, "state" for the control state; also of the ground truth.
+        words, val_words, test_words: requested words; about as many are drawn, fewer where a language has few.
         max_length: letters of the longest words; null takes 14 or, where fewer than 6 words of 5 to 14 letters are
             accepted (L1, L4, L5, L10), the least length up to which there are 6.
         test_lengths: shortest and longest test word, longer than all others; null takes held-out words of up to
@@ -56,7 +56,8 @@ class ContextFree(Words):
         stack_limit: a walk ends when the stack, bottom included, is higher ("walk" only).
         break_on_impossible: a walk ends before a letter that leads nowhere ("walk" only).
         supervise: "last" counts the label after the last letter only, "all" the label after every letter.
-        compat: "published" keeps no words apart, and has the published L9 with its wrong bracket ("walk" only).
+        compat: "published" draws all splits from all words, and has the published L9 with its wrong bracket ("walk"
+            only).
         seed: of the words and of the split; the seed of the run is another one.
 
     Raises:
@@ -144,9 +145,9 @@ class ContextFree(Words):
         def keep(words: np.ndarray, lengths: np.ndarray) -> np.ndarray:
             return split_of(words, lengths, self.seed, SHORTEST) == SPLITS.index(split)
 
-        kept = keep if self.compat == "none" else None
+        selected = keep if self.compat == "none" else None
         cuts = self.stack_limit, self.break_on_impossible
-        return walk_words(self._machine, self.max_length, n, rng, kept, *cuts)
+        return walk_words(self._machine, self.max_length, n, rng, selected, *cuts)
 
     def _keep_accepted(self, split: Split) -> Keep:
         """Return what selects accepted words of a split: by exact tenths of their hashes where they are few."""
@@ -163,8 +164,8 @@ class ContextFree(Words):
 
         def keep(words: np.ndarray) -> np.ndarray:
             rank = np.searchsorted(bounds, word_hash(words, seed=self.seed))  # 0 validation, 1 test, 2 train
-            found = np.array([1, 2, 0])[rank] if words.shape[1] in held else np.zeros(len(words), np.int64)
-            return found == SPLITS.index(split)
+            number = np.array([1, 2, 0])[rank] if words.shape[1] in held else np.zeros(len(words), np.int64)
+            return number == SPLITS.index(split)
 
         return keep
 

@@ -22,7 +22,7 @@ def without_files(arguments: Mapping[str, Any], choice: str) -> dict[str, Any]:
     be read is left for the task to refuse.
 
     Args:
-        choice: the argument that says "file" where the automaton is defined by `path` or `definition`.
+        choice: the argument that is "file" where the automaton is defined by `path` or `definition`.
     """
     path, definition = arguments.get("path"), arguments.get("definition")
     if arguments.get(choice) != FILE or (path is None) == (definition is None):
@@ -37,12 +37,12 @@ def without_files(arguments: Mapping[str, Any], choice: str) -> dict[str, Any]:
 def defined(
     kind: type[Automaton | Pushdown], choice: str, chosen: str, path: str | None, definition: dict[str, Any] | None
 ) -> Any:
-    """Return the automaton that a path or a definition gives, or None where the task is to take another.
+    """Return the automaton that a path or a definition gives, or None where the task takes another one.
 
     Args:
         kind: Automaton or Pushdown.
-        choice, chosen: the argument that says "file", and what it says.
-        path, definition: one of the two, if it says so.
+        choice, chosen: the name of the argument that selects the automaton, and its value.
+        path, definition: one of the two where the value is "file", else neither.
 
     Raises:
         ConfigError: both or none are given, or what is given is no automaton of the kind.
@@ -65,7 +65,7 @@ def defined(
             f"{'a file' if definition is None else 'a definition'} must hold {_KINDS[kind]}",
             got=str(error),
             key=f"task.{given[0]}",
-            fix="give the path of a .dot or .json file; mechlab/automata/definition.py tells the form of the latter",
+            fix="give the path of a .dot or .json file; mechlab/automata/definition.py describes the latter",
         ) from error
     return automaton
 
@@ -74,5 +74,5 @@ def _check(automaton: Automaton | Pushdown, kind: type) -> None:
     if not isinstance(automaton, kind):
         raise ValueError(f"it is {_KINDS[type(automaton)]}, which task={_TASKS[type(automaton)]} takes")
     names = (*automaton.alphabet, *automaton.classes, *automaton.states)
-    if found := [name for name in names if "${" in name]:
-        raise ValueError(f"names must not hold ${{, which a configuration takes for a reference. Got {found[0]!r}.")
+    if bad := [name for name in names if "${" in name]:
+        raise ValueError(f"names must not hold ${{, which a configuration takes for a reference. Got {bad[0]!r}.")

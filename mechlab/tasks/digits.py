@@ -22,7 +22,7 @@ class Digits(FiniteTask):
     share of each digit, up to rounding. There is no known mechanism.
 
     Args:
-        classes: the digits to tell apart, in the order of their class indices; all ten by default.
+        classes: the digits to distinguish, in the order of their class indices; all ten by default.
         held_out: share of each digit's images that goes to validation, and as much again to test.
         seed: of the split; the seed of the run is another one.
         shift: each training image is moved by up to so many pixels up or down and left or right, anew at each step;
@@ -96,7 +96,7 @@ class Digits(FiniteTask):
         return {split: self._batch(images, labels, torch.cat(rows).sort().values) for split, rows in parts.items()}
 
     def _divide(self, rows: torch.Tensor, digit: int) -> list[torch.Tensor]:
-        """Split the rows of one digit, whichever other digits there are."""
+        """Split the rows of one digit, independently of the other digits."""
         held_out = max(1, round(self.held_out * len(rows)))
         order = torch.randperm(len(rows), generator=Streams(self.seed).torch("split", digit))
         return list(rows[order].split([len(rows) - 2 * held_out, held_out, held_out]))

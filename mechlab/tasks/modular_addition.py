@@ -35,7 +35,7 @@ class ModularAddition(FiniteTask):
         n_val, n_train: sizes ("expression" only). By default the share that they have of all pairs in the source, where
             they are 2000 and 4000 of 6441 (p = 113).
         seed: of the split; the seed of the run is another one. The source has seed 0 for expressions.
-        loss_dtype: "float64" computes the cross entropy in float64, whatever the network's precision, as the source of
+        loss_dtype: "float64" computes the cross entropy in float64, for a network of any precision, as the source of
             pairs does; None computes it in the network's.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What tasks have in common whose words are labelled by a finite automaton."""
+"""The base of tasks whose words are labelled by a finite automaton."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ class Regular(Words):
 
     Args:
         automaton: the ground truth.
-        words, val_words, test_words: words that are asked for; the rule of lengths gives about as many.
+        words, val_words, test_words: requested words; the rule of lengths gives about as many.
         max_length, sampler, supervise, compat, seed: as for `mechlab.tasks.tomita.Tomita`.
         test_lengths: shortest and longest test word, if these are to be longer than all others.
 
     Raises:
-        ConfigError: the published data is asked to be balanced, the lengths do not do, or the words do not fit into
-            memory.
+        ConfigError: the published data cannot be balanced, the lengths are invalid, or the words exceed the memory.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from mechlab.core.task import Batch, Split, Task, TaskSpec
 
 
 class RepeatCopy(Task):
-    """Read s random vectors x_0 .. x_{s-1} in {-1, +1}^d, then say y_t = x_{t mod s} for s <= t < s (1 + repeats).
+    """Read s random vectors x_0 .. x_{s-1} in {-1, +1}^d, then output y_t = x_{t mod s} for s <= t < s (1 + repeats).
 
     The inputs are 0 after step s, and only steps after it have targets (Karuvally et al., arXiv 2310.02430).
 

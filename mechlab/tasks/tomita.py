@@ -1,4 +1,4 @@
-"""Tell whether a word belongs to one of the languages of Tomita."""
+"""Decide whether a word belongs to one of the languages of Tomita."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Tomita(Regular):
 
     Args:
         index: which of the seven languages.
-        words: training words that are asked for; the rule of lengths gives about as many.
+        words: requested training words; the rule of lengths gives about as many.
         val_words, test_words: the same for the held-out splits.
         max_length: letters of the longest words.
         sampler: "uniform" takes words by the published rule of lengths, all of them where there are few; "balanced"
             makes half of the words of each length accepted, repeating words where a language has few.
         supervise: "last" counts the label after the last letter only, "all" the label after every letter; None stands
             for "last" where compat is "published", else for "all".
-        compat: "published" keeps no words apart: each split is drawn by the published rule from all words, so that
+        compat: "published" lets splits overlap: each split is drawn by the published rule from all words, so that
             nearly all of validation has been trained on.
         seed: of the words and of the split; the seed of the run is another one.
 
     Raises:
-        ConfigError: the published data is asked to be balanced.
+        ConfigError: the published data cannot be balanced.
 
     Source: Muskardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
     arXiv 2306.16854, and its published code.

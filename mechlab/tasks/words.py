@@ -1,4 +1,4 @@
-"""What tasks have in common whose examples are words with a label after each letter."""
+"""The base of tasks whose examples are words with a label after each letter."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class AnalysisCallback(Callback):
         return isinstance(self.every, str) or steps % self.every == 0
 
     def on_train_start(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        """Run at step 0 if it is recorded."""
+        """Run before the first step, if every="recorded" and step 0 is recorded."""
         if module.resumed_at is None and self.every == "recorded" and self._is_due(module):
             self._run(trainer, module)
 
@@ -58,7 +58,7 @@ class AnalysisCallback(Callback):
             self._run(trainer, module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        """Run at the end of an epoch if the callback asks for it, or for this step."""
+        """Run at the end of an epoch if the callback runs each epoch, or at this step."""
         if module.global_step in (module.resumed_at, self._last_step):
             return
         at_end = self.every == "recorded" and _ends(trainer, module)  # the end is always recorded
@@ -100,7 +100,7 @@ class AnalysisCallback(Callback):
 
 
 def _ends(trainer: pl.Trainer, module: TrainingModule) -> bool:
-    """True if training ends with this epoch, for whatever reason."""
+    """True if training ends with this epoch, for any reason."""
     return module.global_step >= module.recipe.max_steps or trainer.should_stop
 
 
@@ -113,21 +113,21 @@ class StopWhenLearned(Callback):
         self.epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run must know."""
+        """Return the state that a resumed run needs."""
         return {"epochs": self.epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what an interrupted run knew."""
+        """Restore the state of an interrupted run."""
         self.epochs = state["epochs"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Count the epochs in a row that were good enough."""
         if module.global_step == module.resumed_at:
             return
-        reached = float(trainer.callback_metrics["val/accuracy"]) >= self.accuracy
-        if reached and self.train:
-            reached = evaluate(module, "train")["train/accuracy"] >= self.accuracy
+        learned = float(trainer.callback_metrics["val/accuracy"]) >= self.accuracy
+        if learned and self.train:
+            learned = evaluate(module, "train")["train/accuracy"] >= self.accuracy
             module.train()
-        self.epochs = self.epochs + 1 if reached else 0
+        self.epochs = self.epochs + 1 if learned else 0
         if self.epochs >= self.patience:
             trainer.should_stop = True

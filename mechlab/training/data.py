@@ -43,7 +43,7 @@ class RunData(pl.LightningDataModule):
 
 
 class Ticks(IterableDataset):
-    """The ranges (start, stop) of optimiser steps that make up one epoch, from wherever training stands.
+    """The ranges (start, stop) of optimiser steps that make up one epoch, from the present step of training.
 
     A range ends at every multiple of an interval, counted from step 0 so that a resumed run has the same ranges, at
     every boundary, and at the end of the epoch and of training.

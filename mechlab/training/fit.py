@@ -43,7 +43,7 @@ class FitSettings:
     max_time: str | None = None
     chunk: int = 50
     log_every: int = 50
-    checkpoint_every: int = 500
+    checkpoint_every: int = 2000
     stop_at: float | None = None
     stop_patience: int = 3
     stop_on: str = "val"
@@ -93,33 +93,33 @@ def fit(
     """Train, evaluate, and leave weights, checkpoints, metrics and history in the run directory.
 
     Args:
-        folder: the run directory; checkpoints found there are resumed from.
+        folder: the run directory; training resumes from a checkpoint in it.
         recipe: what to train.
-        recorder: keeps the history in the same directory.
+        recorder: writes the history into the same directory.
         settings: how to train.
         callbacks: analyses and Lightning callbacks, by name.
         loggers: Lightning loggers beyond TensorBoard and metrics.csv.
 
     Raises:
-        Preempted: a signal asked to stop; a checkpoint was written.
+        Preempted: a stopping signal arrived; a checkpoint was written.
         NotFinite: a loss was not finite, or the parameters at the end.
     """
     quieten()
     remove_temporaries(folder)
     device = "cuda" if settings.accelerator == "gpu" else "cpu"
-    found = resume_point(folder / "checkpoints")
-    step = found.step if found else 0
-    if found:
-        mend_history(recorder, step, found.ended, device, torch.get_num_threads(), found.params, found.stages)
-    watch, source = SignalWatch(), recipe.source(device, found.stages if found else None)
-    weights = found.params if found else None
+    checkpoint = resume_point(folder / "checkpoints")
+    step, weights, stages = 0, None, None
+    if checkpoint:
+        step, weights, stages = checkpoint.step, checkpoint.params, checkpoint.stages
+        mend_history(recorder, step, checkpoint.ended, device, torch.get_num_threads(), weights, stages)
+    watch, source = SignalWatch(), recipe.source(device, stages)
     module = TrainingModule(recipe, source, recorder, watch, settings.log_every, weights)
-    table, tensorboard = open_logs(folder, found)
+    table, tensorboard = open_logs(folder, checkpoint)
     seconds = 0.0
-    if found is None or not found.ended:
-        if found:
+    if checkpoint is None or not checkpoint.ended:
+        if checkpoint:
             print(f"resuming from step {step} of {recipe.max_steps}", flush=True)
-            module.resumed_at, module.promotion.passed = step, found.passed
+            module.resumed_at, module.promotion.passed = step, checkpoint.passed
         recorder.begin(step, device)
         if source.stages:
             write_stages(recorder.folder, source.stages)
@@ -134,7 +134,7 @@ def fit(
         hooks = [_Signals(watch), ShowProgress(), *others, *stop, *analysing.values(), checkpoints]
         trainer = _trainer(recipe, settings, hooks, [tensorboard, table, *loggers])
         started = time.monotonic()
-        trainer.fit(module, data, ckpt_path=found.path if found else None, weights_only=True)
+        trainer.fit(module, data, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
         step, seconds = trainer.global_step, time.monotonic() - started
     return finish_fit(folder, module.to(device), table, (tensorboard, table, *loggers), step, seconds)
 
@@ -211,7 +211,7 @@ def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], l
 
 
 def quieten() -> None:
-    """Silence what Lightning says about choices that are made here on purpose."""
+    """Silence Lightning's remarks on choices that are made here on purpose."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for text in ("many workers", "callbacks used to create the checkpoint", "treespec, LeafSpec", "`srun` command"):
         warnings.filterwarnings("ignore", f".*{text}")

@@ -31,10 +31,10 @@ class TrainingModule(pl.LightningModule):
     Args:
         recipe: task, model, optimizer and plan.
         source: the examples, on the device that training runs on.
-        recorder: keeps the history.
-        watch: tells when a signal asks to stop.
+        recorder: writes the history.
+        watch: receives the stopping signals.
         log_every: steps between logged training metrics.
-        weights: parameters and buffers that an interrupted training goes on from; None to begin.
+        weights: parameters and buffers from which an interrupted training resumes; None to begin.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class TrainingModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Log the metrics of a training without optimiser steps, which has no other moment for it."""
         if self.recipe.max_steps == 0:
-            found = {**evaluate(self, "train"), **evaluate(self, "val")}
+            metrics = {**evaluate(self, "train"), **evaluate(self, "val")}
             self.train()
-            self.log_dict(found, logger=False)
-            self.write(found)
+            self.log_dict(metrics, logger=False)
+            self.write(metrics)
 
     def training_step(self, tick: tuple[int, int], _index: int) -> None:
-        """Make the optimiser steps start, ..., stop - 1; stop early, at a step boundary, when a signal came."""
+        """Make the optimiser steps from tick[0] up to, not including, tick[1]; end earlier on a stopping signal."""
         start, stop = tick
         optimizer = self.optimizers(use_pl_optimizer=False)
         counter = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
@@ -133,15 +133,15 @@ class TrainingModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split."""
-        found = {f"val/{name}": value for name, value in self._validation.means().items()}
+        metrics = {f"val/{name}": value for name, value in self._validation.means().items()}
         self._validation = Means()
-        self.check_loss(found, "val", self.global_step)
-        self.log_dict(found, logger=False)
-        self.write(found)
+        self.check_loss(metrics, "val", self.global_step)
+        self.log_dict(metrics, logger=False)
+        self.write(metrics)
 
-    def check_loss(self, found: dict[str, float], split: Split, step: int) -> None:
+    def check_loss(self, metrics: dict[str, float], split: Split, step: int) -> None:
         """Raise NotFinite unless the loss among the metrics of a split is finite."""
-        check_loss(found[f"{split}/loss"], split, step, self.model, lambda: self.source.evaluation(split))
+        check_loss(metrics[f"{split}/loss"], split, step, self.model, lambda: self.source.evaluation(split))
 
     def _check_finite(self, losses: Tensor, start: int) -> None:
         finite = torch.isfinite(losses)

@@ -14,12 +14,12 @@ from mechlab.core.task import Batch
 
 
 class Promotion:
-    """Decides at block boundaries whether training goes on to the next length of its curriculum.
+    """Decides at block boundaries whether the next length of a curriculum begins.
 
     Args:
         recipe: what is trained.
         source: the examples; its last stage is the present one.
-        passed: block boundaries in a row at which the accuracy has been reached.
+        passed: block boundaries in a row at which the accuracy was high enough.
     """
 
     def __init__(self, recipe: Recipe, source: Source, passed: int = 0):

@@ -22,7 +22,7 @@ class Preempted(BaseException):
     def __init__(self, signum: int, step: int | None = None):
         self.signum, self.step = signum, step
         when, where = ("at once", "the last checkpoint") if step is None else (f"after step {step}", "there")
-        super().__init__(f"stopped by {signal.Signals(signum).name} {when}; the same command goes on from {where}")
+        super().__init__(f"stopped by {signal.Signals(signum).name} {when}; the same command resumes from {where}")
 
     @property
     def exit_status(self) -> int:

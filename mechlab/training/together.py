@@ -153,7 +153,7 @@ def fit_together(runs: Sequence[RunToFit], settings: FitSettings) -> list[Fitted
         The outcome of each run: a loss or parameter that is not finite fails its run alone.
 
     Raises:
-        Preempted: a signal asked to stop; checkpoints were written.
+        Preempted: a stopping signal arrived; checkpoints were written.
     """
     quieten()
     for run in runs:
@@ -227,7 +227,7 @@ def _tick(members: list[FittedMember], ensemble: Ensemble, start: int, stop: int
 
 
 def _each(members: list[FittedMember], work: Any, *arguments: Any) -> None:
-    """Do a part of the work of every run, then stop if a signal asked for it."""
+    """Do a part of the work of every run, then stop if a stopping signal has arrived."""
     for member in members:
         member.attempt(work, member, *arguments)
     if preempted := [member.preempted for member in members if member.preempted is not None]:

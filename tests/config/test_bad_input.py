@@ -123,6 +123,8 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("curriculum.lengths=[1,2] trainer.overfit=true", "curriculum.lengths", "trainer.overfit=false"),
         (f"{ADDITION} curriculum.lengths=[1,2]", "curriculum.lengths", "examples without end"),
         ("init_at=3", "init_at", "init_from=RUN"),
+        ("curriculum.lengths=[1,2] trainer.seeds=2", "trainer.seeds", "curriculum.steps=[0,...]"),
+        ("trainer.max_steps=0 trainer.seeds=2", "trainer.seeds", "must train"),
         ("history=full history.steps=[0,10]", "history.steps", "history=sparse"),
         ("history=weights history.steps=[0,10]", "history.per_decade", "must be null"),
         ("history.steps=[0,10,9999]", "history.steps", "steps of the training"),

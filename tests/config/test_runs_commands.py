@@ -136,7 +136,7 @@ def test_a_changed_record_is_a_difference(call):
     a, b, _ = folders()
     change(b, 4, "params/readout.weight")
     done = call("diff", a, b)
-    assert done.exit == 1 and "parameters: part at step 4, of 5 that both recorded" in done.out
+    assert done.exit == 1 and "parameters: differ from step 4, of 5 that both recorded" in done.out
     assert "metrics: alike" in done.out
 
 
@@ -146,7 +146,7 @@ def test_another_seed_is_a_difference_from_the_start(call):
     assert done.exit == 1
     assert "\n  seed: 0 | 1\n" in done.out and "  test/loss: " in done.out
     assert "task.d" not in done.out
-    assert "parameters: part at step 0, of 5 that both recorded" in done.out
+    assert "parameters: differ from step 0, of 5 that both recorded" in done.out
 
 
 def test_verify_trains_again(call):

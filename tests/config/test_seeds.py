@@ -124,7 +124,7 @@ def test_each_run_is_verified_and_replayed_by_training_the_batch_again(three):
     for folder in three:
         run = load_run(folder)
         verdict = verify(run, steps=30)
-        assert verdict.parted is None and verdict.compared[-1] == 30
+        assert verdict.differs_at is None and verdict.compared[-1] == 30
         assert len(run.history.params(5)) == len(run.history.params(7))  # computed again, and checked by its hash
 
 
@@ -179,7 +179,7 @@ def test_a_killed_batch_is_resumed(three, tmp_path, monkeypatch, saves):
         for name, value in run.model().state_dict().items():
             assert torch.equal(value, other.model().state_dict()[name])
         assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
-        assert run.history.stored == other.history.stored and verify(run, steps=30).parted is None
+        assert run.history.stored == other.history.stored and verify(run, steps=30).differs_at is None
         assert files(folder) >= files(whole)
 
 

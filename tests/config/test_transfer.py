@@ -139,7 +139,7 @@ def test_resuming_verifying_replaying_and_explaining_agree_without_the_other_run
     assert equal(run.model().state_dict(), expected, list(expected))
     monkeypatch.setattr("mechlab.config.transfer._recorded", None)  # nobody asks for the other run again
     run = load_run(run.folder)
-    assert verify(run, steps=12).parted is None
+    assert verify(run, steps=12).differs_at is None
     assert equal(run.history.params(11), whole.history.params(11), list(expected))
     trajectory = Trajectory.of_run(run)
     trajectory.check_updates()
@@ -147,7 +147,7 @@ def test_resuming_verifying_replaying_and_explaining_agree_without_the_other_run
     assert equal(run.recipe.model().state_dict(), run.history.params(0), list(expected))
     thawed = replace(run.recipe, frozen=())
     other = Run(run.folder, lambda: thawed)
-    assert verify(other, steps=12).parted == 1  # the control: with them in training it is another one
+    assert verify(other, steps=12).differs_at == 1  # the control: with them in training it is another one
 
 
 def test_the_identity_holds_what_was_taken_and_whether_it_is_frozen(donor, tmp_path):

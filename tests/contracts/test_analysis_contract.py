@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from mechlab.core.analysis import Finding
 from mechlab.core.errors import ConfigError, NotRecorded
 from mechlab.core.seeding import Streams
-from mechlab.jobs.ask import check_recorded
+from mechlab.jobs.run_analysis import check_recorded
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.files import read_json
 from mechlab.record.run import Run
@@ -23,7 +23,7 @@ from mechlab.record.run import Run
 
 @pytest.fixture(scope="session")
 def trained(registry, tmp_path_factory) -> Callable[[str], Run]:
-    """Return a function from an analysis to a finished run that has answered it; each is trained once."""
+    """Return a function from an analysis to a finished run with its finding; each is trained once."""
     runs = {}
 
     def get(analysis: str) -> Run:

@@ -54,7 +54,7 @@ def test_repeating_a_question_computes_nothing(registry, set_analysis, trained, 
     folder = answer(set_analysis)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.parent.rglob("*") if path.is_file()}
     monkeypatch.setattr(registry.prepared("analysis", set_analysis).target, "run", None)
-    assert asked(registry, set_analysis, trained(set_analysis)[-2::-1]) == folder  # in whatever order the runs are
+    assert asked(registry, set_analysis, 2 * trained(set_analysis)[-2::-1]) == folder  # in whatever order
     assert "the answer is there already" in capsys.readouterr().out
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
 
@@ -165,6 +165,24 @@ def test_runs_that_are_not_finished_are_left_out_and_named(registry, set_analysi
     folder = asked(registry, set_analysis, copies)
     assert folder.parent.name != answer(set_analysis).parent.name
     assert sets.run_name(copies[-1]) in answers.read_finding(folder)["notes"]["unfinished"]
+
+
+def test_a_record_that_changes_while_it_is_read_gives_no_answer(registry, set_analysis, trained, tmp_path, monkeypatch):
+    runs, target = trained(set_analysis), registry.prepared("analysis", set_analysis).target
+    copies = [tmp_path / sets.run_name(run) for run in runs]
+    for run, copy in zip(runs, copies, strict=True):
+        shutil.copytree(run, copy)
+    original = target.run
+
+    def run_and_change(analysis, opened, out, rng):
+        found = original(analysis, opened, out, rng)
+        change(copies[0], sets.digests_of(copies[0], analysis.needs.reads))
+        return found
+
+    monkeypatch.setattr(target, "run", run_and_change)
+    with pytest.raises(MechlabError, match="must stay as it is"):
+        asked(registry, set_analysis, copies)
+    assert not list((tmp_path / sets.FOLDER).iterdir())
 
 
 def test_it_is_one_of_sets(registry, set_analysis):

@@ -77,14 +77,14 @@ def test_held_out_examples_are_not_changed():
 @pytest.mark.parametrize("kind", ["full", "replay"])
 def test_verification_replay_and_attribution_see_the_same_batches(tmp_path, kind):
     run = train(tmp_path, small_recipe(Noisy(), steps=24, dtype=torch.float64), kind)
-    assert verify(run, steps=24).parted is None
+    assert verify(run, steps=24).differs_at is None
     full = train(tmp_path / "full", small_recipe(Noisy(), steps=24, dtype=torch.float64), "full")
     for step in (5, 17, 24):
         assert all(torch.equal(v, full.history.params(step)[n]) for n, v in run.history.params(step).items())
     Trajectory.of_run(run).check_updates()
     plain = small_recipe(Points(), steps=24, dtype=torch.float64)
     run.__dict__["recipe"] = plain
-    assert verify(run, steps=24).parted == 1  # the control: without the noise it is another training
+    assert verify(run, steps=24).differs_at == 1  # the control: without the noise it is another training
 
 
 def test_a_training_in_memory_has_the_augmented_examples():

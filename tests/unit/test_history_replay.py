@@ -18,7 +18,7 @@ from mechlab.record import segments
 from mechlab.record.files import read_json, write_json
 from mechlab.record.history import History
 from mechlab.record.recorder import Recorder, check_size
-from mechlab.record.replay import HASH, first_parting, verify
+from mechlab.record.replay import HASH, first_difference, verify
 from mechlab.record.run import Run
 from mechlab.record.shards import write_shard
 from mechlab.record.tensors import load_metadata, load_tensors
@@ -199,13 +199,13 @@ def state_of(model, optimizer):
 def test_verification_compares_hashes_and_states(runs, tmp_path):
     run = runs()[0]
     verdict = verify(run, steps=STEPS)
-    assert (verdict.parted, verdict.compared) == (None, list(range(1, STEPS + 1)))
+    assert (verdict.differs_at, verdict.compared) == (None, list(range(1, STEPS + 1)))
     assert verify(run, start=14, steps=3).compared == [15, 16, 17]
     with pytest.raises(NotRecorded, match="start=3"):
         verify(run, start=3)
     other = copied(run, tmp_path, other_recipe(run.recipe))
-    assert (verify(other).parted, verify(other).tensor) == (1, HASH)
-    assert first_parting(*runs()) == (None, len(STORED))
+    assert (verify(other).differs_at, verify(other).tensor) == (1, HASH)
+    assert first_difference(*runs()) == (None, len(STORED))
 
 
 def changed(path, name, change):

@@ -17,7 +17,7 @@ from mechlab.record.digests import write_digests
 from mechlab.record.files import read_json, write_json
 from mechlab.record.history import History, decade_spaced
 from mechlab.record.recorder import Recorder, check_size
-from mechlab.record.replay import first_parting, verify
+from mechlab.record.replay import first_difference, verify
 from mechlab.record.run import Run
 from mechlab.record.shards import write_shard
 from mechlab.record.tensors import load_metadata, load_tensors
@@ -77,7 +77,7 @@ def test_each_decade_holds_as_many_steps_as_are_asked_for(per_decade, last):
 def test_chosen_steps_and_the_end_are_recorded(full, tmp_path):
     run = train(tmp_path, full.recipe, "sparse", steps=(11, 3, 10, 0))
     assert run.history.steps == RECORDED
-    assert first_parting(full, run) == (None, len(RECORDED))
+    assert first_difference(full, run) == (None, len(RECORDED))
     assert all(run.history.optimizer(step).keys() == full.history.optimizer(step).keys() for step in RECORDED)
 
 
@@ -117,7 +117,7 @@ def test_narrow_storage_rounds_to_its_dtype_and_returns_that_of_training(dtype, 
 def test_storage_as_wide_as_training_is_exact(tmp_path):
     recipe = small_recipe(Points(), steps=4)
     assert train(tmp_path, recipe, dtype=torch.float32).history.is_exact
-    assert verify(Run(tmp_path, lambda: recipe)).parted is None
+    assert verify(Run(tmp_path, lambda: recipe)).differs_at is None
 
 
 class Mixed(MLP):
@@ -152,13 +152,13 @@ def test_a_number_beyond_the_range_of_the_storage_is_refused(tmp_path):
 def test_verification_trains_from_the_beginning_and_compares_what_is_recorded(request, kind):
     run = request.getfixturevalue(kind)
     verdict = verify(run, steps=STEPS)
-    assert (verdict.start, verdict.compared, verdict.parted) == (0, [3, 10, 11, STEPS], None)
+    assert (verdict.start, verdict.compared, verdict.differs_at) == (0, [3, 10, 11, STEPS], None)
 
 
 @pytest.mark.parametrize("kind", ["weights", "narrow"])
 def test_verification_finds_a_changed_number(request, kind, tmp_path):
     verdict = verify(changed(request.getfixturevalue(kind), tmp_path, 10, 0.01), steps=STEPS)
-    assert (verdict.parted, verdict.tensor) == (10, "readout.weight")
+    assert (verdict.differs_at, verdict.tensor) == (10, "readout.weight")
 
 
 def test_verification_from_a_later_step_needs_its_whole_state(weights, narrow):
@@ -175,7 +175,7 @@ def test_initial_weights_from_elsewhere_must_be_recorded_exactly(full, tmp_path)
     begun = replace(full.recipe, initial=full.history.params(STEPS))
     for name, storage in (("weights", {}), ("narrow", {"dtype": torch.float16})):
         train(tmp_path / name, begun, "sparse", steps=CHOSEN, optimizer=False, **storage)
-    assert verify(Run(tmp_path / "weights", lambda: full.recipe)).parted is None
+    assert verify(Run(tmp_path / "weights", lambda: full.recipe)).differs_at is None
     with pytest.raises(NotRecorded, match="initial weights"):
         verify(Run(tmp_path / "narrow", lambda: full.recipe))
 
@@ -190,9 +190,9 @@ def test_attribution_refuses_rounded_weights_and_missing_optimizer_states(tmp_pa
 
 
 def test_runs_are_compared_in_the_narrower_storage(full, narrow, tmp_path):
-    assert first_parting(full, narrow) == first_parting(narrow, full) == (None, len(RECORDED))
+    assert first_difference(full, narrow) == first_difference(narrow, full) == (None, len(RECORDED))
     other = changed(narrow, tmp_path, 11, 0.01)
-    assert first_parting(full, other) == first_parting(other, full) == (11, len(RECORDED))
+    assert first_difference(full, other) == first_difference(other, full) == (11, len(RECORDED))
 
 
 def test_final_weights_are_never_restored_from_rounded_ones(weights, narrow):
@@ -211,7 +211,7 @@ def test_missing_steps_are_trained_again_from_the_beginning(narrow, tmp_path, ca
     params = {f"params/{name}": value.half()[None] for name, value in narrow.history.params(STEPS).items()}
     write_shard(tmp_path / "history", [STEPS], params | last)
     mend_history(recorder, STEPS, True, "cpu", torch.get_num_threads())
-    assert first_parting(begun, narrow) == (None, len(RECORDED))
+    assert first_difference(begun, narrow) == (None, len(RECORDED))
     assert "0 to 11 again" in capsys.readouterr().out
 
 

@@ -113,7 +113,7 @@ def test_a_complex_model_is_trained_recorded_and_verified(kind, optimizer, dtype
     moments = run.history.optimizer(12)
     assert any(value.dtype == COMPLEX[dtype] and (value.imag != 0).any() for value in moments.values())
     verdict = verify(run, 0, made.max_steps)
-    assert verdict.parted is None and verdict.compared == list(range(1, made.max_steps + 1))
+    assert verdict.differs_at is None and verdict.compared == list(range(1, made.max_steps + 1))
 
 
 def test_a_complex_model_resumes_to_the_same_bits(tmp_path, monkeypatch):

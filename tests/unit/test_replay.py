@@ -10,7 +10,7 @@ from small_tasks import Echo, Points, Ragged, small_recipe, train
 
 from mechlab.core.errors import NotRecorded
 from mechlab.models.mlp import MLP
-from mechlab.record.replay import first_parting, verify
+from mechlab.record.replay import first_difference, verify
 from mechlab.record.run import Run
 from mechlab.record.shards import write_shard
 from mechlab.record.tensors import load_metadata, load_tensors
@@ -51,7 +51,7 @@ def next_float(row):
 @pytest.mark.parametrize("optimizer", ["momentum", "adamw"])
 def test_a_good_record_is_verified(task, optimizer, tmp_path):
     verdict = verify(train(tmp_path, small_recipe(task(), optimizer, steps=STEPS)), steps=STEPS)
-    assert (verdict.start, verdict.parted, verdict.tensor) == (0, None, None)
+    assert (verdict.start, verdict.differs_at, verdict.tensor) == (0, None, None)
     assert verdict.compared == list(range(1, STEPS + 1))
 
 
@@ -72,7 +72,7 @@ NAMES = ["params/readout.weight", "optimizer/exp_avg/layers.0.weight_hh_l0", "op
 @pytest.mark.parametrize("step", [1, 17, STEPS])
 def test_the_smallest_change_of_a_number_is_found(full, tmp_path, name, step):
     verdict = verify(tampered(full, tmp_path, name, step, next_float), steps=STEPS)
-    assert (verdict.parted, verdict.tensor) == (step, name.split("/", 1)[-1])
+    assert (verdict.differs_at, verdict.tensor) == (step, name.split("/", 1)[-1])
     assert verdict.compared == list(range(1, step + 1))
     assert 0 < verdict.difference < 1e-6
 
@@ -80,19 +80,19 @@ def test_the_smallest_change_of_a_number_is_found(full, tmp_path, name, step):
 @pytest.mark.parametrize("other", [-1, 0])
 def test_another_batch_in_the_record_is_found(full, tmp_path, other):
     verdict = verify(tampered(full, tmp_path, "indices", 5, lambda row: row.fill_(other)), steps=STEPS)
-    assert (verdict.parted, verdict.tensor) == (5, "indices")
+    assert (verdict.differs_at, verdict.tensor) == (5, "indices")
 
 
 def test_a_changed_start_is_found_at_the_next_recorded_step(full, tmp_path):
     changed = tampered(full, tmp_path, "params/readout.weight", 6, lambda row: row.add_(0.1))
-    assert verify(changed, start=6).parted == 7
-    assert verify(changed, start=7).parted is None  # what comes after is as it was
+    assert verify(changed, start=6).differs_at == 7
+    assert verify(changed, start=7).differs_at is None  # what comes after is as it was
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"clip": None}, {"batch_size": 2}])
 def test_another_recipe_does_not_give_the_record(full, change):
     other = Run(full.folder, lambda: small_recipe(Ragged(), **({"steps": STEPS} | change)))
-    assert verify(other).parted is not None
+    assert verify(other).differs_at is not None
 
 
 @pytest.mark.parametrize(("start", "says"), [(3, "start=3, recorded are [0, 1, 4, 10, 24]"), (STEPS, "start=24")])
@@ -109,18 +109,18 @@ def test_a_run_without_a_record_cannot_be_verified(tmp_path):
 
 
 def test_the_first_step_at_which_two_runs_part(full, sparse, tmp_path):
-    assert first_parting(full, full) == (None, STEPS + 1)
-    assert first_parting(full, sparse) == (None, 5)
+    assert first_difference(full, full) == (None, STEPS + 1)
+    assert first_difference(full, sparse) == (None, 5)
     other = tampered(full, tmp_path, "params/readout.bias", 9, next_float)
-    assert first_parting(full, other) == first_parting(other, full) == (9, STEPS + 1)
-    assert first_parting(sparse, other) == (None, 5)  # which did not record that step
+    assert first_difference(full, other) == first_difference(other, full) == (9, STEPS + 1)
+    assert first_difference(sparse, other) == (None, 5)  # which did not record that step
 
 
 def test_runs_of_other_seeds_or_architectures_part_at_once(full, tmp_path):
     other = train(tmp_path / "seed", small_recipe(Ragged(), steps=4, seed=1))
-    assert first_parting(full, other) == (0, 5)
-    assert first_parting(full, train(tmp_path / "points", small_recipe(Points(), steps=4))) == (0, 5)
-    assert first_parting(full, Run(tmp_path / "nothing", lambda: None)) == (None, 0)
+    assert first_difference(full, other) == (0, 5)
+    assert first_difference(full, train(tmp_path / "points", small_recipe(Points(), steps=4))) == (0, 5)
+    assert first_difference(full, Run(tmp_path / "nothing", lambda: None)) == (None, 0)
 
 
 class Noisy(MLP):
@@ -136,7 +136,7 @@ def test_a_model_with_randomness_inside_is_replayed_exactly(tmp_path):
     run = train(tmp_path, recipe)
     torch.manual_seed(5)
     verdict = verify(run, 4, 8)
-    assert verdict.parted is None and verdict.compared[-1] == 12
+    assert verdict.differs_at is None and verdict.compared[-1] == 12
     quiet = train(tmp_path / "quiet", replace(recipe, make_model=partial(MLP, hidden=8)))
     assert any(
         not torch.equal(a, b)

@@ -143,7 +143,7 @@ def test_reading_resuming_and_verifying_solve_nothing_again(tmp_path, monkeypatc
     for step in (0, 7, 29):
         assert all(torch.equal(v, full.history.params(step)[n]) for n, v in fresh.history.params(step).items()), step
     verdict = verify(fresh, steps=30)
-    assert verdict.parted is None and verdict.compared == list(range(1, 31))
+    assert verdict.differs_at is None and verdict.compared == list(range(1, 31))
     Trajectory.of_run(fresh)
     with pytest.raises(AssertionError, match="solved again"):
         solved(DIGITS, Prototypes).model()  # the control: a training that begins is solved
@@ -155,11 +155,11 @@ def test_verifying_a_training_of_no_steps_solves_again_and_compares(tmp_path):
     (tmp_path / "provenance").mkdir()
     config = tmp_path / "provenance" / "config.yaml"
     config.write_text("init_from: null\n")
-    assert (verify(run).compared, verify(run).parted) == ([0], None)
+    assert (verify(run).compared, verify(run).differs_at) == ([0], None)
     other = Run(tmp_path, lambda: solved(DIGITS, lambda spec: Linear(spec, 1.0)))
-    assert verify(other).parted == 0 and verify(other).difference > 0
+    assert verify(other).differs_at == 0 and verify(other).difference > 0
     config.write_text("init_from: runs/another\n")
-    assert verify(other).compared == [] and verify(other).parted is None
+    assert verify(other).compared == [] and verify(other).differs_at is None
 
 
 def test_endless_data_is_drawn_for_the_solution():

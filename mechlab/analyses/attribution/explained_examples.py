@@ -62,8 +62,8 @@ class ExplainedExamples:
 
 
 def labels_of(run: Run, batch: Batch, n: int, sort: Literal["label", "sum"]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number by which each training example (N,) and each explained one (X,) is sorted: its last target, or
-    the sum of its inputs. Examples that are drawn without end are sorted by when they were drawn."""
+    """Return sort keys of the training examples (N,) and of the explained ones (X,): the last target, or the sum of the
+    inputs. Training examples that are drawn without end are sorted by the order of drawing."""
     explained = _number(batch, sort)
     if not isinstance(run.task, FiniteTask):
         return np.arange(n, dtype=float), explained

@@ -278,5 +278,5 @@ class Relabelled(FiniteTask):
         return self.task.recorded_batches()
 
     def ground_truth(self) -> object:
-        """Return the other task's mechanism, which constructed models are built from."""
+        """Return the ground truth of the wrapped task, from which constructed models are built."""
         return self.task.ground_truth()

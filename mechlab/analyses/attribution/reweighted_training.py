@@ -62,7 +62,7 @@ class Again:
         return kept("retrained", compute)["outputs"].numpy()
 
     def recorded(self) -> np.ndarray:
-        """Return the explained outputs (Q,) at the end of the recorded training."""
+        """Compute the explained outputs (Q,) with the final parameters of the recorded training."""
         return self.explained.values(self.trajectory.state(self.trajectory.steps).theta).flatten().double().numpy()
 
     def _portion(self, networks: int) -> int:

@@ -119,7 +119,8 @@ def balanced_words(
 
 
 def near_misses(words: np.ndarray, letters: int, edits: int, rng: np.random.Generator) -> np.ndarray:
-    """Return words (n, T) after `edits` random edits: a letter replaced, or two neighbours swapped."""
+    """Return words (n, T) after `edits` random edits, which may leave a word unchanged: a letter is
+    replaced, or swapped with the next one (the last with the first)."""
     words, rows, length = words.copy(), np.arange(len(words)), words.shape[1]
     for _ in range(edits):
         at, swap = rng.integers(length, size=len(words)), rng.random(len(words)) < (0.5 if length > 1 else 0)

@@ -77,7 +77,7 @@ def length_counts(n: int, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]
 
 
 class Pool:
-    """The words of one length from which a sample is drawn.
+    """The set of words of one length. Words are computed from their rank, not stored.
 
     Args:
         size: number of words.

@@ -1,4 +1,4 @@
-"""Ask one question of a run and keep the answer in its directory."""
+"""One analysis of one run: checked, run, and saved in the run directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mechlab.record.history import LEVELS, read_about
 from mechlab.record.run import Run
 
 
-def ask(
+def run_analysis(
     name: str,
     analysis: Analysis,
     run: Run,
@@ -29,15 +29,15 @@ def ask(
 ) -> Finding:
     """Run an analysis, save its artifacts and figures into `folder`, and its finding as finding.json there.
 
-    The answer is made in a folder of its own; then it takes the place of an earlier one, see `core.answers.replace`.
+    The result is written to a temporary folder, which then replaces an earlier one; see `record.answers.replace`.
 
     Args:
         name: the analysis's name; with the seed it determines the analysis's randomness.
-        run: the run, at the moment asked about.
-        identity: the analysis's target and parameters, kept beside the answer.
-        folder: where the answer goes; an earlier answer there is replaced, those in its folder `moments` are kept.
+        run: the run, at the moment to analyse.
+        identity: the analysis's target and parameters, saved beside the finding.
+        folder: the folder of the result; an earlier one is replaced, except for its subfolder `moments`.
         seed: root seed of the analysis's randomness; the run's by default.
-        differs: what distinguishes this answer from the one with the configured parameters; kept beside the answer.
+        differs: parameters, by name, that are not the configured ones, and their values; saved beside the finding.
         draws: whether to draw figures and animations.
 
     Raises:
@@ -63,27 +63,27 @@ def ask(
     return finding
 
 
-def answered(folder: Path, analysis: Analysis, identity: dict[str, Any]) -> bool:
-    """True if the folder holds the whole answer about the end of training, by the same version of the analysis and with
-    the same parameters."""
+def is_up_to_date(folder: Path, analysis: Analysis, identity: dict[str, Any]) -> bool:
+    """True if the folder holds an undamaged finding about the end of training, from the same version of the analysis
+    and the same parameters."""
     if not (folder / answers.FINDING).exists():
         return False
     try:
-        found = answers.read_finding(folder)
+        finding = answers.read_finding(folder)
     except MechlabError as error:
-        print(f"warning: {error.must}, so the question is asked again: {error.key}")
+        print(f"warning: {error.must}, so the analysis is run again: {error.key}")
         return False
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in identity.items()}
-    return (found.get("version"), found.get("parameters"), found.get("at")) == (analysis.version, plain, "last")
+    return (finding.get("version"), finding.get("parameters"), finding.get("at")) == (analysis.version, plain, "last")
 
 
 def check_recorded(name: str, analysis: Analysis, run: Run) -> None:
-    """Raise NotRecorded, naming the override that records it, if the history holds less than the analysis needs."""
+    """Raise NotRecorded, naming the override that records it, if the analysis needs more than was recorded."""
     check_history(name, analysis.needs, run)
 
 
 def check_history(name: str, needs: Needs, run: Run) -> None:
-    """Raise NotRecorded if the history of a run holds less than `needs` demands of it."""
+    """Raise NotRecorded if `needs` requires more than the history of a run holds."""
     recorded = read_about(run.folder / "history")["kind"]
     if LEVELS.index(recorded) < LEVELS.index(needs.history):
         raise NotRecorded(
