@@ -45,6 +45,7 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "long_words": 100,
     "methods": ["k_means_8", "DBSCAN", "lr"],
 }
+SECOND_NAMES = ("validation",)  # of members that are under test under their first name
 BASES = {"task": Task, "model": (SequenceModel, StaticModel), "analysis": (Analysis, SetAnalysis)}
 CONTEXT = {"task": 0, "model": 1, "analysis": 0}  # leading parameters that the framework fills in
 
@@ -80,7 +81,7 @@ class Registry:
         if group in ("analysis", "set_analysis"):
             found = [name for found, name in self.yamls() if found == "analysis"]
             return [name for name in found if self.is_set(name) == (group == "set_analysis")]
-        return [name for found, name in self.yamls() if found == group]
+        return [name for found, name in self.yamls() if found == group and name not in SECOND_NAMES]
 
     def is_set(self, analysis: str) -> bool:
         """Return whether an analysis is one of sets of runs."""
