@@ -30,8 +30,8 @@ class PathKernelDecomposition:
         decay, clipping: (X, C) of weight decay, and of the part of the gradients that clipping took away.
         residual: (X, C) of the quadrature: changes of the scalars less inner products with the averaged gradients.
         arithmetic: (X, C) of rounding: recorded updates less those that the equations give.
-        by_step: name -> (S, X, C). "data", "decay", "clipping" at the step of the gradient; "path" (all but decoupled decay,
-            where the path was integrated), "quadrature", "arithmetic", "change" where a step was made.
+        by_step: name -> (S, X, C). "data", "decay", "clipping" at the step of the gradient; "path" (all but decoupled
+            decay, at the step of the path), "quadrature", "arithmetic", "change" at the step that was made.
         by_tensor: name ("data", "decay", "clipping") -> (X, C, T).
         data_by_step: (S, X, C, T), the data term by the step at which gradients were taken, and by tensor; None if not
             requested.
