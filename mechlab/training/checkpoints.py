@@ -28,8 +28,8 @@ MINUTE = 60.0  # seconds
 
 
 class Checkpoints(pl.Callback):
-    """Writes last.ckpt every `every` steps, after a minute at the latest, at the end, and on a stopping signal; with it
-    best.ckpt, the weights of the lowest validation loss so far.
+    """Writes last.ckpt every `every` steps, after a minute at the latest, at the end and on a stopping signal, and with
+    it best.ckpt, the weights of the lowest validation loss so far.
 
     A checkpoint is written after everything that belongs to its step has been logged and recorded; it must therefore be
     the last of the callbacks.

@@ -126,6 +126,7 @@ def test_an_interrupted_run_goes_on_with_its_own_code_only(lab: Path) -> None:
     assert "its code has changed since: stretched;" in train(lab).out  # a part of it was trained with other code
 
 
+@pytest.mark.ci
 def test_an_interrupted_run_may_begin_anew(lab: Path) -> None:
     assert train(lab, "paths.root=other").exit == 0
     assert train(lab, fault=Fault(STEP, nth=24)).exit == -signal.SIGKILL
@@ -154,6 +155,7 @@ def test_a_users_code_leaves_a_trace(lab: Path) -> None:
     assert "+FACTOR = 1.0" in patch and "status.json" not in patch
 
 
+@pytest.mark.ci
 def test_a_run_that_stops_early_is_not_the_one_that_does_not(lab: Path) -> None:
     stop = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/loss, "
     words = (f"{stop}stopping_threshold: 100}}", "allow_targets=[lab,pytorch_lightning]", "trainer.steps_per_epoch=10")

@@ -23,6 +23,7 @@ import pytest
 from synthetic_runs import write_runs
 from warm_process import command
 
+RECORDED = Path(__file__).parents[1] / "data" / "recorded_runs"
 SMALL = ("task.words=1000", "analysis.ambiguity.n_init=1", "analysis.ambiguity.curve=[]")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
@@ -77,6 +78,7 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.ci
 def test_a_real_sweep_is_reported(swept: Path, reported: str) -> None:
     assert reported.splitlines()[-1] == "report: runs/report.html"
     assert "12 runs in 4 cells" in reported and "next:" in reported
@@ -94,6 +96,7 @@ def test_a_real_sweep_is_reported(swept: Path, reported: str) -> None:
     assert rows(swept, "failures") == []
 
 
+@pytest.mark.ci
 def test_the_command_of_a_cell_finds_its_runs_done(swept: Path, reported: str) -> None:
     page = (swept / "runs" / "report.html").read_text(encoding="utf-8")
     lines = re.findall(r"<pre[^>]*>python -m mechlab\.train (.*?)</pre>", page)
@@ -103,6 +106,7 @@ def test_the_command_of_a_cell_finds_its_runs_done(swept: Path, reported: str) -
     assert done.out.count("the run is done already") == 3
 
 
+@pytest.mark.ci
 def test_reporting_again_writes_the_same(swept: Path, reported: str) -> None:
     files = [path for path in (swept / "runs" / "report").rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".csv", ".tex", ".svg", ".pdf"}
@@ -112,6 +116,7 @@ def test_reporting_again_writes_the_same(swept: Path, reported: str) -> None:
     assert {path for path in files if path.read_bytes() != before[path]} == set()
 
 
+@pytest.mark.ci
 def test_by_and_out(swept: Path) -> None:
     done = run("runs=runs/*/*", "by=[task]", "out=made/here.html", folder=swept)
     assert done.stdout.splitlines()[-1] == "report: made/here.html"
@@ -134,8 +139,9 @@ def test_by_and_out(swept: Path) -> None:
         ([], 'python -m mechlab.report runs="runs/*/*"'),
     ],
 )
-def test_mistakes_are_told(swept: Path, words: list[str], told: str) -> None:
-    done = run(*words, folder=swept, code=1)
+def test_mistakes_are_told(words: list[str], told: str, tmp_path: Path) -> None:
+    shutil.copytree(RECORDED, tmp_path / "runs")
+    done = run(*words, folder=tmp_path, code=1)
     assert done.stderr.startswith("error: ") and told in done.stderr and "Traceback" not in done.stderr
 
 
@@ -181,6 +187,7 @@ def browse(page: Path, *options: str) -> subprocess.CompletedProcess:
     return done
 
 
+@pytest.mark.ci
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
 @pytest.mark.parametrize("width", [PHONE, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -228,6 +235,7 @@ def ask(address: str, path: str, body: Any = None, **query: str) -> bytes:
         return answer.read()
 
 
+@pytest.mark.ci
 def test_tensorboard_shows_scalars_figures_and_hyperparameters(swept: Path, tmp_path: Path) -> None:
     wanted = {}
     for number, folder in enumerate(sorted((swept / "runs" / "tomita-gru").iterdir())):

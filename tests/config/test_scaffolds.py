@@ -180,6 +180,7 @@ def test_a_name_that_python_or_hydra_would_stumble_over_is_refused(name, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.ci
 def test_the_new_analysis_of_a_set_answers_at_the_end_of_a_multirun(lab):
     """The suggested command trains two seeds and asks once of both."""
     done = run(*suggested(lab.set_analysis, "train"), cwd=lab.folder)

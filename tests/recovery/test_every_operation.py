@@ -46,6 +46,7 @@ def test_a_whole_run_killed_at_every_operation(tmp_path: Path) -> None:
     kill_at_each(tmp_path, None)
 
 
+@pytest.mark.ci
 def test_an_answer_replaced_killed_at_some_operations(tmp_path: Path) -> None:
     replace_killed_at_each(tmp_path, SOME)
 

@@ -31,7 +31,7 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [pytest.param(task, marks=[pytest.mark.ci] * (task == "tomita")) for task in TASKS])
 def test_an_uninterrupted_run_records_every_step_once(task: str, uninterrupted: Uninterrupted) -> None:
     check_record(uninterrupted(task))
 

@@ -451,6 +451,7 @@ def test_the_path_kernel_is_that_of_the_plain_arrays(recorded, tmp_path):
     assert np.abs(found.completeness).max() < 1e-9 and np.abs(found.arithmetic).max() < 1e-4
 
 
+@pytest.mark.ci
 def test_adopt_then_ask_by_commands(simple, tmp_path):
     simple.write(tmp_path / "source")
     done = command("adopt", "format=path_history", "path=source", folder=tmp_path)
