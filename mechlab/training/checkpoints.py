@@ -163,7 +163,7 @@ def resume_point(folder: Path) -> ResumePoint | None:
             continue
         if broken:
             os.replace(folder / "last.ckpt", folder / "damaged.ckpt")
-            print(f"warning: last.ckpt is damaged, now called damaged.ckpt; going on from {name} at step {point.step}")
+            print(f"warning: last.ckpt is damaged, now called damaged.ckpt; resuming from {name} at step {point.step}")
         return point
     if broken:
         fix = "restore one of them, or train the run anew with rerun=true"
