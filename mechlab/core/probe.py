@@ -133,8 +133,8 @@ class _Replacement:
         self.sliced = False  # patched at one step of an output that has them all
 
     def __call__(self, output: Tensor) -> Tensor:
-        """Return the output of the submodule at this call. `check` tests whether the patch fits once the number of calls
-        is known."""
+        """Return the output of the submodule at this call. `check` tests the patch once the number of calls is
+        known."""
         call = len(self.shapes)
         self.shapes.append(output.shape)
         self.stepped = self.stepped or self.in_step()
