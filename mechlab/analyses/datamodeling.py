@@ -20,7 +20,7 @@ from mechlab.analyses.attribution.methods import (
     second_derivatives,
     trained,
 )
-from mechlab.analyses.attribution.reweighted_training import Again
+from mechlab.analyses.attribution.reweighted_training import Retrained
 from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.constraints import Filled, Interval, at_least, between
 from mechlab.core.task import Batch, FiniteTask
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Interval(0, 1, open_low=True, open_high=True)]
 Method = Literal["path_kernel", "metagradient", "tracin", "tracin_checkpoints", "gradient_dot"]
-ASKED = 200  # examples whose labels are judged
+JUDGED = 200  # examples whose labels are judged
 
 
 class Datamodeling(Analysis):
-    """Train again without some training examples, and compare the outputs with what methods of attribution predict.
+    """Retrain without some training examples, and compare the outputs with what methods of attribution predict.
 
     Removing an example sets its weight to 0 and keeps the batch's denominator; everything else, the initialisation too,
     is that of the run. The prediction is minus the sum of the removed examples' scores (Park et al., arXiv 2303.14186).
@@ -53,10 +53,10 @@ class Datamodeling(Analysis):
         fractions: shares of the training examples that are removed.
         subsets: random subsets of each share.
         leave_one_out: training examples that are left out alone, drawn at random; 0 for none.
-        remove_helpful: whether to also remove the examples that a method holds most helpful for each output, of each
+        remove_helpful: whether to also remove the examples with a method's largest scores for each output, of each
             share, and compare with random ones.
         mislabelled: share of the training labels that are made wrong for a training of its own, in which the influence
-            of each example on itself has to tell them; 0 for none, and none where examples have not one label each.
+            of each example on itself has to detect them; 0 for none, and none where examples have not one label each.
         other_seeds: trainings with other seeds, whose scores are compared with the run's; 0 for none.
         resamples: of the subsets, for bootstrap intervals of 95 %.
         nodes, tolerance: of the quadrature of the path kernel.
@@ -107,40 +107,40 @@ class Datamodeling(Analysis):
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
-        question = ExplainedExamples(self.split, self.examples, self.dtype)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype)
         products = second_derivatives if "metagradient" in self.compared else None
-        check_attribution(name, recipe, question, self.outputs, key, products)
+        check_attribution(name, recipe, examples, self.outputs, key, products)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Score, remove, train again and compare, going on where an earlier attempt was interrupted."""
+        """Score, remove, retrain and compare, resuming where an earlier attempt was interrupted."""
         from mechlab.kernels import lds as measures
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.trajectory import Trajectory
 
-        question = ExplainedExamples(self.split, self.examples, self.dtype)
-        batch, limit, outputs = question.batch(run), int(self.memory_gb * 1e9), self.outputs
-        trajectory = Trajectory.of_run(run, question.torch_dtype)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype)
+        batch, limit, outputs = examples.batch(run), int(self.memory_gb * 1e9), self.outputs
+        trajectory = Trajectory.of_run(run, examples.torch_dtype)
         drawn = hashlib.sha256(repr(rng.bit_generator.state).encode()).hexdigest()[:8]  # other draws are other work
-        kept = Checkpointed(run.folder / "work" / f"validation-{work_key(self, trajectory.steps)}-{drawn}")
-        ask = Attributions(outputs, self.nodes, self.tolerance, self.checkpoints, limit)
-        methods = ask.methods(self.compared, endless=not isinstance(run.task, FiniteTask))
+        parts = Checkpointed(run.folder / "work" / f"validation-{work_key(self, trajectory.steps)}-{drawn}")
+        attributions = Attributions(outputs, self.nodes, self.tolerance, self.checkpoints, limit)
+        methods = attributions.methods(self.compared, endless=not isinstance(run.task, FiniteTask))
         N = trajectory.examples
         random = [measures.random_removals(N, share, self.subsets, rng) for share in self.fractions]
         alone = measures.single_removals(np.sort(rng.permutation(N)[: self.leave_one_out]), N)
 
-        found = {name: ask.scores(name, lambda: trajectory, batch, kept, "scores") for name in methods}
-        scores = {name: tensors["scores"].numpy() for name, tensors in found.items()}  # (Q, N)
+        computed = {name: attributions.scores(name, lambda: trajectory, batch, parts, "scores") for name in methods}
+        scores = {name: tensors["scores"].numpy() for name, tensors in computed.items()}  # (Q, N)
         trajectory.forget()
         sizes = [int(sets[0].sum()) for sets in random] if self.remove_helpful else []
         helpful = [measures.helpful_removals(scores[name], size) for size in sizes for name in methods]
         explained = Explained(trajectory.functional, trajectory.functional.placed(batch), outputs)
-        again = Again(run.recipe, trajectory, explained, limit, self.workers)
+        retraining = Retrained(run.recipe, trajectory, explained, limit, self.workers)
         sets = [np.zeros((1, N), bool), *random, alone, *helpful]
         ends = np.cumsum([len(part) for part in sets])[:-1]
-        replayed, *retrained = np.split(again.outputs(np.concatenate(sets), kept), ends)
+        replayed, *retrained = np.split(retraining.outputs(np.concatenate(sets), parts), ends)
         F = len(random)
         measured = Measured(
-            recorded=again.recorded(),
+            recorded=retraining.recorded(),
             replayed=replayed[0],
             random=np.stack(retrained[:F]),
             random_removed=np.stack(random),
@@ -148,9 +148,9 @@ class Datamodeling(Analysis):
             alone_removed=alone,
             helpful=self._by_method(methods, [np.diag(part) for part in retrained[F + 1 :]]),
             scores=scores,
-            labels=self._labels(run, trajectory, ask, methods, kept, rng),
-            seeds=self._seeds(run, trajectory, ask, methods, batch, kept),
-            account={name: float(value) for name, value in found.get("path_kernel", {}).items() if name != "scores"},
+            labels=self._labels(run, trajectory, attributions, methods, parts, rng),
+            seeds=self._seeds(run, trajectory, attributions, methods, batch, parts),
+            account={name: float(value) for name, value in computed.get("path_kernel", {}).items() if name != "scores"},
         )
         measured.save(out)
         tables = {
@@ -160,9 +160,9 @@ class Datamodeling(Analysis):
         for name, table in tables.items():
             out.save_table(name, table)
         exactness = 1e-9 if trajectory.functional.dtype.itemsize == 8 else 1e-4
-        answer = Judgement(self.least_lds, self.least_margin, exactness).finding(measured, rng=rng, **tables)
-        kept.clear()
-        return answer
+        finding = Judgement(self.least_lds, self.least_margin, exactness).finding(measured, rng=rng, **tables)
+        parts.clear()
+        return finding
 
     @staticmethod
     def _by_method(methods: list[str], rows: list[np.ndarray]) -> dict[str, np.ndarray]:
@@ -173,13 +173,13 @@ class Datamodeling(Analysis):
         self,
         run: Run,
         trajectory: Trajectory,
-        ask: Attributions,
+        attributions: Attributions,
         methods: list[str],
-        kept: Checkpointed,
+        parts: Checkpointed,
         rng: np.random.Generator,
     ) -> dict[str, np.ndarray]:
         """Train with some wrong labels; return which of the judged examples have them as `wrong` (K,), and the
-        influence of each of these on itself, (K,) by method. Empty where that is not asked for, or makes no sense."""
+        influence of each of these on itself, (K,) by method. Empty where that is not requested, or makes no sense."""
         from mechlab.kernels.lds import wrong_labels
 
         finite = isinstance(run.task, FiniteTask) and run.spec.loss.indices
@@ -189,30 +189,36 @@ class Datamodeling(Analysis):
         number = min(max(1, round(self.mislabelled * len(data))), len(data) - 1)
         targets, wrong = wrong_labels(data.targets.numpy(), number, rng)
         order = rng.permutation(len(data))
-        asked = np.sort(np.concatenate([order[wrong[order] == side][: ASKED // 2] for side in (True, False)]))
+        chosen = np.sort(np.concatenate([order[wrong[order] == side][: JUDGED // 2] for side in (True, False)]))
         data = replace(data, targets=torch.as_tensor(targets))
         make = functools.cache(lambda: self._trained(run, trajectory, task=Relabelled(run.task, data.targets)))
-        ask, judged, found = replace(ask, outputs="target"), data[torch.as_tensor(asked)], {}
+        attributions, judged, influences = replace(attributions, outputs="target"), data[torch.as_tensor(chosen)], {}
         for name in methods:
-            scores = ask.scores(name, make, judged, kept, "labels")["scores"].numpy()
-            found[name] = scores[np.arange(len(asked)), asked]
-        return {"wrong": wrong[asked], **found}
+            scores = attributions.scores(name, make, judged, parts, "labels")["scores"].numpy()
+            influences[name] = scores[np.arange(len(chosen)), chosen]
+        return {"wrong": wrong[chosen], **influences}
 
     def _seeds(
-        self, run: Run, trajectory: Trajectory, ask: Attributions, methods: list[str], batch: Batch, kept: Checkpointed
+        self,
+        run: Run,
+        trajectory: Trajectory,
+        attributions: Attributions,
+        methods: list[str],
+        batch: Batch,
+        parts: Checkpointed,
     ) -> dict[str, np.ndarray]:
         """Train with other seeds; return the scores (R, Q, N) by method. Empty with data that is drawn without end,
         whose examples are others with each seed."""
         if not self.other_seeds or not isinstance(run.task, FiniteTask):
             return {}
-        found: dict[str, list[np.ndarray]] = {name: [] for name in methods}
+        by_method: dict[str, list[np.ndarray]] = {name: [] for name in methods}
         for number in range(1, self.other_seeds + 1):
             make = functools.cache(
                 lambda seed=run.seed + number: self._trained(run, trajectory, seed=seed, initial=None)
             )
             for name in methods:
-                found[name].append(ask.scores(name, make, batch, kept, f"seed{number}")["scores"].numpy())
-        return {name: np.stack(scores) for name, scores in found.items()}
+                by_method[name].append(attributions.scores(name, make, batch, parts, f"seed{number}")["scores"].numpy())
+        return {name: np.stack(scores) for name, scores in by_method.items()}
 
     def _trained(self, run: Run, trajectory: Trajectory, **changes: Any) -> Trajectory:
         """Train a run's recipe with some changes, by default from its own initial weights."""

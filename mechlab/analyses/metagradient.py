@@ -42,7 +42,7 @@ class Metagradient(Analysis):
         outputs: the explained scalars: all, target, margin, loss, or package.module.function; see PathKernel.
         dtype: of the arithmetic; that of training if None.
         memory_gb: that one block of work may take, in 10^9 bytes.
-        checkpoints: evenly spaced steps at which TracIn looks, besides the TracIn of every step.
+        checkpoints: evenly spaced steps of the sparse TracIn, besides the TracIn of every step.
         sort: order of examples in the heat map, by label or by the sum of their tokens.
         top: helpful and harmful examples to show.
     """
@@ -66,44 +66,44 @@ class Metagradient(Analysis):
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
-        question = ExplainedExamples(self.split, self.examples, self.dtype)
-        check_attribution(name, recipe, question, self.outputs, key, second_derivatives)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype)
+        check_attribution(name, recipe, examples, self.outputs, key, second_derivatives)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Differentiate, going on where an earlier attempt was interrupted; save derivatives and baselines."""
+        """Differentiate, resuming where an earlier attempt was interrupted; save derivatives and baselines."""
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.metagradients import MetagradientBackward
         from mechlab.kernels.trajectory import Trajectory
 
-        question = ExplainedExamples(self.split, self.examples, self.dtype)
-        batch, limit = question.batch(run), int(self.memory_gb * 1e9)
-        trajectory = Trajectory.of_run(run, question.torch_dtype)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype)
+        batch, limit = examples.batch(run), int(self.memory_gb * 1e9)
+        trajectory = Trajectory.of_run(run, examples.torch_dtype)
         explained = Explained(trajectory.functional, trajectory.functional.placed(batch), self.outputs)
         backward = MetagradientBackward(trajectory, explained, limit)
         carry_out(
             backward, "metagradient", run.folder / "work" / f"metagradient-{work_key(self, backward.total)}.safetensors"
         )
-        found = backward.result()
+        result = backward.result()
         baselines = self._baselines(run, trajectory, batch, limit)
         out.save_arrays(
-            "derivatives", derivative=found.derivative, by_step=found.by_step, final=found.final, **baselines
+            "derivatives", derivative=result.derivative, by_step=result.by_step, final=result.final, **baselines
         )
         train, numbers = labels_of(run, batch, trajectory.examples, self.sort)
-        own = of_own_class(found.derivative, batch, self.outputs)
+        own = of_own_class(result.derivative, batch, self.outputs)
         out.save_arrays("own_class", derivative=own, train=train, explained=numbers, ids=batch.index)
         out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
-        return Finding(_agreements(found.derivative, baselines), _claims(found.derivative, found.by_step))
+        return Finding(_agreements(result.derivative, baselines), _claims(result.derivative, result.by_step))
 
     def _baselines(self, run: Run, trajectory: Trajectory, batch: Batch, limit: int) -> dict[str, np.ndarray]:
         from mechlab.kernels.first_order import gradient_dot, tracin
 
-        found = {"tracin": tracin(trajectory, batch, self.outputs, memory=limit)}
+        baselines = {"tracin": tracin(trajectory, batch, self.outputs, memory=limit)}
         if isinstance(run.task, FiniteTask):
             spaced = np.linspace(0, trajectory.steps, self.checkpoints + 1)[1:].round().astype(int)
             looks = sorted(set(spaced.tolist()))
-            found["tracin_checkpoints"] = tracin(trajectory, batch, self.outputs, checkpoints=looks, memory=limit)
-            found["gradient_dot"] = gradient_dot(trajectory, batch, self.outputs, memory=limit)
-        return found
+            baselines["tracin_checkpoints"] = tracin(trajectory, batch, self.outputs, checkpoints=looks, memory=limit)
+            baselines["gradient_dot"] = gradient_dot(trajectory, batch, self.outputs, memory=limit)
+        return baselines
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the derivatives, and the foremost examples."""
@@ -124,8 +124,8 @@ def _agreements(derivative: np.ndarray, baselines: dict[str, np.ndarray]) -> dic
     agreements = {}
     for name, other in baselines.items():
         pairs = zip(rows, other.reshape(rows.shape), strict=True)
-        found = [spearmanr(a, b).statistic if np.ptp(a) and np.ptp(b) else 0.0 for a, b in pairs]
-        agreements[f"{name}_correlation"] = float(np.mean(found))
+        correlations = [spearmanr(a, b).statistic if np.ptp(a) and np.ptp(b) else 0.0 for a, b in pairs]
+        agreements[f"{name}_correlation"] = float(np.mean(correlations))
     return {"size": float(np.abs(derivative).sum(-1).mean()), **agreements}
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.recipe import Recipe
-    from mechlab.kernels.decomposition import PathKernel as Decomposition
+    from mechlab.kernels.decomposition import PathKernelDecomposition
     from mechlab.record.run import Run
 
 LINES = ("data", "decay", "clipping", "residual", "arithmetic")
@@ -49,11 +49,11 @@ class PathKernel(Analysis):
         dtype: of the arithmetic; that of training if None.
         form: of the inner products.
         memory_gb: that one block of work may take, in 10^9 bytes.
-        components: whether parameters are told apart by module or by tensor.
-        by_component: whether to tell the influence of each example through each of them.
-        bins: bins of steps to tell the influence of each example in, at most one for each step; 0 for none.
-        view: whether an influence belongs to the step at which the gradient was taken, or at which the path was walked.
-        scores: whether to keep the score of every scalar parameter.
+        components: whether parameters are grouped by module or by tensor.
+        by_component: whether to compute the influence of each example through each of them.
+        bins: bins of steps in which to compute the influence of each example, at most one for each step; 0 for none.
+        view: whether an influence belongs to the step of the gradient, or to that of the integrated path.
+        scores: whether to save the score of every scalar parameter.
         sort: order of examples in the heat map, by label or by the sum of their tokens.
         top: helpful and harmful examples to show.
         residual: largest share of the quadrature residual in the movement, for the claim `quadrature`.
@@ -93,44 +93,44 @@ class PathKernel(Analysis):
         """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
         from mechlab.kernels.inner import InnerProducts
 
-        question = ExplainedExamples(self.split, self.examples, self.dtype)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype)
         form = None if self.form == "auto" else self.form
         products = lambda functional, theta, batch: InnerProducts(functional)(form, theta, batch, theta[None])  # noqa: E731
-        check_attribution(name, recipe, question, self.outputs, key, form and products)
+        check_attribution(name, recipe, examples, self.outputs, key, form and products)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Make the account, going on where an earlier attempt was interrupted; save it whole."""
+        """Decompose, resuming where an earlier attempt was interrupted; save all terms."""
         from mechlab.kernels.backward import PathKernelBackward
         from mechlab.kernels.decomposition import PathKernelSettings
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.quadrature import Quadrature
         from mechlab.kernels.trajectory import Trajectory
 
-        question = ExplainedExamples(self.split, self.examples, self.dtype)
-        batch = question.batch(run)
-        trajectory = Trajectory.of_run(run, question.torch_dtype)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype)
+        batch = examples.batch(run)
+        trajectory = Trajectory.of_run(run, examples.torch_dtype)
         layout = trajectory.functional.layout
         groups = components_of(layout.names, self.components)
         bins = min(self.bins, trajectory.steps)
         edges = [trajectory.steps * i // bins for i in range(bins)]
         quadrature = Quadrature("midpoint", self.nodes, self.tolerance, self.most_nodes, self.secant)
         limit = int(self.memory_gb * 1e9)
-        told_apart = groups if self.by_component else None
+        separated = groups if self.by_component else None
         explained = Explained(trajectory.functional, trajectory.functional.placed(batch), self.outputs)
         size = trajectory.steps * math.prod(explained.shape) * len(layout.names) * 8
         settings = PathKernelSettings(
-            quadrature, self.form, limit, self.scores, told_apart, edges, self.view, steps_by_tensor=size < limit / 4
+            quadrature, self.form, limit, self.scores, separated, edges, self.view, steps_by_tensor=size < limit / 4
         )
         backward = PathKernelBackward(trajectory, explained, settings)
         carry_out(
             backward, "path_kernel", run.folder / "work" / f"path_kernel-{work_key(self, trajectory.steps)}.safetensors"
         )
-        found = backward.result()
-        self._save(run, out, found, batch, groups)
-        return Finding(_scalars(found), self._claims(found, trajectory.functional.dtype.itemsize))
+        result = backward.result()
+        self._save(run, out, result, batch, groups)
+        return Finding(_scalars(result), self._claims(result, trajectory.functional.dtype.itemsize))
 
-    def _claims(self, found: Decomposition, itemsize: int) -> dict[str, Claim]:
-        values, least = _scalars(found), 1e-9 if itemsize == 8 else 1e-4
+    def _claims(self, result: PathKernelDecomposition, itemsize: int) -> dict[str, Claim]:
+        values, least = _scalars(result), 1e-9 if itemsize == 8 else 1e-4
         return {
             "completeness": Claim(
                 f"All lines together, each from its own definition, are the change of the outputs to {least:g} of the "
@@ -156,35 +156,37 @@ class PathKernel(Analysis):
             ),
         }
 
-    def _save(self, run: Run, out: Artifacts, found: Decomposition, batch: Any, groups: dict[str, list[str]]) -> None:
+    def _save(
+        self, run: Run, out: Artifacts, result: PathKernelDecomposition, batch: Any, groups: dict[str, list[str]]
+    ) -> None:
         import pandas as pd
 
-        lines = {name: getattr(found, name) for name in ("initial", "final", "influence", *LINES[1:])}
-        extra = {f"influence_by_group.{name}": value for name, value in found.influence_by_group.items()}
-        if found.influence_by_bin is not None:
-            extra["influence_by_bin"] = found.influence_by_bin
-        if found.scores is not None:
-            extra |= {"scores": found.scores, "decay_scores": found.decay_scores}
-        out.save_arrays("account", **lines, **extra, **{f"by_tensor.{k}": v for k, v in found.by_tensor.items()})
-        by_step = {f"by_step.{name}": value for name, value in found.by_step.items()}
-        by_tensor = {} if found.data_by_step is None else {"data_by_step": found.data_by_step}
+        lines = {name: getattr(result, name) for name in ("initial", "final", "influence", *LINES[1:])}
+        extra = {f"influence_by_group.{name}": value for name, value in result.influence_by_group.items()}
+        if result.influence_by_bin is not None:
+            extra["influence_by_bin"] = result.influence_by_bin
+        if result.scores is not None:
+            extra |= {"scores": result.scores, "decay_scores": result.decay_scores}
+        out.save_arrays("account", **lines, **extra, **{f"by_tensor.{k}": v for k, v in result.by_tensor.items()})
+        by_step = {f"by_step.{name}": value for name, value in result.by_step.items()}
+        by_tensor = {} if result.data_by_step is None else {"data_by_step": result.data_by_step}
         out.save_arrays("steps", **by_step, **by_tensor)
-        means = {name: np.abs(value).mean((1, 2)) for name, value in found.by_step.items()}
-        steps = {"step": np.arange(len(found.nodes)), "nodes": found.nodes, "evaluations": found.evaluations}
-        mass = {f"{name}_mass": found.mass[name].sum(1) for name in ("data", "decay")}
+        means = {name: np.abs(value).mean((1, 2)) for name, value in result.by_step.items()}
+        steps = {"step": np.arange(len(result.nodes)), "nodes": result.nodes, "evaluations": result.evaluations}
+        mass = {f"{name}_mass": result.mass[name].sum(1) for name in ("data", "decay")}
         out.save_table("steps", pd.DataFrame({**steps, **means, **mass}))
-        names, places = found.layout.names, {name: i for i, name in enumerate(found.layout.names)}
+        names, places = result.layout.names, {name: i for i, name in enumerate(result.layout.names)}
         by_group = {
-            f"{line}:{group}": found.mass[line][:, [places[name] for name in members]].sum(1)
+            f"{line}:{group}": result.mass[line][:, [places[name] for name in members]].sum(1)
             for line in ("data", "decay")
             for group, members in groups.items()
         }
         out.save_table("mass", pd.DataFrame(by_group))
-        sizes = [place.stop - place.start for place in found.layout.places.values()]
-        per_tensor = {line: np.abs(found.by_tensor[line]).mean((0, 1)) for line in ("data", "decay", "clipping")}
+        sizes = [place.stop - place.start for place in result.layout.places.values()]
+        per_tensor = {line: np.abs(result.by_tensor[line]).mean((0, 1)) for line in ("data", "decay", "clipping")}
         out.save_table("tensors", pd.DataFrame({"tensor": names, "size": sizes, **per_tensor}))
-        train, explained = labels_of(run, batch, found.influence.shape[-1], self.sort)
-        own = of_own_class(found.influence, batch, self.outputs)
+        train, explained = labels_of(run, batch, result.influence.shape[-1], self.sort)
+        own = of_own_class(result.influence, batch, self.outputs)
         out.save_arrays("own_class", influence=own, train=train, explained=explained, ids=batch.index)
         out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
 
@@ -209,24 +211,24 @@ def components_of(names: list[str], kind: Literal["module", "tensor"]) -> dict[s
     >>> components_of(["linear.weight", "linear.bias"], "module")
     {'linear': ['linear.weight', 'linear.bias']}
     """
-    found: dict[str, list[str]] = {}
+    components: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault((name.rpartition(".")[0] or name) if kind == "module" else name, []).append(name)
-    return found
+        components.setdefault((name.rpartition(".")[0] or name) if kind == "module" else name, []).append(name)
+    return components
 
 
-def _scalars(found: Decomposition) -> dict[str, float]:
-    lines = {name: np.abs(getattr(found, name)).mean() for name in LINES}
+def _scalars(result: PathKernelDecomposition) -> dict[str, float]:
+    lines = {name: np.abs(getattr(result, name)).mean() for name in LINES}
     total = max(sum(lines.values()), np.finfo(float).tiny)
-    movement = np.abs(found.final - found.initial).mean()
+    movement = np.abs(result.final - result.initial).mean()
     scale = max(movement, np.finfo(float).tiny)
     return {
         "movement": float(movement),
         **{f"{name}_share": float(value / total) for name, value in lines.items()},
         "residual_of_movement": float(lines["residual"] / scale) if movement else 0.0,
         "arithmetic_of_movement": float(lines["arithmetic"] / scale) if movement else 0.0,
-        "completeness_error": float(np.abs(found.completeness).max() / total),
-        "nodes": float(found.nodes.mean()),
-        "evaluations": float(found.evaluations.mean()),
-        "steps": float(len(found.nodes)),
+        "completeness_error": float(np.abs(result.completeness).max() / total),
+        "nodes": float(result.nodes.mean()),
+        "evaluations": float(result.evaluations.mean()),
+        "steps": float(len(result.nodes)),
     }

@@ -1,4 +1,4 @@
-"""The empty books of an account, and the groups of parameters that it tells apart."""
+"""Zero-initialised accumulators of a path-kernel decomposition, and masks for parameter groups."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from mechlab.kernels.decomposition import LINES, PathKernelSettings
 from mechlab.kernels.trajectory import Trajectory
 
 
-def zero_accumulators(trajectory: Trajectory, X: int, C: int, account: PathKernelSettings) -> dict[str, Tensor]:
-    """Return the empty books, in 64 bits on the CPU.
+def zero_accumulators(trajectory: Trajectory, X: int, C: int, settings: PathKernelSettings) -> dict[str, Tensor]:
+    """Return accumulators of zeros by name, in 64 bits on the CPU.
 
     Raises:
         ConfigError: a bin begins after the last step.
     """
     S, N, layout = trajectory.steps, trajectory.examples, trajectory.functional.layout
     T = len(layout.names)
-    if len(account.bins) and account.bins[-1] >= S:
+    if len(settings.bins) and settings.bins[-1] >= S:
         must = f"bins must begin before the end of training, which has {S} steps"
-        raise ConfigError(must, got=account.bins[-1], key="bins", fix=f"first steps of at most {S - 1}")
+        raise ConfigError(must, got=settings.bins[-1], key="bins", fix=f"first steps of at most {S - 1}")
     shapes = {
         "initial": (X, C),
         "final": (X, C),
-        "influence": (max(1, len(account.bins)), X, C, N),
-        "data": (S if account.steps_by_tensor else 1, X, C, T),
+        "influence": (max(1, len(settings.bins)), X, C, N),
+        "data": (S if settings.steps_by_tensor else 1, X, C, T),
         "nodes": (S,),
         "evaluations": (S,),
         **{f"step/{name}": (S, X, C) for name in (*LINES, "path", "change")},
         **{f"tensor/{name}": (X, C, T) for name in ("decay", "clipping")},
         **{f"mass/{name}": (S, T) for name in ("data", "decay")},
     }
-    if account.groups:
-        shapes["groups"] = (len(account.groups), X, C, N)
-    if account.scores:
+    if settings.groups:
+        shapes["groups"] = (len(settings.groups), X, C, N)
+    if settings.scores:
         shapes |= {f"scores/{name}": (X * C, layout.size) for name in ("data", "decay")}
     return {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
@@ -45,7 +45,7 @@ def zero_accumulators(trajectory: Trajectory, X: int, C: int, account: PathKerne
 def parameter_masks(
     groups: Mapping[str, Sequence[str] | Tensor], layout: Layout, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """Return each group of parameters as a mask (P,).
+    """Return a mask (P,) for each group of parameters.
 
     Raises:
         ConfigError: there is no tensor of a name, or a mask has another shape.

@@ -1,4 +1,4 @@
-"""The backward pass over a recorded training that makes the account; the equations are in `path_kernel`."""
+"""The backward pass that decomposes outputs over a recorded training; the equations are in `path_kernels`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from mechlab.core.errors import ConfigError
 from mechlab.core.rules import Recursion
 from mechlab.kernels.accumulators import parameter_masks, zero_accumulators
-from mechlab.kernels.decomposition import LINES, PathKernel, PathKernelSettings
+from mechlab.kernels.decomposition import LINES, PathKernelDecomposition, PathKernelSettings
 from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.inner import InnerProducts
@@ -21,21 +21,21 @@ from mechlab.kernels.trajectory import Step, Trajectory
 
 
 class PathKernelBackward:
-    """The backward pass over a trajectory, a step at a time, that can be kept and taken up again.
+    """The backward pass over a trajectory, a step at a time, whose state can be saved and restored.
 
     Iterating over it does the work and yields (done, total) after every step. Inputs are taken in blocks that fit the
-    limit of memory, each of which goes over the whole trajectory.
+    limit of memory, with one pass over the whole trajectory for each block.
     """
 
-    def __init__(self, trajectory: Trajectory, explained: Explained, account: PathKernelSettings):
-        self.trajectory, self.explained, self.account = trajectory, explained, account
+    def __init__(self, trajectory: Trajectory, explained: Explained, settings: PathKernelSettings):
+        self.trajectory, self.explained, self.settings = trajectory, explained, settings
         functional = trajectory.functional
-        self.layout, self.inner = functional.layout, InnerProducts(functional, account.form, account.limit // 2)
+        self.layout, self.inner = functional.layout, InnerProducts(functional, settings.form, settings.limit // 2)
         X, C = explained.shape
-        self.blocks = _blocks(explained, account, self.layout.size, functional.dtype.itemsize)
+        self.blocks = _blocks(explained, settings, self.layout.size, functional.dtype.itemsize)
         self.block, self.position = 0, trajectory.steps - 1
-        self._sums = zero_accumulators(trajectory, X, C, account)
-        self._masks = parameter_masks(account.groups or {}, self.layout, functional.device, functional.dtype)
+        self._sums = zero_accumulators(trajectory, X, C, settings)
+        self._masks = parameter_masks(settings.groups or {}, self.layout, functional.device, functional.dtype)
         self._form: str | None = None
         self._memory: Tensor | None = None
         self._begin()
@@ -59,12 +59,12 @@ class PathKernelBackward:
             yield self.done, self.total
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that the work so far amounts to, by name."""
+        """Return the state of the computation, by name."""
         place = torch.tensor([self.block, self.position, len(self.blocks)])
         return {"place": place, "adjoint": self._adjoint, "values": self._values, **self._sums}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned, of a backward with the same arguments.
+        """Continue from what `state` returned, of a backward pass with the same arguments.
 
         Raises:
             ConfigError: the state belongs to other arguments.
@@ -72,7 +72,7 @@ class PathKernelBackward:
         expected = {name: value.shape for name, value in self._sums.items()}
         place = state.get("place", torch.zeros(3)).tolist()
         if {n: v.shape for n, v in state.items() if n in expected} != expected or place[2] != len(self.blocks):
-            raise ConfigError("the kept state must belong to the same question", fix="remove it and begin anew")
+            raise ConfigError("the saved state must belong to the same analysis", fix="remove it and begin anew")
         self.block, self.position = map(int, place[:2])
         self._sums = {name: state[name].clone() for name in expected}
         self.trajectory.forget()
@@ -81,8 +81,8 @@ class PathKernelBackward:
             self._adjoint = state["adjoint"].to(self._adjoint).clone()
             self._values = state["values"].to(self._values).clone()
 
-    def result(self) -> PathKernel:
-        """Return the account; all steps must be done."""
+    def result(self) -> PathKernelDecomposition:
+        """Return the decomposition; all steps must be done."""
         sums = {name: value.numpy() for name, value in self._sums.items()}
         by_step = {name: sums[f"step/{name}"] for name in (*LINES, "path", "change")}
         total = {name: by_step[name].sum(0) for name in LINES}
@@ -90,7 +90,7 @@ class PathKernelBackward:
         bins = sums["influence"]
         groups = sums.get("groups", ())
         shaped = {n: sums[n].reshape(X, C, -1) if n in sums else None for n in ("scores/data", "scores/decay")}
-        return PathKernel(
+        return PathKernelDecomposition(
             initial=sums["initial"],
             final=sums["final"],
             influence=bins.sum(0),
@@ -100,24 +100,24 @@ class PathKernelBackward:
             arithmetic=total["arithmetic"],
             by_step=by_step,
             by_tensor={"data": sums["data"].sum(0), **{n: sums[f"tensor/{n}"] for n in ("decay", "clipping")}},
-            data_by_step=sums["data"] if self.account.steps_by_tensor else None,
+            data_by_step=sums["data"] if self.settings.steps_by_tensor else None,
             mass={name: sums[f"mass/{name}"] / (X * C) for name in ("data", "decay")},
             scores=shaped["scores/data"],
             decay_scores=shaped["scores/decay"],
             influence_by_group=dict(zip(self._masks, groups, strict=True)),
-            influence_by_bin=bins if len(self.account.bins) else None,
+            influence_by_bin=bins if len(self.settings.bins) else None,
             nodes=sums["nodes"] / len(self.blocks),
             evaluations=sums["evaluations"] / len(self.blocks),
             layout=self.layout,
         )
 
     def _begin(self, position: int | None = None) -> None:
-        """Get ready for a block of inputs, at its last step or in the middle."""
+        """Initialise the pass over a block of inputs, at the last step or at a given one."""
         start, stop = self.blocks[self.block]
         C = self.explained.shape[1]
         self._part = self.explained.rows(start, stop) if self.explained.apart else self.explained
         self._rows = slice(start, stop)
-        bins = len(self.account.bins) if self.account.view == "path" and len(self.account.bins) else 1
+        bins = len(self.settings.bins) if self.settings.view == "path" and len(self.settings.bins) else 1
         theta = self.trajectory.state((self.trajectory.steps - 1 if position is None else position) + 1).theta
         self._adjoint = theta.new_zeros(bins, (stop - start) * C, self.layout.size)
         self._values = self._part.values(theta)
@@ -140,28 +140,28 @@ class PathKernelBackward:
         recursion = rule.recursion(step.index, step.rate, step.decay, second)
         values = self._part.values(theta)
         change = (self._values - values).flatten()
-        chunk = _rows_at_once(self._part, self.account.limit, self.layout.size, theta.element_size())
-        kept = self.account.limit // 4 // (len(change) * len(theta) * theta.element_size())
-        found = average(
-            self._part, theta, step.end, change, self.account.quadrature, chunk, kept, self._gradients_memory()
+        chunk = _rows_at_once(self._part, self.settings.limit, self.layout.size, theta.element_size())
+        stored = self.settings.limit // 4 // (len(change) * len(theta) * theta.element_size())
+        averaged = average(
+            self._part, theta, step.end, change, self.settings.quadrature, chunk, stored, self._gradients_memory()
         )
         carry = rule.recursion(1, 0.0, 0.0, second).carry  # of the following step
         own = self._bin(step.index) if len(self._adjoint) > 1 else 0
         self._adjoint *= carry
         if isinstance(weight := recursion.weight * recursion.into, Tensor):
-            self._adjoint[own].addcmul_(found.gradients, weight)
+            self._adjoint[own].addcmul_(averaged.gradients, weight)
         else:
-            self._adjoint[own].add_(found.gradients, alpha=weight)
+            self._adjoint[own].add_(averaged.gradients, alpha=weight)
         without_denormals(self._adjoint)
         U, gain = self._adjoint, recursion.gain  # (bins, Q, P); the direction of the products is gain * U
         if recursion.direct:
             U, gain = gain * U, 1.0
-            U[own] += recursion.direct * recursion.weight * found.gradients
+            U[own] += recursion.direct * recursion.weight * averaged.gradients
             without_denormals(U)
         total = self._add_influence(step, U, gain)
         self._values = values
         whole = U.sum(0) if len(U) > 1 else U[0]
-        self._add_lines(step, recursion, found, whole, gain, total / len(step.batch), change)
+        self._add_lines(step, recursion, averaged, whole, gain, total / len(step.batch), change)
 
     def _gradients_memory(self) -> Tensor:
         """Return memory for the averaged gradients (Q, P) of a step, the same for every step."""
@@ -170,7 +170,7 @@ class PathKernelBackward:
         return self._memory
 
     def _add_influence(self, step: Step, U: Tensor, gain: float) -> Tensor:
-        """Book gain times the inner products to the examples; return the sum of their gradients (P,)."""
+        """Add gain times the inner products to the influences; return the sum of the examples' gradients (P,)."""
         theta, X = step.before.theta, self._part.shape[0]
         directions = U.flatten(0, 1)
         if self._masks:
@@ -183,8 +183,8 @@ class PathKernelBackward:
         ids = step.batch.index.cpu()
         bins = len(U)
         if bins == 1:
-            mine = self._bin(step.index) if len(self.account.bins) else 0
-            self._sums["influence"][mine, self._rows].index_add_(-1, ids, products[0])
+            own = self._bin(step.index) if len(self.settings.bins) else 0
+            self._sums["influence"][own, self._rows].index_add_(-1, ids, products[0])
         else:
             self._sums["influence"][:, self._rows].index_add_(-1, ids, products[:bins])
         if self._masks:
@@ -195,15 +195,15 @@ class PathKernelBackward:
         self,
         step: Step,
         recursion: Recursion,
-        found: Average,
+        averaged: Average,
         U: Tensor,
         gain: float,
         gradient: Tensor,
         change: Tensor,
     ) -> None:
-        """Book everything but the influences, each line from its definition."""
+        """Add all terms but the influences, each from its own definition."""
         layout, theta, s = self.layout, step.before.theta, step.index
-        J, move = found.gradients, step.end - step.before.theta
+        J, move = averaged.gradients, step.end - step.before.theta
         factor, seen = self.trajectory.gradients(step, gradient)
         momentum, predicted = recursion.step(step.before.momentum, seen, theta)
         of_gradients = [move - predicted, predicted + recursion.decoupled * theta, recursion.decoupled * theta]
@@ -221,14 +221,14 @@ class PathKernelBackward:
             "data": -with_gradient.sum(-1),
             "decay": decay.sum(-1),
             "clipping": (1 - factor) * with_gradient.sum(-1),
-            "quadrature": found.residual,
+            "quadrature": averaged.residual,
             "arithmetic": with_J[..., 0].sum(-1) - rounding,
             "path": with_J[..., 1].sum(-1),
             "change": change,
         }
         for name, line in lines.items():
             self._sums[f"step/{name}"][s, self._rows] += self._shaped(line)
-        self._sums["data"][s if self.account.steps_by_tensor else 0, self._rows] += self._shaped(-with_gradient)
+        self._sums["data"][s if self.settings.steps_by_tensor else 0, self._rows] += self._shaped(-with_gradient)
         self._sums["tensor/decay"][self._rows] += self._shaped(decay)
         self._sums["tensor/clipping"][self._rows] += self._shaped((1 - factor) * with_gradient)
         sizes = torch.linalg.vector_norm(J, 1, 0)  # (P,) sums of absolute values, without a copy of J
@@ -238,9 +238,9 @@ class PathKernelBackward:
             of_decay = torch.linalg.vector_norm(U, 1, 0) * (gain * recursion.coupled)
         self._sums["mass/data"][s] += layout.sums(sizes * of_data).double().cpu()
         self._sums["mass/decay"][s] += layout.sums(of_decay * theta.abs()).double().cpu()
-        self._sums["nodes"][s] += found.nodes
-        self._sums["evaluations"][s] += found.evaluations
-        if self.account.scores:
+        self._sums["nodes"][s] += averaged.nodes
+        self._sums["evaluations"][s] += averaged.evaluations
+        if self.settings.scores:
             C = self._part.shape[1]
             rows = slice(self._rows.start * C, self._rows.stop * C)
             self._sums["scores/data"][rows] -= (U * (gain * gradient)).cpu()
@@ -252,16 +252,16 @@ class PathKernelBackward:
         return values.double().cpu().unflatten(0, self._part.shape)
 
     def _bin(self, step: int) -> int:
-        return int(np.searchsorted(np.asarray(self.account.bins), step, side="right")) - 1
+        return int(np.searchsorted(np.asarray(self.settings.bins), step, side="right")) - 1
 
 
-def _blocks(explained: Explained, account: PathKernelSettings, P: int, itemsize: int) -> list[tuple[int, int]]:
+def _blocks(explained: Explained, settings: PathKernelSettings, P: int, itemsize: int) -> list[tuple[int, int]]:
     """Cut the inputs into blocks whose adjoints and averaged gradients fit half of the limit."""
     X, C = explained.shape
     if not explained.apart:
         return [(0, X)]
-    vectors = 3 + 2 * len(account.bins if account.view == "path" else ()) + 2 * len(account.groups or {})
-    rows = max(1, account.limit // 2 // (vectors * C * P * itemsize))
+    vectors = 3 + 2 * len(settings.bins if settings.view == "path" else ()) + 2 * len(settings.groups or {})
+    rows = max(1, settings.limit // 2 // (vectors * C * P * itemsize))
     number = -(-X // rows)
     edges = [round(X * i / number) for i in range(number + 1)]
     return list(itertools.pairwise(edges))

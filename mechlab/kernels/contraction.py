@@ -40,7 +40,7 @@ def outer_products(delta: Tensor, given: Tensor, weight: Tensor, limit: int = 2*
 
 
 def multiplies_out(positions: int, directions: int) -> bool:
-    """Tell whether the factors of a layer's gradients are multiplied out for this many directions."""
+    """True if the factors of a layer's gradients are multiplied out for this many directions."""
     return directions > DIRECTIONS or positions * directions > POSITIONS + positions + directions
 
 
@@ -79,13 +79,13 @@ def _one_after_the_other(long: Tensor, short: Tensor, weight: Tensor, limit: int
     Q = len(weight)
     matrix = weight.permute(1, 0, 2).reshape(m, -1)
     rows = max(1, int(min(limit, BLOCK) // (T * Q * short.shape[2] * long.element_size())))
-    found = []
+    products = []
     for some, other in zip(long.split(rows), short.split(rows), strict=True):
         moved = (some.reshape(-1, m) @ matrix).view(len(some), T, Q, -1)
-        found.append(
+        products.append(
             (moved[:, 0] @ other[:, 0, :, None])[..., 0] if T == 1 else torch.einsum("btqr,btr->bq", moved, other)
         )
-    return torch.cat(found).T
+    return torch.cat(products).T
 
 
 def _multiplied_out(delta: Tensor, given: Tensor, weight: Tensor, limit: int) -> Tensor:
@@ -93,12 +93,12 @@ def _multiplied_out(delta: Tensor, given: Tensor, weight: Tensor, limit: int) ->
     (B, _, out), into = delta.shape, given.shape[2]
     flat = weight.flatten(1).T
     rows = min(B, max(1, int(limit // (out * into * delta.element_size()))))
-    memory, found = delta.new_empty(rows, out, into), delta.new_empty(B, len(weight))
+    memory, products = delta.new_empty(rows, out, into), delta.new_empty(B, len(weight))
     for start in range(0, B, rows):
         d, a = delta[start : start + rows], given[start : start + rows]
         torch.bmm(d.mT, a, out=memory[: len(d)])
-        torch.mm(memory[: len(d)].flatten(1), flat, out=found[start : start + rows])
-    return found.T
+        torch.mm(memory[: len(d)].flatten(1), flat, out=products[start : start + rows])
+    return products.T
 
 
 def _without_zeros(sparse: Tensor, other: Tensor, weight: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def _without_zeros(sparse: Tensor, other: Tensor, weight: Tensor) -> Tensor:
     """
     (B, M), d = sparse.shape, other.shape[1]
     at_once = min(max(1, WIDTH // d), 4)
-    found = sparse.new_zeros(B, len(weight))
+    products = sparse.new_zeros(B, len(weight))
     for start in range(0, M, at_once):
         columns = sparse[:, start : start + at_once]
         code = ((columns != 0) * 2 ** torch.arange(columns.shape[1], device=sparse.device)).sum(1)
@@ -119,5 +119,5 @@ def _without_zeros(sparse: Tensor, other: Tensor, weight: Tensor) -> Tensor:
             if chosen and len(rows):
                 factors = columns[rows][:, chosen, None] * other[rows, None]  # (rows, chosen, d)
                 matrix = weight[:, [start + i for i in chosen]].flatten(1)
-                found.index_add_(0, rows, factors.flatten(1) @ matrix.T)
-    return found.T
+                products.index_add_(0, rows, factors.flatten(1) @ matrix.T)
+    return products.T

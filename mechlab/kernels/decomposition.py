@@ -19,10 +19,10 @@ LINES = ("data", "decay", "clipping", "quadrature", "arithmetic")
 
 
 @dataclass(frozen=True)
-class PathKernel:
-    """The account of X x C explained scalars over S steps, N training examples and P parameters in T tensors.
+class PathKernelDecomposition:
+    """The decomposition of X x C explained scalars over S steps, N training examples and P parameters in T tensors.
 
-    Each line is computed from its own definition; together they are `final - initial`, see `completeness`.
+    Each term is computed from its own definition; together they are `final - initial`, see `completeness`.
 
     Args:
         initial, final: (X, C) the scalars before and after training.
@@ -30,16 +30,16 @@ class PathKernel:
         decay, clipping: (X, C) of weight decay, and of the part of the gradients that clipping took away.
         residual: (X, C) of the quadrature: changes of the scalars less inner products with the averaged gradients.
         arithmetic: (X, C) of rounding: recorded updates less those that the equations give.
-        by_step: name -> (S, X, C). "data", "decay", "clipping" are booked where a gradient was taken; "path" (all but
-            decoupled decay, where the path was integrated), "quadrature", "arithmetic", "change" where a step was made.
+        by_step: name -> (S, X, C). "data", "decay", "clipping" at the step of the gradient; "path" (all but decoupled
+            decay, at the step of the path), "quadrature", "arithmetic", "change" at the step that was made.
         by_tensor: name ("data", "decay", "clipping") -> (X, C, T).
-        data_by_step: (S, X, C, T), the data line by the step at which gradients were taken, and by tensor; None if not
-            asked for.
+        data_by_step: (S, X, C, T), the data term by the step at which gradients were taken, and by tensor; None if not
+            requested.
         mass: "data" and "decay" -> (S, T), sum over a tensor's scalars of absolute items where the step was made, the
             mean over all explained scalars.
-        scores, decay_scores: (X, C, P) the data and decay lines of every scalar parameter; None if not asked for.
+        scores, decay_scores: (X, C, P) the data and decay terms of every scalar parameter; None if not requested.
         influence_by_group: name -> (X, C, N), the influence through a group of parameters.
-        influence_by_bin: (bins, X, C, N), the influence by bins of steps; None if not asked for.
+        influence_by_bin: (bins, X, C, N), the influence by bins of steps; None if not requested.
         nodes, evaluations: (S,) nodes of the quadrature, and gradients that were evaluated; means over blocks.
         layout: names and places of the tensors on the axis of P.
     """
@@ -70,23 +70,23 @@ class PathKernel:
 
     @property
     def completeness(self) -> np.ndarray:
-        """The change of the scalars less the sum of all lines (X, C): zero but for rounding."""
+        """The change of the scalars less the sum of all terms (X, C): zero but for rounding."""
         lines = self.data + self.decay + self.clipping + self.residual + self.arithmetic
         return self.final - self.initial - lines
 
 
 @dataclass(frozen=True)
 class PathKernelSettings:
-    """How an account is made.
+    """Settings of a decomposition.
 
     Args:
         quadrature: of the averaged gradients.
         form, limit: of the inner products, and bytes that a block of work may take; see InnerProducts.
-        scores: whether to keep the scores of single parameters.
-        groups: name -> names of tensors, or a mask (P,), whose influences are also told apart.
-        bins: first steps of bins of steps, the first of them 0, whose influences are also told apart; () for none.
+        scores: whether to store the scores of single parameters.
+        groups: name -> names of tensors, or a mask (P,), whose influences are also separated.
+        bins: first steps of bins of steps, the first of them 0, whose influences are also separated; () for none.
         view: whether an influence belongs to the bin in which the gradient was taken, or in which the step was made.
-        steps_by_tensor: whether to keep the data line by step and tensor, the one book that is large where the steps
+        steps_by_tensor: whether to store the data term by step and tensor, the one array that is large where the steps
             are many.
 
     Raises:

@@ -109,8 +109,8 @@ class Explained:
             return self.mean_gradients([theta], chunk)
         if self.by_rows:
             return self._row_gradients(theta, chunk)
-        found = jacrev(lambda p: self._of(p, self.batch).flatten())(self.functional.layout.split(theta))
-        return self.functional.layout.join(found, 1)
+        columns = jacrev(lambda p: self._of(p, self.batch).flatten())(self.functional.layout.split(theta))
+        return self.functional.layout.join(columns, 1)
 
     def mean_gradients(self, thetas: Sequence[Tensor], chunk: int = 0, out: Tensor | None = None) -> Tensor:
         """Return the mean (X C, P) of the scalars' gradients at several parameters (P,), in `out` if it is given.
@@ -171,8 +171,8 @@ class Explained:
 
         in_dims = (None if theta.ndim == 1 else 0, 0, 0, None if batch.mask is None else 0)
         rows = vmap(row, in_dims, chunk_size=chunk or None)
-        found = rows(layout.split(theta), batch.inputs, batch.targets, batch.mask)
-        return layout.join(found, 2).flatten(0, 1)
+        jacobians = rows(layout.split(theta), batch.inputs, batch.targets, batch.mask)
+        return layout.join(jacobians, 2).flatten(0, 1)
 
     def _one(self, inputs: Tensor, targets: Tensor, counted: Tensor | None) -> Batch:
         return Batch(inputs[None], targets[None], None if counted is None else counted[None], self.batch.index[:1])
@@ -191,7 +191,7 @@ class Explained:
         return losses.mean()[None, None] if self.outputs == "loss" else -losses[:, None]
 
     def _is_apart(self, parameters: dict[str, Tensor], values: Tensor) -> bool:
-        """Tell whether each row is a function of its input alone: asked alone, an input gives the same row."""
+        """True if each row is a function of its input alone: an input evaluated alone gives the same row."""
         if isinstance(self.outputs, str):
             return self.outputs != "loss"
         if len(values) != len(self.batch):
@@ -199,7 +199,7 @@ class Explained:
         alone = [self._of(parameters, self.batch[row : row + 1]) for row in range(min(3, len(values)))]
         if any(row.shape != (1, *values.shape[1:]) for row in alone):
             return False
-        shuffled = torch.arange(len(values)).roll(1)  # a function may also know its rows by their places
+        shuffled = torch.arange(len(values)).roll(1)  # a function may also depend on the position of a row
         if not torch.allclose(self._of(parameters, self.batch[shuffled]), values[shuffled], rtol=1e-4, atol=1e-6):
             return False
         return torch.allclose(torch.cat(alone), values[: len(alone)], rtol=1e-4, atol=1e-6)

@@ -25,7 +25,7 @@ class FunctionalModel:
     Args:
         model: its parameters give names and shapes; their values are replaced. Parameters that get no gradient on the
             sample (declared and never used) and buffers are constants.
-        spec: of the task; it says what the loss is.
+        spec: of the task, with its loss.
         sample: a few training examples.
         dtype: of all arithmetic, float32 or float64.
         device: where the arithmetic happens.
@@ -83,15 +83,15 @@ class FunctionalModel:
 
 
 def check_precision(model: nn.Module, dtype: torch.dtype) -> None:
-    """Raise ConfigError for half precision, in the model or in what is asked for, and for complex parameters."""
+    """Raise ConfigError for half precision, in the model or in the requested dtype, and for complex parameters."""
     if (name := next((name for name, value in model.named_parameters() if value.is_complex()), None)) is not None:
         fix = "let the model hold torch.view_as_real of it, real numbers with an axis of 2"
         raise ConfigError("attribution needs real parameters", got=f"{name} is complex", key="model", fix=fix)
-    found = next((value.dtype for value in model.parameters() if value.dtype in HALF), dtype)
-    if found not in (torch.float32, torch.float64):
+    precision = next((value.dtype for value in model.parameters() if value.dtype in HALF), dtype)
+    if precision not in (torch.float32, torch.float64):
         fix = "train with trainer.precision=32 or 64 and explain with dtype float32 or float64"
         raise ConfigError(
-            "attribution needs 32 or 64 bits", got=str(found).removeprefix("torch."), key="dtype", fix=fix
+            "attribution needs 32 or 64 bits", got=str(precision).removeprefix("torch."), key="dtype", fix=fix
         )
 
 
@@ -108,7 +108,7 @@ def check_deterministic(model: nn.Module, sample: Batch) -> None:
         torch.set_rng_state(state)
         changed = [name for name, value in model.named_buffers() if not torch.equal(value, before[name])]
         evaluated = _outputs(model.eval(), inputs)
-    if drawn or changed or not all(torch.equal(found, evaluated) for found in training):
+    if drawn or changed or not all(torch.equal(outputs, evaluated) for outputs in training):
         got = (
             "dropout or other noise" if drawn else f"buffers that change: {changed}" if changed else "batch statistics"
         )

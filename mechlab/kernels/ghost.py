@@ -31,7 +31,7 @@ class Captured:
 
     Args:
         layers: (layer's name, its inputs (B, T, ...), the derivatives of the losses in its outputs (B, T, out)).
-        gradient: (P,) the sum of the losses' gradients, if it was asked for.
+        gradient: (P,) the sum of the losses' gradients, if it was requested.
         others: names of the parameters that no captured layer holds.
     """
 
@@ -69,7 +69,7 @@ class Ghost:
         return {name: module for name, module in self.functional.model.named_modules() if fits(name, module)}
 
     def capture(self, theta: Tensor, batch: Batch, function: Scalars | None = None, total: bool = True) -> Captured:
-        """Run forward and backward once, and keep what enters and what returns to each layer.
+        """Run forward and backward once, and return the inputs and output derivatives of each layer.
 
         Args:
             theta: (P,).
@@ -92,8 +92,8 @@ class Ghost:
         calls = [call for call in calls if call[0] in usable]
         outputs = [out for _, _, out in calls]
         wanted = [*outputs, *(parameters.values() if total else ())]
-        found = torch.autograd.grad(losses.sum(), wanted) if wanted else ()
-        deltas, gradients = found[: len(outputs)], found[len(outputs) :]
+        derivatives = torch.autograd.grad(losses.sum(), wanted) if wanted else ()
+        deltas, gradients = derivatives[: len(outputs)], derivatives[len(outputs) :]
         layers = [
             (name, *_positions(self._layers[name], given, delta))
             for (name, given, _), delta in zip(calls, deltas, strict=True)
@@ -151,11 +151,11 @@ class Ghost:
                 out[:, places[bias]] = delta.sum(1)
 
     def covers(self, theta: Tensor, batch: Batch, function: Scalars) -> bool:
-        """Tell whether the gradients of a function have no other part than what layers hold."""
+        """True if a function's gradients are those in the captured layers alone."""
         return not self.capture(theta, batch, function, False).others and self.agrees(theta, batch, function)
 
     def agrees(self, theta: Tensor, batch: Batch, function: Scalars | None = None) -> bool:
-        """Tell whether the factored gradients of these examples add up to the real one. They do not where a layer's
+        """True if the factored gradients of these examples add up to the true one. They do not where a layer's
         weight is also used outside of the layer."""
         layout = self.functional.layout
         captured = self.capture(theta, batch, function)
@@ -164,9 +164,9 @@ class Ghost:
         for name in captured.others:
             directions[:, layout.places[name]] = 0
         expected = directions @ captured.gradient
-        found = self.contract(captured, directions).sum(1) if captured.layers else torch.zeros_like(expected)
+        products = self.contract(captured, directions).sum(1) if captured.layers else torch.zeros_like(expected)
         scale = captured.gradient.norm() * layout.size**0.5
-        return bool(((found - expected).abs() <= 1e-4 * scale).all())
+        return bool(((products - expected).abs() <= 1e-4 * scale).all())
 
     @property
     def covered_size(self) -> int:
@@ -198,23 +198,23 @@ class Ghost:
         return counter.get_total_flops() + 8.0 * self.activations(theta, example)
 
     def activations(self, theta: Tensor, example: Batch) -> int:
-        """Return how many numbers one example's backward pass keeps."""
+        """Return how many numbers are saved for one example's backward pass."""
         key = tuple(example.inputs.shape[1:])
-        kept = self.functional.__dict__.setdefault("_kept", {})
-        if key not in kept:
+        counts = self.functional.__dict__.setdefault("_activation_counts", {})
+        if key not in counts:
             seen: dict[int, int] = {}
             own = {value.data_ptr() for value in self.functional.layout.split(theta).values()}
 
-            def keep(value: Tensor) -> Tensor:
+            def count(value: Tensor) -> Tensor:
                 if value.data_ptr() not in own:
                     seen[value.data_ptr()] = value.numel()
                 return value
 
             parameters = {n: v.detach().requires_grad_() for n, v in self.functional.layout.split(theta).items()}
-            with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+            with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
                 self.functional.losses(parameters, example)
-            kept[key] = max(sum(seen.values()), 1)
-        return kept[key]
+            counts[key] = max(sum(seen.values()), 1)
+        return counts[key]
 
 
 def _fits(module: nn.Module) -> bool:
@@ -242,6 +242,6 @@ def _merged(layers: list[tuple[str, Tensor, Tensor]]) -> list[tuple[str, Tensor,
     for name, given, delta in layers:
         calls[name].append((given, delta))
     return [
-        (name, torch.cat([g for g, _ in found], 1), torch.cat([d for _, d in found], 1))
-        for name, found in calls.items()
+        (name, torch.cat([g for g, _ in parts], 1), torch.cat([d for _, d in parts], 1))
+        for name, parts in calls.items()
     ]

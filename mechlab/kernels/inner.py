@@ -1,4 +1,4 @@
-"""Inner products of per-example gradients with directions, three ways, none of which keeps all gradients."""
+"""Inner products of per-example gradients with directions, three ways, none of which stores all gradients."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class InnerProducts:
         return sum(self.functional.gradient(theta, part) for part in self.parts(theta, batch, 1))
 
     def parts(self, theta: Tensor, batch: Batch, floats: int) -> list[Batch]:
-        """Cut a batch so that what its examples keep, this many numbers each beside activations, fits the limit."""
-        each = floats * theta.element_size() + self.kept_bytes(theta, batch)
+        """Cut a batch into parts that fit the limit, with this many numbers for each example beside its activations."""
+        each = floats * theta.element_size() + self.saved_bytes(theta, batch)
         rows = max(1, int(self.limit // each))
         return [batch[start : start + rows] for start in range(0, len(batch), rows)]
 
-    def kept_bytes(self, theta: Tensor, batch: Batch) -> int:
+    def saved_bytes(self, theta: Tensor, batch: Batch) -> int:
         """Return about how many bytes differentiating one example's loss takes."""
         return 3 * Ghost(self.functional).activations(theta, batch[:1]) * theta.element_size()
 
@@ -98,7 +98,7 @@ class InnerProducts:
         layout = self.functional.layout
         parameters = layout.split(theta)
         moved = {name: parameters[name] for name in names or layout.names}
-        at_once = max(1, self.limit // (len(batch) * self.kept_bytes(theta, batch)))
+        at_once = max(1, self.limit // (len(batch) * self.saved_bytes(theta, batch)))
         products = []
         for part in [batch] if at_once > 1 else self.parts(theta, batch, 0):
 
@@ -146,8 +146,8 @@ def example_gradients(
         example = Batch(inputs[None], targets[None], None if mask is None else mask[None], batch.index[:1])
         return grad(lambda p: functional.losses(parameters | p, example)[0])(moved)
 
-    found = vmap(one, (0, 0, None if batch.mask is None else 0))(batch.inputs, batch.targets, batch.mask)
-    return torch.cat([found[name].reshape(len(batch), -1) for name in names], 1)
+    gradients = vmap(one, (0, 0, None if batch.mask is None else 0))(batch.inputs, batch.targets, batch.mask)
+    return torch.cat([gradients[name].reshape(len(batch), -1) for name in names], 1)
 
 
 def check_form(form: str, known: Sequence[str] = FORMS) -> None:
@@ -158,7 +158,7 @@ def check_form(form: str, known: Sequence[str] = FORMS) -> None:
 
 
 def works(function: Callable[[], object]) -> bool:
-    """Tell whether torch can do what the function does; it cannot vectorise fused recurrent layers over examples."""
+    """True if torch can run the function; it cannot vectorise fused recurrent layers over examples."""
     try:
         function()
     except RuntimeError:

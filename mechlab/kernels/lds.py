@@ -1,6 +1,6 @@
-"""Scores of training-data attribution against retraining: do predicted changes follow what really happens?
+"""Scores of training-data attribution: agreement of predicted changes with those of retraining.
 
-A method's score of a training example says by how much it raised an explained output. The prediction for a set of
+A method's score of a training example is the amount by which it raised an explained output. The prediction for a set of
 removed examples is therefore minus the sum of their scores, and is compared with outputs of networks that were trained
 without them. Source: linear datamodeling score, Park et al. (TRAK), arXiv 2303.14186.
 """
@@ -45,14 +45,14 @@ def rank_correlations(predicted: np.ndarray, actual: np.ndarray, times: np.ndarr
     """
     counts = np.ones((1, len(actual))) if times is None else np.asarray(times, float)
     columns = zip(predicted.T, actual.T, strict=True)
-    found = np.stack([_correlation(ranks(x, counts), ranks(y, counts), counts) for x, y in columns], 1)
-    return found[0] if times is None else found
+    correlations = np.stack([_correlation(ranks(x, counts), ranks(y, counts), counts) for x, y in columns], 1)
+    return correlations[0] if times is None else correlations
 
 
 def lds(predicted: np.ndarray, actual: np.ndarray, times: np.ndarray | None = None) -> float | np.ndarray:
     """Return the linear datamodeling score: the mean over outputs of `rank_correlations`; (B,) of samples."""
-    found = rank_correlations(predicted, actual, times).mean(-1)
-    return float(found) if times is None else found
+    means = rank_correlations(predicted, actual, times).mean(-1)
+    return float(means) if times is None else means
 
 
 def linear_correlations(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ def removal_effects(after: np.ndarray, random: np.ndarray) -> np.ndarray:
     deviations (Q,): large where the removed examples mattered more than others.
 
     Args:
-        after: (Q,) each output without the examples that are held most helpful for it.
+        after: (Q,) each output without the examples with the largest scores for it.
         random: (M, Q) the outputs without random examples.
     """
     spread = random.std(0)
@@ -113,9 +113,9 @@ def area_under_curve(values: np.ndarray, positive: np.ndarray) -> float:
 
 def _members(ids: np.ndarray, examples: int) -> NDArray[np.bool_]:
     """Return sets (M, N) from the ids of their members (M, size)."""
-    found = np.zeros((len(ids), examples), bool)
-    np.put_along_axis(found, ids, True, axis=1)
-    return found
+    members = np.zeros((len(ids), examples), bool)
+    np.put_along_axis(members, ids, True, axis=1)
+    return members
 
 
 def _correlation(left: np.ndarray, right: np.ndarray, weight: np.ndarray) -> np.ndarray:

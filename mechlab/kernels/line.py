@@ -1,9 +1,9 @@
 """The line of one optimiser step, cut into parts where the explained scalars have kinks.
 
 A network of rectifiers is nearly linear between kinks. The residual of a part, what its scalars change by less its
-length times their slope at its node, is known exactly from two forward passes, and says where to refine. A kink between
-two nodes is met without another gradient: their parts share the line as the slopes on both sides explain the residual.
-Where that does not help, a part is cut into three, the middle one of which keeps the node.
+length times their slope at its node, is known exactly from two forward passes, and shows where to refine. A kink
+between two nodes needs no other gradient: their parts share the line as the slopes on both sides explain the residual.
+Where that does not help, a part is cut into three, the middle one of which has the old node.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Part:
         node: where on the line its gradient is taken.
         values: those of the scalars (C,) at both ends.
         slope: (C,) inner product of the gradient at the node with the whole step.
-        gradients: (C, P) at the node, if they are kept.
+        gradients: (C, P) at the node, if they are in memory.
     """
 
     start: float
@@ -64,14 +64,14 @@ class Line:
 
     Args:
         chunk: rows that are differentiated at once.
-        kept: parts whose gradients may be kept in memory; others are evaluated again when they are needed.
+        stored: parts whose gradients may stay in memory; others are evaluated again when they are needed.
     """
 
     explained: Explained
     start: Tensor
     step: Tensor
     chunk: int
-    kept: int
+    stored: int
 
     def refined(self, change: Tensor, nodes: int, tolerance: float, most: int) -> Tensor:
         """Return the averaged gradients (Q, P).
@@ -126,10 +126,10 @@ class Line:
         that was worth while."""
         for row in rows:
             self.parts[row].sort(key=lambda part: part.start)
-        found = {row: edge for row in rows if (edge := self._kink(row)) is not None}
-        values = self._values(list(found), [edge for _, edge in found.values()]) if found else []
+        edges = {row: edge for row in rows if (edge := self._kink(row)) is not None}
+        values = self._values(list(edges), [edge for _, edge in edges.values()]) if edges else []
         better: dict[int, tuple[int, Part, Part]] = {}
-        for (row, (i, edge)), value in zip(found.items(), values, strict=True):
+        for (row, (i, edge)), value in zip(edges.items(), values, strict=True):
             left, right = self.parts[row][i : i + 2]
             new = left.until(edge, value), right.since(edge, value)
             if sum(part.size**2 for part in new) < GAIN**2 * (left.size**2 + right.size**2):
@@ -149,7 +149,7 @@ class Line:
         """Return the boundary (by the part on its left) of a row's worst part that explains its residual best, and
         where it should be; None if no boundary does, or if it was tried before."""
         parts, worst = self.parts[row], self._worst(row)
-        part, best, found = self.parts[row][worst], GAIN * parts[worst].size, None
+        part, best, boundary = self.parts[row][worst], GAIN * parts[worst].size, None
         if part.moved:
             return None
         part.moved = True
@@ -164,8 +164,8 @@ class Line:
             left, right = sorted((worst, other))
             rest = float((part.residual - length * bend).norm())
             if parts[left].node < edge < parts[right].node and rest < best:
-                best, found = rest, (left, edge)
-        return found
+                best, boundary = rest, (left, edge)
+        return boundary
 
     def _cut(self, rows: list[int]) -> None:
         """Cut the worst part of each of these rows into three."""
@@ -191,11 +191,11 @@ class Line:
         for begin in range(0, len(stretches), width):
             some = stretches[begin : begin + width]
             nodes = [(start + stop) / 2 for _, start, stop, _ in some]
-            found = self._gradients([row for row, *_ in some], nodes)
-            for (row, start, stop, values), node, gradients in zip(some, nodes, found, strict=True):
+            evaluated = self._gradients([row for row, *_ in some], nodes)
+            for (row, start, stop, values), node, gradients in zip(some, nodes, evaluated, strict=True):
                 self.total[row].add_(gradients, alpha=stop - start)
                 part = Part(start, stop, node, values, gradients @ self.step, None)
-                if self._in_memory() < self.kept:
+                if self._in_memory() < self.stored:
                     part.gradients = gradients.clone()
                 self.parts[row].append(part)
 
@@ -203,16 +203,16 @@ class Line:
         return sum(part.gradients is not None for parts in self.parts for part in parts)
 
     def _recall(self, parts: list[tuple[int, Part]]) -> None:
-        """Evaluate again those gradients of parts (row, part) that were not kept."""
+        """Evaluate again those gradients of parts (row, part) that are not in memory."""
         lost = [(row, part) for row, part in parts if part.gradients is None]
-        found = self._gradients([row for row, _ in lost], [part.node for _, part in lost])
-        for (_, part), gradients in zip(lost, found, strict=True):
+        evaluated = self._gradients([row for row, _ in lost], [part.node for _, part in lost])
+        for (_, part), gradients in zip(lost, evaluated, strict=True):
             part.gradients = gradients
 
     def _forget(self) -> None:
-        """Drop the gradients that are more than may be kept."""
-        kept = [part for parts in self.parts for part in parts if part.gradients is not None]
-        for part in kept[self.kept :]:
+        """Drop the gradients beyond the number that may stay in memory."""
+        in_memory = [part for parts in self.parts for part in parts if part.gradients is not None]
+        for part in in_memory[self.stored :]:
             part.gradients = None
 
     def _gradients(self, rows: list[int], shares: list[float]) -> Tensor:

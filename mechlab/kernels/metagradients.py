@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Metagradient:
+class MetagradientDerivatives:
     """Derivatives of X x C explained scalars in the weights of N training examples.
 
     Args:
@@ -62,7 +62,7 @@ class Metagradient:
 
 
 class MetagradientBackward:
-    """The backward pass, a step at a time, that can be kept and taken up again; it yields (done, total)."""
+    """The backward pass, a step at a time, whose state can be saved and restored; it yields (done, total)."""
 
     def __init__(self, trajectory: Trajectory, explained: Explained, limit: int = 2**30):
         self.trajectory, self.explained, self.limit = trajectory, explained, limit
@@ -94,32 +94,32 @@ class MetagradientBackward:
             yield self.done, self.total
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that the work so far amounts to, by name."""
+        """Return the state of the computation, by name."""
         second = {} if self._second is None else {"second": self._second}
-        books = {"derivative": self._derivative, "by_step": self._by_step}
+        derivatives = {"derivative": self._derivative, "by_step": self._by_step}
         place = torch.tensor([self.position])
-        return {"place": place, "theta": self._theta, "momentum": self._momentum, **second, **books}
+        return {"place": place, "theta": self._theta, "momentum": self._momentum, **second, **derivatives}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned, of a backward with the same arguments.
+        """Continue from what `state` returned, of a backward pass with the same arguments.
 
         Raises:
             ConfigError: the state belongs to other arguments.
         """
-        mine = self.state()
-        if {n: v.shape for n, v in mine.items()} != {n: v.shape for n, v in state.items()}:
-            raise ConfigError("the kept state must belong to the same question", fix="remove it and begin anew")
-        kept = {name: value.to(mine[name]).clone() for name, value in state.items()}
-        self.position = int(kept["place"])
-        self._theta, self._momentum, self._second = kept["theta"], kept["momentum"], kept.get("second")
-        self._derivative, self._by_step = kept["derivative"], kept["by_step"]
+        own = self.state()
+        if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in state.items()}:
+            raise ConfigError("the saved state must belong to the same analysis", fix="remove it and begin anew")
+        saved = {name: value.to(own[name]).clone() for name, value in state.items()}
+        self.position = int(saved["place"])
+        self._theta, self._momentum, self._second = saved["theta"], saved["momentum"], saved.get("second")
+        self._derivative, self._by_step = saved["derivative"], saved["by_step"]
         self.trajectory.forget()
 
-    def result(self) -> Metagradient:
+    def result(self) -> MetagradientDerivatives:
         """Return the derivatives; all steps must be done."""
         X, C = self.explained.shape
         by_step, derivative = self._by_step.view(-1, X, C), self._derivative.view(X, C, -1)
-        return Metagradient(derivative.numpy(), by_step.numpy(), self._final.numpy())
+        return MetagradientDerivatives(derivative.numpy(), by_step.numpy(), self._final.numpy())
 
     def _adjoints(self) -> list[Tensor]:
         return [self._theta, self._momentum] + ([] if self._second is None else [self._second])
@@ -180,7 +180,7 @@ def metagradient(
     memory: int = 2**30,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> Metagradient:
+) -> MetagradientDerivatives:
     """Return the exact derivatives of explained scalars in the weight of each training example.
 
     The arguments are those of `path_kernel`. The adjoints of all scalars are in memory at once: 3 X C P numbers.
@@ -210,7 +210,7 @@ def second_order(
     layout, parameters = functional.layout, functional.layout.split(theta)
     inner = InnerProducts(functional, limit=limit // 4)
     parts = inner.parts(theta, batch, 0)
-    at_once = max(1, limit // 4 // (len(parts[0]) * inner.kept_bytes(theta, batch)))
+    at_once = max(1, limit // 4 // (len(parts[0]) * inner.saved_bytes(theta, batch)))
 
     def one(direction: Tensor, part: Batch) -> tuple[dict[str, Tensor], Tensor]:
         tangents = layout.split(direction)
@@ -224,12 +224,12 @@ def second_order(
     products, curved = [], torch.zeros_like(directions)
     for part in parts:
         if len(directions) == 1:
-            found, slopes = one(directions[0], part)
-            curved += layout.join(found)
+            gradient, slopes = one(directions[0], part)
+            curved += layout.join(gradient)
             products.append(slopes[None])
         else:
-            found, slopes = vmap(lambda d, part=part: one(d, part), chunk_size=at_once)(directions)
-            curved += layout.join(found, 1)
+            gradient, slopes = vmap(lambda d, part=part: one(d, part), chunk_size=at_once)(directions)
+            curved += layout.join(gradient, 1)
             products.append(slopes)
     return torch.cat(products, 1), curved
 

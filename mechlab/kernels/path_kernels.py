@@ -1,15 +1,15 @@
-"""Exact path kernels: what each training example, parameter and step contributed to a network's outputs.
+"""Exact path kernels: contributions of each training example, parameter and step to a network's outputs.
 
 The change of an explained scalar q over training is the sum over optimiser steps of <J_s, theta_{s+1} - theta_s>, with
-the gradient J_s of q averaged along the step. Writing each step out in the gradients that it was made of books this
-change to examples, weight decay and clipping. One adjoint vector U for each scalar, swept backwards over the steps,
+the gradient J_s of q averaged along the step. Writing each step out in its gradients divides this
+change among examples, weight decay and clipping. One adjoint vector U for each scalar, swept backwards over the steps,
 does so without per-example momentum buffers:
 
     A_s = into (weight * J_s) + carry A_{s+1},   U_s = gain A_s + direct (weight * J_s),
     influence of k += -<gradient of example k's loss at theta_s, U_s> / B_s   for every k in batch s.
 
 Source: "ExPLAIND", arXiv 2505.20076; Bell et al., arXiv 2308.00824. The second moments of Adam are taken as given, so
-an influence is an item of an exact account and no derivative; for that see `metagradient`.
+an influence is a term of an exact decomposition and no derivative; for that see `metagradient`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
 from mechlab.kernels.backward import PathKernelBackward
-from mechlab.kernels.decomposition import PathKernel, PathKernelSettings
+from mechlab.kernels.decomposition import PathKernelDecomposition, PathKernelSettings
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.quadrature import Quadrature
 from mechlab.kernels.trajectory import Trajectory
@@ -55,7 +55,7 @@ def path_kernel(
     steps_by_tensor: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> PathKernel:
+) -> PathKernelDecomposition:
     """Decompose the change of explained scalars over training, by training example, parameter and step.
 
     Args:
@@ -67,7 +67,7 @@ def path_kernel(
         targets: of `inputs` where these are a tensor.
         form, memory, scores, groups, bins, view, steps_by_tensor: see PathKernelSettings.
         device: where the arithmetic happens.
-        progress: is told (done, total) after every step.
+        progress: is called with (done, total) after every step.
 
     Raises:
         NotRecorded: a step is missing.
@@ -109,7 +109,7 @@ def explained_batch(trajectory: Trajectory, inputs: Batch | Tensor, targets: Ten
         if functional.spec.kind == "sequence":
             fix = "give a Batch, or targets of the steps that are explained"
             raise ConfigError(
-                "sequences need targets, which tell the steps", got="inputs alone", key="targets", fix=fix
+                "sequences need targets, which mark the steps that count", got="inputs alone", key="targets", fix=fix
             )
         targets = functional.spec.loss.no_targets((len(inputs),), functional.spec.outputs, functional.dtype)
     return functional.placed(Batch(inputs, targets, None, torch.arange(len(inputs))))

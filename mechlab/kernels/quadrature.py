@@ -17,7 +17,7 @@ from mechlab.kernels.line import Line
 
 @dataclass(frozen=True)
 class Quadrature:
-    """How gradients are averaged along an optimiser step.
+    """Settings of the average of gradients along an optimiser step.
 
     Args:
         rule: "midpoint": the line is cut into parts, and each is represented by the gradient in its middle. Networks
@@ -53,7 +53,7 @@ class Quadrature:
 
 @dataclass(frozen=True)
 class Average:
-    """What a quadrature found along one step.
+    """The result of a quadrature along one step.
 
     Args:
         gradients: (Q, P) averaged gradients.
@@ -75,7 +75,7 @@ def average(
     change: Tensor,
     how: Quadrature,
     chunk: int,
-    kept: int,
+    stored: int,
     out: Tensor | None = None,
 ) -> Average:
     """Average the gradients from parameters start (P,) to end (P,).
@@ -83,7 +83,7 @@ def average(
     Args:
         change: (Q,) by how much the scalars change from start to end.
         chunk: inputs that are differentiated at once.
-        kept: gradients (Q, P) that may be kept in memory; those beyond are evaluated again when they are needed.
+        stored: gradients (Q, P) that may stay in memory; those beyond are evaluated again when they are needed.
         out: (Q, P) memory that the gradients may be written to.
     """
     step = end - start
@@ -92,7 +92,7 @@ def average(
         shares = [(node + 0.5) / how.nodes for node in range(how.nodes)]
         gradients = explained.mean_gradients([torch.add(start, step, alpha=share) for share in shares], chunk, out)
     else:
-        line = Line(explained, start, step, chunk, kept * (explained.shape[0] if explained.by_rows else 1))
+        line = Line(explained, start, step, chunk, stored * (explained.shape[0] if explained.by_rows else 1))
         gradients = line.refined(change, how.nodes, how.tolerance, how.most)
         nodes, evaluations = line.nodes, line.evaluations
     residual = change - gradients @ step

@@ -1,4 +1,4 @@
-"""Training again with other weights of the examples: what attribution predicts, measured.
+"""Retraining with other weights of the examples, which measures what attribution predicts.
 
 The weight w_k multiplies example k's loss wherever it is seen, and batches keep their denominators, so that a weight of
 0 removes an example. Trainings that differ in their weights alone are the rows of one: parameters (M, P), one gradient
@@ -21,7 +21,7 @@ from mechlab.core.task import Batch
 from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.inner import works
 
-WORTHWHILE = 10**6  # numbers kept for one batch, beyond which trainings side by side are not faster
+WORTHWHILE = 10**6  # numbers saved for one batch, beyond which trainings side by side are not faster
 MOST = 64  # trainings side by side, beyond which they are not faster
 
 
@@ -76,7 +76,7 @@ def retrain(updates: ReweightedUpdates, initial: Tensor, weights: Tensor) -> Ite
 
 
 def side_by_side(updates: ReweightedUpdates, initial: Tensor) -> bool:
-    """Return whether torch can train networks of this architecture side by side: it needs a batching rule for each of
+    """True if torch can train networks of this architecture side by side: it needs a batching rule for each of
     their operations."""
     once = replace(updates, steps=1)
     weights = torch.ones(2, int(updates.batch(0).index.max()) + 1)
@@ -87,7 +87,7 @@ class Retrainings:
     """Many trainings with weights of their own and what is measured of each, a few portions at a time.
 
     Iterating over it does the work and yields (done, total), counted in trainings times steps. Finished portions are in
-    `state`, so the work can be kept and taken up again. What is measured depends on the portions' size to rounding, and
+    `state`, which can be saved and restored. What is measured depends on the portions' size to rounding, and
     on the number of workers not at all.
 
     Args:
@@ -141,32 +141,32 @@ class Retrainings:
         return {"finished": torch.tensor([self.finished]), "weights": self.weights, "measured": self.measured}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned.
+        """Continue from what `state` returned.
 
         Raises:
             ConfigError: the state belongs to other trainings.
         """
-        mine = self.state()
-        same = {n: v.shape for n, v in mine.items()} == {n: v.shape for n, v in state.items()}
+        own = self.state()
+        same = {n: v.shape for n, v in own.items()} == {n: v.shape for n, v in state.items()}
         if not same or not torch.equal(state["weights"].to(self.weights), self.weights):
-            raise ConfigError("the kept state must belong to the same trainings", fix="remove it and begin anew")
+            raise ConfigError("the saved state must belong to the same trainings", fix="remove it and begin anew")
         self.finished, self.measured = int(state["finished"]), state["measured"].clone()
 
 
-def portion_size(networks: int, parameters: int, kept: int, itemsize: int, limit: int) -> int:
-    """Return how many networks to train side by side; 1 says that they are faster one after another.
+def portion_size(networks: int, parameters: int, saved: int, itemsize: int, limit: int) -> int:
+    """Return how many networks to train side by side; 1 where they are faster one after another.
 
-    A network whose differentiation keeps many numbers keeps a processor busy by itself, and several of them leave its
+    A network whose differentiation saves many numbers keeps a processor busy by itself, and several of them leave its
     caches: from about 10^6 numbers on (measured on CPUs), nothing is gained.
 
     Args:
         networks: how many there are.
         parameters: P of each.
-        kept: numbers that differentiating the loss of one batch keeps, for each.
+        saved: numbers that are saved to differentiate the loss of one batch, for each network.
         itemsize: bytes of a number.
         limit: bytes that they may take.
     """
-    if kept > WORTHWHILE:
+    if saved > WORTHWHILE:
         return 1
-    each = (8 * parameters + kept) * itemsize  # parameters, moments, gradient, and what the update makes of them
+    each = (8 * parameters + saved) * itemsize  # parameters, moments, gradient, and what the update makes of them
     return int(max(1, min(networks, MOST, limit // each)))

@@ -135,8 +135,7 @@ class Trajectory:
 
     @classmethod
     def of_run(cls, run: RecordedTraining, dtype: torch.dtype | None = None, device: str = "cpu") -> Trajectory:
-        """Read a run's history up to the moment at which the run is looked at, in the precision in which it was trained
-        unless another one is asked for.
+        """Read a run's history up to the run's moment, in the precision in which it was trained or the given one.
 
         Raises:
             NotRecorded: a step is missing.
@@ -151,17 +150,17 @@ class Trajectory:
             raise NotRecorded("attribution needs every optimiser step", got=got, key="history", fix=fix)
         history.check_exact("attribution needs the whole state of every step, as it was trained")
         if run.moment == "best":
-            fix = "ask at=last, or at=STEP"
+            fix = "at=last, or at=STEP"
             raise ConfigError("attribution needs the step at which training ends", got="at=best", key="at", fix=fix)
         steps = recorded[-1] if run.moment == "last" else run.moment
         functional, rule = functional_model_of(recipe, dtype, device, history.params(0))
         source = recipe.source()
         examples = steps * source.plan.batch_size if source.plan.n is None else source.plan.n
         data = None if source.plan.n is None else lambda: recipe.task.examples("train")
-        found = cls(functional, rule, history, steps, examples, source.batch, recipe.clip, data)
+        trajectory = cls(functional, rule, history, steps, examples, source.batch, recipe.clip, data)
         if history.digest(0) is None:  # what is computed again is checked by its hash
-            found.check_updates()
-        return found
+            trajectory.check_updates()
+        return trajectory
 
     @classmethod
     def of_arrays(
@@ -232,12 +231,12 @@ class Trajectory:
     def data(self) -> Batch:
         """Return all training examples in the order of their ids."""
         if self._data is None:
-            must, fix = "there must be a fixed set of training examples", "ask about every step instead"
+            must, fix = "there must be a fixed set of training examples", "use every step instead"
             raise ConfigError(must, got="data that is drawn without end", key="task", fix=fix)
         return self._data()
 
     def forget(self) -> None:
-        """Drop what was kept of the step that was read last."""
+        """Forget the state of the step that was read last."""
         self._last = None
 
     def gradients(self, step: Step, gradient: Tensor) -> tuple[float, Tensor]:
@@ -260,7 +259,7 @@ class Trajectory:
             if difference > UPDATE_DIFFERS * max(size, float(predicted.norm())):
                 must = "the recorded updates must be those of the model, the task and the optimizer as they are now"
                 got = f"step {index} moved the parameters by {size:.3g}, which differs by {difference:.3g}"
-                fix = "look at the run with the code that trained it (provenance), or train it again"
+                fix = "analyse the run with the code that trained it (provenance), or train it again"
                 raise ReplayDiffers(must, got=got, key="history", fix=fix)
         self.forget()
 
@@ -269,10 +268,10 @@ class Trajectory:
 
     def _moment(self, moments: Mapping[str, Tensor], key: str, theta: Tensor) -> Tensor:
         layout = self.functional.layout
-        found = {name: moments.get(f"{key}/{name}") for name in layout.names}
-        if all(value is None for value in found.values()):
+        by_name = {name: moments.get(f"{key}/{name}") for name in layout.names}
+        if all(value is None for value in by_name.values()):
             return torch.zeros_like(theta)
-        return layout.join({name: self._placed(value) for name, value in found.items()})
+        return layout.join({name: self._placed(value) for name, value in by_name.items()})
 
     def _check_constants(self) -> None:
         first, last = self.record.params(0), self.record.params(self.steps)
@@ -338,7 +337,7 @@ def recomputed_states(
     Args:
         arrays: a history whose `states` are ignored.
         dtype: of the arithmetic; that of the parameters by default.
-        known: returns parts of the state before a step that are known (`exp_avg_sq/NAME`); they replace what is found.
+        known: returns known parts of the state before a step (`exp_avg_sq/NAME`), which replace the computed ones.
 
     Returns:
         S mappings from `<state>/<name>` to tensors.

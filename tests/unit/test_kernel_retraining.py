@@ -139,8 +139,8 @@ def test_workers_change_nothing():
 
 
 def test_portions_fit_the_memory():
-    assert portion_size(100, parameters=1000, kept=2000, itemsize=8, limit=10**6) == 12
-    assert portion_size(100, parameters=1000, kept=2 * 10**6, itemsize=8, limit=10**12) == 1
+    assert portion_size(100, parameters=1000, saved=2000, itemsize=8, limit=10**6) == 12
+    assert portion_size(100, parameters=1000, saved=2 * 10**6, itemsize=8, limit=10**12) == 1
     assert portion_size(5, 1000, 0, 8, 10**9) == 5 and portion_size(5, 10**9, 0, 8, 1) == 1
 
 

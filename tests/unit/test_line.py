@@ -44,7 +44,7 @@ def test_a_kink_is_met_without_another_gradient():
     explained = rectified([-0.4, 0.0, 5.0])
     start, step = torch.tensor([-1.0], dtype=torch.float64), torch.tensor([2.0], dtype=torch.float64)
     change = (explained.values(start + step) - explained.values(start)).flatten()
-    line = Line(explained, start, step, chunk=8, kept=8)
+    line = Line(explained, start, step, chunk=8, stored=8)
     gradients = line.refined(change, nodes=2, tolerance=1e-12, most=9)
     torch.testing.assert_close(gradients[:, 0], torch.tensor([0.3, 0.5, 1.0], dtype=torch.float64), rtol=0, atol=1e-12)
     assert [len(parts) for parts in line.parts] == [2, 2, 2] and line.evaluations == 2

@@ -88,11 +88,11 @@ def test_interrupted_work_goes_on(run, tmp_path, monkeypatch):
     whole, kept = ask(run, tmp_path / "whole", **options)[0], run.folder / "work"
     for place, parts in (("outputs", 1), ("recorded", 2)):
         with monkeypatch.context() as patch:
-            patch.setattr(reweighted_training.Again, place, interrupted)
+            patch.setattr(reweighted_training.Retrained, place, interrupted)
             with pytest.raises(KeyboardInterrupt):
                 ask(run, tmp_path / place, **options)
         assert len(list(kept.glob("validation-*/*"))) == parts
-    monkeypatch.setattr(reweighted_training.Again, "_measured", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(reweighted_training.Retrained, "_measured", lambda *_: pytest.fail("trained again"))
     assert ask(run, tmp_path / "again", **options)[0].as_dict() == whole.as_dict()
     assert not kept.exists()
 

@@ -1,4 +1,4 @@
-"""What the analysis `validation` measured, its tables and its verdict; and the same over several runs."""
+"""The measurements of the analysis `datamodeling`, its tables and claims; and the same over several runs."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Measured:
     """Outputs after training again, and scores. There are F shares, M subsets, Q outputs and N training examples.
 
     Args:
-        recorded, replayed: (Q,) the outputs of the recorded training, and of the same training done again.
+        recorded, replayed: (Q,) the outputs of the recorded training, and of the same training repeated.
         random, random_removed: (F, M, Q) outputs without random examples (F, M, N).
         alone, alone_removed: (L, Q) outputs without one example (L, N).
-        helpful: method -> (F, Q) each output without the examples that are held most helpful for it; {} if not asked.
+        helpful: method -> (F, Q) each output without the examples with the largest scores for it; {} if not requested.
         scores: method -> (Q, N).
-        labels: "wrong" (K,) and method -> (K,) influence of examples on themselves; {} if not asked.
-        seeds: method -> (R, Q, N) scores of trainings with other seeds; {} if not asked.
+        labels: "wrong" (K,) and method -> (K,) influence of examples on themselves; {} if not requested.
+        seeds: method -> (R, Q, N) scores of trainings with other seeds; {} if not requested.
         account: of the path kernel, "error" and "residual".
     """
 
@@ -84,8 +84,8 @@ def by_share(measured: Measured, fractions: Sequence[float], resamples: int, rng
 
     Returns:
         Columns removed (the share), method, lds, lds_low, lds_high; behind, behind_low, behind_high: the metagradient's
-        score less this one, by the same resampled subsets; helpful: the fall of outputs without the examples that are
-        held most helpful, in standard deviations of those without random ones.
+        score less this one, by the same resampled subsets; helpful: the fall of outputs without the examples with
+        the largest scores, in standard deviations of those without random ones.
     """
     import pandas as pd
 
@@ -112,9 +112,9 @@ def by_method(measured: Measured) -> pd.DataFrame:
     """Return a row for each method.
 
     Returns:
-        Columns method, and where they were asked for: leave_one_out and leave_one_out_linear, the correlations (of
+        Columns method, and where they were requested: leave_one_out and leave_one_out_linear, the correlations (of
         ranks, linear) of predicted and actual changes when one example is left out; mislabelled, the area under the
-        curve with which the influence on itself tells wrong labels; stability, the rank correlation of scores over
+        curve with which the influence on itself detects wrong labels; stability, the rank correlation of scores over
         training examples with those of other seeds. All are means over outputs.
     """
     import pandas as pd
@@ -137,7 +137,7 @@ def by_method(measured: Measured) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Scalars and claims.
+    """The criteria of the claims.
 
     Args:
         least_lds, least_margin: of the metagradient, and over the path kernel, at the smallest share removed.
@@ -229,7 +229,7 @@ def over_runs(runs: Sequence[Run], resamples: int, rng: np.random.Generator, dra
     """Return the mean over runs of the score of each share and method, with bootstrap intervals.
 
     Args:
-        runs: that hold answers of the analysis `validation` with the same shares and methods.
+        runs: that have findings of the analysis `validation` with the same shares and methods.
         resamples: of the subsets of each run.
         draw_runs: whether the bootstrap also draws runs, so that the interval is about other seeds too.
 
@@ -238,16 +238,16 @@ def over_runs(runs: Sequence[Run], resamples: int, rng: np.random.Generator, dra
     """
     import pandas as pd
 
-    answers = [Measured.read(run.artifacts("validation")) for run in runs]
+    measurements = [Measured.read(run.artifacts("validation")) for run in runs]
     fractions = runs[0].artifacts("validation").table("removed")["removed"].unique()
     rows = []
     for share, fraction in enumerate(fractions):
         means: dict[str, list[float]] = {}
         samples: dict[str, list[np.ndarray]] = {}
-        for answer in answers:
-            actual = answer.random[share]
+        for measured in measurements:
+            actual = measured.random[share]
             times = measures.resampled(len(actual), resamples, rng)
-            for name, changes in answer.predicted(share).items():
+            for name, changes in measured.predicted(share).items():
                 means.setdefault(name, []).append(measures.lds(changes, actual))
                 samples.setdefault(name, []).append(measures.lds(changes, actual, times))
         drawn = rng.integers(len(runs), size=(len(runs), resamples)) if draw_runs else None

@@ -1,4 +1,4 @@
-"""What analyses of attribution share: the explained examples, labels, and the foremost training examples."""
+"""Parts shared by analyses of attribution: the explained examples, labels, and the foremost training examples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Positive = Annotated[float, Interval(0, math.inf, open_low=True, open_high=True)
 
 @dataclass(frozen=True)
 class ExplainedExamples:
-    """Which examples are explained, in which precision.
+    """The explained examples, and the precision of the arithmetic.
 
     Args:
         split: of the examples.
@@ -54,11 +54,11 @@ class ExplainedExamples:
         """
         if isinstance(self.examples, int):
             return run.evaluation(self.split, self.examples).cropped()
-        found = run.evaluation(self.split)
-        if beyond := [i for i in self.examples if i >= len(found)]:
-            must = f"ids of examples must be below {len(found)}, the number of them in split={self.split}"
-            raise ConfigError(must, got=beyond, key="examples", fix=f"ids from 0 to {len(found) - 1}")
-        return found[torch.tensor(self.examples)].cropped()
+        examples = run.evaluation(self.split)
+        if beyond := [i for i in self.examples if i >= len(examples)]:
+            must = f"ids of examples must be below {len(examples)}, the number of them in split={self.split}"
+            raise ConfigError(must, got=beyond, key="examples", fix=f"ids from 0 to {len(examples) - 1}")
+        return examples[torch.tensor(self.examples)].cropped()
 
 
 def labels_of(run: Run, batch: Batch, n: int, sort: Literal["label", "sum"]) -> tuple[np.ndarray, np.ndarray]:
@@ -105,13 +105,13 @@ def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int, less_i
         kinds = ("harmful", "helpful") if less_is_better else ("helpful", "harmful")
         for kind, chosen in zip(kinds, (order[::-1], order), strict=True):
             for rank, k in enumerate(chosen[:top]):
-                found = {"explained": ids[row], "kind": kind, "rank": rank + 1, "train": k, "influence": values[k]}
+                entry = {"explained": ids[row], "kind": kind, "rank": rank + 1, "train": k, "influence": values[k]}
                 if train is not None:
                     example = train[k : k + 1]
                     flat = example.inputs.flatten().tolist()
-                    found["label"] = example.targets.flatten()[-1].item()
-                    found["input"] = " ".join(f"{x:g}" for x in flat) if len(flat) <= 8 else ""
-                rows.append(found)
+                    entry["label"] = example.targets.flatten()[-1].item()
+                    entry["input"] = " ".join(f"{x:g}" for x in flat) if len(flat) <= 8 else ""
+                rows.append(entry)
     return pd.DataFrame(rows)
 
 

@@ -30,7 +30,7 @@ OF_ALL_EXAMPLES = ("tracin_checkpoints", "gradient_dot")  # they look at every t
 def check_attribution(
     name: str,
     recipe: Recipe,
-    question: ExplainedExamples,
+    examples: ExplainedExamples,
     outputs: Outputs,
     key: str,
     products: Callable[[FunctionalModel, Tensor, Batch], object] | None = None,
@@ -44,7 +44,7 @@ def check_attribution(
     Args:
         name: of the analysis.
         recipe: what is going to be trained, or was.
-        question: the explained examples, two of which are tried.
+        examples: the explained examples, two of which are tried.
         outputs: the explained scalars.
         key: the config key of the analysis.
         products: derivatives of the losses of a batch at parameters (P,), tried on two training examples.
@@ -53,16 +53,16 @@ def check_attribution(
     from mechlab.kernels.trajectory import functional_model_of
 
     try:
-        functional, _ = functional_model_of(recipe, question.torch_dtype)
-        batch = question.batch(recipe.source())[:2]
-        explained = Explained(functional, functional.placed(batch), outputs)
+        functional, _ = functional_model_of(recipe, examples.torch_dtype)
+        batch = examples.batch(recipe.source())[:2]
+        scalars = Explained(functional, functional.placed(batch), outputs)
         theta = functional.layout.join(dict(functional.model.named_parameters()))
-        explained.values(theta)
+        scalars.values(theta)
         try:
             if products is not None:
                 products(functional, theta, functional.placed(recipe.source().batch(0)[:2]))
         except RuntimeError as error:
-            must, fix = "torch must be able to differentiate the model in the way that is asked for", "dtype=float64"
+            must, fix = "torch must be able to differentiate the model as the analysis requires", "dtype=float64"
             raise ConfigError(must, got=str(error).splitlines()[0], key="dtype", fix=f"{key}.{fix}") from None
     except ConfigError as error:
         leave_out = f"leave {name} out of {key.partition('.')[0]}=[...]"
@@ -92,14 +92,14 @@ class Checkpointed:
         self.folder = folder
 
     def __call__(self, name: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """Return the tensors of a part, computing and keeping them if they are not there."""
+        """Return the tensors of a part, computing and saving them if they are missing."""
         path = self.file(name)
         if not path.exists():
             save_tensors(path, {key: value.contiguous() for key, value in compute().items()})
         return load_tensors(path)
 
     def file(self, name: str) -> Path:
-        """Return where a part is kept."""
+        """Return the file of a part."""
         return self.folder / f"{name}.safetensors"
 
     def clear(self) -> None:
@@ -113,7 +113,7 @@ class Checkpointed:
 
 @dataclass(frozen=True)
 class Attributions:
-    """How each method is asked.
+    """The settings of the methods of attribution.
 
     Args:
         outputs: the explained scalars, as `kernels.Explained` takes them.
@@ -129,41 +129,41 @@ class Attributions:
     limit: int
 
     def methods(self, chosen: tuple[str, ...], endless: bool) -> list[str]:
-        """Return those of the chosen methods that can be asked; with data that is drawn without end, some cannot.
+        """Return those of the chosen methods that are applicable; with data that is drawn without end, some are not.
 
         Raises:
             ConfigError: there is none.
         """
-        found = [name for name in chosen if not (endless and name in OF_ALL_EXAMPLES)]
-        if not found:
-            must = "there must be a method to compare" + (" that can be asked of endless data" if endless else "")
+        applicable = [name for name in chosen if not (endless and name in OF_ALL_EXAMPLES)]
+        if not applicable:
+            must = "there must be a method to compare" + (" that is applicable to endless data" if endless else "")
             raise ConfigError(must, got=list(chosen), key="compared", fix="compared=[path_kernel, metagradient]")
-        return found
+        return applicable
 
     def scores(
-        self, method: str, make: Callable[[], Trajectory], batch: Batch, kept: Checkpointed, name: str
+        self, method: str, make: Callable[[], Trajectory], batch: Batch, parts: Checkpointed, name: str
     ) -> dict[str, Tensor]:
-        """Return `scores` (Q, N) of training examples for each explained scalar, and of the path kernel the account's
-        `error` and `residual` as shares. What is done is kept under a name; a trajectory is made if there is need."""
+        """Return `scores` (Q, N) of training examples for each explained scalar, and of the path kernel the
+        `error` and `residual` as shares. Finished parts are saved under a name; a trajectory is made if needed."""
         own = f"{name}-{method}"
-        return kept(own, lambda: self._scores(method, make(), batch, kept, own))
+        return parts(own, lambda: self._scores(method, make(), batch, parts, own))
 
     def _scores(
-        self, method: str, trajectory: Trajectory, batch: Batch, kept: Checkpointed, name: str
+        self, method: str, trajectory: Trajectory, batch: Batch, parts: Checkpointed, name: str
     ) -> dict[str, Tensor]:
         from mechlab.kernels import gradient_dot, tracin
 
         if method == "path_kernel":
-            return self._path_kernel(trajectory, batch, kept.file(f"{name}-part"))
+            return self._path_kernel(trajectory, batch, parts.file(f"{name}-part"))
         if method == "metagradient":
-            return {"scores": self._metagradient(trajectory, batch, kept, name)}
+            return {"scores": self._metagradient(trajectory, batch, parts, name)}
         if method == "gradient_dot":
-            found = gradient_dot(trajectory, batch, self.outputs, memory=self.limit)
+            scores = gradient_dot(trajectory, batch, self.outputs, memory=self.limit)
         else:
             spaced = np.linspace(0, trajectory.steps, self.checkpoints + 1)[1:].round().astype(int)
             looks = sorted(set(spaced.tolist())) if method == "tracin_checkpoints" else None
-            found = tracin(trajectory, batch, self.outputs, checkpoints=looks, memory=self.limit)
-        return {"scores": torch.as_tensor(found.reshape(-1, trajectory.examples))}
+            scores = tracin(trajectory, batch, self.outputs, checkpoints=looks, memory=self.limit)
+        return {"scores": torch.as_tensor(scores.reshape(-1, trajectory.examples))}
 
     def _path_kernel(self, trajectory: Trajectory, batch: Batch, part: Path) -> dict[str, Tensor]:
         from mechlab.kernels.backward import PathKernelBackward
@@ -177,17 +177,17 @@ class Attributions:
             trajectory, explained, PathKernelSettings(quadrature, limit=self.limit, scores=False)
         )
         carry_out(backward, "path_kernel", part)
-        found = backward.result()
-        lines = (found.data, found.decay, found.clipping, found.residual, found.arithmetic)
+        result = backward.result()
+        lines = (result.data, result.decay, result.clipping, result.residual, result.arithmetic)
         size = max(sum(np.abs(line).mean() for line in lines), np.finfo(float).tiny)
-        movement = max(np.abs(found.final - found.initial).mean(), np.finfo(float).tiny)
+        movement = max(np.abs(result.final - result.initial).mean(), np.finfo(float).tiny)
         return {
-            "scores": torch.as_tensor(found.influence.reshape(-1, trajectory.examples)),
-            "error": torch.tensor(float(np.abs(found.completeness).max() / size)),
-            "residual": torch.tensor(float(np.abs(found.residual).mean() / movement)),
+            "scores": torch.as_tensor(result.influence.reshape(-1, trajectory.examples)),
+            "error": torch.tensor(float(np.abs(result.completeness).max() / size)),
+            "residual": torch.tensor(float(np.abs(result.residual).mean() / movement)),
         }
 
-    def _metagradient(self, trajectory: Trajectory, batch: Batch, kept: Checkpointed, name: str) -> Tensor:
+    def _metagradient(self, trajectory: Trajectory, batch: Batch, parts: Checkpointed, name: str) -> Tensor:
         """Return the derivatives (Q, N), for blocks of explained examples whose adjoints fit the limit."""
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.metagradients import MetagradientBackward
@@ -203,11 +203,11 @@ class Attributions:
             part = explained.rows(start, min(start + rows, len(batch))) if explained.apart else explained
             trajectory.forget()
             backward = MetagradientBackward(trajectory, part, self.limit)
-            carry_out(backward, "metagradient", kept.file(f"{name}-{start}-part"))
+            carry_out(backward, "metagradient", parts.file(f"{name}-{start}-part"))
             return {"scores": torch.as_tensor(backward.result().derivative.reshape(-1, trajectory.examples))}
 
         starts = range(0, len(batch), rows)
-        return torch.cat([kept(f"{name}-{start}", lambda start=start: block(start))["scores"] for start in starts])
+        return torch.cat([parts(f"{name}-{start}", lambda start=start: block(start))["scores"] for start in starts])
 
 
 def trained(recipe: Recipe, steps: int, limit: int) -> Trajectory:

@@ -1,4 +1,4 @@
-"""Outputs of networks that are trained again with other weights of the examples."""
+"""Outputs of networks that are retrained with other weights of the examples."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Again:
-    """A recorded training, to be done again with weights of its examples.
+class Retrained:
+    """A recorded training, to be repeated with weights of its examples.
 
     Args:
         recipe: what was trained.
-        trajectory: the record of it, in the precision in which it is done again.
+        trajectory: the record of it, in the precision of the retraining.
         explained: the outputs that are measured at the end.
         limit: bytes that trainings side by side may take.
         workers: trainings, or portions of them, at the same time; None for as many as there are processors in use.
@@ -42,10 +42,10 @@ class Again:
     limit: int
     workers: int | None = None
 
-    def outputs(self, removed: np.ndarray, kept: Checkpointed) -> np.ndarray:
+    def outputs(self, removed: np.ndarray, parts: Checkpointed) -> np.ndarray:
         """Return the explained outputs (M, Q) at the end of training without the removed examples (M, N).
 
-        Small networks are trained side by side, others one after another by core/step.py. What is done is kept.
+        Small networks are trained side by side, others one after another by core/step.py. Finished parts are saved.
         """
         from mechlab.kernels.reweighted import Retrainings
 
@@ -56,10 +56,10 @@ class Again:
         work = Retrainings(weights, portion, train, self._measured, self.trajectory.steps, (X * C,), workers)
 
         def compute() -> dict[str, Tensor]:
-            carry_out(work, "validation, retraining", kept.file("retrained-part"))
+            carry_out(work, "validation, retraining", parts.file("retrained-part"))
             return {"outputs": work.measured}
 
-        return kept("retrained", compute)["outputs"].numpy()
+        return parts("retrained", compute)["outputs"].numpy()
 
     def recorded(self) -> np.ndarray:
         """Compute the explained outputs (Q,) with the final parameters of the recorded training."""
@@ -72,8 +72,8 @@ class Again:
 
         functional, theta, batch = self.trajectory.functional, self.trajectory.state(0).theta, self._batches()(0)
         itemsize = theta.element_size()
-        kept = InnerProducts(functional).kept_bytes(theta, batch) * len(batch) // itemsize
-        portion = portion_size(networks, functional.layout.size, kept, itemsize, self.limit)
+        saved = InnerProducts(functional).saved_bytes(theta, batch) * len(batch) // itemsize
+        portion = portion_size(networks, functional.layout.size, saved, itemsize, self.limit)
         return portion if portion > 1 and side_by_side(self._training(), theta) else 1
 
     def _training(self) -> ReweightedUpdates:
@@ -106,7 +106,7 @@ class Again:
 
     @cached_property
     def _fresh(self) -> tuple[Recipe, nn.Module]:
-        """What was trained, in the precision in which it is done again, and the model before the first step."""
+        """What was trained, in the precision of the retraining, and the model before the first step."""
         recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None, member=None)
         return recipe, recipe.model(self.trajectory.record.params(0))
 
