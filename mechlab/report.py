@@ -52,7 +52,7 @@ def check_moved(words: Sequence[str]) -> None:
     if moved:
         settings = " ".join(quoted(f"analysis.{SURVEY}.{key}=", _listed(key, value)) for key, value in moved.items())
         raise ConfigError(
-            f"{next(iter(moved))} is a parameter of analysis={SURVEY}, whose answers the report shows",
+            f"{next(iter(moved))} is a parameter of analysis={SURVEY}, whose findings the report shows",
             got=" ".join(f"{key}={value}" for key, value in moved.items()),
             key=next(iter(moved)),
             fix=f"python -m mechlab.analyze {quoted('run=', given.get('runs', 'GLOB'))} analysis={SURVEY} {settings}",

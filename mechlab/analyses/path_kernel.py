@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.recipe import Recipe
-    from mechlab.kernels.decomposition import PathKernel as Decomposition
+    from mechlab.kernels.decomposition import PathKernelDecomposition
     from mechlab.record.run import Run
 
 TERMS = ("data", "decay", "clipping", "residual", "arithmetic")
@@ -128,7 +128,7 @@ class PathKernel(Analysis):
         self._save(run, out, result, batch, groups)
         return Finding(_scalars(result), self._claims(result, trajectory.functional.dtype.itemsize))
 
-    def _claims(self, result: Decomposition, itemsize: int) -> dict[str, Claim]:
+    def _claims(self, result: PathKernelDecomposition, itemsize: int) -> dict[str, Claim]:
         values, least = _scalars(result), 1e-9 if itemsize == 8 else 1e-4
         return {
             "completeness": Claim(
@@ -155,7 +155,9 @@ class PathKernel(Analysis):
             ),
         }
 
-    def _save(self, run: Run, out: Artifacts, result: Decomposition, batch: Any, groups: dict[str, list[str]]) -> None:
+    def _save(
+        self, run: Run, out: Artifacts, result: PathKernelDecomposition, batch: Any, groups: dict[str, list[str]]
+    ) -> None:
         import pandas as pd
 
         terms = {name: getattr(result, name) for name in ("initial", "final", "influence", *TERMS[1:])}
@@ -214,7 +216,7 @@ def components_of(names: list[str], kind: Literal["module", "tensor"]) -> dict[s
     return components
 
 
-def _scalars(result: Decomposition) -> dict[str, float]:
+def _scalars(result: PathKernelDecomposition) -> dict[str, float]:
     sizes = {name: np.abs(getattr(result, name)).mean() for name in TERMS}
     total = max(sum(sizes.values()), np.finfo(float).tiny)
     movement = np.abs(result.final - result.initial).mean()

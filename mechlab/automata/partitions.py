@@ -29,8 +29,8 @@ def quotient(transitions: np.ndarray, blocks: np.ndarray) -> np.ndarray:
 def closed_partition(transitions: np.ndarray, together: Iterable[tuple[int, int]]) -> np.ndarray:
     """Return the blocks (n,) int64 of the finest closed partition in which the pairs `together` share their blocks.
 
-    A partition is closed (has the substitution property) if states of a block go to one block by each letter, whatever
-    the outputs.
+    A partition is closed (has the substitution property) if states of a block go to one block by each letter, with
+    any outputs.
 
     Source: Hartmanis and Stearns (1966), "Algebraic structure theory of sequential machines", by union-find as in
     Hopcroft and Karp (1971).

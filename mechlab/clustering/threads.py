@@ -9,7 +9,7 @@ def one_thread() -> threadpool_limits:
     """Return a context in which scikit-learn's and BLAS's loops run in one thread.
 
     For some thousands of states one thread is as fast. Where other processes use the cores, several threads wait for
-    one another and take ten times as long; and sums must not depend on the number of cores.
+    each other and take ten times as long; and sums must not depend on the number of cores.
     """
     import sklearn.cluster  # noqa: F401 (limits hold for libraries that are loaded)
 

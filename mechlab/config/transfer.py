@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def with_transfer(recipe: Recipe, config: TrainConfig, allow: Sequence[str]) -> Recipe:
     """Return the recipe with the weights that `init_from` and its companions name, and with what they freeze.
 
-    The names of frozen parameters follow from `init_parts` alone, so that a recorded run knows them without the other
-    run.
+    The names of frozen parameters follow from `init_parts` alone, so that they are known of a recorded run without the
+    other run.
 
     Raises:
         ConfigError: there is no such run, step or parameter, shapes differ, or nothing is left to train.

@@ -100,7 +100,7 @@ def patch(model: nn.Module, inputs: Tensor, patches: Mapping[str, Patch]) -> Ten
 
 
 class _Replacement:
-    """Puts a patch in place of what a submodule gives, and knows afterwards whether it fitted.
+    """Replaces a submodule's output by a patch, and checks afterwards whether the patch fitted.
 
     Args:
         place: `name`, or `name@t`.
@@ -133,8 +133,8 @@ class _Replacement:
         self.sliced = False  # patched at one step of an output that has them all
 
     def __call__(self, output: Tensor) -> Tensor:
-        """Return what the submodule shall give at this call. Whether the patch fits is for `check` to say, which knows
-        how many calls there are."""
+        """Return the output of the submodule at this call. `check` tests the patch once the number of calls is
+        known."""
         call = len(self.shapes)
         self.shapes.append(output.shape)
         self.stepped = self.stepped or self.in_step()

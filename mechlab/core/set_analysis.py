@@ -30,9 +30,9 @@ class SetNeeds:
     Args:
         runs: the smallest number of finished runs.
         each: what every run must have, as an analysis of one run needs it.
-        analyses: analyses that every run must have answered, with the parameters of its own configuration.
-        files: what else is read of each run: files or globs, relative to the run directory. The answer is stored under
-            a hash of them and of the answers of `analyses`. Of result.json, metrics and findings count.
+        analyses: analyses of which every run must have a finding, with the parameters of its own configuration.
+        files: what else is read of each run: files or globs, relative to the run directory. The finding is stored under
+            a hash of them and of the findings of `analyses`. Of result.json, metrics and findings count.
         varies: config keys that must have at least two values among the runs.
         equal: config keys (or sections, such as "task") that must have the same value in all runs; "run_id" stands for
             everything that decides the result, except the seed. At the end of a multirun the analysis is run once for
@@ -65,7 +65,7 @@ class SetAnalysis(ABC):
         Args:
             runs: finished runs, ordered by name, run id and seed. Only their configurations and what `needs` names may
                 be read.
-            out: the folder of the answer.
+            out: the folder of the finding.
             rng: the source of all randomness.
         """
 

@@ -151,7 +151,7 @@ class Task(ABC):
     @classmethod
     def in_folder(cls, arguments: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
         """Return the arguments of a run's recorded configuration with the place of the run directory, which may have
-        been moved. A task whose examples are kept there overrides this."""
+        been moved. A task whose examples are stored there overrides this."""
         return dict(arguments)
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The analyses that a configuration names: built, checked against task and model, and run where answers are missing."""
+"""The analyses that a configuration names: built, checked against task and model, and run if not up to date."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_sets(sets: PreparedSets, analyses: PreparedAnalyses, task_name: str, r
         check_needs(of_set.needs.each, name, task_name, recipe.task, key, model_class(recipe))
         missing = [needed for needed in of_set.needs.analyses if needed not in analyses]
         if missing:
-            must = f"analysis={name} needs the answers of {', '.join(missing)} about each run"
+            must = f"analysis={name} needs the findings of {', '.join(missing)} on each run"
             fix = f"analysis=[{','.join([*analyses, *missing, name])}]"
             raise ConfigError(must, got=f"analysis=[{','.join([*analyses, name])}]", key=key, fix=fix)
 

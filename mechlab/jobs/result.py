@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def finish(setup: Setup, fitted: Fitted) -> None:
-    """Write result.json, the answers and hyper-parameters that TensorBoard shows, and the digests of all files."""
+    """Write result.json, the findings and hyper-parameters that TensorBoard shows, and the digests of all files."""
     findings = write_result(setup, {**fitted.metrics, "steps": fitted.steps})["findings"]
     for name, (_, analysis) in setup.analyses.items():
         callback = setup.callbacks.get(name)
@@ -36,7 +36,7 @@ def finish(setup: Setup, fitted: Fitted) -> None:
 
 
 def write_result(setup: Setup, metrics: dict[str, float] | None = None) -> dict[str, Any]:
-    """Bring result.json up to date with the answers in the run directory, and return its content.
+    """Bring result.json up to date with the findings in the run directory, and return its content.
 
     Args:
         setup: the run.

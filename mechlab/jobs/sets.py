@@ -75,7 +75,7 @@ def run_set_analysis(
     folder = sets.place(root, about)
     with writing(root, "paths.root"):
         if _is_up_to_date(folder):
-            print(f"the answer is there already, so nothing is computed: {folder}")
+            print(f"the finding is there already, so nothing is computed: {folder}")
         else:
             print(f"running analysis {name} of {len(runs)} runs", flush=True)
             _compute(folder, name, analysis, runs, about)
@@ -144,7 +144,7 @@ def _check_run(name: str, analysis: SetAnalysis, run: Run) -> None:
     for needed in analysis.needs.analyses:
         folder = run.folder / answers.FOLDER / needed
         if not (folder / answers.FINDING).is_file():
-            must = f"analysis={name} needs the answer of analysis={needed} about each run"
+            must = f"analysis={name} needs the finding of analysis={needed} on each run"
             fix = f"python -m mechlab.analyze {quoted('run=', run.folder.parent, '/*')} analysis={needed}"
             raise RunError(must, got=f"none about {run.folder}", key=f"analysis.{name}", fix=fix)
         answers.read_finding(folder)

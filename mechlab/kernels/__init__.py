@@ -1,15 +1,19 @@
 """Attribution of a trained network's outputs to its training examples, parameters and steps."""
 
-from mechlab.kernels.decomposition import PathKernel
+from mechlab.kernels.decomposition import PathKernelDecomposition
 from mechlab.kernels.first_order import gradient_dot, tracin
-from mechlab.kernels.metagradients import Metagradient, metagradient
+from mechlab.kernels.metagradients import MetagradientDerivatives, metagradient
 from mechlab.kernels.path_kernels import path_kernel
 from mechlab.kernels.trajectory import Arrays, Trajectory, recomputed_states
+
+Metagradient, PathKernel = MetagradientDerivatives, PathKernelDecomposition  # the first names of both results
 
 __all__ = [
     "Arrays",
     "Metagradient",
+    "MetagradientDerivatives",
     "PathKernel",
+    "PathKernelDecomposition",
     "Trajectory",
     "gradient_dot",
     "metagradient",

@@ -12,7 +12,7 @@ from torch import Tensor
 from mechlab.core.errors import ConfigError
 from mechlab.core.rules import Recursion
 from mechlab.kernels.accumulators import parameter_masks, zero_accumulators
-from mechlab.kernels.decomposition import TERMS, PathKernel, PathKernelSettings
+from mechlab.kernels.decomposition import TERMS, PathKernelDecomposition, PathKernelSettings
 from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.inner import InnerProducts
@@ -86,7 +86,7 @@ class PathKernelBackward:
             self._adjoint = state["adjoint"].to(self._adjoint).clone()
             self._values = state["values"].to(self._values).clone()
 
-    def result(self) -> PathKernel:
+    def result(self) -> PathKernelDecomposition:
         """Return the decomposition; all steps must be finished."""
         sums = {name: value.numpy() for name, value in self._sums.items()}
         by_step = {name: sums[f"step/{name}"] for name in (*TERMS, "path", "change")}
@@ -95,7 +95,7 @@ class PathKernelBackward:
         bins = sums["influence"]
         groups = sums.get("groups", ())
         shaped = {n: sums[n].reshape(X, C, -1) if n in sums else None for n in ("scores/data", "scores/decay")}
-        return PathKernel(
+        return PathKernelDecomposition(
             initial=sums["initial"],
             final=sums["final"],
             influence=bins.sum(0),

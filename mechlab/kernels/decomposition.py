@@ -19,7 +19,7 @@ TERMS = ("data", "decay", "clipping", "quadrature", "arithmetic")
 
 
 @dataclass(frozen=True)
-class PathKernel:
+class PathKernelDecomposition:
     """The decomposition of the change of X x C explained scalars over S steps, N training examples and P parameters in
     T tensors.
 

@@ -2,7 +2,7 @@
 
 The adjoint of a momentum is multiplied by `carry` at every step back. Where nothing is added, as for the parameters of
 units that are not active, it falls below the smallest normal number (with a carry of .9, after some 800 steps in 32
-bits) and stays there, since rounding keeps denormal numbers from reaching zero. Tiny entries are set to zero explicitly
+bits) and stays there, since rounding stops denormal numbers from becoming zero. Tiny entries are set to zero explicitly
 and not by the processor's flush-to-zero mode, which would also change the steps that are computed again from a history.
 """
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Metagradient:
+class MetagradientDerivatives:
     """Derivatives of X x C explained scalars in the weights of N training examples.
 
     Args:
@@ -123,11 +123,11 @@ class MetagradientBackward:
         self._derivative, self._by_step = restored["derivative"], restored["by_step"]
         self.trajectory.forget()
 
-    def result(self) -> Metagradient:
+    def result(self) -> MetagradientDerivatives:
         """Return the derivatives; all steps must be finished."""
         X, C = self.explained.shape
         by_step, derivative = self._by_step.view(-1, X, C), self._derivative.view(X, C, -1)
-        return Metagradient(derivative.numpy(), by_step.numpy(), self._final.numpy())
+        return MetagradientDerivatives(derivative.numpy(), by_step.numpy(), self._final.numpy())
 
     def _adjoints(self) -> list[Tensor]:
         return [self._theta, self._momentum] + ([] if self._second is None else [self._second])
@@ -190,7 +190,7 @@ def metagradient(
     memory: int = 2**30,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> Metagradient:
+) -> MetagradientDerivatives:
     """Return the exact derivatives of explained scalars in the weight of each training example.
 
     The arguments are those of `path_kernel`. The adjoints of all scalars, 3 X C P numbers, are in memory together.

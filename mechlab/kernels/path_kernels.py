@@ -23,7 +23,7 @@ from torch import Tensor
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
 from mechlab.kernels.backward import PathKernelBackward
-from mechlab.kernels.decomposition import PathKernel, PathKernelSettings
+from mechlab.kernels.decomposition import PathKernelDecomposition, PathKernelSettings
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.quadrature import Quadrature
 from mechlab.kernels.trajectory import Trajectory
@@ -55,7 +55,7 @@ def path_kernel(
     steps_by_tensor: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> PathKernel:
+) -> PathKernelDecomposition:
     """Decompose the change of explained scalars over training, by training example, parameter and step.
 
     Args:

@@ -149,7 +149,7 @@ def _halves(run: Path) -> Iterator[Path]:
 
 
 def _again(path: Path) -> str:
-    return f"ask again: python -m mechlab.analyze run=RUN analysis={path.parent.name.partition('@')[0]}"
+    return f"run it again: python -m mechlab.analyze run=RUN analysis={path.parent.name.partition('@')[0]}"
 
 
 def _plain(value: Any) -> Any:

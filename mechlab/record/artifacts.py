@@ -1,4 +1,4 @@
-"""The files of an answer: arrays, tables and figures."""
+"""The files of a finding: arrays, tables and figures."""
 
 from __future__ import annotations
 

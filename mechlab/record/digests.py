@@ -1,9 +1,9 @@
 """Digests of the files of a run that carry results: recorded at the end of training, compared when a file is read.
 
 JSON and safetensors files contain their own digest (`record.files.write_json`, `record.tensors.save_tensors`), and a
-finding those of the files of its answer. Three files list the digests of all others, and so which files must exist:
+finding those of the files in its folder. Three files list the digests of all others, and so which files must exist:
 provenance/environment.json for the rest of the provenance, digests.json for everything that training writes, and
-over_training.json beside the answers of an analysis at several steps for the curves that were made of them.
+over_training.json beside the findings of an analysis at several steps for the curves that were made of them.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def damages(run: Path) -> Iterator[RunError]:
             yield from _errors(answers.read_finding, path.parent)
     for path in sorted(run.glob(CURVES)):
         yield from _errors(read_json, path)
-    fix = "ask again: python -m mechlab.analyze run=RUN analysis=NAME at=all"
+    fix = "run it again: python -m mechlab.analyze run=RUN analysis=NAME at=all"
     yield from _differing(run, _curve_digests(run), fix).values()
 
 

@@ -17,8 +17,8 @@ HPARAMS = "_hparams_/"  # what the tags of hyper-parameters begin with
 def cut_events(folder: Path, step: int, rows: Sequence[Mapping[str, str]] = ()) -> list[Any]:
     """Rewrite a folder's event files as one without events beyond optimiser step `step`; return the events in it.
 
-    TensorBoard reads files in the order of their names; the new file sorts before those of later processes, whatever
-    their clocks. Hyper-parameters are removed as well: they are at step 0, and the end of training writes them again.
+    TensorBoard reads files in the order of their names; the new file sorts before those of later processes, with
+    any clock. Hyper-parameters are removed as well: they are at step 0, and the end of training writes them again.
     An event in two files, as left by a process killed in between, is written once.
 
     Args:

@@ -224,7 +224,7 @@ class History:
             "the step must have been recorded",
             got=f"step {step}; recorded are " + (_ranges(recorded) if recorded else "none"),
             key=str(self.folder),
-            fix="ask for a recorded step, or train with history=replay or history=full",
+            fix="choose a recorded step, or train with history=replay or history=full",
         )
 
 

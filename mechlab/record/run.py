@@ -131,7 +131,7 @@ class Run:
 
     @property
     def findings(self) -> dict[str, Any]:
-        """Recorded findings about the end of training: by analysis, and by `<analysis>@<hash>` for answers with other
+        """Recorded findings about the end of training: by analysis, and by `<analysis>@<hash>` for findings with other
         parameters or another seed than the configured ones."""
         return answers.read_findings(self.folder)
 
@@ -206,7 +206,7 @@ class Run:
                     raise
         path = checkpoints / f"{self.moment}.ckpt"
         if not path.exists():
-            fix = "let the run finish (repeat its command), or ask for a recorded step"
+            fix = "let the run finish (repeat its command), or choose a recorded step"
             raise RunError("the run must have this checkpoint", got=f"no {path.name}", key=str(self.folder), fix=fix)
         return _of_model(load_checkpoint(path)["state_dict"])
 

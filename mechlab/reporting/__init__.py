@@ -1,1 +1,1 @@
-"""The report: what runs left behind, as one page and as tables; nothing of a run is executed."""
+"""The report of recorded runs, as one page and as tables; nothing of a run is executed."""

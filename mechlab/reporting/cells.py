@@ -1,4 +1,4 @@
-"""Cells: runs that differ in their seed only, or that agree in the keys that were asked for."""
+"""Cells: runs that differ in their seed only, or that agree in the keys of `by`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.printable import as_command
-from mechlab.reporting.record import Claim, Expected, Record
+from mechlab.reporting.record import ExpectedNumber, Record, ReportedClaim
 from mechlab.statistics.bootstrap import Summary, summarise
 
-NAMES = ("task", "model")  # what a run's name tells, beside its config keys
-INCIDENTAL = ("seed", "name", "task._target_", "model._target_")  # averaged over, or told by NAMES
+NAMES = ("task", "model")  # parts of a run's name, used beside its config keys
+INCIDENTAL = ("seed", "name", "task._target_", "model._target_")  # averaged over, or known from NAMES
 ABSENT = "–"
 
 
@@ -59,13 +59,13 @@ class Cell:
         return {name: summarise([run.numbers[name] for run in self.done if name in run.numbers]) for name in names}
 
     @cached_property
-    def claims(self) -> dict[tuple[str, str], list[Claim]]:
+    def claims(self) -> dict[tuple[str, str], list[ReportedClaim]]:
         """Every claim, by (analysis, slug), of the runs that make it."""
         keys = dict.fromkeys(key for record in self.done for key in record.claims)
         return {key: [run.claims[key] for run in self.done if key in run.claims] for key in keys}
 
     @cached_property
-    def expected(self) -> dict[str, list[Expected]]:
+    def expected(self) -> dict[str, list[ExpectedNumber]]:
         """Every expected number, by metric, of the runs that were compared with it."""
         keys = dict.fromkeys(key for record in self.done for key in record.expected)
         return {key: [run.expected[key] for run in self.done if key in run.expected] for key in keys}
@@ -141,8 +141,8 @@ def _command(key: tuple[str, ...] | str, records: list[Record]) -> str:
     if isinstance(key, str):
         return key
     seeds = [str(record.seed) for record in records]
-    told = any(_sets_seed(word) for record in records for word in record.overrides or ())
-    words = [*key, *([f"seed={','.join(seeds)}"] if told or len(seeds) > 1 else [])]
+    given = any(_sets_seed(word) for record in records for word in record.overrides or ())
+    words = [*key, *([f"seed={','.join(seeds)}"] if given or len(seeds) > 1 else [])]
     return shlex.join(["python", "-m", "mechlab.train", *(["-m"] if len(seeds) > 1 else []), *words])
 
 

@@ -156,5 +156,5 @@ def _choose_shots(cells: Sequence[Cell]) -> dict[Path, tuple[str, int, int]]:
 def _states(cell: Cell) -> str:
     states = Counter(record.state for record in cell.records)
     seeds = ", ".join(str(record.seed) for record in cell.records[:20]) + (", …" if len(cell.records) > 20 else "")
-    told = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    return f"{told}; seed{'s' if len(cell.records) > 1 else ''} {seeds}"
+    by_state = ", ".join(f"{count} {state}" for state, count in states.most_common())
+    return f"{by_state}; seed{'s' if len(cell.records) > 1 else ''} {seeds}"

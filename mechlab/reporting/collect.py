@@ -1,4 +1,4 @@
-"""What one run left behind, read from its files; what is damaged is told, and the rest is read."""
+"""Reading of a run's files for the report; damaged files are listed, and the others are read."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mechlab.record.digests import CONFIG, check_file
 from mechlab.record.files import TABLE_BYTES, open_regular, read_json, read_yaml, refuse_links
 from mechlab.record.result import read_result
 from mechlab.record.status import DAMAGED, read_status
-from mechlab.reporting.record import DONE, Claim, Expected, Problem, Record
+from mechlab.reporting.record import DONE, ExpectedNumber, Problem, Record, ReportedClaim
 
 DAMAGE = (MechlabError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error)
 
 
 def read_run(folder: Path) -> Record:
-    """Read what the report shows of a run; nothing in it is imported or executed."""
+    """Return the data of a run that the report shows; nothing in it is imported or executed."""
     record = Record(folder, {"status": DAMAGED})
-    with _told(record, "."):
+    with _damage_noted(record, "."):
         refuse_links(folder)
         record.status = clean(read_status(folder))
     if record.problems:
@@ -32,7 +32,7 @@ def read_run(folder: Path) -> Record:
         record.damaged("status.json", record.status["reason"])
     _read_provenance(record)
     if (folder / "result.json").exists() or record.state == DONE:
-        with _told(record, "result.json"):
+        with _damage_noted(record, "result.json"):
             _read_result(record, clean(read_result(folder)))
     if record.state == "failed":
         reason = _last_line(record.status.get("traceback")) or _last_line(record.status["reason"])
@@ -54,7 +54,7 @@ def read_curves(
         For each column (steps, values), where it has a finite value.
     """
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    with _told(record, file_name), _checked(record.folder, file_name) as file:
+    with _damage_noted(record, file_name), _checked(record.folder, file_name) as file:
         rows = csv.reader(file)
         header = [printable(name) for name in next(rows, [])]
         if "step" not in header:
@@ -83,8 +83,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-class _told:
-    """Notes as a problem of the run that a file is damaged, and goes on after the block."""
+class _damage_noted:
+    """Adds a damaged file to the problems of the run, and continues after the block."""
 
     def __init__(self, record: Record, file: str):
         self.record, self.file = record, file
@@ -104,19 +104,19 @@ def _read_provenance(record: Record) -> None:
     provenance = record.folder / "provenance"
     if not provenance.is_dir() and record.state == "pending":
         return
-    with _told(record, CONFIG):
+    with _damage_noted(record, CONFIG):
         check_file(record.folder, CONFIG)
-    with _told(record, CONFIG):
+    with _damage_noted(record, CONFIG):
         record.config = dict(flat(clean(_mapping(read_yaml(provenance / "config.yaml")))))
-    with _told(record, "provenance/overrides.json"):
+    with _damage_noted(record, "provenance/overrides.json"):
         words = read_json(provenance / "overrides.json")
         if not isinstance(words, list | None):
             raise ValueError("it must hold a list")
         record.overrides = None if words is None else [printable(word) for word in words]
-    with _told(record, "provenance/environment.json"):
-        found = _mapping(read_json(provenance / "environment.json"))
-        versions = _mapping(found.get("packages") or {})
-        values = {"command": found.get("command"), "commit": found.get("commit"), "torch": versions.get("torch")}
+    with _damage_noted(record, "provenance/environment.json"):
+        environment = _mapping(read_json(provenance / "environment.json"))
+        versions = _mapping(environment.get("packages") or {})
+        values = {name: environment.get(name) for name in ("command", "commit")} | {"torch": versions.get("torch")}
         record.environment = {name: printable(value or "") for name, value in values.items()}
 
 
@@ -131,21 +131,21 @@ def _read_result(record: Record, result: dict[str, Any]) -> None:
     record.expected = read_expected(result.get("expected", {}))
 
 
-def read_claims(finding: Mapping[str, Any]) -> dict[str, Claim]:
+def read_claims(finding: Mapping[str, Any]) -> dict[str, ReportedClaim]:
     """Return the claims of a finding by slug."""
-    names = [name for name in Claim._fields if name != "interval"]
+    names = [name for name in ReportedClaim._fields if name != "interval"]
     claims = {}
     for slug, claim in finding["claims"].items():
         ends = claim.get("interval")
         interval = None if ends is None or None in ends else (float(ends[0]), float(ends[1]))
-        claims[slug] = Claim(**{name: claim[name] for name in names}, interval=interval)
+        claims[slug] = ReportedClaim(**{name: claim[name] for name in names}, interval=interval)
     return claims
 
 
-def read_expected(rows: Mapping[str, Any]) -> dict[str, Expected]:
+def read_expected(rows: Mapping[str, Any]) -> dict[str, ExpectedNumber]:
     """Return expected numbers by metric."""
-    found = {metric: {name: row[name] for name in Expected._fields} for metric, row in rows.items()}
-    return {metric: Expected(**{**values, "source": values["source"] or ""}) for metric, values in found.items()}
+    fields = {metric: {name: row[name] for name in ExpectedNumber._fields} for metric, row in rows.items()}
+    return {metric: ExpectedNumber(**{**values, "source": values["source"] or ""}) for metric, values in fields.items()}
 
 
 def clean(value: Any) -> Any:

@@ -38,7 +38,7 @@ class Page:
     """A report being written.
 
     Args:
-        request: what was asked for.
+        request: the runs, and the keys by which they are grouped.
         sections: the cells by task.
         folder: where tables and figures go.
         out: the HTML file.
@@ -126,30 +126,30 @@ class Page:
             yield f"<p>Further answers about sets of these runs: {folders}.</p>\n"
 
     def _problems(self) -> Iterator[str]:
-        found = [*failure_rows(self.cells), *(problem._asdict() for problem in self.problems)]
-        if not found:
+        failures = [*failure_rows(self.cells), *(problem._asdict() for problem in self.problems)]
+        if not failures:
             return
-        rows = [[Code(row["run"]), row["kind"], Code(row["file"]), row["reason"]] for row in found[:LONGEST]]
+        rows = [[Code(row["run"]), row["kind"], Code(row["file"]), row["reason"]] for row in failures[:LONGEST]]
         caption = "Runs that failed, with the last line of the traceback, and files that could not be read"
         yield '<section id="failures">\n<h2>Failures</h2>\n'
         yield Table("failures", caption, ["run", "kind", "file", "reason"], [(None, rows)]).html()
-        yield from self._cut(len(found), "failures.csv")
+        yield from self._cut(len(failures), "failures.csv")
         yield "</section>\n"
 
     def _unfinished(self) -> Iterator[str]:
-        found = [record for record in self.records if record.state not in (DONE, "failed")]
-        if not found:
+        unfinished = [record for record in self.records if record.state not in (DONE, "failed")]
+        if not unfinished:
             return
-        told = ("step", "updated", "host")
+        keys = ("step", "updated", "host")
         rows = [
-            [Code(str(run.folder)), run.state, *(str(run.status.get(key) or "–") for key in told)]
-            for run in found[:LONGEST]
+            [Code(str(run.folder)), run.state, *(str(run.status.get(key) or "–") for key in keys)]
+            for run in unfinished[:LONGEST]
         ]
-        columns = ["run", "status", *told]
+        columns = ["run", "status", *keys]
         yield '<section id="unfinished">\n<h2>Unfinished</h2>\n'
         caption = "Runs that are pending, running or preempted; they are in no mean"
         yield Table("unfinished", caption, columns, [(None, rows)]).html()
-        yield from self._cut(len(found), "runs.csv")
+        yield from self._cut(len(unfinished), "runs.csv")
         yield "</section>\n"
 
     def _runs(self) -> Iterator[str]:
@@ -177,8 +177,8 @@ class Page:
 
     def _made_with(self) -> str:
         environments = [record.environment for record in self.records if record.environment]
-        commits = Counter(found["commit"][:12] or "no commit recorded" for found in environments)
-        versions = sorted({found["torch"] for found in environments})
+        commits = Counter(environment["commit"][:12] or "no commit recorded" for environment in environments)
+        versions = sorted({environment["torch"] for environment in environments})
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
         code = ", ".join(f"{name} ({count(times, 'run')})" for name, times in commits.most_common(5))
         return f"Written on {today}. Code: {code or 'not recorded'}. PyTorch: {', '.join(versions) or 'not recorded'}."

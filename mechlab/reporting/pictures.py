@@ -39,7 +39,7 @@ def drawn(figure: Figure, path: Path, text: str) -> str:
         for ending, metadata in (("pdf", {"CreationDate": None}), ("svg", {"Date": None})):
             with atomic(path.with_suffix(f".{ending}")) as temporary:
                 figure.savefig(temporary, format=ending, transparent=True, metadata=metadata)
-            figure.set_layout_engine("none")  # its places are found
+            figure.set_layout_engine("none")  # places are computed once
     return _inline(path.with_suffix(".svg").read_text(encoding="utf-8"), text)
 
 
@@ -78,8 +78,9 @@ def _inline(svg: str, text: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)  # matplotlib repeats each text as a comment
-    kept = "|".join({re.escape(name) for name in re.findall(r"(?:url\(|href=\")#([\w-]+)", svg)}) or "-"
-    svg = re.sub(rf' id="(?!(?:{kept})")[^"]*"', "", svg)  # names that nothing refers to would be in the page twice
+    referenced = "|".join({re.escape(name) for name in re.findall(r"(?:url\(|href=\")#([\w-]+)", svg)}) or "-"
+    # names that nothing refers to would be in the page twice
+    svg = re.sub(rf' id="(?!(?:{referenced})")[^"]*"', "", svg)
     for colour, variable in VARIABLES.items():
         svg = re.sub(colour, f"var({variable})", svg, flags=re.IGNORECASE)
     svg = svg.replace("xlink:href", "href")

@@ -10,7 +10,7 @@ DONE = "done"
 
 
 class Problem(NamedTuple):
-    """Something that could not be read, or why a run failed."""
+    """A file that could not be read, or the reason why a run failed."""
 
     run: str
     kind: str  # failed, or damaged
@@ -18,7 +18,7 @@ class Problem(NamedTuple):
     reason: str
 
 
-class Claim(NamedTuple):
+class ReportedClaim(NamedTuple):
     """One scored claim of one run."""
 
     statement: str
@@ -30,7 +30,7 @@ class Claim(NamedTuple):
     interval: tuple[float, float] | None = None
 
 
-class Expected(NamedTuple):
+class ExpectedNumber(NamedTuple):
     """A number of an experiment beside the one that a run measured."""
 
     published: float | None
@@ -65,9 +65,9 @@ class Record:
     overrides: list[str] | None = None
     environment: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
-    claims: dict[tuple[str, str], Claim] = field(default_factory=dict)
+    claims: dict[tuple[str, str], ReportedClaim] = field(default_factory=dict)
     notes: dict[tuple[str, str], str] = field(default_factory=dict)
-    expected: dict[str, Expected] = field(default_factory=dict)
+    expected: dict[str, ExpectedNumber] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     @property

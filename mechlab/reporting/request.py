@@ -1,4 +1,4 @@
-"""What a person asks of the report: key=value words, read without Hydra so that the program starts at once."""
+"""The arguments of the report: key=value words, read without Hydra so that the program starts at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.record.status import has_status
 
 KEYS = ("runs", "by", "out")
-ASK = 'python -m mechlab.report runs="runs/*/*"'
+EXAMPLE = 'python -m mechlab.report runs="runs/*/*"'
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Request:
 
     @property
     def command(self) -> str:
-        """The command line that asks for this report."""
+        """The command line that makes this report."""
         words = [f'runs="{_joined(self.patterns)}"']
         words += [f"by={_joined(self.by)}"] if self.by else []
         return " ".join(["python -m mechlab.report", *words])
@@ -47,16 +47,16 @@ def parse(words: Sequence[str]) -> Request:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise ConfigError("each argument must be key=value", got=word, fix=ASK)
+            raise ConfigError("each argument must be key=value", got=word, fix=EXAMPLE)
         if key not in KEYS:
             raise ConfigError(f"the report has no key {key!r}", got=word, key=key, fix=did_you_mean(key, KEYS))
         if key in given:
             raise ConfigError("a key must be given once", got=word, key=key, fix=f"{key}=[A,B] names several")
         if not value:
-            raise ConfigError("a key must have a value", got=word, key=key, fix=ASK)
+            raise ConfigError("a key must have a value", got=word, key=key, fix=EXAMPLE)
         given[key] = value
     if "runs" not in given:
-        raise ConfigError("the report must be told which runs to read", key="runs", fix=ASK)
+        raise ConfigError("runs must name the runs of the report", key="runs", fix=EXAMPLE)
     out = Path(given["out"]) if "out" in given else None
     if out is not None and (out.is_dir() or not out.suffix):
         raise ConfigError("out must name a file", got=given["out"], key="out", fix=f"out={out / 'report.html'}")
@@ -69,18 +69,18 @@ def find_runs(patterns: Sequence[str]) -> list[Path]:
     Raises:
         ConfigError: there are none.
     """
-    found: set[Path] = set()
+    matches: set[Path] = set()
     for pattern in patterns:
         folders = [Path(path) for path in glob.glob(os.path.expanduser(pattern), recursive=True)]
         for folder in folders:
             if has_status(folder):
-                found.add(folder)
+                matches.add(folder)
             else:
-                found |= {inside for inside in (*folder.glob("*"), *folder.glob("*/*")) if has_status(inside)}
-    if not found:
+                matches |= {inside for inside in (*folder.glob("*"), *folder.glob("*/*")) if has_status(inside)}
+    if not matches:
         must = "runs must name at least one run directory: one that holds status.json"
         raise ConfigError(must, got=_joined(patterns), key="runs", fix=_near(patterns))
-    return sorted(found)
+    return sorted(matches)
 
 
 def _near(patterns: Sequence[str]) -> str:
@@ -90,7 +90,7 @@ def _near(patterns: Sequence[str]) -> str:
         folder, wanted = folder.parent, folder.name
     names = [path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"]
     if not names or not wanted:
-        return f"python -m mechlab.train makes runs; then {ASK}"
+        return f"python -m mechlab.train makes runs; then {EXAMPLE}"
     return f"in {folder}: {did_you_mean(wanted, names)}"
 
 

@@ -33,7 +33,7 @@ class Section:
     Args:
         task: its name, or the names of several that were joined.
         cells: its cells.
-        by: the keys that were asked for, if any.
+        by: the keys that define the cells, if any.
     """
 
     task: str
@@ -42,7 +42,7 @@ class Section:
 
     @cached_property
     def keys(self) -> list[str]:
-        """What differs between the cells; the model is always told."""
+        """The keys that differ between the cells, and always the model."""
         if self.by:
             return list(self.by)
         differing = [key for key in varying([cell.records for cell in self.cells]) if key != "task"]
@@ -54,18 +54,18 @@ class Section:
         return [cell for cell in self.cells if cell.done]
 
     @cached_property
-    def telling(self) -> list[str]:
+    def distinguishing(self) -> list[str]:
         """The first key, and each later key that separates cells which the keys before it did not."""
-        telling: list[str] = []
+        chosen: list[str] = []
         for key in self.keys:
-            kinds = [len({tuple(map(cell.value, keys)) for cell in self.cells}) for keys in (telling, [*telling, key])]
-            if not telling or kinds[1] > kinds[0]:
-                telling.append(key)
-        return telling
+            kinds = [len({tuple(map(cell.value, keys)) for cell in self.cells}) for keys in (chosen, [*chosen, key])]
+            if not chosen or kinds[1] > kinds[0]:
+                chosen.append(key)
+        return chosen
 
     def label(self, cell: Cell) -> str:
-        """Return what tells a cell from the others."""
-        values = [(key, cell.value(key)) for key in self.telling]
+        """Return the label of a cell: the values that distinguish it from the others."""
+        values = [(key, cell.value(key)) for key in self.distinguishing]
         words = [value if key in NAMES else f"{_short(key)}={value}" for key, value in values]
         return " ".join(_cut(word, LABEL) for word in words)
 
@@ -99,11 +99,11 @@ class Section:
         return Table("claims", caption, columns, groups)
 
     def notes(self) -> list[str]:
-        """Return each sentence that findings say to the reader, with the cells whose runs say it."""
+        """Return each note of the findings, with the cells whose runs have it."""
         cells: dict[str, list[str]] = {}
         for cell in self.done:
-            said = dict.fromkeys(f"{key[0]}: {note}" for run in cell.done for key, note in run.notes.items())
-            for note in said:
+            sentences = dict.fromkeys(f"{key[0]}: {note}" for run in cell.done for key, note in run.notes.items())
+            for note in sentences:
                 cells.setdefault(note, []).append(f"{cell.number}")
         return [f"{note} (cell {', '.join(numbers)})" for note, numbers in cells.items()]
 
@@ -111,11 +111,11 @@ class Section:
         """Return the table of expected numbers beside the measured ones."""
         rows: list[list[Entry]] = []
         for cell in self.done:
-            for metric, found in cell.expected.items():
-                first = found[0]
-                measured = [row.measured for row in found if row.measured is not None]
-                deviations = [row.deviation for row in found if row.deviation is not None]
-                verdicts = [row.within for row in found if row.within is not None]
+            for metric, compared in cell.expected.items():
+                first = compared[0]
+                measured = [row.measured for row in compared if row.measured is not None]
+                deviations = [row.deviation for row in compared if row.deviation is not None]
+                verdicts = [row.within for row in compared if row.within is not None]
                 rows.append([
                     f"{cell.number}",
                     *self._start(cell),
@@ -158,7 +158,7 @@ class Section:
             thresholds = {claim.threshold for _, claims in made for claim in claims}
             threshold = thresholds.pop() if len(thresholds) == 1 else None
             values = [(cell, [claim.value for claim in claims if claim.value is not None]) for cell, claims in made]
-            rows = [_interval(self.label(cell), summarise(found)) for cell, found in values if found]
+            rows = [_interval(self.label(cell), summarise(numbers)) for cell, numbers in values if numbers]
             if rows:
                 name = "/".join(key)
                 text = f"claim {name} of each cell, mean and interval, with its threshold"
@@ -173,7 +173,7 @@ class Section:
             figures = []
             for name in names:
                 curves = [(cell, [run[name] for run in runs if run.get(name, ([],))[0]]) for cell, runs in read]
-                lines = [Learning(self.label(cell), found) for cell, found in curves if found]
+                lines = [Learning(self.label(cell), runs) for cell, runs in curves if runs]
                 if lines:
                     text = f"{name} against the optimiser step: {', '.join(line.label for line in lines)}"
                     figures.append((f"learning-{start // LINES + 1}-{file_name(name)}", learning(name, lines), text))
@@ -187,8 +187,8 @@ class Section:
         """Return the metrics of the results: of the test if there are any, else of validation, else of training."""
         names = dict.fromkeys(name for cell in self.done for name in cell.numbers)
         for split in ("test", "val", "train"):
-            if found := sorted((name for name in names if name.startswith(f"{split}/")), key=_loss_last):
-                return found
+            if metrics := sorted((name for name in names if name.startswith(f"{split}/")), key=_loss_last):
+                return metrics
         return []
 
     def _claim(self, cell: Cell, claims: list[Any]) -> list[Entry]:
@@ -239,5 +239,5 @@ def _cut(text: str, length: int) -> str:
 
 
 def _short(key: str) -> str:
-    """Return a config key without its group where the group says nothing: index for task.index."""
+    """Return a config key without the group task or model: index for task.index."""
     return key.removeprefix("task.").removeprefix("model.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from mechlab.record.files import atomic, read_bytes, write_text
 from mechlab.reporting.cells import shown
 from mechlab.reporting.pictures import small
-from mechlab.reporting.record import Claim, Problem
+from mechlab.reporting.record import Problem, ReportedClaim
 from mechlab.reporting.sets import SetAnswer, scalar_rows, table_of
 from mechlab.reporting.table import Code, Entry, Mean, Number, Table, Verdict, count
 from mechlab.statistics.bootstrap import Summary
@@ -109,7 +109,7 @@ class SetParts:
             temporary.write_bytes(content)
 
 
-def _claim(claim: Claim) -> list[Entry]:
+def _claim(claim: ReportedClaim) -> list[Entry]:
     low, high = claim.interval or (None, None)
     measured = Mean(None if claim.value is None else Summary((), claim.value, low, high))
     verdict = Verdict(int(claim.holds), 1)

@@ -14,7 +14,7 @@ from mechlab.record.files import TABLE_BYTES, open_regular, refuse_links
 from mechlab.record.spreadsheet import from_text
 from mechlab.reporting.collect import DAMAGE, clean, numbers_of, read_claims, read_expected
 from mechlab.reporting.pictures import file_name
-from mechlab.reporting.record import Claim, Expected, Problem, Record
+from mechlab.reporting.record import ExpectedNumber, Problem, Record, ReportedClaim
 from mechlab.reporting.table import Entry, Mean, Number, Table
 from mechlab.statistics.bootstrap import Summary
 
@@ -39,9 +39,9 @@ class SetAnswer:
     runs: list[str]
     parameters: dict[str, Any] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
-    claims: dict[str, Claim] = field(default_factory=dict)
+    claims: dict[str, ReportedClaim] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
-    expected: dict[str, Expected] = field(default_factory=dict)
+    expected: dict[str, ExpectedNumber] = field(default_factory=dict)
 
     @property
     def analysis(self) -> str:
@@ -59,20 +59,20 @@ class SetAnswer:
 
 
 def read_sets(records: Sequence[Record]) -> tuple[list[SetAnswer], list[Problem]]:
-    """Return the answers about sets of the given runs that are up to date, and what is wrong with the others."""
+    """Return the answers about sets of the given runs that are up to date, and the problems of the others."""
     roots: dict[Path, list[str]] = {}
     for record in records:
         roots.setdefault(record.folder.parent.parent, []).append(sets.run_name(record.folder))
-    found, problems = [], []
+    answers, problems = [], []
     for root, runs in roots.items():
         for folder in sets.answers_about(root, runs):
             try:
-                found.append(_read(root, folder))
+                answers.append(_read(root, folder))
             except DAMAGE as error:
                 reason = error.brief if isinstance(error, MechlabError) else f"{type(error).__name__}: {error}"
                 kind = "out of date" if isinstance(error, OutOfDate) else "damaged"
                 problems.append(Problem(str(folder), kind, "finding.json", reason))
-    return found, problems
+    return answers, problems
 
 
 class OutOfDate(RunError):

@@ -136,7 +136,7 @@ def check_words(letters: int, *splits: tuple[int, int]) -> None:
     needed = sum(n * length for n, length in splits) * (6 * letters + 32)  # bytes: one-hot, letters, classes, mask
     what = f"{sum(n for n, _ in splits)} words of up to {max(length for _, length in splits)} letters"
     keys = "task.words, task.val_words, task.test_words"
-    check_memory(needed, what, keys, "ask for fewer or shorter words")
+    check_memory(needed, what, keys, "fewer or shorter words")
 
 
 def check_longer(test_lengths: tuple[int, int] | None, max_length: int) -> None:

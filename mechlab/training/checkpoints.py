@@ -51,12 +51,12 @@ class Checkpoints(pl.Callback):
         self._saved = self.clock()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run must know: the lowest validation loss, whether training is over, and what had been
+        """Return the state that a resumed run needs: the lowest validation loss, whether training is over, and what was
         logged."""
         return {"best": self.best, "ended": self.ended, "logged": self._logged}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what an interrupted run knew."""
+        """Restore the state of an interrupted run."""
         self.best = state["best"]
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: TrainingModule, *_: Any) -> None:
@@ -121,7 +121,7 @@ class Checkpoints(pl.Callback):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint to go on from.
+    """A checkpoint from which training resumes.
 
     Args:
         path: its file.
@@ -163,7 +163,7 @@ def resume_point(folder: Path) -> ResumePoint | None:
             continue
         if broken:
             os.replace(folder / "last.ckpt", folder / "damaged.ckpt")
-            print(f"warning: last.ckpt is damaged, now called damaged.ckpt; going on from {name} at step {point.step}")
+            print(f"warning: last.ckpt is damaged, now called damaged.ckpt; resuming from {name} at step {point.step}")
         return point
     if broken:
         fix = "restore one of them, or train the run anew with rerun=true"

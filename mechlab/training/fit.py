@@ -68,7 +68,7 @@ class Fitted:
     loggers: tuple[Logger, ...]
 
     def log(self, analysis: str, scalars: Mapping[str, float | None], figures: Mapping[str, Figure]) -> None:
-        """Log the answer of an analysis at the end of training; scalars that are None were not finite."""
+        """Log the finding of an analysis at the end of training; scalars that are None were not finite."""
         numbers = {f"{analysis}/{name}": value for name, value in scalars.items() if value is not None}
         for logger in self.loggers:
             logger.log_metrics(numbers, self.steps)

@@ -71,7 +71,7 @@ class FittedMember:
         run: the run.
         settings: how to train.
         point: the checkpoint to go on from; None to begin.
-        watch: notices signals that ask to stop.
+        watch: receives the stopping signals.
         now: returns the time by which checkpoints are due, the same for all runs.
     """
 

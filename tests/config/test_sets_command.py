@@ -73,7 +73,7 @@ def test_the_same_question_later_is_the_same_answer(swept: tuple[Path, Done]) ->
     single = run("train", *SMALL, "seed=1", "analysis=[seeds]", folder=folder)
     words = shlex.split(re.search(r"^  set +python -m mechlab\.analyze (.*)$", single.out, re.MULTILINE)[1])
     done = run("analyze", *words, folder=folder)
-    assert done.exit == 0 and "the answer is there already" in done.out, done.text
+    assert done.exit == 0 and "the finding is there already" in done.out, done.text
     assert done.out.splitlines()[-1].startswith("set: runs/_sets/")
     assert {path: path.stat().st_mtime_ns for path in (folder / "runs" / "_sets").rglob("*")} == before
 
@@ -139,4 +139,4 @@ def test_a_sweep_asks_at_its_end_and_its_status_prints_the_command(tmp_path: Pat
     status = run("sweep", "status", *words, folder=tmp_path)
     command_line = re.search(r"^  set +python -m mechlab\.analyze (.*)$", status.out, re.MULTILINE)[1]
     again = run("analyze", *shlex.split(command_line), folder=tmp_path)
-    assert "the answer is there already" in again.out and len(found(tmp_path, "seeds")) == 1
+    assert "the finding is there already" in again.out and len(found(tmp_path, "seeds")) == 1

@@ -55,7 +55,7 @@ def test_repeating_a_question_computes_nothing(registry, set_analysis, trained, 
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.parent.rglob("*") if path.is_file()}
     monkeypatch.setattr(registry.prepared("analysis", set_analysis).target, "run", None)
     assert asked(registry, set_analysis, 2 * trained(set_analysis)[-2::-1]) == folder  # in whatever order
-    assert "the answer is there already" in capsys.readouterr().out
+    assert "the finding is there already" in capsys.readouterr().out
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
 
 
@@ -144,7 +144,7 @@ def test_what_the_runs_lack_is_refused(registry, set_analysis, trained, answer, 
         other.rename(copies[0])
     for name in needs.analyses:
         (copies[-1] / "analyses" / name / "finding.json").unlink()
-        refused(registry, set_analysis, copies, f"needs the answer of analysis={name}")
+        refused(registry, set_analysis, copies, f"needs the finding of analysis={name}")
         break
     assert not (tmp_path / sets.FOLDER).exists()
 

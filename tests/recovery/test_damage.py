@@ -57,7 +57,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
     killed(TASK, Fault(STEP, nth=45), tmp_path)
     damage(run_folder(tmp_path) / "checkpoints" / "last.ckpt")
     out = finishes_like(uninterrupted(TASK), TASK, tmp_path)
-    assert "warning: last.ckpt is damaged, now called damaged.ckpt; going on from previous.ckpt at step 32" in out
+    assert "warning: last.ckpt is damaged, now called damaged.ckpt; resuming from previous.ckpt at step 32" in out
 
 
 def test_after_a_fall_back_a_damaged_checkpoint_never_replaces_the_good_one(

@@ -51,7 +51,7 @@ class Counting:
 
     def restore(self, state):
         if "at" not in state:
-            raise ConfigError("the kept state must belong to the same question")
+            raise ConfigError("the saved state must belong to the same analysis")
         self.at = self.began_at = int(state["at"])
 
 

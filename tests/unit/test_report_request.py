@@ -30,7 +30,7 @@ def test_brackets_of_a_glob_stay() -> None:
         (["runs=a", "ou=b"], "did you mean 'out'?"),
         (["runs=a", "runs=b"], "given once"),
         (["runs="], "must have a value"),
-        (["by=task"], "which runs"),
+        (["by=task"], "name the runs"),
         (["runs=a", "out=folder"], "folder/report.html"),
         ([], 'runs="runs/*/*"'),
     ],

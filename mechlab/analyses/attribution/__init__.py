@@ -1,1 +1,1 @@
-"""What the analyses of attribution share."""
+"""Parts shared by the analyses of attribution."""
