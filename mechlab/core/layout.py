@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each parameter tensor lies on the flat axis.
+    """The place of each parameter tensor on the flat axis.
 
     Args:
         shapes: the shape of each tensor, in order.

@@ -52,7 +52,7 @@ class FunctionalModel:
         return batch.to(self.device, self.dtype)
 
     def set_constants(self, state: dict[str, Tensor]) -> None:
-        """Take buffers and unused parameters from a recorded state."""
+        """Load buffers and unused parameters from a recorded state."""
         load_weights(self.model, state)
 
     def outputs(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:

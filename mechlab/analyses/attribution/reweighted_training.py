@@ -106,7 +106,7 @@ class Retrained:
 
     @cached_property
     def _fresh(self) -> tuple[Recipe, nn.Module]:
-        """What was trained, in the precision of the retraining, and the model before the first step."""
+        """The recipe in the precision of the retraining, and the model before the first step."""
         recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None, member=None)
         return recipe, recipe.model(self.trajectory.record.params(0))
 
