@@ -68,12 +68,12 @@ def job(cfg: DictConfig) -> None:
 def find_runs(pattern: str | list[str]) -> list[Path]:
     """Return the run directories that a path or glob, or each of a list, names, or raise ConfigError."""
     patterns = [pattern] if isinstance(pattern, str) else pattern
-    paths = [Path(path) for path in sorted({path for one in patterns for path in glob.glob(one, recursive=True)})]
+    paths = [Path(path) for path in sorted({path for entry in patterns for path in glob.glob(entry, recursive=True)})]
     folders = [path for path in paths if (path / "provenance" / "config.yaml").is_file()]
     if not folders:
         got = "nothing there" if not paths else f"{len(paths)} path(s), none of them a run directory"
         fix = "python -m mechlab.runs ls lists the runs"
-        raise ConfigError("run must name at least one run directory", got=f"{pattern}: {got}", key="run", fix=fix)
+        raise ConfigError("run must name at least entry run directory", got=f"{pattern}: {got}", key="run", fix=fix)
     return folders
 
 

@@ -74,7 +74,7 @@ class AmbiguityOverRuns(SetAnalysis):
                 must, got=got, key="analysis.ambiguity_over_runs", fix="a lower accuracy_from, or model=[]"
             )
         table = network_table(selected)
-        methods = list(dict.fromkeys(name for one in selected for name in one.ambiguity))
+        methods = list(dict.fromkeys(name for network in selected for name in network.ambiguity))
         by_method, correlations = list(method_rows(table, methods)), list(correlation_rows(table, methods, metric))
         out.save_table("networks", table)
         out.save_table("by_method", pd.DataFrame(by_method))

@@ -64,8 +64,8 @@ def clustered_networks(runs: Sequence[Run]) -> tuple[list[ClusteredNetwork], str
     """Return a network for each run, and the name of the metric used as accuracy. Every run must have a finding of
     `clusterings`."""
     numbers = [numbers_of(run.results) for run in runs]
-    metric = max(ACCURACIES, key=lambda name: sum(name in one for one in numbers))
-    return [_network(run, one, metric) for run, one in zip(runs, numbers, strict=True)], metric
+    metric = max(ACCURACIES, key=lambda name: sum(name in values for values in numbers))
+    return [_network(run, values, metric) for run, values in zip(runs, numbers, strict=True)], metric
 
 
 def _network(run: Run, numbers: Mapping[str, float], metric: str) -> ClusteredNetwork:

@@ -54,11 +54,11 @@ class Seeds(SetAnalysis):
         import pandas as pd
 
         numbers = [numbers_of(run.results) for run in runs]
-        names = dict.fromkeys(name for one in numbers for name in one)
-        summaries = {name: summarise([one[name] for one in numbers if name in one]) for name in names}
+        names = dict.fromkeys(name for row in numbers for name in row)
+        summaries = {name: summarise([row[name] for row in numbers if name in row]) for name in names}
         chosen = self._chosen(summaries)
         out.save_table("means", pd.DataFrame([_row(name, summary) for name, summary in summaries.items()]))
-        values = pd.DataFrame([{"seed": run.seed, **one} for run, one in zip(runs, numbers, strict=True)])
+        values = pd.DataFrame([{"seed": run.seed, **row} for run, row in zip(runs, numbers, strict=True)])
         out.save_table("runs", values)
         scalars = {"seeds": float(len(runs))}
         for name, summary in summaries.items():

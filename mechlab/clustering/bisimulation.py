@@ -1,4 +1,4 @@
-"""Errors of clusters as a bisimulation: do they have deterministic successors, as the states of an automaton do?"""
+"""Errors of clusters as a bisimulation, whose blocks have deterministic successors, as the states of an automaton."""
 
 from __future__ import annotations
 

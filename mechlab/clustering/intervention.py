@@ -1,4 +1,4 @@
-"""Interchange intervention: is a network's output the same after its state is replaced by its cluster's mean?"""
+"""Interchange intervention: a network's outputs after its state is replaced by the mean of its cluster."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def may_decide(default: Any) -> Any:
 
 @dataclass
 class TrainerConfig:
-    """How long, on what and in what portions to train.
+    """Duration, device and batches of training.
 
     Args:
         max_steps: optimiser steps in all; 0 for a model that is solved and not trained; null when max_epochs is given.
@@ -69,7 +69,7 @@ class TrainerConfig:
 
 @dataclass
 class HistoryConfig:
-    """What to record of training.
+    """Settings of the record of training.
 
     Args:
         kind: none; sparse (chosen or log-spaced steps); replay (every step, most of them computed again when read);
@@ -97,7 +97,7 @@ class HistoryConfig:
 
 @dataclass
 class PathsConfig:
-    """Where things go: `root` holds all runs, relative to the working directory."""
+    """Folders: `root` holds all runs, relative to the working directory."""
 
     root: str = "runs"
 

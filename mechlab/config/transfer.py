@@ -1,4 +1,4 @@
-"""What training takes over from another run: its weights, or parameters by name, from any recorded step."""
+"""Transfer from another run: its weights, or parameters by name, from any recorded step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether inputs that a person gives are such as a task's models read."""
+"""The check of a user's inputs against the format that a task's models read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which examples each optimiser step sees: a pure function of the step."""
+"""The examples of each optimiser step, as a pure function of the step."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class BatchPlan:
 
     @property
     def whole(self) -> bool:
-        """Whether every step sees all examples."""
+        """True if every batch holds all examples."""
         return self.n is not None and self._groups is None and (self.batch_size is None or self.batch_size >= self.n)
 
     def indices(self, step: int) -> Tensor:

@@ -220,7 +220,7 @@ class Recipe:
 
     @cached_property
     def draws_noise(self) -> bool:
-        """Whether the model draws random numbers while it trains (dropout): each step then has a seed of its own."""
+        """True if the model draws random numbers while it trains (dropout): each step then has a seed of its own."""
         batch = self.source().evaluation("val", 2)
         with self.streams.globally("noise"):
             before = torch.get_rng_state()

@@ -25,7 +25,7 @@ SHOWN = 4  # values that an error names
 
 @dataclass(frozen=True)
 class SetNeeds:
-    """What a set of runs must have.
+    """The requirements of an analysis on a set of runs.
 
     Args:
         runs: the smallest number of finished runs.

@@ -1,4 +1,4 @@
-"""What a task is: a source of labelled examples whose ground truth is known."""
+"""The interface of tasks: sources of labelled examples whose ground truth is known."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What a model must know of a task.
+    """The properties of a task on which models depend.
 
     Args:
         inputs: size of one input vector (sequence and static), or size of the vocabulary when `tokens`.
@@ -117,7 +117,7 @@ class GroundTruth(Protocol):
 
     @property
     def kind(self) -> str:
-        """What the mechanism is, such as "automaton"; analyses name the kinds that they need."""
+        """The kind of mechanism, such as "automaton"; analyses name the kinds that they need."""
 
     def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mechanism's targets for inputs (B, ...), and where it defines one, as a mask (B,) or (B, T).

@@ -1,4 +1,4 @@
-"""Do what is left to do of a run: train it, resume it, or restore its finished record; then run its analyses."""
+"""Execution of a run: train it, resume it, or restore its finished record; then run its analyses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def execute(setup: Setup) -> dict[str, Any] | None:
 
 
 def execute_together(setups: Sequence[Setup]) -> list[dict[str, Any]] | None:
-    """Do the same for several runs, whose missing trainings are one batched model.
+    """Execute several runs, whose missing trainings are one batched model.
 
     Returns:
         The content of result.json of each run; None when another process holds one of them.

@@ -1,4 +1,4 @@
-"""What a run records of its training: the kind of history in force, checked against the analyses that read it."""
+"""The recording of a run's training: the kind of history in force, checked against the analyses that read it."""
 
 from __future__ import annotations
 

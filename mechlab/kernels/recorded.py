@@ -1,4 +1,4 @@
-"""What attribution reads of a recorded training."""
+"""The interface of recorded trainings that attribution reads."""
 
 from __future__ import annotations
 

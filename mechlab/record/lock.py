@@ -66,7 +66,7 @@ class RunLock:
 
     @property
     def in_place(self) -> bool:
-        """Whether the run directory is still where it was claimed."""
+        """True if the run directory is still where it was claimed."""
         try:
             return os.path.samestat(os.stat(self.folder / ".lock"), os.fstat(self._file.fileno()))
         except OSError:

@@ -82,7 +82,7 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """What decided the result: task, architecture, optimizer, plan, and the recorded stages of a curriculum."""
+        """The recipe of the result: task, architecture, optimizer, plan, and the recorded stages of a curriculum."""
         recipe = self._make_recipe()
         if recipe.curriculum.next_length([]) is None:  # all stages follow from the configuration
             return recipe
@@ -98,7 +98,7 @@ class Run:
 
     @property
     def spec(self) -> TaskSpec:
-        """What models know of the task."""
+        """The task's properties on which models depend."""
         return self.task.spec
 
     @property

@@ -59,7 +59,7 @@ class Shards:
         self._bytes = 0
 
     def add(self, step: int, tensors: dict[str, Tensor]) -> None:
-        """Take a copy of the record of a step."""
+        """Add a copy of the record of a step."""
         if self._buffer and self._buffer[-1][1].keys() != tensors.keys():
             self.flush()  # the optimizer has no state before its first step
         copied = {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}

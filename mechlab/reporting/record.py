@@ -72,12 +72,12 @@ class Record:
 
     @property
     def state(self) -> str:
-        """Where the run stands: done, failed, preempted, running or pending."""
+        """The run's status: done, failed, preempted, running or pending."""
         return str(self.status.get("status", "pending"))
 
     @property
     def counts(self) -> bool:
-        """Whether its numbers go into the tables: it is done, and its result could be read."""
+        """True if the tables include its numbers: it is done, and its result could be read."""
         return self.state == DONE and bool(self.numbers)
 
     @property

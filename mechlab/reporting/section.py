@@ -1,4 +1,4 @@
-"""What the page shows of one task: its cells side by side, as tables and figures."""
+"""The part of the page about one task: its cells side by side, as tables and figures."""
 
 from __future__ import annotations
 

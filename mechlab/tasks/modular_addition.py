@@ -99,7 +99,7 @@ class ModularAddition(FiniteTask):
 
     @property
     def _places(self) -> list[int]:
-        """Where the two numbers of an input are."""
+        """The positions of the two numbers in an input."""
         return [0, 1] if self.tokens == "pair" else [0, 2]
 
     @functools.cached_property

@@ -37,7 +37,7 @@ from mechlab.training.tensorboard import RunTensorBoard
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How to fit: what of the trainer's configuration is not part of the recipe."""
+    """The trainer's settings that are not part of the recipe."""
 
     accelerator: str = "cpu"
     max_time: str | None = None

@@ -97,7 +97,7 @@ class MetricsCSV(Logger):
         self.save()
 
     def _close(self, row: Mapping[str, str]) -> None:
-        """Take a row to which nothing will be added any more into the digest."""
+        """Add a complete row to the digest."""
         self._digest = digest_with(self._digest, row)
         self._cells += sum(bool(value) for value in row.values())
         self._latest |= row

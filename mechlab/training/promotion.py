@@ -1,4 +1,4 @@
-"""Whether the training data of a curriculum become longer: decided on held-out examples of the present length."""
+"""The decision whether a curriculum's next length begins, on held-out examples of the present length."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from mechlab.training.signals import Preempted, SignalWatch
 
 @dataclass(frozen=True)
 class RunToFit:
-    """What `fit` takes of one run."""
+    """The arguments of `fit` for one run."""
 
     folder: Path
     recipe: Recipe
@@ -42,7 +42,7 @@ class RunToFit:
 
 @dataclass
 class MemberTrainer:
-    """What module and callbacks of one run read of a Lightning trainer."""
+    """The attributes of a Lightning trainer that the module and callbacks of one run read."""
 
     optimizers: list[torch.optim.Optimizer]
     loggers: list[Logger]
@@ -102,11 +102,11 @@ class FittedMember:
 
     @property
     def training(self) -> bool:
-        """Whether the run still trains: it has not failed."""
+        """True if the run still trains: it has not failed."""
         return self.error is None
 
     def attempt(self, work: Any, *arguments: Any) -> None:
-        """Do a part of the run's work; a number that is not finite ends this run and no other."""
+        """Call a function for the run; a number that is not finite ends this run and no other."""
         if not self.training:
             return
         try:
@@ -227,7 +227,7 @@ def _tick(members: list[FittedMember], ensemble: Ensemble, start: int, stop: int
 
 
 def _each(members: list[FittedMember], work: Any, *arguments: Any) -> None:
-    """Do a part of the work of every run, then stop if a stopping signal has arrived."""
+    """Call a function for every run, then stop if a stopping signal has arrived."""
     for member in members:
         member.attempt(work, member, *arguments)
     if preempted := [member.preempted for member in members if member.preempted is not None]:

@@ -79,9 +79,9 @@ class Registry:
     def names(self, group: str) -> list[str]:
         """Return the members of a group that are under test; those of "set_analysis" are of the group "analysis"."""
         if group in ("analysis", "set_analysis"):
-            found = [name for found, name in self.yamls() if found == "analysis"]
+            found = [name for found, name in self.yamls() if found == "analysis" and name not in SECOND_NAMES]
             return [name for name in found if self.is_set(name) == (group == "set_analysis")]
-        return [name for found, name in self.yamls() if found == group and name not in SECOND_NAMES]
+        return [name for found, name in self.yamls() if found == group]
 
     def is_set(self, analysis: str) -> bool:
         """Return whether an analysis is one of sets of runs."""

@@ -195,6 +195,14 @@ def test_expected_numbers_stand_beside_measured_ones(made: tuple[Path, str]) -> 
         assert (row["within"], row["n"], row["source"]) == ("3", "3", "a paper, table 2")
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the plots of the page, which take longer than all the rest."""
+    for name in ("forests", "curves"):
+        monkeypatch.setattr(f"mechlab.reporting.section.Section.{name}", lambda self: iter(()))
+
+
+@pytest.mark.usefixtures("without_plots")
 def test_an_expected_number_that_was_not_measured_is_neither_met_nor_missed(tmp_path: Path) -> None:
     missing = EXPECTED | {"measured": None, "deviation": None, "within": None}
     write_run(tmp_path / "runs", "tomita", "gru", 3, 8, 0, expected={"test/accuracy": EXPECTED, "probe/other": missing})
@@ -203,6 +211,7 @@ def test_an_expected_number_that_was_not_measured_is_neither_met_nor_missed(tmp_
     assert [row["n"] for row in table(tmp_path, "expected")] == ["1", "0"]
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_claim_has_its_interval_and_a_finding_its_notes(tmp_path: Path) -> None:
     note = "Too few words: 12 where 50 are needed."
     for seed, (low, high) in enumerate([(0.1, 0.3), (0.2, 0.4)]):
@@ -231,6 +240,7 @@ def write_set(root: Path, members: list[Path], name: str = "probe_set", **change
     return folder
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_an_answer_about_a_set_is_shown_with_interval_note_and_expected_number(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     write_set(root, [write_run(root, "tomita", "gru", 3, 8, seed) for seed in range(2)])
@@ -246,6 +256,7 @@ def test_an_answer_about_a_set_is_shown_with_interval_note_and_expected_number(t
     assert "[$0.25$, $0.75$]" in tex
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_an_answer_about_other_runs_too_or_an_earlier_record_is_not_shown(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     runs = [write_run(root, "tomita", "gru", 3, 8, seed) for seed in range(3)]
@@ -258,6 +269,7 @@ def test_an_answer_about_other_runs_too_or_an_earlier_record_is_not_shown(tmp_pa
     assert "probe_set of 2 runs" not in html and "out of date" in html
 
 
+@pytest.mark.usefixtures("without_plots")
 @pytest.mark.parametrize(
     "changes", [{"reads": ["../../*"]}, {"runs": {"/etc": {"files": {}}}}, {"reads": None}, {"expected": {"x": 1}}]
 )
@@ -270,6 +282,7 @@ def test_a_damaged_or_hostile_answer_about_a_set_is_reported_as_damaged(tmp_path
     assert "damaged" in html or "/etc" in str(changes)
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_hostile_words_in_an_answer_about_a_set_are_only_text(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     name = "<script>alert('1')<script>"
@@ -310,6 +323,7 @@ def test_hostile_words_are_only_text(tmp_path: Path) -> None:
     assert all("<script" not in path.name for path in (tmp_path / "runs" / "report" / "figures").iterdir())
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
     formula = '=HYPERLINK("http://x")'
     findings = {formula: {"scalars": {formula: -0.5}, "claims": {formula: claim(formula, -1.0, 1.0, True, None)}}}
@@ -335,6 +349,7 @@ def test_a_report_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -
         report(parse([f"runs={tmp_path}/runs", f"out={tmp_path}/file/report.html"]))
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_configurations_do_not_execute(tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs", "tomita", "gru", 3, 8, 0)
     write(run / "provenance" / "config.yaml", f"!!python/object/apply:os.mkdir ['{tmp_path / 'made'}']")
