@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import torch
 
-from mechlab.analyses.attribution.datamodeling_tables import Judgement, Measured, by_method, by_share
-from mechlab.analyses.attribution.explained_examples import Examples, ExplainedExamples, Outputs, Positive, work_key
-from mechlab.analyses.attribution.methods import (
-    Attributions,
-    Checkpointed,
-    Relabelled,
-    check_attribution,
-    second_derivatives,
-    trained,
+from mechlab.analyses.attribution.checkpointed import Checkpointed
+from mechlab.analyses.attribution.checks import check_attribution, second_derivatives
+from mechlab.analyses.attribution.datamodeling_tables import DatamodelingClaims, Measurements, by_method, by_share
+from mechlab.analyses.attribution.explained_examples import (
+    Examples,
+    ExplainedExamples,
+    Outputs,
+    Positive,
+    checkpoint_key,
 )
-from mechlab.analyses.attribution.reweighted_training import Retrained
+from mechlab.analyses.attribution.methods import AttributionMethods
+from mechlab.analyses.attribution.record_in_memory import RelabelledTask, record_in_memory
+from mechlab.analyses.attribution.reweighted_training import ReweightedTraining
 from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.constraints import Filled, Interval, at_least, between
 from mechlab.core.task import Batch, FiniteTask
@@ -35,11 +37,11 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Interval(0, 1, open_low=True, open_high=True)]
 Method = Literal["path_kernel", "metagradient", "tracin", "tracin_checkpoints", "gradient_dot"]
-JUDGED = 200  # examples whose labels are judged
+JUDGED = 200  # most examples whose labels are classified as right or wrong
 
 
 class Datamodeling(Analysis):
-    """Retrain without some training examples, and compare the outputs with what methods of attribution predict.
+    """Retrain without some training examples, and compare the outputs with the predictions of attribution.
 
     Removing an example sets its weight to 0 and keeps the batch's denominator; everything else, the initialisation too,
     is that of the run. The prediction is minus the sum of the removed examples' scores (Park et al., arXiv 2303.14186).
@@ -53,18 +55,18 @@ class Datamodeling(Analysis):
         fractions: shares of the training examples that are removed.
         subsets: random subsets of each share.
         leave_one_out: training examples that are left out alone, drawn at random; 0 for none.
-        remove_helpful: whether to also remove the examples with a method's largest scores for each output, of each
-            share, and compare with random ones.
-        mislabelled: share of the training labels that are made wrong for a training of its own, in which the influence
-            of each example on itself has to detect them; 0 for none, and none where examples have not one label each.
-        other_seeds: trainings with other seeds, whose scores are compared with the run's; 0 for none.
+        remove_helpful: whether to also remove the examples with the largest scores for each output, of each method and
+            share, and compare with random removals.
+        mislabelled: share of wrong training labels in an additional training, which are detected by the score of each
+            example for itself; 0 for none. Skipped where examples do not have one label each.
+        other_seeds: additional trainings with other seeds, whose scores are compared with the run's; 0 for none.
         resamples: of the subsets, for bootstrap intervals of 95 %.
         nodes, tolerance: of the quadrature of the path kernel.
         checkpoints: evenly spaced steps of tracin_checkpoints.
         dtype: of the arithmetic, of trainings too; that of training if None.
-        memory_gb: that one block of work may take, in 10^9 bytes.
-        workers: trainings at the same time, in threads; None for as many as there are processors in use.
-        least_lds, least_margin: for the claims, at the smallest share removed.
+        memory_gb: memory of one block of work, in 10^9 bytes.
+        workers: concurrent trainings, in threads; None for one per available processor.
+        least_lds, least_margin: thresholds of the claims, at the smallest share removed.
     """
 
     needs = Needs(history="replay")
@@ -106,13 +108,13 @@ class Datamodeling(Analysis):
         self.least_lds, self.least_margin = least_lds, least_margin
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
-        """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
+        """Raise ConfigError if the model, the optimizer or the explained scalars are not supported."""
         examples = ExplainedExamples(self.split, self.examples, self.dtype)
         products = second_derivatives if "metagradient" in self.compared else None
         check_attribution(name, recipe, examples, self.outputs, key, products)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Score, remove, retrain and compare, resuming where an earlier attempt was interrupted."""
+        """Compute scores, retrain and compare, resuming an interrupted attempt."""
         from mechlab.kernels import lds as measures
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.trajectory import Trajectory
@@ -120,26 +122,26 @@ class Datamodeling(Analysis):
         examples = ExplainedExamples(self.split, self.examples, self.dtype)
         batch, limit, outputs = examples.batch(run), int(self.memory_gb * 1e9), self.outputs
         trajectory = Trajectory.of_run(run, examples.torch_dtype)
-        drawn = hashlib.sha256(repr(rng.bit_generator.state).encode()).hexdigest()[:8]  # other draws are other work
-        parts = Checkpointed(run.folder / "work" / f"validation-{work_key(self, trajectory.steps)}-{drawn}")
-        attributions = Attributions(outputs, self.nodes, self.tolerance, self.checkpoints, limit)
-        methods = attributions.methods(self.compared, endless=not isinstance(run.task, FiniteTask))
+        drawn = hashlib.sha256(repr(rng.bit_generator.state).encode()).hexdigest()[:8]  # other draws need other parts
+        parts = Checkpointed(run.folder / "work" / f"datamodeling-{checkpoint_key(self, trajectory.steps)}-{drawn}")
+        attribution = AttributionMethods(outputs, self.nodes, self.tolerance, self.checkpoints, limit)
+        methods = attribution.methods(self.compared, endless=not isinstance(run.task, FiniteTask))
         N = trajectory.examples
         random = [measures.random_removals(N, share, self.subsets, rng) for share in self.fractions]
         alone = measures.single_removals(np.sort(rng.permutation(N)[: self.leave_one_out]), N)
 
-        computed = {name: attributions.scores(name, lambda: trajectory, batch, parts, "scores") for name in methods}
-        scores = {name: tensors["scores"].numpy() for name, tensors in computed.items()}  # (Q, N)
+        scored = {name: attribution.scores(name, lambda: trajectory, batch, parts, "scores") for name in methods}
+        scores = {name: tensors["scores"].numpy() for name, tensors in scored.items()}  # (Q, N)
         trajectory.forget()
         sizes = [int(sets[0].sum()) for sets in random] if self.remove_helpful else []
         helpful = [measures.helpful_removals(scores[name], size) for size in sizes for name in methods]
         explained = Explained(trajectory.functional, trajectory.functional.placed(batch), outputs)
-        retraining = Retrained(run.recipe, trajectory, explained, limit, self.workers)
+        retraining = ReweightedTraining(run.recipe, trajectory, explained, limit, self.workers)
         sets = [np.zeros((1, N), bool), *random, alone, *helpful]
         ends = np.cumsum([len(part) for part in sets])[:-1]
         replayed, *retrained = np.split(retraining.outputs(np.concatenate(sets), parts), ends)
         F = len(random)
-        measured = Measured(
+        measured = Measurements(
             recorded=retraining.recorded(),
             replayed=replayed[0],
             random=np.stack(retrained[:F]),
@@ -148,9 +150,9 @@ class Datamodeling(Analysis):
             alone_removed=alone,
             helpful=self._by_method(methods, [np.diag(part) for part in retrained[F + 1 :]]),
             scores=scores,
-            labels=self._labels(run, trajectory, attributions, methods, parts, rng),
-            seeds=self._seeds(run, trajectory, attributions, methods, batch, parts),
-            account={name: float(value) for name, value in computed.get("path_kernel", {}).items() if name != "scores"},
+            labels=self._labels(run, trajectory, attribution, methods, parts, rng),
+            seeds=self._seeds(run, trajectory, attribution, methods, batch, parts),
+            account={name: float(value) for name, value in scored.get("path_kernel", {}).items() if name != "scores"},
         )
         measured.save(out)
         tables = {
@@ -160,7 +162,7 @@ class Datamodeling(Analysis):
         for name, table in tables.items():
             out.save_table(name, table)
         exactness = 1e-9 if trajectory.functional.dtype.itemsize == 8 else 1e-4
-        finding = Judgement(self.least_lds, self.least_margin, exactness).finding(measured, rng=rng, **tables)
+        finding = DatamodelingClaims(self.least_lds, self.least_margin, exactness).finding(measured, rng=rng, **tables)
         parts.clear()
         return finding
 
@@ -173,13 +175,13 @@ class Datamodeling(Analysis):
         self,
         run: Run,
         trajectory: Trajectory,
-        attributions: Attributions,
+        attribution: AttributionMethods,
         methods: list[str],
         parts: Checkpointed,
         rng: np.random.Generator,
     ) -> dict[str, np.ndarray]:
-        """Train with some wrong labels; return which of the judged examples have them as `wrong` (K,), and the
-        influence of each of these on itself, (K,) by method. Empty where that is not requested, or makes no sense."""
+        """Train with some wrong labels; return for K examples whether theirs is `wrong` (K,), and their scores for
+        themselves (K,) by method. Empty where this is switched off, or where examples do not have one label each."""
         from mechlab.kernels.lds import wrong_labels
 
         finite = isinstance(run.task, FiniteTask) and run.spec.loss.indices
@@ -189,47 +191,47 @@ class Datamodeling(Analysis):
         number = min(max(1, round(self.mislabelled * len(data))), len(data) - 1)
         targets, wrong = wrong_labels(data.targets.numpy(), number, rng)
         order = rng.permutation(len(data))
-        chosen = np.sort(np.concatenate([order[wrong[order] == side][: JUDGED // 2] for side in (True, False)]))
+        rows = np.sort(np.concatenate([order[wrong[order] == side][: JUDGED // 2] for side in (True, False)]))
         data = replace(data, targets=torch.as_tensor(targets))
-        make = functools.cache(lambda: self._trained(run, trajectory, task=Relabelled(run.task, data.targets)))
-        attributions, judged, influences = replace(attributions, outputs="target"), data[torch.as_tensor(chosen)], {}
+        make = functools.cache(lambda: self._trained(run, trajectory, task=RelabelledTask(run.task, data.targets)))
+        attribution, judged, influence = replace(attribution, outputs="target"), data[torch.as_tensor(rows)], {}
         for name in methods:
-            scores = attributions.scores(name, make, judged, parts, "labels")["scores"].numpy()
-            influences[name] = scores[np.arange(len(chosen)), chosen]
-        return {"wrong": wrong[chosen], **influences}
+            scores = attribution.scores(name, make, judged, parts, "labels")["scores"].numpy()
+            influence[name] = scores[np.arange(len(rows)), rows]
+        return {"wrong": wrong[rows], **influence}
 
     def _seeds(
         self,
         run: Run,
         trajectory: Trajectory,
-        attributions: Attributions,
+        attribution: AttributionMethods,
         methods: list[str],
         batch: Batch,
         parts: Checkpointed,
     ) -> dict[str, np.ndarray]:
-        """Train with other seeds; return the scores (R, Q, N) by method. Empty with data that is drawn without end,
-        whose examples are others with each seed."""
+        """Train with other seeds; return the scores (R, Q, N) by method. Empty with examples that are drawn without
+        end, which differ between seeds."""
         if not self.other_seeds or not isinstance(run.task, FiniteTask):
             return {}
-        by_method: dict[str, list[np.ndarray]] = {name: [] for name in methods}
+        scores: dict[str, list[np.ndarray]] = {name: [] for name in methods}
         for number in range(1, self.other_seeds + 1):
             make = functools.cache(
                 lambda seed=run.seed + number: self._trained(run, trajectory, seed=seed, initial=None)
             )
             for name in methods:
-                by_method[name].append(attributions.scores(name, make, batch, parts, f"seed{number}")["scores"].numpy())
-        return {name: np.stack(scores) for name, scores in by_method.items()}
+                scores[name].append(attribution.scores(name, make, batch, parts, f"seed{number}")["scores"].numpy())
+        return {name: np.stack(rows) for name, rows in scores.items()}
 
     def _trained(self, run: Run, trajectory: Trajectory, **changes: Any) -> Trajectory:
-        """Train a run's recipe with some changes, by default from its own initial weights."""
+        """Train the recipe of a run with some changes, by default from its own initial weights."""
         changes = {"initial": dict(trajectory.record.params(0)), "dtype": trajectory.functional.dtype} | changes
-        return trained(replace(run.recipe, **changes), trajectory.steps, int(self.memory_gb * 1e9))
+        return record_in_memory(replace(run.recipe, **changes), trajectory.steps, int(self.memory_gb * 1e9))
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the scores by share removed, predicted against actual outputs, and the other measures."""
         from mechlab.plotting import datamodeling as draw
 
-        measured, removed, methods = Measured.read(out), out.table("removed"), out.table("methods")
+        measured, removed, methods = Measurements.read(out), out.table("removed"), out.table("methods")
         predicted = {name: measured.predicted(0)[name] for name in methods["method"]}
         return {
             "lds": draw.score_by_share(removed),

@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from mechlab.analyses.attribution.checks import check_attribution, second_derivatives
 from mechlab.analyses.attribution.explained_examples import (
     Examples,
     ExplainedExamples,
     Outputs,
     Positive,
-    labels_of,
-    of_own_class,
-    top_examples,
-    work_key,
+    checkpoint_key,
 )
-from mechlab.analyses.attribution.methods import check_attribution, second_derivatives
+from mechlab.analyses.attribution.tables import own_class, sort_keys, top_examples
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least
 from mechlab.core.task import FiniteTask
@@ -41,10 +39,10 @@ class Metagradient(Analysis):
         examples: their number, from the first on, or their ids.
         outputs: the explained scalars: all, target, margin, loss, or package.module.function; see PathKernel.
         dtype: of the arithmetic; that of training if None.
-        memory_gb: that one block of work may take, in 10^9 bytes.
-        checkpoints: evenly spaced steps of the sparse TracIn, besides the TracIn of every step.
+        memory_gb: memory of one block of work, in 10^9 bytes.
+        checkpoints: number of evenly spaced steps for TracIn at checkpoints, besides TracIn at every step.
         sort: order of examples in the heat map, by label or by the sum of their tokens.
-        top: helpful and harmful examples to show.
+        top: number of helpful and of harmful examples in the table.
     """
 
     needs = Needs(history="replay")
@@ -65,12 +63,12 @@ class Metagradient(Analysis):
         self.sort, self.top = sort, top
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
-        """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
+        """Raise ConfigError if the model, the optimizer or the explained scalars are not supported."""
         examples = ExplainedExamples(self.split, self.examples, self.dtype)
         check_attribution(name, recipe, examples, self.outputs, key, second_derivatives)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Differentiate, resuming where an earlier attempt was interrupted; save derivatives and baselines."""
+        """Compute and save derivatives and baselines, resuming an interrupted attempt."""
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.metagradients import MetagradientBackward
         from mechlab.kernels.trajectory import Trajectory
@@ -80,16 +78,15 @@ class Metagradient(Analysis):
         trajectory = Trajectory.of_run(run, examples.torch_dtype)
         explained = Explained(trajectory.functional, trajectory.functional.placed(batch), self.outputs)
         backward = MetagradientBackward(trajectory, explained, limit)
-        carry_out(
-            backward, "metagradient", run.folder / "work" / f"metagradient-{work_key(self, backward.total)}.safetensors"
-        )
+        checkpoint = f"metagradient-{checkpoint_key(self, backward.total)}.safetensors"
+        carry_out(backward, "metagradient", run.folder / "work" / checkpoint)
         result = backward.result()
         baselines = self._baselines(run, trajectory, batch, limit)
         out.save_arrays(
             "derivatives", derivative=result.derivative, by_step=result.by_step, final=result.final, **baselines
         )
-        train, numbers = labels_of(run, batch, trajectory.examples, self.sort)
-        own = of_own_class(result.derivative, batch, self.outputs)
+        train, numbers = sort_keys(run, batch, trajectory.examples, self.sort)
+        own = own_class(result.derivative, batch, self.outputs)
         out.save_arrays("own_class", derivative=own, train=train, explained=numbers, ids=batch.index)
         out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
         return Finding(_agreements(result.derivative, baselines), _claims(result.derivative, result.by_step))
@@ -100,19 +97,19 @@ class Metagradient(Analysis):
         baselines = {"tracin": tracin(trajectory, batch, self.outputs, memory=limit)}
         if isinstance(run.task, FiniteTask):
             spaced = np.linspace(0, trajectory.steps, self.checkpoints + 1)[1:].round().astype(int)
-            looks = sorted(set(spaced.tolist()))
-            baselines["tracin_checkpoints"] = tracin(trajectory, batch, self.outputs, checkpoints=looks, memory=limit)
+            steps = sorted(set(spaced.tolist()))
+            baselines["tracin_checkpoints"] = tracin(trajectory, batch, self.outputs, checkpoints=steps, memory=limit)
             baselines["gradient_dot"] = gradient_dot(trajectory, batch, self.outputs, memory=limit)
         return baselines
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
-        """Draw the derivatives, and the foremost examples."""
+        """Draw the derivatives, and the examples with the largest ones."""
         from mechlab.plotting import path_kernel as draw
 
         own = out.arrays("own_class")
         return {
             "derivative": draw.influence_map(own["derivative"], own["train"], own["explained"], self.sort),
-            "examples": draw.foremost_examples(out.table("examples")),
+            "examples": draw.top_examples(out.table("examples")),
         }
 
 

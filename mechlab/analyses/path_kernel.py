@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from mechlab.analyses.attribution.checks import check_attribution
 from mechlab.analyses.attribution.explained_examples import (
     Examples,
     ExplainedExamples,
     Outputs,
     Positive,
-    labels_of,
-    of_own_class,
-    top_examples,
-    work_key,
+    checkpoint_key,
 )
-from mechlab.analyses.attribution.methods import check_attribution
+from mechlab.analyses.attribution.tables import own_class, sort_keys, top_examples
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least
 from mechlab.record.artifacts import Artifacts
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from mechlab.kernels.decomposition import PathKernelDecomposition
     from mechlab.record.run import Run
 
-LINES = ("data", "decay", "clipping", "residual", "arithmetic")
+TERMS = ("data", "decay", "clipping", "residual", "arithmetic")
 
 
 class PathKernel(Analysis):
@@ -48,14 +46,16 @@ class PathKernel(Analysis):
         nodes, tolerance, most_nodes, secant: of the quadrature along each step.
         dtype: of the arithmetic; that of training if None.
         form: of the inner products.
-        memory_gb: that one block of work may take, in 10^9 bytes.
+        memory_gb: memory of one block of work, in 10^9 bytes.
         components: whether parameters are grouped by module or by tensor.
-        by_component: whether to compute the influence of each example through each of them.
-        bins: bins of steps in which to compute the influence of each example, at most one for each step; 0 for none.
-        view: whether an influence belongs to the step of the gradient, or to that of the integrated path.
-        scores: whether to save the score of every scalar parameter.
+        by_component: whether to also save the influence of each example through each component.
+        bins: number of bins of steps, at most one for each step, in which to also save the influence of each example; 0
+            for none.
+        view: "gradient" counts an influence at the step of the gradient, "path" at the step along which the gradients
+            of the outputs were averaged.
+        scores: whether to also save the score of each parameter.
         sort: order of examples in the heat map, by label or by the sum of their tokens.
-        top: helpful and harmful examples to show.
+        top: number of helpful and of harmful examples in the table.
         residual: largest share of the quadrature residual in the movement, for the claim `quadrature`.
     """
 
@@ -90,7 +90,7 @@ class PathKernel(Analysis):
         self.sort, self.top, self.residual = sort, top, residual
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
-        """Raise ConfigError if the model, the optimizer or the explained scalars cannot be explained."""
+        """Raise ConfigError if the model, the optimizer or the explained scalars are not supported."""
         from mechlab.kernels.inner import InnerProducts
 
         examples = ExplainedExamples(self.split, self.examples, self.dtype)
@@ -99,7 +99,7 @@ class PathKernel(Analysis):
         check_attribution(name, recipe, examples, self.outputs, key, form and products)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Decompose, resuming where an earlier attempt was interrupted; save all terms."""
+        """Compute and save the decomposition, resuming an interrupted attempt."""
         from mechlab.kernels.backward import PathKernelBackward
         from mechlab.kernels.decomposition import PathKernelSettings
         from mechlab.kernels.explained import Explained
@@ -115,16 +115,15 @@ class PathKernel(Analysis):
         edges = [trajectory.steps * i // bins for i in range(bins)]
         quadrature = Quadrature("midpoint", self.nodes, self.tolerance, self.most_nodes, self.secant)
         limit = int(self.memory_gb * 1e9)
-        separated = groups if self.by_component else None
+        separate = groups if self.by_component else None
         explained = Explained(trajectory.functional, trajectory.functional.placed(batch), self.outputs)
         size = trajectory.steps * math.prod(explained.shape) * len(layout.names) * 8
         settings = PathKernelSettings(
-            quadrature, self.form, limit, self.scores, separated, edges, self.view, steps_by_tensor=size < limit / 4
+            quadrature, self.form, limit, self.scores, separate, edges, self.view, steps_by_tensor=size < limit / 4
         )
         backward = PathKernelBackward(trajectory, explained, settings)
-        carry_out(
-            backward, "path_kernel", run.folder / "work" / f"path_kernel-{work_key(self, trajectory.steps)}.safetensors"
-        )
+        checkpoint = f"path_kernel-{checkpoint_key(self, trajectory.steps)}.safetensors"
+        carry_out(backward, "path_kernel", run.folder / "work" / checkpoint)
         result = backward.result()
         self._save(run, out, result, batch, groups)
         return Finding(_scalars(result), self._claims(result, trajectory.functional.dtype.itemsize))
@@ -133,8 +132,8 @@ class PathKernel(Analysis):
         values, least = _scalars(result), 1e-9 if itemsize == 8 else 1e-4
         return {
             "completeness": Claim(
-                f"All lines together, each from its own definition, are the change of the outputs to {least:g} of the "
-                "sum of their sizes.",
+                f"The terms, each from its own definition, sum to the change of the outputs, to {least:g} of the sum "
+                "of their sizes.",
                 value=values["completeness_error"],
                 threshold=least,
                 holds=bool(values["completeness_error"] <= least),
@@ -161,13 +160,13 @@ class PathKernel(Analysis):
     ) -> None:
         import pandas as pd
 
-        lines = {name: getattr(result, name) for name in ("initial", "final", "influence", *LINES[1:])}
+        terms = {name: getattr(result, name) for name in ("initial", "final", "influence", *TERMS[1:])}
         extra = {f"influence_by_group.{name}": value for name, value in result.influence_by_group.items()}
         if result.influence_by_bin is not None:
             extra["influence_by_bin"] = result.influence_by_bin
         if result.scores is not None:
             extra |= {"scores": result.scores, "decay_scores": result.decay_scores}
-        out.save_arrays("account", **lines, **extra, **{f"by_tensor.{k}": v for k, v in result.by_tensor.items()})
+        out.save_arrays("account", **terms, **extra, **{f"by_tensor.{k}": v for k, v in result.by_tensor.items()})
         by_step = {f"by_step.{name}": value for name, value in result.by_step.items()}
         by_tensor = {} if result.data_by_step is None else {"data_by_step": result.data_by_step}
         out.save_arrays("steps", **by_step, **by_tensor)
@@ -185,8 +184,8 @@ class PathKernel(Analysis):
         sizes = [place.stop - place.start for place in result.layout.places.values()]
         per_tensor = {line: np.abs(result.by_tensor[line]).mean((0, 1)) for line in ("data", "decay", "clipping")}
         out.save_table("tensors", pd.DataFrame({"tensor": names, "size": sizes, **per_tensor}))
-        train, explained = labels_of(run, batch, result.influence.shape[-1], self.sort)
-        own = of_own_class(result.influence, batch, self.outputs)
+        train, explained = sort_keys(run, batch, result.influence.shape[-1], self.sort)
+        own = own_class(result.influence, batch, self.outputs)
         out.save_arrays("own_class", influence=own, train=train, explained=explained, ids=batch.index)
         out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
 
@@ -195,18 +194,18 @@ class PathKernel(Analysis):
         examples with the largest positive and negative scores."""
         from mechlab.plotting import path_kernel as draw
 
-        account, own = out.arrays("account"), out.arrays("own_class")
-        lines = {"data": account["influence"].sum(-1), **{name: account[name] for name in LINES[1:]}}
+        saved, own = out.arrays("account"), out.arrays("own_class")
+        terms = {"data": saved["influence"].sum(-1), **{name: saved[name] for name in TERMS[1:]}}
         return {
             "influence": draw.influence_map(own["influence"], own["train"], own["explained"], self.sort),
             "mass": draw.mass_over_steps(out.table("mass")),
-            "lines": draw.lines_of_account(out.table("steps"), lines, account["final"] - account["initial"]),
-            "examples": draw.foremost_examples(out.table("examples")),
+            "lines": draw.sizes_of_terms(out.table("steps"), terms, saved["final"] - saved["initial"]),
+            "examples": draw.top_examples(out.table("examples")),
         }
 
 
 def components_of(names: list[str], kind: Literal["module", "tensor"]) -> dict[str, list[str]]:
-    """Return which tensors belong to each module, or each tensor by itself.
+    """Return the names of the tensors of each module, or each tensor by itself.
 
     >>> components_of(["linear.weight", "linear.bias"], "module")
     {'linear': ['linear.weight', 'linear.bias']}
@@ -218,15 +217,15 @@ def components_of(names: list[str], kind: Literal["module", "tensor"]) -> dict[s
 
 
 def _scalars(result: PathKernelDecomposition) -> dict[str, float]:
-    lines = {name: np.abs(getattr(result, name)).mean() for name in LINES}
-    total = max(sum(lines.values()), np.finfo(float).tiny)
+    sizes = {name: np.abs(getattr(result, name)).mean() for name in TERMS}
+    total = max(sum(sizes.values()), np.finfo(float).tiny)
     movement = np.abs(result.final - result.initial).mean()
     scale = max(movement, np.finfo(float).tiny)
     return {
         "movement": float(movement),
-        **{f"{name}_share": float(value / total) for name, value in lines.items()},
-        "residual_of_movement": float(lines["residual"] / scale) if movement else 0.0,
-        "arithmetic_of_movement": float(lines["arithmetic"] / scale) if movement else 0.0,
+        **{f"{name}_share": float(value / total) for name, value in sizes.items()},
+        "residual_of_movement": float(sizes["residual"] / scale) if movement else 0.0,
+        "arithmetic_of_movement": float(sizes["arithmetic"] / scale) if movement else 0.0,
         "completeness_error": float(np.abs(result.completeness).max() / total),
         "nodes": float(result.nodes.mean()),
         "evaluations": float(result.evaluations.mean()),

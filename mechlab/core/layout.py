@@ -28,7 +28,7 @@ class Layout:
 
     @cached_property
     def places(self) -> dict[str, slice]:
-        """The stretch of the flat axis that each tensor takes."""
+        """The slice of the flat axis that each tensor takes."""
         places, start = {}, 0
         for name, shape in self.shapes.items():
             places[name] = slice(start, start + math.prod(shape))
@@ -41,14 +41,14 @@ class Layout:
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
-        """Cut (..., P) into tensors (..., *shape), without a copy where that is possible."""
+        """Return flat (..., P) as tensors (..., *shape), without a copy where possible."""
         return {
             name: flat[..., self.places[name]].unflatten(-1, shape) if shape else flat[..., self.places[name].start]
             for name, shape in self.shapes.items()
         }
 
     def join(self, tensors: Mapping[str, Tensor], leading: int = 0) -> Tensor:
-        """Put tensors (..., *shape) with this number of leading axes one after the other: (..., P)."""
+        """Concatenate tensors (..., *shape) with this number of leading axes to (..., P)."""
         return torch.cat(
             [
                 tensors[name].flatten(leading) if shape else tensors[name][..., None]
@@ -58,7 +58,7 @@ class Layout:
         )
 
     def sums(self, values: Tensor) -> Tensor:
-        """Add (..., P) up within each tensor: (..., number of tensors)."""
+        """Return the sums of (..., P) within each tensor: (..., number of tensors)."""
         return torch.stack([values[..., place].sum(-1) for place in self.places.values()], -1)
 
     def products(self, left: Tensor, right: Tensor) -> Tensor:

@@ -6,9 +6,13 @@ from mechlab.kernels.metagradients import MetagradientDerivatives, metagradient
 from mechlab.kernels.path_kernels import path_kernel
 from mechlab.kernels.trajectory import Arrays, Trajectory, recomputed_states
 
+Metagradient, PathKernel = MetagradientDerivatives, PathKernelDecomposition  # the first names of both results
+
 __all__ = [
     "Arrays",
+    "Metagradient",
     "MetagradientDerivatives",
+    "PathKernel",
     "PathKernelDecomposition",
     "Trajectory",
     "gradient_dot",

@@ -1,4 +1,4 @@
-"""Zero-initialised accumulators of a path-kernel decomposition, and masks for parameter groups."""
+"""Zero-initialised accumulators of a path-kernel decomposition, and masks for groups of parameters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.layout import Layout
-from mechlab.kernels.decomposition import LINES, PathKernelSettings
+from mechlab.kernels.decomposition import TERMS, PathKernelSettings
 from mechlab.kernels.trajectory import Trajectory
 
 
 def zero_accumulators(trajectory: Trajectory, X: int, C: int, settings: PathKernelSettings) -> dict[str, Tensor]:
-    """Return accumulators of zeros by name, in 64 bits on the CPU.
+    """Return an accumulator for each array of the decomposition, float64 on the CPU.
 
     Raises:
         ConfigError: a bin begins after the last step.
@@ -31,7 +31,7 @@ def zero_accumulators(trajectory: Trajectory, X: int, C: int, settings: PathKern
         "data": (S if settings.steps_by_tensor else 1, X, C, T),
         "nodes": (S,),
         "evaluations": (S,),
-        **{f"step/{name}": (S, X, C) for name in (*LINES, "path", "change")},
+        **{f"step/{name}": (S, X, C) for name in (*TERMS, "path", "change")},
         **{f"tensor/{name}": (X, C, T) for name in ("decay", "clipping")},
         **{f"mass/{name}": (S, T) for name in ("data", "decay")},
     }
@@ -45,7 +45,7 @@ def zero_accumulators(trajectory: Trajectory, X: int, C: int, settings: PathKern
 def parameter_masks(
     groups: Mapping[str, Sequence[str] | Tensor], layout: Layout, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """Return a mask (P,) for each group of parameters.
+    """Return the mask (P,) of each group of parameters.
 
     Raises:
         ConfigError: there is no tensor of a name, or a mask has another shape.
@@ -63,6 +63,6 @@ def parameter_masks(
         for name in members:
             if name not in layout.places:
                 got, fix = f"{name} in group {group}", f"choose among {', '.join(layout.names)}"
-                raise ConfigError("groups are made of the model's trained tensors", got=got, key="groups", fix=fix)
+                raise ConfigError("groups must name trained tensors of the model", got=got, key="groups", fix=fix)
             masks[group][layout.places[name]] = 1
     return masks

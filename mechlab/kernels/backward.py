@@ -1,4 +1,4 @@
-"""The backward pass that decomposes outputs over a recorded training; the equations are in `path_kernels`."""
+"""The backward pass over a recorded training that computes a path-kernel decomposition; see `path_kernels`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from mechlab.core.errors import ConfigError
 from mechlab.core.rules import Recursion
 from mechlab.kernels.accumulators import parameter_masks, zero_accumulators
-from mechlab.kernels.decomposition import LINES, PathKernelDecomposition, PathKernelSettings
+from mechlab.kernels.decomposition import TERMS, PathKernelDecomposition, PathKernelSettings
 from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.inner import InnerProducts
@@ -21,10 +21,15 @@ from mechlab.kernels.trajectory import Step, Trajectory
 
 
 class PathKernelBackward:
-    """The backward pass over a trajectory, a step at a time, whose state can be saved and restored.
+    """The backward pass over a trajectory, one step at a time, whose state can be saved and restored.
 
-    Iterating over it does the work and yields (done, total) after every step. Inputs are taken in blocks that fit the
-    limit of memory, with one pass over the whole trajectory for each block.
+    Iteration computes a step and yields (done, total). Explained inputs are processed in blocks that fit the memory
+    limit, with a pass over the whole trajectory for each block.
+
+    Args:
+        trajectory: the recorded training.
+        explained: the explained scalars.
+        settings: of the decomposition.
     """
 
     def __init__(self, trajectory: Trajectory, explained: Explained, settings: PathKernelSettings):
@@ -42,12 +47,12 @@ class PathKernelBackward:
 
     @property
     def done(self) -> int:
-        """Number of steps that are done, of all blocks."""
+        """Number of finished steps, over all blocks."""
         return self.block * self.trajectory.steps + self.trajectory.steps - 1 - self.position
 
     @property
     def total(self) -> int:
-        """Number of steps to do, of all blocks."""
+        """Number of steps, over all blocks."""
         return len(self.blocks) * self.trajectory.steps
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
@@ -59,20 +64,20 @@ class PathKernelBackward:
             yield self.done, self.total
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state of the computation, by name."""
+        """Return the intermediate results by name, for `restore`."""
         place = torch.tensor([self.block, self.position, len(self.blocks)])
         return {"place": place, "adjoint": self._adjoint, "values": self._values, **self._sums}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from what `state` returned, of a backward pass with the same arguments.
+        """Continue from a state that `state` returned for the same arguments.
 
         Raises:
-            ConfigError: the state belongs to other arguments.
+            ConfigError: the state is of other arguments.
         """
         expected = {name: value.shape for name, value in self._sums.items()}
         place = state.get("place", torch.zeros(3)).tolist()
         if {n: v.shape for n, v in state.items() if n in expected} != expected or place[2] != len(self.blocks):
-            raise ConfigError("the saved state must belong to the same analysis", fix="remove it and begin anew")
+            raise ConfigError("the saved state must be of the same arguments", fix="remove it and begin anew")
         self.block, self.position = map(int, place[:2])
         self._sums = {name: state[name].clone() for name in expected}
         self.trajectory.forget()
@@ -82,10 +87,10 @@ class PathKernelBackward:
             self._values = state["values"].to(self._values).clone()
 
     def result(self) -> PathKernelDecomposition:
-        """Return the decomposition; all steps must be done."""
+        """Return the decomposition; all steps must be finished."""
         sums = {name: value.numpy() for name, value in self._sums.items()}
-        by_step = {name: sums[f"step/{name}"] for name in (*LINES, "path", "change")}
-        total = {name: by_step[name].sum(0) for name in LINES}
+        by_step = {name: sums[f"step/{name}"] for name in (*TERMS, "path", "change")}
+        total = {name: by_step[name].sum(0) for name in TERMS}
         X, C = self.explained.shape
         bins = sums["influence"]
         groups = sums.get("groups", ())
@@ -112,7 +117,7 @@ class PathKernelBackward:
         )
 
     def _begin(self, position: int | None = None) -> None:
-        """Initialise the pass over a block of inputs, at the last step or at a given one."""
+        """Initialise the adjoints of a block of inputs, at the last step or at a given one."""
         start, stop = self.blocks[self.block]
         C = self.explained.shape[1]
         self._part = self.explained.rows(start, stop) if self.explained.apart else self.explained
@@ -141,9 +146,9 @@ class PathKernelBackward:
         values = self._part.values(theta)
         change = (self._values - values).flatten()
         chunk = _rows_at_once(self._part, self.settings.limit, self.layout.size, theta.element_size())
-        stored = self.settings.limit // 4 // (len(change) * len(theta) * theta.element_size())
+        capacity = self.settings.limit // 4 // (len(change) * len(theta) * theta.element_size())
         averaged = average(
-            self._part, theta, step.end, change, self.settings.quadrature, chunk, stored, self._gradients_memory()
+            self._part, theta, step.end, change, self.settings.quadrature, chunk, capacity, self._gradients_memory()
         )
         carry = rule.recursion(1, 0.0, 0.0, second).carry  # of the following step
         own = self._bin(step.index) if len(self._adjoint) > 1 else 0
@@ -161,7 +166,7 @@ class PathKernelBackward:
         total = self._add_influence(step, U, gain)
         self._values = values
         whole = U.sum(0) if len(U) > 1 else U[0]
-        self._add_lines(step, recursion, averaged, whole, gain, total / len(step.batch), change)
+        self._add_terms(step, recursion, averaged, whole, gain, total / len(step.batch), change)
 
     def _gradients_memory(self) -> Tensor:
         """Return memory for the averaged gradients (Q, P) of a step, the same for every step."""
@@ -183,15 +188,15 @@ class PathKernelBackward:
         ids = step.batch.index.cpu()
         bins = len(U)
         if bins == 1:
-            own = self._bin(step.index) if len(self.settings.bins) else 0
-            self._sums["influence"][own, self._rows].index_add_(-1, ids, products[0])
+            local = self._bin(step.index) if len(self.settings.bins) else 0
+            self._sums["influence"][local, self._rows].index_add_(-1, ids, products[0])
         else:
             self._sums["influence"][:, self._rows].index_add_(-1, ids, products[:bins])
         if self._masks:
             self._sums["groups"][:, self._rows].index_add_(-1, ids, products[bins:])
         return total
 
-    def _add_lines(
+    def _add_terms(
         self,
         step: Step,
         recursion: Recursion,
@@ -217,7 +222,7 @@ class PathKernelBackward:
         with_U = layout.products(U, torch.stack(of_directions, 1)) * gain  # (Q, T, 1 or 2)
         with_gradient = with_U[..., 0]
         decay = -with_J[..., 2] - (with_U[..., 1] if recursion.coupled else 0.0)
-        lines = {
+        terms = {
             "data": -with_gradient.sum(-1),
             "decay": decay.sum(-1),
             "clipping": (1 - factor) * with_gradient.sum(-1),
@@ -226,8 +231,8 @@ class PathKernelBackward:
             "path": with_J[..., 1].sum(-1),
             "change": change,
         }
-        for name, line in lines.items():
-            self._sums[f"step/{name}"][s, self._rows] += self._shaped(line)
+        for name, term in terms.items():
+            self._sums[f"step/{name}"][s, self._rows] += self._shaped(term)
         self._sums["data"][s if self.settings.steps_by_tensor else 0, self._rows] += self._shaped(-with_gradient)
         self._sums["tensor/decay"][self._rows] += self._shaped(decay)
         self._sums["tensor/clipping"][self._rows] += self._shaped((1 - factor) * with_gradient)
@@ -256,7 +261,7 @@ class PathKernelBackward:
 
 
 def _blocks(explained: Explained, settings: PathKernelSettings, P: int, itemsize: int) -> list[tuple[int, int]]:
-    """Cut the inputs into blocks whose adjoints and averaged gradients fit half of the limit."""
+    """Return blocks (start, stop) of inputs whose adjoints and averaged gradients fit half of the memory limit."""
     X, C = explained.shape
     if not explained.apart:
         return [(0, X)]
@@ -268,5 +273,5 @@ def _blocks(explained: Explained, settings: PathKernelSettings, P: int, itemsize
 
 
 def _rows_at_once(explained: Explained, limit: int, P: int, itemsize: int) -> int:
-    """Return how many inputs can be differentiated at once within a quarter of the limit."""
+    """Return how many inputs can be differentiated at once within a quarter of the memory limit."""
     return max(1, limit // 4 // (2 * explained.shape[1] * P * itemsize))

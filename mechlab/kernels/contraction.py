@@ -1,8 +1,8 @@
 """Inner products of per-example gradients in factored form with directions, in the order that costs least.
 
 The gradient of example k's loss in a weight is sum_t delta_kt a_kt^T. Its inner product with a direction U either
-contracts U with one factor and then with the other, or multiplies the factors out for some examples at a time. What a
-rectifier has set to zero in one of the factors is left out.
+contracts U with one factor and then with the other, or multiplies the factors out for some examples at a time. Zeros
+of a factor, as rectifiers make them, are skipped.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from torch import Tensor
 
 BLOCK = 2**24  # bytes of factors that are multiplied out at once; larger ones leave the cache
 DIRECTIONS = 64  # beyond so many directions, multiplying out is faster even for one position
-POSITIONS = 30  # multiplying out pays from so many saved products of positions and directions on
-DENSE = 0.7  # share of nonzero numbers below which it pays to leave the zeros out
+POSITIONS = 30  # saved products of positions and directions from which multiplying out is faster
+DENSE = 0.7  # share of nonzero numbers below which skipping zeros is faster
 WIDTH = 256  # columns of a matrix product that is efficient
 
 
@@ -40,7 +40,7 @@ def outer_products(delta: Tensor, given: Tensor, weight: Tensor, limit: int = 2*
 
 
 def multiplies_out(positions: int, directions: int) -> bool:
-    """True if the factors of a layer's gradients are multiplied out for this many directions."""
+    """Return whether the factors of a layer's gradients are multiplied out for this many directions."""
     return directions > DIRECTIONS or positions * directions > POSITIONS + positions + directions
 
 
@@ -89,7 +89,7 @@ def _one_after_the_other(long: Tensor, short: Tensor, weight: Tensor, limit: int
 
 
 def _multiplied_out(delta: Tensor, given: Tensor, weight: Tensor, limit: int) -> Tensor:
-    """Write the gradients of some examples at a time, always into the same memory."""
+    """Multiply the factors of some examples at a time, in one reused buffer."""
     (B, _, out), into = delta.shape, given.shape[2]
     flat = weight.flatten(1).T
     rows = min(B, max(1, int(limit // (out * into * delta.element_size()))))
@@ -104,8 +104,8 @@ def _multiplied_out(delta: Tensor, given: Tensor, weight: Tensor, limit: int) ->
 def _without_zeros(sparse: Tensor, other: Tensor, weight: Tensor) -> Tensor:
     """Contract the directions (Q, M, d) with sparse (B, M) and other (B, d), where sparse is not zero.
 
-    A few columns of `sparse` are treated at a time; the examples in which the same ones of them are not zero make one
-    matrix product.
+    A few columns of `sparse` are processed at a time, with one matrix product for all examples that have the same
+    nonzero columns.
     """
     (B, M), d = sparse.shape, other.shape[1]
     at_once = min(max(1, WIDTH // d), 4)

@@ -1,4 +1,4 @@
-"""The account of a training: what it consists of, and how it is made."""
+"""The decomposition of a change of outputs over training, and the settings that it is computed with."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from mechlab.core.layout import Layout
 from mechlab.kernels.inner import check_form
 from mechlab.kernels.quadrature import Quadrature
 
-LINES = ("data", "decay", "clipping", "quadrature", "arithmetic")
+TERMS = ("data", "decay", "clipping", "quadrature", "arithmetic")
 
 
 @dataclass(frozen=True)
 class PathKernelDecomposition:
-    """The decomposition of X x C explained scalars over S steps, N training examples and P parameters in T tensors.
+    """The decomposition of the change of X x C explained scalars over S steps, N training examples and P parameters in
+    T tensors.
 
-    Each term is computed from its own definition; together they are `final - initial`, see `completeness`.
+    Each term is computed from its own definition; their sum is `final - initial`, see `completeness`.
 
     Args:
         initial, final: (X, C) the scalars before and after training.
-        influence: (X, C, N) of each training example, in the order of their permanent ids.
+        influence: (X, C, N) of each training example, in the order of their ids.
         decay, clipping: (X, C) of weight decay, and of the part of the gradients that clipping took away.
         residual: (X, C) of the quadrature: changes of the scalars less inner products with the averaged gradients.
         arithmetic: (X, C) of rounding: recorded updates less those that the equations give.
-        by_step: name -> (S, X, C). "data", "decay", "clipping" at the step of the gradient; "path" (all but decoupled
-            decay, at the step of the path), "quadrature", "arithmetic", "change" at the step that was made.
+        by_step: name -> (S, X, C). "data", "decay", "clipping" belong to the step of the gradient; "path" (all but
+            decoupled decay), "quadrature", "arithmetic", "change" to the step along which the gradients were averaged.
         by_tensor: name ("data", "decay", "clipping") -> (X, C, T).
-        data_by_step: (S, X, C, T), the data term by the step at which gradients were taken, and by tensor; None if not
-            requested.
-        mass: "data" and "decay" -> (S, T), sum over a tensor's scalars of absolute items where the step was made, the
-            mean over all explained scalars.
-        scores, decay_scores: (X, C, P) the data and decay terms of every scalar parameter; None if not requested.
+        data_by_step: (S, X, C, T), the data term by the step of the gradient and by tensor; None unless requested.
+        mass: "data" and "decay" -> (S, T), absolute contributions of the parameters of a tensor to the change along a
+            step, summed over parameters and averaged over explained scalars.
+        scores, decay_scores: (X, C, P) the data and decay terms of each parameter; None unless requested.
         influence_by_group: name -> (X, C, N), the influence through a group of parameters.
-        influence_by_bin: (bins, X, C, N), the influence by bins of steps; None if not requested.
+        influence_by_bin: (bins, X, C, N), the influence by bins of steps; None unless requested.
         nodes, evaluations: (S,) nodes of the quadrature, and gradients that were evaluated; means over blocks.
         layout: names and places of the tensors on the axis of P.
     """
@@ -71,23 +71,23 @@ class PathKernelDecomposition:
     @property
     def completeness(self) -> np.ndarray:
         """The change of the scalars less the sum of all terms (X, C): zero but for rounding."""
-        lines = self.data + self.decay + self.clipping + self.residual + self.arithmetic
-        return self.final - self.initial - lines
+        terms = self.data + self.decay + self.clipping + self.residual + self.arithmetic
+        return self.final - self.initial - terms
 
 
 @dataclass(frozen=True)
 class PathKernelSettings:
-    """Settings of a decomposition.
+    """Settings of a path-kernel decomposition.
 
     Args:
         quadrature: of the averaged gradients.
         form, limit: of the inner products, and bytes that a block of work may take; see InnerProducts.
-        scores: whether to store the scores of single parameters.
-        groups: name -> names of tensors, or a mask (P,), whose influences are also separated.
-        bins: first steps of bins of steps, the first of them 0, whose influences are also separated; () for none.
-        view: whether an influence belongs to the bin in which the gradient was taken, or in which the step was made.
-        steps_by_tensor: whether to store the data term by step and tensor, the one array that is large where the steps
-            are many.
+        scores: whether to return the scores of single parameters.
+        groups: name -> names of tensors, or a mask (P,): groups of parameters for `influence_by_group`.
+        bins: first steps of the bins for `influence_by_bin`, the first of them 0; () for none.
+        view: "gradient" counts an influence in the bin of the step of the gradient, "path" in that of the step along
+            which the gradients of the scalars were averaged.
+        steps_by_tensor: whether to return `data_by_step`, the one array that is large where the steps are many.
 
     Raises:
         ConfigError: an unknown form or view, or bins that do not begin at 0 and increase.

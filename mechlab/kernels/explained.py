@@ -35,13 +35,13 @@ class Explained:
             (B, ...) to (X, C) or (X,).
 
     Raises:
-        ConfigError: there is no input, an unknown name, or a function that does not return (X, C) or (X,) numbers.
+        ConfigError: no input, an unknown name, or a function that does not return (X, C) or (X,) numbers.
 
     Attributes:
         shape: (X, C).
         apart: whether row x depends on input x only.
-        by_rows: whether torch can differentiate the rows apart from each other, which is faster.
-        factored: whether the rows' gradients can be had in factored form, which is faster still.
+        by_rows: whether torch can differentiate each row by itself, which is faster.
+        factored: whether the gradients of rows are available in factored form, which is the fastest.
     """
 
     functional: FunctionalModel
@@ -53,7 +53,7 @@ class Explained:
             must = f"outputs must be one of {', '.join(NAMES)}, or a function"
             raise ConfigError(must, got=self.outputs, key="outputs", fix=did_you_mean(self.outputs, NAMES))
         if not len(self.batch):
-            must, fix = "there must be at least one explained input", "give one or more inputs"
+            must, fix = "there must be at least one explained input", "one or more inputs"
             raise ConfigError(must, got="an empty batch", key="examples", fix=fix)
         loss = self.functional.spec.loss
         if self.outputs == "margin" and not loss.indices:
@@ -109,8 +109,8 @@ class Explained:
             return self.mean_gradients([theta], chunk)
         if self.by_rows:
             return self._row_gradients(theta, chunk)
-        columns = jacrev(lambda p: self._of(p, self.batch).flatten())(self.functional.layout.split(theta))
-        return self.functional.layout.join(columns, 1)
+        gradients = jacrev(lambda p: self._of(p, self.batch).flatten())(self.functional.layout.split(theta))
+        return self.functional.layout.join(gradients, 1)
 
     def mean_gradients(self, thetas: Sequence[Tensor], chunk: int = 0, out: Tensor | None = None) -> Tensor:
         """Return the mean (X C, P) of the scalars' gradients at several parameters (P,), in `out` if it is given.
@@ -135,7 +135,7 @@ class Explained:
         return out
 
     def _repeated(self, batch: Batch) -> Batch:
-        """Return a batch with each of its inputs as often as it has scalars."""
+        """Return a batch that holds each input once for each of its scalars."""
         return batch[torch.arange(len(batch)).repeat_interleave(self.shape[1])]
 
     def _each_scalar(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
@@ -171,8 +171,8 @@ class Explained:
 
         in_dims = (None if theta.ndim == 1 else 0, 0, 0, None if batch.mask is None else 0)
         rows = vmap(row, in_dims, chunk_size=chunk or None)
-        jacobians = rows(layout.split(theta), batch.inputs, batch.targets, batch.mask)
-        return layout.join(jacobians, 2).flatten(0, 1)
+        gradients = rows(layout.split(theta), batch.inputs, batch.targets, batch.mask)
+        return layout.join(gradients, 2).flatten(0, 1)
 
     def _one(self, inputs: Tensor, targets: Tensor, counted: Tensor | None) -> Batch:
         return Batch(inputs[None], targets[None], None if counted is None else counted[None], self.batch.index[:1])
@@ -191,7 +191,7 @@ class Explained:
         return losses.mean()[None, None] if self.outputs == "loss" else -losses[:, None]
 
     def _is_apart(self, parameters: dict[str, Tensor], values: Tensor) -> bool:
-        """True if each row is a function of its input alone: an input evaluated alone gives the same row."""
+        """Return whether each row is a function of its input alone: an input by itself then has the same row."""
         if isinstance(self.outputs, str):
             return self.outputs != "loss"
         if len(values) != len(self.batch):
@@ -199,7 +199,7 @@ class Explained:
         alone = [self._of(parameters, self.batch[row : row + 1]) for row in range(min(3, len(values)))]
         if any(row.shape != (1, *values.shape[1:]) for row in alone):
             return False
-        shuffled = torch.arange(len(values)).roll(1)  # a function may also depend on the position of a row
+        shuffled = torch.arange(len(values)).roll(1)  # a function may depend on the places of its rows
         if not torch.allclose(self._of(parameters, self.batch[shuffled]), values[shuffled], rtol=1e-4, atol=1e-6):
             return False
         return torch.allclose(torch.cat(alone), values[: len(alone)], rtol=1e-4, atol=1e-6)

@@ -33,18 +33,18 @@ def tracin(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Return TracIn scores (X, C, N): by how much plain gradient descent on each example would have moved each scalar.
+    """Return TracIn scores (X, C, N): the first-order change of each scalar by gradient descent on each example.
 
-    At every step, -rate / B <gradient of k's loss, gradient of q> is booked to the examples k of its batch. At
-    checkpoints, -rate / N times it to every training example.
+    Every step adds -rate / B <gradient of k's loss, gradient of q> to the scores of the examples k of its batch. A
+    checkpoint adds -rate / N times that inner product to the score of every training example.
 
     Args:
-        checkpoints: steps at which to look; every step of the history by default.
-        data: training examples to look at with checkpoints; all by default.
+        checkpoints: steps at which gradients are taken; every step of the history by default.
+        data: training examples for checkpoints; all by default.
         (others): as of `path_kernel`.
 
     Raises:
-        ConfigError: checkpoints that are no steps of the history, or an argument that `path_kernel` refuses.
+        ConfigError: checkpoints are not steps of the history, or an argument is wrong for `path_kernel`.
 
     Source: Pruthi et al., arXiv 2002.08484.
     """

@@ -13,14 +13,14 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.layout import Layout
 from mechlab.core.precision import set_precision
 from mechlab.core.state import load_weights
-from mechlab.core.step import aligned_outputs, example_losses
+from mechlab.core.step import aligned_outputs, example_losses, trained_parameters
 from mechlab.core.task import Batch, TaskSpec
 
 HALF = (torch.float16, torch.bfloat16)
 
 
 class FunctionalModel:
-    """The per-example loss and the outputs of a model, as functions of its parameters.
+    """The per-example loss and the outputs of a model as functions of its parameters.
 
     Args:
         model: its parameters give names and shapes; their values are replaced. Parameters that get no gradient on the
@@ -28,7 +28,7 @@ class FunctionalModel:
         spec: of the task, with its loss.
         sample: a few training examples.
         dtype: of all arithmetic, float32 or float64.
-        device: where the arithmetic happens.
+        device: of the arithmetic.
 
     Raises:
         ConfigError: the model draws random numbers or keeps statistics while it trains, it has complex parameters, or
@@ -42,17 +42,15 @@ class FunctionalModel:
         check_deterministic(model, sample)
         self.model = set_precision(copy.deepcopy(model).to(device), dtype).train()
         self.spec, self.dtype, self.device = spec, dtype, torch.device(device)
-        used = self._used(self.placed(sample))
-        parameters = dict(self.model.named_parameters())
-        self.layout = Layout({name: parameter.shape for name, parameter in parameters.items() if name in used})
+        self.layout = Layout(trained_parameters(self.model, self.placed(sample), spec))
         self.model.requires_grad_(False)
 
     def placed(self, batch: Batch) -> Batch:
-        """Return a batch on this functional's device, in its dtype."""
+        """Return a batch on this model's device, in its dtype."""
         return batch.to(self.device, self.dtype)
 
     def set_constants(self, state: dict[str, Tensor]) -> None:
-        """Load buffers and unused parameters from a recorded state."""
+        """Set buffers and unused parameters to those of a recorded state."""
         load_weights(self.model, state)
 
     def outputs(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
@@ -74,24 +72,17 @@ class FunctionalModel:
     def _calls(self, parameters: dict[str, Tensor]) -> Any:
         return lambda *inputs, **options: functional_call(self.model, parameters, inputs, options)
 
-    def _used(self, sample: Batch) -> set[str]:
-        """Return the names of the parameters that the loss depends on."""
-        parameters = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
-        loss = example_losses(aligned_outputs(self.model, sample, self.spec), sample, self.spec).sum()
-        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-        return {name for name, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
-
 
 def check_precision(model: nn.Module, dtype: torch.dtype) -> None:
-    """Raise ConfigError for half precision, in the model or in the requested dtype, and for complex parameters."""
+    """Raise ConfigError for half precision, of the model or of the arithmetic, and for complex parameters."""
     if (name := next((name for name, value in model.named_parameters() if value.is_complex()), None)) is not None:
-        fix = "let the model hold torch.view_as_real of it, real numbers with an axis of 2"
+        fix = "use torch.view_as_real of it as the parameter: real numbers with an axis of 2"
         raise ConfigError("attribution needs real parameters", got=f"{name} is complex", key="model", fix=fix)
-    precision = next((value.dtype for value in model.parameters() if value.dtype in HALF), dtype)
-    if precision not in (torch.float32, torch.float64):
-        fix = "train with trainer.precision=32 or 64 and explain with dtype float32 or float64"
+    found = next((value.dtype for value in model.parameters() if value.dtype in HALF), dtype)
+    if found not in (torch.float32, torch.float64):
+        fix = "train in 32 or 64 bits, and explain with dtype float32 or float64"
         raise ConfigError(
-            "attribution needs 32 or 64 bits", got=str(precision).removeprefix("torch."), key="dtype", fix=fix
+            "attribution needs 32 or 64 bits", got=str(found).removeprefix("torch."), key="dtype", fix=fix
         )
 
 
@@ -108,7 +99,7 @@ def check_deterministic(model: nn.Module, sample: Batch) -> None:
         torch.set_rng_state(state)
         changed = [name for name, value in model.named_buffers() if not torch.equal(value, before[name])]
         evaluated = _outputs(model.eval(), inputs)
-    if drawn or changed or not all(torch.equal(outputs, evaluated) for outputs in training):
+    if drawn or changed or not all(torch.equal(found, evaluated) for found in training):
         got = (
             "dropout or other noise" if drawn else f"buffers that change: {changed}" if changed else "batch statistics"
         )

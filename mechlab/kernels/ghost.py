@@ -32,7 +32,7 @@ class Captured:
     Args:
         layers: (layer's name, its inputs (B, T, ...), the derivatives of the losses in its outputs (B, T, out)).
         gradient: (P,) the sum of the losses' gradients, if it was requested.
-        others: names of the parameters that no captured layer holds.
+        others: names of the parameters outside of captured layers.
     """
 
     layers: list[tuple[str, Tensor, Tensor]]
@@ -45,7 +45,7 @@ class Ghost:
 
     Args:
         functional: the model and its loss. Parameters outside of linear, embedding and convolution layers, or of layers
-            that were not called, are left to another form.
+            that are not called, need another form.
     """
 
     def __init__(self, functional: FunctionalModel):
@@ -53,7 +53,7 @@ class Ghost:
 
     @cached_property
     def _layers(self) -> dict[str, nn.Module]:
-        """The layers that can be captured, by name; only those whose weights are no one else's."""
+        """The layers that can be captured, by name: those that share their weights with no other module."""
         owners = defaultdict(list)
         for name, module in self.functional.model.named_modules(remove_duplicate=False):
             for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
@@ -69,12 +69,12 @@ class Ghost:
         return {name: module for name, module in self.functional.model.named_modules() if fits(name, module)}
 
     def capture(self, theta: Tensor, batch: Batch, function: Scalars | None = None, total: bool = True) -> Captured:
-        """Run forward and backward once, and return the inputs and output derivatives of each layer.
+        """Run forward and backward once, and return the inputs of each layer and the derivatives in its outputs.
 
         Args:
             theta: (P,).
             function: from parameters and a batch to one scalar of each example (B,); the losses by default.
-            total: whether the sum of the gradients is wanted.
+            total: whether to compute the sum of the gradients.
         """
         layout, calls = self.functional.layout, []
         parameters = {name: value.detach().requires_grad_() for name, value in layout.split(theta).items()}
@@ -92,18 +92,18 @@ class Ghost:
         calls = [call for call in calls if call[0] in usable]
         outputs = [out for _, _, out in calls]
         wanted = [*outputs, *(parameters.values() if total else ())]
-        derivatives = torch.autograd.grad(losses.sum(), wanted) if wanted else ()
-        deltas, gradients = derivatives[: len(outputs)], derivatives[len(outputs) :]
+        found = torch.autograd.grad(losses.sum(), wanted) if wanted else ()
+        deltas, gradients = found[: len(outputs)], found[len(outputs) :]
         layers = [
             (name, *_positions(self._layers[name], given, delta))
             for (name, given, _), delta in zip(calls, deltas, strict=True)
         ]
-        held = {key for name in usable for key in self._held(name)}
+        held = {key for name in usable for key in self._parameters_of(name)}
         gradient = layout.join(dict(zip(parameters, gradients, strict=True))) if total else None
         return Captured(_merged(layers), gradient, [name for name in layout.names if name not in held])
 
     def contract(self, captured: Captured, directions: Tensor, limit: int = 2**30) -> Tensor:
-        """Return the captured layers' share of the inner products (Q, B) with directions (Q, P)."""
+        """Return the captured layers' part of the inner products (Q, B) with directions (Q, P)."""
         places, shapes = self.functional.layout.places, self.functional.layout.shapes
         total = 0.0
         for name, given, delta in captured.layers:
@@ -126,12 +126,12 @@ class Ghost:
         names = {id(part): key for key, part in self.functional.model.named_modules()}
         return [f"{names[id(part)]}.weight" for part in module.layers]
 
-    def _held(self, name: str) -> list[str]:
+    def _parameters_of(self, name: str) -> list[str]:
         """Return the names of all parameters of a layer."""
         return [key for key in (*self._weights(name), f"{name}.bias") if key in self.functional.layout.places]
 
     def gradients(self, captured: Sequence[Captured], out: Tensor) -> None:
-        """Write the sum over captures of each example's gradient into out (B, P); no parameter may be left out."""
+        """Write the sum over captures of each example's gradient into out (B, P); all parameters must be captured."""
         assert not any(each.others for each in captured), "a layer was not called: its part of `out` is not written"
         places, shapes = self.functional.layout.places, self.functional.layout.shapes
         for calls in zip(*(each.layers for each in captured), strict=True):
@@ -151,12 +151,12 @@ class Ghost:
                 out[:, places[bias]] = delta.sum(1)
 
     def covers(self, theta: Tensor, batch: Batch, function: Scalars) -> bool:
-        """True if a function's gradients are those in the captured layers alone."""
+        """Return whether the captured layers hold all parameters that a function depends on."""
         return not self.capture(theta, batch, function, False).others and self.agrees(theta, batch, function)
 
     def agrees(self, theta: Tensor, batch: Batch, function: Scalars | None = None) -> bool:
-        """True if the factored gradients of these examples add up to the true one. They do not where a layer's
-        weight is also used outside of the layer."""
+        """Return whether the factored gradients of these examples sum to the gradient of the batch. They do not where a
+        layer's weight is also used outside of the layer."""
         layout = self.functional.layout
         captured = self.capture(theta, batch, function)
         rng = torch.Generator().manual_seed(0)
@@ -164,15 +164,15 @@ class Ghost:
         for name in captured.others:
             directions[:, layout.places[name]] = 0
         expected = directions @ captured.gradient
-        products = self.contract(captured, directions).sum(1) if captured.layers else torch.zeros_like(expected)
+        found = self.contract(captured, directions).sum(1) if captured.layers else torch.zeros_like(expected)
         scale = captured.gradient.norm() * layout.size**0.5
-        return bool(((products - expected).abs() <= 1e-4 * scale).all())
+        return bool(((found - expected).abs() <= 1e-4 * scale).all())
 
     @property
     def covered_size(self) -> int:
         """Number of scalar parameters in layers that can be captured."""
         sizes = {name: place.stop - place.start for name, place in self.functional.layout.places.items()}
-        return sum(sizes[key] for key in {key for name in self._called for key in self._held(name)})
+        return sum(sizes[key] for key in {key for name in self._called for key in self._parameters_of(name)})
 
     def contraction_flops(self, directions: int) -> float:
         """Return the arithmetic of `contract` for one example."""
@@ -198,22 +198,22 @@ class Ghost:
         return counter.get_total_flops() + 8.0 * self.activations(theta, example)
 
     def activations(self, theta: Tensor, example: Batch) -> int:
-        """Return how many numbers are saved for one example's backward pass."""
+        """Return how many numbers the backward pass of one example stores."""
         key = tuple(example.inputs.shape[1:])
-        counts = self.functional.__dict__.setdefault("_activation_counts", {})
+        counts = self.functional.__dict__.setdefault("_activations", {})
         if key not in counts:
-            seen: dict[int, int] = {}
+            sizes: dict[int, int] = {}
             own = {value.data_ptr() for value in self.functional.layout.split(theta).values()}
 
             def count(value: Tensor) -> Tensor:
                 if value.data_ptr() not in own:
-                    seen[value.data_ptr()] = value.numel()
+                    sizes[value.data_ptr()] = value.numel()
                 return value
 
             parameters = {n: v.detach().requires_grad_() for n, v in self.functional.layout.split(theta).items()}
             with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
                 self.functional.losses(parameters, example)
-            counts[key] = max(sum(seen.values()), 1)
+            counts[key] = max(sum(sizes.values()), 1)
         return counts[key]
 
 
@@ -237,11 +237,11 @@ def _positions(module: nn.Module, given: Tensor, delta: Tensor) -> tuple[Tensor,
 
 
 def _merged(layers: list[tuple[str, Tensor, Tensor]]) -> list[tuple[str, Tensor, Tensor]]:
-    """Put several calls of one layer one after the other along the positions."""
+    """Concatenate the calls of each layer along the positions."""
     calls = defaultdict(list)
     for name, given, delta in layers:
         calls[name].append((given, delta))
     return [
-        (name, torch.cat([g for g, _ in parts], 1), torch.cat([d for _, d in parts], 1))
-        for name, parts in calls.items()
+        (name, torch.cat([g for g, _ in found], 1), torch.cat([d for _, d in found], 1))
+        for name, found in calls.items()
     ]

@@ -1,4 +1,4 @@
-"""Inner products of per-example gradients with directions, three ways, none of which stores all gradients."""
+"""Inner products of per-example gradients with directions, in three forms that never store all gradients."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class InnerProducts:
         }
         if not works(lambda: example_gradients(self.functional, theta, batch[:2])):
             del costs["gemm"]
-            if covered < P:  # what no layer holds would need it
+            if covered < P:  # parameters outside of layers need it
                 del costs["ghost"]
         if "ghost" in costs and not ghost.agrees(theta, batch[:2]):
             del costs["ghost"]
@@ -84,13 +84,13 @@ class InnerProducts:
         return sum(self.functional.gradient(theta, part) for part in self.parts(theta, batch, 1))
 
     def parts(self, theta: Tensor, batch: Batch, floats: int) -> list[Batch]:
-        """Cut a batch into parts that fit the limit, with this many numbers for each example beside its activations."""
-        each = floats * theta.element_size() + self.saved_bytes(theta, batch)
+        """Cut a batch so that this many numbers for each example, beside its activations, fit the limit."""
+        each = floats * theta.element_size() + self.activation_bytes(theta, batch)
         rows = max(1, int(self.limit // each))
         return [batch[start : start + rows] for start in range(0, len(batch), rows)]
 
-    def saved_bytes(self, theta: Tensor, batch: Batch) -> int:
-        """Return about how many bytes differentiating one example's loss takes."""
+    def activation_bytes(self, theta: Tensor, batch: Batch) -> int:
+        """Return about how many bytes back-propagation through one example's loss takes."""
         return 3 * Ghost(self.functional).activations(theta, batch[:1]) * theta.element_size()
 
     def _jvp(self, theta: Tensor, batch: Batch, directions: Tensor, names: list[str] | None = None) -> Tensor:
@@ -98,7 +98,7 @@ class InnerProducts:
         layout = self.functional.layout
         parameters = layout.split(theta)
         moved = {name: parameters[name] for name in names or layout.names}
-        at_once = max(1, self.limit // (len(batch) * self.saved_bytes(theta, batch)))
+        at_once = max(1, self.limit // (len(batch) * self.activation_bytes(theta, batch)))
         products = []
         for part in [batch] if at_once > 1 else self.parts(theta, batch, 0):
 
@@ -146,19 +146,19 @@ def example_gradients(
         example = Batch(inputs[None], targets[None], None if mask is None else mask[None], batch.index[:1])
         return grad(lambda p: functional.losses(parameters | p, example)[0])(moved)
 
-    gradients = vmap(one, (0, 0, None if batch.mask is None else 0))(batch.inputs, batch.targets, batch.mask)
-    return torch.cat([gradients[name].reshape(len(batch), -1) for name in names], 1)
+    found = vmap(one, (0, 0, None if batch.mask is None else 0))(batch.inputs, batch.targets, batch.mask)
+    return torch.cat([found[name].reshape(len(batch), -1) for name in names], 1)
 
 
 def check_form(form: str, known: Sequence[str] = FORMS) -> None:
-    """Raise ConfigError if there is no such form of the inner products."""
+    """Raise ConfigError unless this is a known form of the inner products."""
     if form not in known:
         must = f"form must be one of {', '.join(known)}"
         raise ConfigError(must, got=form, key="form", fix=did_you_mean(form, known))
 
 
 def works(function: Callable[[], object]) -> bool:
-    """True if torch can run the function; it cannot vectorise fused recurrent layers over examples."""
+    """Return whether torch can run a function; it cannot vectorise some fused recurrent layers over examples."""
     try:
         function()
     except RuntimeError:

@@ -1,8 +1,8 @@
-"""Scores of training-data attribution: agreement of predicted changes with those of retraining.
+"""Scores of training-data attribution against retraining: correlation of predicted and actual changes.
 
-A method's score of a training example is the amount by which it raised an explained output. The prediction for a set of
-removed examples is therefore minus the sum of their scores, and is compared with outputs of networks that were trained
-without them. Source: linear datamodeling score, Park et al. (TRAK), arXiv 2303.14186.
+The score of a training example is its contribution to an explained output. The predicted change for a set of removed
+examples is minus the sum of their scores, and is compared with the outputs of networks trained without them. Source:
+linear datamodeling score, Park et al. (TRAK), arXiv 2303.14186.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def rank_correlations(predicted: np.ndarray, actual: np.ndarray, times: np.ndarr
 
     Args:
         predicted, actual: (M, Q) of each subset and output.
-        times: (B, M) how often each subset is in each of B samples; the result is then (B, Q).
+        times: (B, M) multiplicity of each subset in each of B samples; the result is then (B, Q).
     """
     counts = np.ones((1, len(actual))) if times is None else np.asarray(times, float)
     columns = zip(predicted.T, actual.T, strict=True)
@@ -51,8 +51,8 @@ def rank_correlations(predicted: np.ndarray, actual: np.ndarray, times: np.ndarr
 
 def lds(predicted: np.ndarray, actual: np.ndarray, times: np.ndarray | None = None) -> float | np.ndarray:
     """Return the linear datamodeling score: the mean over outputs of `rank_correlations`; (B,) of samples."""
-    means = rank_correlations(predicted, actual, times).mean(-1)
-    return float(means) if times is None else means
+    correlations = rank_correlations(predicted, actual, times).mean(-1)
+    return float(correlations) if times is None else correlations
 
 
 def linear_correlations(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def linear_correlations(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray
 
 
 def resampled(subsets: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each of M subsets is in each of B samples with replacement, (B, M) float64."""
+    """Return the multiplicities of M subsets in B samples with replacement, (B, M) float64."""
     return rng.multinomial(subsets, np.full(subsets, 1 / subsets), resamples).astype(float)
 
 
@@ -70,15 +70,15 @@ def over_runs(values: np.ndarray, drawn: np.ndarray | None = None) -> np.ndarray
     """Return bootstrap values (B,) of a mean over R runs, from those of each run (R, B).
 
     Args:
-        drawn: (R, B) which runs each sample holds, where runs are resampled as well; the same ones for all methods make
+        drawn: (R, B) the runs of each sample, where runs are resampled as well; the same ones for all methods make
             differences of methods paired.
     """
     return (values if drawn is None else np.take_along_axis(values, drawn, 0)).mean(0)
 
 
 def removal_effects(after: np.ndarray, random: np.ndarray) -> np.ndarray:
-    """Return by how much each output fell below those after random removals of the same size, in their standard
-    deviations (Q,): large where the removed examples mattered more than others.
+    """Return the fall (Q,) of each output below the mean after random removals of the same size, in their standard
+    deviations.
 
     Args:
         after: (Q,) each output without the examples with the largest scores for it.
@@ -90,7 +90,7 @@ def removal_effects(after: np.ndarray, random: np.ndarray) -> np.ndarray:
 
 
 def wrong_labels(labels: np.ndarray, number: int, rng: np.random.Generator) -> tuple[np.ndarray, NDArray[np.bool_]]:
-    """Return labels (N,) of which this many were changed to another one that occurs, and which these are (N,)."""
+    """Return labels (N,), this many of them changed to another label that occurs, and a mask (N,) of these."""
     kinds, own = np.unique(labels, return_inverse=True)
     chosen = rng.permutation(len(labels))[:number]
     changed = labels.copy()

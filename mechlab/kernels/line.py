@@ -1,9 +1,9 @@
-"""The line of one optimiser step, cut into parts where the explained scalars have kinks.
+"""Adaptive quadrature along one optimiser step, for explained scalars with kinks.
 
-A network of rectifiers is nearly linear between kinks. The residual of a part, what its scalars change by less its
-length times their slope at its node, is known exactly from two forward passes, and shows where to refine. A kink
-between two nodes needs no other gradient: their parts share the line as the slopes on both sides explain the residual.
-Where that does not help, a part is cut into three, the middle one of which has the old node.
+A network of rectifiers is nearly linear between kinks. The residual of a part of the step is the change of the scalars
+less its length times their slope at its node. Two forward passes give it exactly; parts with large residuals are
+refined. For a kink between two nodes, the boundary of their parts is moved to where the two slopes explain the
+residual, without another gradient. Otherwise a part is cut into three, the middle one with the old node.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch import Tensor
 
 from mechlab.kernels.explained import Explained
 
-GAIN = 0.7  # a boundary is moved if that lowers the residuals to this share
+GAIN = 0.7  # a boundary is moved if that reduces the residuals to at most this share
 
 
 @dataclass(eq=False)
 class Part:
-    """A stretch of the line from `start` to `stop` (shares of the whole) of one row of scalars.
+    """A part of the line from `start` to `stop` (shares of the whole) for one row of scalars.
 
     Args:
-        node: where on the line its gradient is taken.
+        node: the place on the line of its gradient.
         values: those of the scalars (C,) at both ends.
         slope: (C,) inner product of the gradient at the node with the whole step.
-        gradients: (C, P) at the node, if they are in memory.
+        gradients: (C, P) at the node; None where they are not in memory.
     """
 
     start: float
@@ -43,7 +43,7 @@ class Part:
 
     @property
     def length(self) -> float:
-        """The share of the line that the part takes."""
+        """The length of the part, as a share of the line."""
         return self.stop - self.start
 
     def until(self, edge: float, value: Tensor) -> Part:
@@ -59,27 +59,26 @@ class Part:
 class Line:
     """The line from `start` (P,) along `step` (P,), cut into parts for each row of scalars by itself.
 
-    Scalars that cannot be differentiated row by row are one row together. What different rows need next is evaluated
-    together.
+    Scalars that cannot be differentiated row by row form one row. The evaluations of different rows are batched.
 
     Args:
         chunk: rows that are differentiated at once.
-        stored: parts whose gradients may stay in memory; others are evaluated again when they are needed.
+        capacity: parts whose gradients may be in memory; others are evaluated again when they are needed.
     """
 
     explained: Explained
     start: Tensor
     step: Tensor
     chunk: int
-    stored: int
+    capacity: int
 
     def refined(self, change: Tensor, nodes: int, tolerance: float, most: int) -> Tensor:
         """Return the averaged gradients (Q, P).
 
         Args:
             change: (Q,) of the scalars along the whole line.
-            nodes: number of parts to begin with.
-            tolerance: largest residual of a scalar that needs no refinement.
+            nodes: initial number of parts.
+            tolerance: largest residual of a scalar without refinement.
             most: largest number of parts.
         """
         rows = self.explained.shape[0] if self.explained.by_rows else 1
@@ -122,14 +121,14 @@ class Line:
         return max(range(len(parts)), key=lambda i: parts[i].size)
 
     def _move(self, rows: list[int]) -> set[int]:
-        """Move a boundary of the worst part of each of these rows to where a kink seems to be; return the rows in which
-        that was worth while."""
+        """Move a boundary of the worst part of each of these rows to an estimated kink; return the rows in which that
+        reduced the residuals enough."""
         for row in rows:
             self.parts[row].sort(key=lambda part: part.start)
-        edges = {row: edge for row in rows if (edge := self._kink(row)) is not None}
-        values = self._values(list(edges), [edge for _, edge in edges.values()]) if edges else []
+        kinks = {row: edge for row in rows if (edge := self._kink_near(row)) is not None}
+        values = self._values(list(kinks), [edge for _, edge in kinks.values()]) if kinks else []
         better: dict[int, tuple[int, Part, Part]] = {}
-        for (row, (i, edge)), value in zip(edges.items(), values, strict=True):
+        for (row, (i, edge)), value in zip(kinks.items(), values, strict=True):
             left, right = self.parts[row][i : i + 2]
             new = left.until(edge, value), right.since(edge, value)
             if sum(part.size**2 for part in new) < GAIN**2 * (left.size**2 + right.size**2):
@@ -145,11 +144,11 @@ class Line:
         self._forget()
         return set(better)
 
-    def _kink(self, row: int) -> tuple[int, float] | None:
-        """Return the boundary (by the part on its left) of a row's worst part that explains its residual best, and
-        where it should be; None if no boundary does, or if it was tried before."""
+    def _kink_near(self, row: int) -> tuple[int, float] | None:
+        """Return the boundary (by the part on its left) of a row's worst part that explains its residual best, and its
+        new place; None if no boundary does, or if it was tried before."""
         parts, worst = self.parts[row], self._worst(row)
-        part, best, boundary = self.parts[row][worst], GAIN * parts[worst].size, None
+        part, best, place = self.parts[row][worst], GAIN * parts[worst].size, None
         if part.moved:
             return None
         part.moved = True
@@ -159,13 +158,13 @@ class Line:
             bend = parts[other].slope - part.slope
             if (square := float(bend @ bend)) == 0:
                 continue
-            length = float(part.residual @ bend) / square  # that the other part should take
+            length = float(part.residual @ bend) / square  # by which the other part grows
             edge = part.start + length if other < worst else part.stop - length
             left, right = sorted((worst, other))
             rest = float((part.residual - length * bend).norm())
             if parts[left].node < edge < parts[right].node and rest < best:
-                best, boundary = rest, (left, edge)
-        return boundary
+                best, place = rest, (left, edge)
+        return place
 
     def _cut(self, rows: list[int]) -> None:
         """Cut the worst part of each of these rows into three."""
@@ -186,16 +185,16 @@ class Line:
         self._add(stretches)
 
     def _add(self, stretches: list[tuple[int, float, float, tuple[Tensor, Tensor]]]) -> None:
-        """Evaluate the gradients in the middle of new parts (row, start, stop, values) and give them their weight."""
+        """Add new parts (row, start, stop, values) with the gradients at their midpoints."""
         width = max(1, self.chunk) if self.explained.by_rows else 1
         for begin in range(0, len(stretches), width):
             some = stretches[begin : begin + width]
             nodes = [(start + stop) / 2 for _, start, stop, _ in some]
-            evaluated = self._gradients([row for row, *_ in some], nodes)
-            for (row, start, stop, values), node, gradients in zip(some, nodes, evaluated, strict=True):
+            kinks = self._gradients([row for row, *_ in some], nodes)
+            for (row, start, stop, values), node, gradients in zip(some, nodes, kinks, strict=True):
                 self.total[row].add_(gradients, alpha=stop - start)
                 part = Part(start, stop, node, values, gradients @ self.step, None)
-                if self._in_memory() < self.stored:
+                if self._in_memory() < self.capacity:
                     part.gradients = gradients.clone()
                 self.parts[row].append(part)
 
@@ -205,14 +204,14 @@ class Line:
     def _recall(self, parts: list[tuple[int, Part]]) -> None:
         """Evaluate again those gradients of parts (row, part) that are not in memory."""
         lost = [(row, part) for row, part in parts if part.gradients is None]
-        evaluated = self._gradients([row for row, _ in lost], [part.node for _, part in lost])
-        for (_, part), gradients in zip(lost, evaluated, strict=True):
+        kinks = self._gradients([row for row, _ in lost], [part.node for _, part in lost])
+        for (_, part), gradients in zip(lost, kinks, strict=True):
             part.gradients = gradients
 
     def _forget(self) -> None:
-        """Drop the gradients beyond the number that may stay in memory."""
-        in_memory = [part for parts in self.parts for part in parts if part.gradients is not None]
-        for part in in_memory[self.stored :]:
+        """Discard the gradients beyond the capacity."""
+        stored = [part for parts in self.parts for part in parts if part.gradients is not None]
+        for part in stored[self.capacity :]:
             part.gradients = None
 
     def _gradients(self, rows: list[int], shares: list[float]) -> Tensor:

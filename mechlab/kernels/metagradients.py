@@ -1,10 +1,10 @@
 """Metagradients: the derivative of a network's outputs in the weight of each training example.
 
-The weight w_k multiplies example k's loss wherever it is seen, and batches keep their denominators. Training is a
-function of the weights, and reverse-mode differentiation through its updates gives all N derivatives in one backward
-pass, at the weights 1 of the recorded training. With the adjoints t of the parameters, a of the momentum and c of the
-second moment after a step, d = 1 / (sqrt(v / correction) + epsilon), r = rate / (1 - beta1^(s+1)), e the gradient that
-enters the optimizer and g the batch's mean gradient, one step of Adam is
+The weight w_k multiplies example k's loss in every batch that holds it, and batches keep their denominators. Training
+is a function of the weights, and reverse-mode differentiation through its updates gives all N derivatives in one
+backward pass, at the weights 1 of the recorded training. With the adjoints t of the parameters, a of the momentum and c
+of the second moment after a step, d = 1 / (sqrt(v / correction) + epsilon), r = rate / (1 - beta1^(s+1)), e the
+gradient that enters the optimizer and g the batch's mean gradient, one step of Adam is
 
     a += -r d t,   c += -r b d'(v) t,   e' = (1 - beta1) a + 2 (1 - beta2) e c,   a <- beta1 a,   c <- beta2 c,
 
@@ -52,7 +52,7 @@ class MetagradientDerivatives:
 
     Args:
         derivative: (X, C, N). Removing example k changes a scalar by minus its derivative, to first order.
-        by_step: (S, X, C) the sum over the batch of each step's share.
+        by_step: (S, X, C) the part of each step, summed over its batch.
         final: (X, C) the scalars at the end of training.
     """
 
@@ -62,7 +62,15 @@ class MetagradientDerivatives:
 
 
 class MetagradientBackward:
-    """The backward pass, a step at a time, whose state can be saved and restored; it yields (done, total)."""
+    """The backward pass of metagradients, one step at a time, whose state can be saved and restored.
+
+    Iteration computes a step and yields (done, total).
+
+    Args:
+        trajectory: the recorded training.
+        explained: the explained scalars.
+        limit: bytes that a block of work may take.
+    """
 
     def __init__(self, trajectory: Trajectory, explained: Explained, limit: int = 2**30):
         self.trajectory, self.explained, self.limit = trajectory, explained, limit
@@ -79,12 +87,12 @@ class MetagradientBackward:
 
     @property
     def done(self) -> int:
-        """Number of steps that are done."""
+        """Number of finished steps."""
         return self.total - 1 - self.position
 
     @property
     def total(self) -> int:
-        """Number of steps in all."""
+        """Number of steps."""
         return self.trajectory.steps
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
@@ -94,29 +102,29 @@ class MetagradientBackward:
             yield self.done, self.total
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state of the computation, by name."""
+        """Return the intermediate results by name, for `restore`."""
         second = {} if self._second is None else {"second": self._second}
-        derivatives = {"derivative": self._derivative, "by_step": self._by_step}
+        sums = {"derivative": self._derivative, "by_step": self._by_step}
         place = torch.tensor([self.position])
-        return {"place": place, "theta": self._theta, "momentum": self._momentum, **second, **derivatives}
+        return {"place": place, "theta": self._theta, "momentum": self._momentum, **second, **sums}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from what `state` returned, of a backward pass with the same arguments.
+        """Continue from a state that `state` returned for the same arguments.
 
         Raises:
-            ConfigError: the state belongs to other arguments.
+            ConfigError: the state is of other arguments.
         """
-        own = self.state()
-        if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in state.items()}:
-            raise ConfigError("the saved state must belong to the same analysis", fix="remove it and begin anew")
-        saved = {name: value.to(own[name]).clone() for name, value in state.items()}
-        self.position = int(saved["place"])
-        self._theta, self._momentum, self._second = saved["theta"], saved["momentum"], saved.get("second")
-        self._derivative, self._by_step = saved["derivative"], saved["by_step"]
+        local = self.state()
+        if {n: v.shape for n, v in local.items()} != {n: v.shape for n, v in state.items()}:
+            raise ConfigError("the saved state must be of the same arguments", fix="remove it and begin anew")
+        restored = {name: value.to(local[name]).clone() for name, value in state.items()}
+        self.position = int(restored["place"])
+        self._theta, self._momentum, self._second = restored["theta"], restored["momentum"], restored.get("second")
+        self._derivative, self._by_step = restored["derivative"], restored["by_step"]
         self.trajectory.forget()
 
     def result(self) -> MetagradientDerivatives:
-        """Return the derivatives; all steps must be done."""
+        """Return the derivatives; all steps must be finished."""
         X, C = self.explained.shape
         by_step, derivative = self._by_step.view(-1, X, C), self._derivative.view(X, C, -1)
         return MetagradientDerivatives(derivative.numpy(), by_step.numpy(), self._final.numpy())
@@ -127,16 +135,18 @@ class MetagradientBackward:
     def _step(self, step: Step) -> None:
         trajectory, theta, B = self.trajectory, step.before.theta, len(step.batch)
         gradient = self._inner.sum_of_gradients(theta, step.batch) / B
-        factor, seen = trajectory.gradients(step, gradient)
-        of_seen = self._through_adam(step, seen) if isinstance(trajectory.rule, Adam) else self._through_sgd(step)
+        factor, entering = trajectory.gradients(step, gradient)
+        entering_adjoint = (
+            self._through_adam(step, entering) if isinstance(trajectory.rule, Adam) else self._through_sgd(step)
+        )
         if trajectory.rule.decoupled:
             self._theta *= 1 - step.rate * step.decay
         else:
-            self._theta += step.decay * of_seen
+            self._theta += step.decay * entering_adjoint
         if factor < 1:
-            of_seen = _through_clipping(of_seen, gradient, factor, trajectory.clip)
+            entering_adjoint = _through_clipping(entering_adjoint, gradient, factor, trajectory.clip)
         products, curved = second_order(
-            trajectory.functional, theta, step.batch, without_denormals(of_seen), self.limit
+            trajectory.functional, theta, step.batch, without_denormals(entering_adjoint), self.limit
         )
         self._theta += curved / B
         for adjoint in self._adjoints():
@@ -145,29 +155,29 @@ class MetagradientBackward:
         self._derivative.index_add_(1, step.batch.index.cpu(), products)
         self._by_step[step.index] = products.sum(1)
 
-    def _through_adam(self, step: Step, seen: Tensor) -> Tensor:
-        """Move the adjoints through the moments' update; return the adjoint (Q, P) of the gradient that was seen."""
+    def _through_adam(self, step: Step, entering: Tensor) -> Tensor:
+        """Propagate the adjoints through the update of the moments; return that (Q, P) of the entering gradient."""
         rule: Adam = self.trajectory.rule
-        second = rule.second(step.before.second, seen)
+        second = rule.second(step.before.second, entering)
         recursion = rule.recursion(step.index, step.rate, step.decay, second)
-        momentum, _ = recursion.step(step.before.momentum, seen, step.before.theta)
+        momentum, _ = recursion.step(step.before.momentum, entering, step.before.theta)
         size = step.rate / (1 - rule.beta1 ** (step.index + 1))
         self._momentum -= recursion.weight * self._theta
         self._second -= size * momentum * rule.slope(step.index, second) * self._theta
-        of_seen = recursion.gain * self._momentum + 2 * (1 - rule.beta2) * seen * self._second
+        entering_adjoint = recursion.gain * self._momentum + 2 * (1 - rule.beta2) * entering * self._second
         self._momentum *= rule.beta1
         self._second *= rule.beta2
-        return of_seen
+        return entering_adjoint
 
     def _through_sgd(self, step: Step) -> Tensor:
-        """Move the adjoint through the momentum's update; return the adjoint (Q, P) of the gradient that was seen."""
+        """Propagate the adjoint through the update of the momentum; return that (Q, P) of the entering gradient."""
         rule: SGD = self.trajectory.rule
         recursion = rule.recursion(step.index, step.rate, step.decay)
         of_change = -step.rate * self._theta
         self._momentum += recursion.into * of_change
-        of_seen = recursion.gain * self._momentum + recursion.direct * of_change
+        entering_adjoint = recursion.gain * self._momentum + recursion.direct * of_change
         self._momentum *= recursion.carry
-        return of_seen
+        return entering_adjoint
 
 
 def metagradient(
@@ -183,11 +193,11 @@ def metagradient(
 ) -> MetagradientDerivatives:
     """Return the exact derivatives of explained scalars in the weight of each training example.
 
-    The arguments are those of `path_kernel`. The adjoints of all scalars are in memory at once: 3 X C P numbers.
+    The arguments are those of `path_kernel`. The adjoints of all scalars, 3 X C P numbers, are in memory together.
 
     Raises:
         NotRecorded: a step is missing.
-        ConfigError: the model, optimizer or precision cannot be explained, or an argument is wrong.
+        ConfigError: the model, optimizer or precision is not supported, or an argument is wrong.
 
     Source: see the module.
     """
@@ -204,15 +214,15 @@ def second_order(
     functional: FunctionalModel, theta: Tensor, batch: Batch, directions: Tensor, limit: int = 2**30
 ) -> tuple[Tensor, Tensor]:
     """Return the inner products (Q, B) of the examples' gradients with directions (Q, P), and the products (Q, P) of
-    the Hessian of the summed loss with the directions: the losses are differentiated forwards along a direction, and
-    the sum of what comes out backwards."""
+    the Hessian of the summed loss with the directions: forward-mode derivatives of the losses along a direction, whose
+    sum is differentiated in reverse mode."""
     load_forward_mode()
     layout, parameters = functional.layout, functional.layout.split(theta)
     inner = InnerProducts(functional, limit=limit // 4)
     parts = inner.parts(theta, batch, 0)
-    at_once = max(1, limit // 4 // (len(parts[0]) * inner.saved_bytes(theta, batch)))
+    at_once = max(1, limit // 4 // (len(parts[0]) * inner.activation_bytes(theta, batch)))
 
-    def one(direction: Tensor, part: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def jvp_along(direction: Tensor, part: Batch) -> tuple[dict[str, Tensor], Tensor]:
         tangents = layout.split(direction)
 
         def along(moved: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -224,18 +234,18 @@ def second_order(
     products, curved = [], torch.zeros_like(directions)
     for part in parts:
         if len(directions) == 1:
-            gradient, slopes = one(directions[0], part)
-            curved += layout.join(gradient)
+            product, slopes = jvp_along(directions[0], part)
+            curved += layout.join(product)
             products.append(slopes[None])
         else:
-            gradient, slopes = vmap(lambda d, part=part: one(d, part), chunk_size=at_once)(directions)
-            curved += layout.join(gradient, 1)
+            product, slopes = vmap(lambda d, part=part: jvp_along(d, part), chunk_size=at_once)(directions)
+            curved += layout.join(product, 1)
             products.append(slopes)
     return torch.cat(products, 1), curved
 
 
-def _through_clipping(of_seen: Tensor, gradient: Tensor, factor: float, limit: float) -> Tensor:
+def _through_clipping(entering_adjoint: Tensor, gradient: Tensor, factor: float, limit: float) -> Tensor:
     """Return the adjoint (Q, P) of a gradient g, given that of g limit / (|g| + 1e-6)."""
     norm = gradient.norm()
-    along = of_seen @ gradient
-    return factor * of_seen - (limit / ((norm + 1e-6).square() * norm)) * along[:, None] * gradient
+    along = entering_adjoint @ gradient
+    return factor * entering_adjoint - (limit / ((norm + 1e-6).square() * norm)) * along[:, None] * gradient

@@ -1,15 +1,15 @@
-"""Exact path kernels: contributions of each training example, parameter and step to a network's outputs.
+"""Exact path kernels: the contributions of training examples, parameters and steps to a network's outputs.
 
 The change of an explained scalar q over training is the sum over optimiser steps of <J_s, theta_{s+1} - theta_s>, with
-the gradient J_s of q averaged along the step. Writing each step out in its gradients divides this
-change among examples, weight decay and clipping. One adjoint vector U for each scalar, swept backwards over the steps,
-does so without per-example momentum buffers:
+the gradient J_s of q averaged along the step. Each step is a sum of earlier gradients, so that its inner product is a
+sum of contributions of examples, weight decay and clipping. One adjoint vector U for each scalar, computed backwards
+over the steps, gives them without momentum buffers for single examples:
 
     A_s = into (weight * J_s) + carry A_{s+1},   U_s = gain A_s + direct (weight * J_s),
     influence of k += -<gradient of example k's loss at theta_s, U_s> / B_s   for every k in batch s.
 
-Source: "ExPLAIND", arXiv 2505.20076; Bell et al., arXiv 2308.00824. The second moments of Adam are taken as given, so
-an influence is a term of an exact decomposition and no derivative; for that see `metagradient`.
+Source: "ExPLAIND", arXiv 2505.20076; Bell et al., arXiv 2308.00824. The second moments of Adam are taken as given: an
+influence is a term of an exact decomposition and not a derivative; for that see `metagradient`.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ def path_kernel(
         dtype: of the arithmetic; by default that of training.
         targets: of `inputs` where these are a tensor.
         form, memory, scores, groups, bins, view, steps_by_tensor: see PathKernelSettings.
-        device: where the arithmetic happens.
-        progress: is called with (done, total) after every step.
+        device: of the arithmetic.
+        progress: called with (done, total) after every step.
 
     Raises:
         NotRecorded: a step is missing.
-        ConfigError: the model, optimizer or precision cannot be explained, or an argument is wrong.
+        ConfigError: the model, optimizer or precision is not supported, or an argument is wrong.
 
-    Source: "ExPLAIND", arXiv 2505.20076, in the form of a backward pass.
+    Source: "ExPLAIND", arXiv 2505.20076, computed by a backward pass.
     """
     quadrature = Quadrature(rule, nodes, tolerance, most_nodes, secant)
     trajectory = trajectory_of(run_or_history, dtype, device)
@@ -89,17 +89,17 @@ def path_kernel(
 def trajectory_of(
     run_or_history: RecordedTraining | Trajectory, dtype: torch.dtype | None, device: str = "cpu"
 ) -> Trajectory:
-    """Return the trajectory of a run, or the given one if it is one already, in the dtype that it was made for."""
+    """Return the trajectory of a recorded training, or the given trajectory, which has a dtype already."""
     if not isinstance(run_or_history, Trajectory):
         return Trajectory.of_run(run_or_history, dtype, device)
     if dtype is not None and run_or_history.functional.dtype != dtype:
         got = f"{dtype} for a trajectory in {run_or_history.functional.dtype}"
-        raise ConfigError("a trajectory decides the dtype itself", got=got, key="dtype", fix="make it with this dtype")
+        raise ConfigError("dtype must be that of the trajectory", got=got, key="dtype", fix="build it with this dtype")
     return run_or_history
 
 
 def explained_batch(trajectory: Trajectory, inputs: Batch | Tensor, targets: Tensor | None, outputs: Outputs) -> Batch:
-    """Return the explained inputs as a batch; targets that nothing needs are made up."""
+    """Return the explained inputs as a batch; targets that are not used are zeros."""
     functional = trajectory.functional
     if isinstance(inputs, Batch):
         return functional.placed(inputs)
@@ -107,9 +107,9 @@ def explained_batch(trajectory: Trajectory, inputs: Batch | Tensor, targets: Ten
         if outputs != "all" and isinstance(outputs, str):
             raise ConfigError(f"outputs={outputs} needs targets", got="inputs alone", key="targets", fix="targets=...")
         if functional.spec.kind == "sequence":
-            fix = "give a Batch, or targets of the steps that are explained"
+            fix = "give a Batch, or the targets of the explained steps"
             raise ConfigError(
-                "sequences need targets, which mark the steps that count", got="inputs alone", key="targets", fix=fix
+                "sequences need targets, which mark the explained steps", got="inputs alone", key="targets", fix=fix
             )
         targets = functional.spec.loss.no_targets((len(inputs),), functional.spec.outputs, functional.dtype)
     return functional.placed(Batch(inputs, targets, None, torch.arange(len(inputs))))

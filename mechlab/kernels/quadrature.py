@@ -17,17 +17,17 @@ from mechlab.kernels.line import Line
 
 @dataclass(frozen=True)
 class Quadrature:
-    """Settings of the average of gradients along an optimiser step.
+    """How gradients are averaged along an optimiser step.
 
     Args:
-        rule: "midpoint": the line is cut into parts, and each is represented by the gradient in its middle. Networks
-            with kinks are integrated no better by rules of higher order.
-        nodes: number of parts, all equal; with a tolerance the number to begin with.
-        tolerance: for each explained input by itself, parts are refined until the residual of the step is at most this
-            large for each of the input's scalars, in their own unit; None for equal parts. See `line`.
+        rule: "midpoint": the line is cut into parts, with the gradient at the midpoint of each. Rules of higher order
+            integrate networks with kinks no better.
+        nodes: number of equal parts; with a tolerance the initial number.
+        tolerance: parts are refined for each explained input until the residual of the step is at most this large for
+            each of its scalars, in their own unit; None for equal parts. See `line`.
         most: the largest number of nodes.
-        secant: whether the residual is removed by moving the average along the step (a discrete gradient): the change
-            is then exact for any number of nodes, the individual influences are not better.
+        secant: whether to correct the average along the step so that the residual is zero (a discrete gradient). The
+            change is then exact for any number of nodes; influences of single examples are no better.
 
     Raises:
         ConfigError: another rule, numbers of nodes below 1, or a tolerance that is not above 0.
@@ -53,12 +53,12 @@ class Quadrature:
 
 @dataclass(frozen=True)
 class Average:
-    """The result of a quadrature along one step.
+    """The averaged gradients of one step.
 
     Args:
-        gradients: (Q, P) averaged gradients.
+        gradients: (Q, P).
         residual: (Q,) the change of each scalar less the inner product of its averaged gradient with the step.
-        nodes: number of nodes that carry weight, the mean over inputs.
+        nodes: number of nodes of nonzero weight, the mean over inputs.
         evaluations: number of gradients evaluated, the mean over inputs.
     """
 
@@ -75,15 +75,15 @@ def average(
     change: Tensor,
     how: Quadrature,
     chunk: int,
-    stored: int,
+    capacity: int,
     out: Tensor | None = None,
 ) -> Average:
     """Average the gradients from parameters start (P,) to end (P,).
 
     Args:
-        change: (Q,) by how much the scalars change from start to end.
+        change: (Q,) of the scalars from start to end.
         chunk: inputs that are differentiated at once.
-        stored: gradients (Q, P) that may stay in memory; those beyond are evaluated again when they are needed.
+        capacity: gradients (Q, P) that may be in memory; others are evaluated again when they are needed.
         out: (Q, P) memory that the gradients may be written to.
     """
     step = end - start
@@ -92,7 +92,7 @@ def average(
         shares = [(node + 0.5) / how.nodes for node in range(how.nodes)]
         gradients = explained.mean_gradients([torch.add(start, step, alpha=share) for share in shares], chunk, out)
     else:
-        line = Line(explained, start, step, chunk, stored * (explained.shape[0] if explained.by_rows else 1))
+        line = Line(explained, start, step, chunk, capacity * (explained.shape[0] if explained.by_rows else 1))
         gradients = line.refined(change, how.nodes, how.tolerance, how.most)
         nodes, evaluations = line.nodes, line.evaluations
     residual = change - gradients @ step

@@ -1,8 +1,7 @@
-"""Retraining with other weights of the examples, which measures what attribution predicts.
+"""Training with other weights of the examples, which measures what attribution predicts.
 
-The weight w_k multiplies example k's loss wherever it is seen, and batches keep their denominators, so that a weight of
-0 removes an example. Trainings that differ in their weights alone are the rows of one: parameters (M, P), one gradient
-for all of them by torch.func, and one elementwise update by the optimizer's equations.
+The weight w_k multiplies example k's loss in every batch that holds it. Batches keep their denominators, so that a
+weight of 0 removes an example. Small networks that differ in these weights alone are trained side by side.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from mechlab.core.task import Batch
 from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.inner import works
 
-WORTHWHILE = 10**6  # numbers saved for one batch, beyond which trainings side by side are not faster
-MOST = 64  # trainings side by side, beyond which they are not faster
+WORTHWHILE = 10**6  # activations of one batch, beyond which training side by side is not faster
+MOST = 64  # networks side by side, beyond which training is not faster
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class ReweightedUpdates:
 
     Args:
         functional: the architecture and its loss.
-        make_optimizer: builds the optimizer, one that `core.rules.rule_of` knows.
+        make_optimizer: builds the optimizer, of a kind that `core.rules.rule_of` supports.
         batch: returns the batch of a step.
         rates: returns (learning rate, weight decay) in force during a step.
         steps: S, the number of updates.
@@ -76,28 +75,27 @@ def retrain(updates: ReweightedUpdates, initial: Tensor, weights: Tensor) -> Ite
 
 
 def side_by_side(updates: ReweightedUpdates, initial: Tensor) -> bool:
-    """True if torch can train networks of this architecture side by side: it needs a batching rule for each of
+    """Return whether torch can train networks of this architecture side by side: it needs a batching rule for each of
     their operations."""
     once = replace(updates, steps=1)
     weights = torch.ones(2, int(updates.batch(0).index.max()) + 1)
     return works(lambda: list(retrain(once, initial, weights)))
 
 
-class Retrainings:
-    """Many trainings with weights of their own and what is measured of each, a few portions at a time.
+class ReweightedTrainings:
+    """Many trainings, each with weights of its own, and a measurement at the end of each.
 
-    Iterating over it does the work and yields (done, total), counted in trainings times steps. Finished portions are in
-    `state`, which can be saved and restored. What is measured depends on the portions' size to rounding, and
-    on the number of workers not at all.
+    Iteration computes a step of a few portions and yields (done, total), counted in trainings times steps. `state`
+    holds the finished portions. The size of portions changes measurements by rounding, the number of workers does not.
 
     Args:
         weights: (M, N) of the training examples by id, a row for each training.
-        portion: trainings that one worker has in memory at once.
-        train: trains with weights (m, N), yielding after each of `steps` updates; what it yields last is measured.
-            Trainings at the same time must not share a module: torch.func.functional_call changes it while it runs.
-        measure: maps that to (m, ...) numbers.
+        portion: trainings that one worker computes side by side.
+        train: trains with weights (m, N) and yields after each of `steps` updates; the last yield is measured.
+            Concurrent trainings must not share a module: torch.func.functional_call changes it while it runs.
+        measure: maps the last yield to (m, ...) numbers.
         steps: updates of one training.
-        shape: of what is measured of one training.
+        shape: of the measurement of one training.
         workers: portions that are trained at the same time, each in a thread.
     """
 
@@ -137,36 +135,36 @@ class Retrainings:
                 yield self.finished * self.steps, self.total
 
     def state(self) -> dict[str, Tensor]:
-        """Return the finished portions, and the weights that they belong to."""
+        """Return the measurements of the finished portions, and all weights."""
         return {"finished": torch.tensor([self.finished]), "weights": self.weights, "measured": self.measured}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from what `state` returned.
+        """Continue from a state that `state` returned.
 
         Raises:
-            ConfigError: the state belongs to other trainings.
+            ConfigError: the state is of other trainings.
         """
-        own = self.state()
-        same = {n: v.shape for n, v in own.items()} == {n: v.shape for n, v in state.items()}
+        local = self.state()
+        same = {n: v.shape for n, v in local.items()} == {n: v.shape for n, v in state.items()}
         if not same or not torch.equal(state["weights"].to(self.weights), self.weights):
-            raise ConfigError("the saved state must belong to the same trainings", fix="remove it and begin anew")
+            raise ConfigError("the saved state must be of the same trainings", fix="remove it and begin anew")
         self.finished, self.measured = int(state["finished"]), state["measured"].clone()
 
 
-def portion_size(networks: int, parameters: int, saved: int, itemsize: int, limit: int) -> int:
-    """Return how many networks to train side by side; 1 where they are faster one after another.
+def portion_size(networks: int, parameters: int, activations: int, itemsize: int, limit: int) -> int:
+    """Return how many networks to train side by side; 1 where training one after another is faster.
 
-    A network whose differentiation saves many numbers keeps a processor busy by itself, and several of them leave its
-    caches: from about 10^6 numbers on (measured on CPUs), nothing is gained.
+    From about 10^6 activations on (measured on CPUs), a single network occupies a processor, and several of them do not
+    fit its caches.
 
     Args:
         networks: how many there are.
         parameters: P of each.
-        saved: numbers that are saved to differentiate the loss of one batch, for each network.
+        activations: numbers that back-propagation through the loss of one batch stores, for each network.
         itemsize: bytes of a number.
         limit: bytes that they may take.
     """
-    if saved > WORTHWHILE:
+    if activations > WORTHWHILE:
         return 1
-    each = (8 * parameters + saved) * itemsize  # parameters, moments, gradient, and what the update makes of them
+    each = (8 * parameters + activations) * itemsize  # parameters, moments, gradient, temporaries of the update
     return int(max(1, min(networks, MOST, limit // each)))

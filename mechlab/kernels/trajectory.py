@@ -1,4 +1,4 @@
-"""A recorded training, read one step at a time from the last to the first."""
+"""A recorded training, read one optimiser step at a time from the last to the first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mechlab.core.recipe import Recipe
     from mechlab.kernels.recorded import RecordedSteps, RecordedTraining
 
-UPDATE_DIFFERS = 0.1  # share of an update by which it may differ from that of the equations
+UPDATE_DIFFERS = 0.1  # largest relative difference of a recorded update from that of the equations
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Step:
         before: the state before it.
         end: the parameters (P,) after it.
         momentum, second: the recorded momentum and raw second moment (P,) after it; None after the last step.
-        batch: its examples; `batch.index` holds their permanent ids.
+        batch: its examples; `batch.index` holds their ids.
         rate, decay: learning rate and weight decay in force.
     """
 
@@ -99,12 +99,12 @@ class Trajectory:
     Args:
         functional: the model and its loss.
         rule: of the updates.
-        record: where the steps are read.
+        record: the recorded steps.
         steps: S, the number of updates.
         examples: N, the number of training examples.
         batch: returns the examples of a step, with their ids.
         clip: largest norm of the whole gradient; None for no clipping.
-        data: returns all training examples in the order of their ids; None where there is no end of them.
+        data: returns all training examples in the order of their ids; None where they are drawn without end.
     """
 
     def __init__(
@@ -135,12 +135,17 @@ class Trajectory:
 
     @classmethod
     def of_run(cls, run: RecordedTraining, dtype: torch.dtype | None = None, device: str = "cpu") -> Trajectory:
-        """Read a run's history up to the run's moment, in the precision in which it was trained or the given one.
+        """Return the trajectory of a recorded training up to its `moment`.
+
+        Args:
+            run: the recorded training, such as a Run.
+            dtype: of the arithmetic; that of training by default.
+            device: of the arithmetic.
 
         Raises:
             NotRecorded: a step is missing.
-            ReplayDiffers: the recorded updates are not those of the model and the optimizer as they are now.
-            ConfigError: the model, optimizer or precision cannot be explained.
+            ReplayDiffers: the recorded updates are not those of the present model, task and optimizer.
+            ConfigError: the model, optimizer or precision is not supported.
         """
         recipe, history = run.recipe, run.history
         recorded = history.steps
@@ -175,7 +180,7 @@ class Trajectory:
         device: str = "cpu",
         batch: Callable[[int], Batch] | None = None,
     ) -> Trajectory:
-        """Read a history from plain lists.
+        """Return the trajectory of a history in plain lists.
 
         Args:
             model: the architecture.
@@ -231,35 +236,35 @@ class Trajectory:
     def data(self) -> Batch:
         """Return all training examples in the order of their ids."""
         if self._data is None:
-            must, fix = "there must be a fixed set of training examples", "use every step instead"
+            must, fix = "there must be a fixed set of training examples", "use every step instead of checkpoints"
             raise ConfigError(must, got="data that is drawn without end", key="task", fix=fix)
         return self._data()
 
     def forget(self) -> None:
-        """Forget the state of the step that was read last."""
+        """Discard the cached state of the last step that was read."""
         self._last = None
 
     def gradients(self, step: Step, gradient: Tensor) -> tuple[float, Tensor]:
-        """Return the factor of clipping and the gradient (P,) that the optimizer saw, given the batch's mean one."""
+        """Return the factor of clipping and the gradient (P,) that enters the optimizer, given the mean gradient."""
         factor, entering = entering_gradient(self.rule, gradient, step.before.theta, step.decay, self.clip)
         return float(factor), entering
 
     def check_updates(self) -> None:
-        """Raise ReplayDiffers if the first or last recorded update is another one than the equations give, by more than
-        what rounding can do to gradients close to zero."""
+        """Raise ReplayDiffers if the first or last recorded update differs from that of the equations by more than
+        rounding of gradients close to zero explains."""
         for index in dict.fromkeys((0, self.steps - 1)):
             step = self.step(index)
             gradient = self.functional.gradient(step.before.theta, step.batch) / len(step.batch)
-            _, seen = self.gradients(step, gradient)
-            second = self.rule.second(step.before.second, seen) if self.rule.second_moment else None
+            _, entering = self.gradients(step, gradient)
+            second = self.rule.second(step.before.second, entering) if self.rule.second_moment else None
             recursion = self.rule.recursion(index, step.rate, step.decay, second)
-            _, predicted = recursion.step(step.before.momentum, seen, step.before.theta)
+            _, predicted = recursion.step(step.before.momentum, entering, step.before.theta)
             move = step.end - step.before.theta
             size, difference = float(move.norm()), float((predicted - move).norm())
             if difference > UPDATE_DIFFERS * max(size, float(predicted.norm())):
-                must = "the recorded updates must be those of the model, the task and the optimizer as they are now"
+                must = "the recorded updates must be those of the present model, task and optimizer"
                 got = f"step {index} moved the parameters by {size:.3g}, which differs by {difference:.3g}"
-                fix = "analyse the run with the code that trained it (provenance), or train it again"
+                fix = "use the code that trained the run (see its provenance), or train it again"
                 raise ReplayDiffers(must, got=got, key="history", fix=fix)
         self.forget()
 
@@ -268,10 +273,10 @@ class Trajectory:
 
     def _moment(self, moments: Mapping[str, Tensor], key: str, theta: Tensor) -> Tensor:
         layout = self.functional.layout
-        by_name = {name: moments.get(f"{key}/{name}") for name in layout.names}
-        if all(value is None for value in by_name.values()):
+        parts = {name: moments.get(f"{key}/{name}") for name in layout.names}
+        if all(value is None for value in parts.values()):
             return torch.zeros_like(theta)
-        return layout.join({name: self._placed(value) for name, value in by_name.items()})
+        return layout.join({name: self._placed(value) for name, value in parts.items()})
 
     def _check_constants(self) -> None:
         first, last = self.record.params(0), self.record.params(self.steps)
@@ -314,7 +319,7 @@ def functional_model_of(
         dtype: of the arithmetic; that of training by default.
 
     Raises:
-        ConfigError: the model, optimizer or precision cannot be explained.
+        ConfigError: the model, optimizer or precision is not supported.
     """
     model = recipe.architecture() if weights is None else recipe.model(weights)
     rule = rule_of(recipe.optimizer(model))
@@ -337,7 +342,7 @@ def recomputed_states(
     Args:
         arrays: a history whose `states` are ignored.
         dtype: of the arithmetic; that of the parameters by default.
-        known: returns known parts of the state before a step (`exp_avg_sq/NAME`), which replace the computed ones.
+        known: returns recorded parts of the state before a step (`exp_avg_sq/NAME`), which replace the computed ones.
 
     Returns:
         S mappings from `<state>/<name>` to tensors.

@@ -72,12 +72,12 @@ def mass_over_steps(mass: pd.DataFrame) -> Figure:
     return figure
 
 
-def lines_of_account(steps: pd.DataFrame, lines: dict[str, np.ndarray], movement: np.ndarray) -> Figure:
-    """Draw data against decay over the steps, and the size of each line of the account beside the movement.
+def sizes_of_terms(steps: pd.DataFrame, terms: dict[str, np.ndarray], movement: np.ndarray) -> Figure:
+    """Draw data against decay over the steps, and the size of each term of the decomposition beside the movement.
 
     Args:
         steps: columns step, data_mass and decay_mass.
-        lines: (X, C) each.
+        terms: (X, C) each.
         movement: (X, C) final less initial scalars.
     """
     figure, (over, total) = new_figure(panels=2, width=3.6, height=3.0)
@@ -89,17 +89,17 @@ def lines_of_account(steps: pd.DataFrame, lines: dict[str, np.ndarray], movement
     over.set(xlabel="optimiser step", ylabel="mean absolute score")
     legend(over)
     title(over, "Data against decay")
-    sizes = {"movement": np.abs(movement).mean(), **{name: np.abs(line).mean() for name, line in lines.items()}}
-    total.bar(range(len(sizes)), sizes.values(), color=[INK, *COLOURS[: len(lines)]])
+    sizes = {"movement": np.abs(movement).mean(), **{name: np.abs(term).mean() for name, term in terms.items()}}
+    total.bar(range(len(sizes)), sizes.values(), color=[INK, *COLOURS[: len(terms)]])
     total.set_xticks(range(len(sizes)), list(sizes), rotation=45, ha="right")
     least = min((value for value in sizes.values() if value > 0), default=1.0)
     total.set_yscale("symlog", linthresh=max(least, 1e-12))
     total.set(ylabel="mean absolute value")
-    title(total, "Lines of the account")
+    title(total, "Terms of the decomposition")
     return figure
 
 
-def foremost_examples(examples: pd.DataFrame, shown: int = 4) -> Figure:
+def top_examples(examples: pd.DataFrame, shown: int = 4) -> Figure:
     """Draw the most helpful and harmful training examples of the first explained ones.
 
     Args:

@@ -45,6 +45,7 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "long_words": 100,
     "methods": ["k_means_8", "DBSCAN", "lr"],
 }
+SECOND_NAMES = ("validation",)  # of members that are under test under their first name
 BASES = {"task": Task, "model": (SequenceModel, StaticModel), "analysis": (Analysis, SetAnalysis)}
 CONTEXT = {"task": 0, "model": 1, "analysis": 0}  # leading parameters that the framework fills in
 
@@ -78,7 +79,7 @@ class Registry:
     def names(self, group: str) -> list[str]:
         """Return the members of a group that are under test; those of "set_analysis" are of the group "analysis"."""
         if group in ("analysis", "set_analysis"):
-            found = [name for found, name in self.yamls() if found == "analysis"]
+            found = [name for found, name in self.yamls() if found == "analysis" and name not in SECOND_NAMES]
             return [name for name in found if self.is_set(name) == (group == "set_analysis")]
         return [name for found, name in self.yamls() if found == group]
 

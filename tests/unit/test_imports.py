@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,3 +164,12 @@ def test_help_and_completion_wait_for_nothing_heavy(module):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_no_name_hides_a_module():
+    """`import mechlab.kernels.x` gives the module x: no package has a function or class of the same name."""
+    for path in sorted(PACKAGE.rglob("__init__.py")):
+        package = importlib.import_module(".".join(path.relative_to(PACKAGE.parent).parent.parts))
+        names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+        hidden = [name for name in names if not isinstance(vars(package).get(name, sys), types.ModuleType)]
+        assert not hidden, package.__name__

@@ -17,7 +17,7 @@ from mechlab.core.model import StaticModel
 from mechlab.kernels import gradient_dot, metagradient, path_kernel
 from mechlab.kernels import lds as L
 from mechlab.kernels.explained import Explained
-from mechlab.kernels.reweighted import Retrainings, ReweightedUpdates, portion_size, retrain, side_by_side
+from mechlab.kernels.reweighted import ReweightedTrainings, ReweightedUpdates, portion_size, retrain, side_by_side
 from mechlab.models.rnn import RNN
 from mechlab.statistics.bootstrap import percentile_interval
 
@@ -105,9 +105,9 @@ class Counted:
         yield weights.sum(1)
 
 
-def test_finished_portions_are_kept_and_skipped():
+def test_finished_portions_are_saved_and_skipped():
     weights = torch.arange(14.0).view(7, 2)
-    make = lambda train: Retrainings(weights, 3, train, lambda sums: sums[:, None], 2, (1,))  # noqa: E731
+    make = lambda train: ReweightedTrainings(weights, 3, train, lambda sums: sums[:, None], 2, (1,))  # noqa: E731
     whole = make(Counted())
     assert list(whole) == [(3, 14), (6, 14), (9, 14), (12, 14), (13, 14), (14, 14)]
     first, again = make(Counted()), make(train := Counted())
@@ -119,7 +119,7 @@ def test_finished_portions_are_kept_and_skipped():
     torch.testing.assert_close(again.measured, weights.sum(1, keepdim=True).double())
     torch.testing.assert_close(again.measured, whole.measured)
     with pytest.raises(ConfigError, match="same trainings"):
-        Retrainings(weights + 1, 3, train, whole.measure, 2, (1,)).restore(first.state())
+        ReweightedTrainings(weights + 1, 3, train, whole.measure, 2, (1,)).restore(first.state())
 
 
 def test_workers_change_nothing():
@@ -130,7 +130,7 @@ def test_workers_change_nothing():
     weights = torch.rand(5, trajectory.examples, generator=torch.Generator().manual_seed(0)).double()
     found, train = [], lambda part: retrain(copy.deepcopy(training), initial, part)
     for workers in (1, 3):
-        work = Retrainings(weights, 2, train, lambda theta: theta, 3, initial.shape, workers)
+        work = ReweightedTrainings(weights, 2, train, lambda theta: theta, 3, initial.shape, workers)
         assert list(work)[-1] == (15, 15)
         found.append(work.measured)
     assert torch.equal(*found)
@@ -139,8 +139,8 @@ def test_workers_change_nothing():
 
 
 def test_portions_fit_the_memory():
-    assert portion_size(100, parameters=1000, saved=2000, itemsize=8, limit=10**6) == 12
-    assert portion_size(100, parameters=1000, saved=2 * 10**6, itemsize=8, limit=10**12) == 1
+    assert portion_size(100, parameters=1000, activations=2000, itemsize=8, limit=10**6) == 12
+    assert portion_size(100, parameters=1000, activations=2 * 10**6, itemsize=8, limit=10**12) == 1
     assert portion_size(5, 1000, 0, 8, 10**9) == 5 and portion_size(5, 10**9, 0, 8, 1) == 1
 
 
@@ -152,7 +152,7 @@ class Branching(Line):
         return outputs if outputs.sum().item() > 0 else 2 * outputs
 
 
-def test_what_torch_cannot_train_side_by_side_is_told():
+def test_what_torch_cannot_train_side_by_side_is_recognised():
     recipe = recipe_of(OPTIMIZERS["sgd"], steps=2, task=Points(), model=Branching)
     trajectory = trajectory_of(recipe, recorded(recipe))
     assert not side_by_side(training_of(recipe, trajectory), trajectory.state(0).theta)

@@ -44,7 +44,7 @@ def test_a_kink_is_met_without_another_gradient():
     explained = rectified([-0.4, 0.0, 5.0])
     start, step = torch.tensor([-1.0], dtype=torch.float64), torch.tensor([2.0], dtype=torch.float64)
     change = (explained.values(start + step) - explained.values(start)).flatten()
-    line = Line(explained, start, step, chunk=8, stored=8)
+    line = Line(explained, start, step, chunk=8, capacity=8)
     gradients = line.refined(change, nodes=2, tolerance=1e-12, most=9)
     torch.testing.assert_close(gradients[:, 0], torch.tensor([0.3, 0.5, 1.0], dtype=torch.float64), rtol=0, atol=1e-12)
     assert [len(parts) for parts in line.parts] == [2, 2, 2] and line.evaluations == 2
@@ -58,7 +58,7 @@ def test_forgotten_gradients_change_nothing_but_the_work():
     step = trajectory.step(1)
     change = (explained.values(step.end) - explained.values(step.before.theta)).flatten()
     how = Quadrature(nodes=1, tolerance=1e-4, most=30)
-    free, tight = (average(explained, step.before.theta, step.end, change, how, 8, kept) for kept in (100, 0))
+    free, tight = (average(explained, step.before.theta, step.end, change, how, 8, capacity) for capacity in (100, 0))
     torch.testing.assert_close(tight.gradients, free.gradients, rtol=1e-12, atol=1e-14)
     assert tight.nodes == free.nodes == free.evaluations < tight.evaluations
 

@@ -12,10 +12,11 @@ import torch
 from recorded_trainings import Noisy, recipe_of
 from small_tasks import train
 
-from mechlab.analyses.attribution.explained_examples import ExplainedExamples, of_own_class, top_examples
+from mechlab.analyses.attribution.explained_examples import ExplainedExamples
+from mechlab.analyses.attribution.tables import own_class, top_examples
+from mechlab.analyses.datamodeling import Datamodeling
 from mechlab.analyses.metagradient import Metagradient
 from mechlab.analyses.path_kernel import PathKernel, components_of
-from mechlab.analyses.validation import Validation
 from mechlab.config.build import prepare
 from mechlab.config.configured import configured_parameters
 from mechlab.core.analysis import Analysis
@@ -159,7 +160,7 @@ def first_output(outputs):
     return outputs[:, :1]
 
 
-@pytest.mark.parametrize("make", [PathKernel, Metagradient, partial(Validation, compared=("gradient_dot",))])
+@pytest.mark.parametrize("make", [PathKernel, Metagradient, partial(Datamodeling, compared=("gradient_dot",))])
 def test_what_cannot_be_attributed_is_refused_before_training(run, make):
     """The same check passes where there is nothing against it."""
     make(examples=(0, 2), outputs=first_output).check_recipe("asked", run.recipe, "analysis.asked")
@@ -187,7 +188,7 @@ def test_more_bins_than_steps_are_one_for_each(run, tmp_path):
     np.testing.assert_allclose(account["influence_by_bin"].sum(0), account["influence"], rtol=1e-12, atol=1e-15)
 
 
-def test_the_foremost_examples_are_the_largest_and_smallest(run):
+def test_the_top_examples_are_the_largest_and_smallest(run):
     batch = run.evaluation("val", 1)
     influence = np.arange(9.0)[None] - 4
     table = top_examples(run, batch, influence, 2)
@@ -196,7 +197,7 @@ def test_the_foremost_examples_are_the_largest_and_smallest(run):
     loss = top_examples(run, batch, influence, 2, less_is_better=True)  # what raises a loss harms
     assert loss["kind"].tolist() == ["harmful"] * 2 + ["helpful"] * 2
     stacked = np.stack([influence + c for c in range(7)], 1)
-    assert of_own_class(stacked, batch, "all")[0, 0] == -4 + int(batch.targets[0])
+    assert own_class(stacked, batch, "all")[0, 0] == -4 + int(batch.targets[0])
 
 
 def test_components_are_modules_or_tensors():
@@ -234,7 +235,7 @@ def test_layers_that_torch_cannot_differentiate_forwards_are_refused_before_trai
     """There is no forward mode for an LSTM in 32 bits on most processors, and one in 64 bits."""
     fused = replace(run.recipe, make_model=lambda spec: Noisy(spec, Fused()))
     PathKernel().check_recipe("asked", fused, "analysis.asked")
-    for analysis in (PathKernel(form="jvp"), Metagradient(), Validation()):
+    for analysis in (PathKernel(form="jvp"), Metagradient(), Datamodeling()):
         with pytest.raises(ConfigError, match="torch must be able to differentiate the model") as caught:
             analysis.check_recipe("asked", fused, "analysis.asked")
         assert "analysis.asked.dtype=float64" in caught.value.fix

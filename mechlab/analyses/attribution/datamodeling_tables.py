@@ -1,4 +1,4 @@
-"""The measurements of the analysis `datamodeling`, its tables and claims; and the same over several runs."""
+"""The measurements of the analysis `datamodeling`, their tables and claims; tables over several runs."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ BEST, PLAIN = "metagradient", "path_kernel"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Outputs after training again, and scores. There are F shares, M subsets, Q outputs and N training examples.
+class Measurements:
+    """Outputs after retraining, and scores, for F shares, M subsets, Q outputs and N training examples.
 
     Args:
-        recorded, replayed: (Q,) the outputs of the recorded training, and of the same training repeated.
+        recorded, replayed: (Q,) the outputs of the recorded training, and of its repetition.
         random, random_removed: (F, M, Q) outputs without random examples (F, M, N).
         alone, alone_removed: (L, Q) outputs without one example (L, N).
-        helpful: method -> (F, Q) each output without the examples with the largest scores for it; {} if not requested.
+        helpful: method -> (F, Q) each output without the examples with the largest scores for it; {} if not measured.
         scores: method -> (Q, N).
-        labels: "wrong" (K,) and method -> (K,) influence of examples on themselves; {} if not requested.
-        seeds: method -> (R, Q, N) scores of trainings with other seeds; {} if not requested.
-        account: of the path kernel, "error" and "residual".
+        labels: "wrong" (K,) and method -> (K,) scores of examples for their own outputs; {} if not measured.
+        seeds: method -> (R, Q, N) scores of trainings with other seeds; {} if not measured.
+        account: "error" and "residual" of the path-kernel decomposition.
     """
 
     recorded: np.ndarray
@@ -60,7 +60,7 @@ class Measured:
         out.save_arrays("scores", **values, **account)
 
     @classmethod
-    def read(cls, out: Artifacts) -> Measured:
+    def read(cls, out: Artifacts) -> Measurements:
         """Read what was saved."""
         groups: dict[str, Arrays] = {name: {} for name in (*GROUPS, "account")}
         for name, array in out.arrays("scores").items():
@@ -79,13 +79,15 @@ class Measured:
         return {name: measures.predicted_changes(s, self.random_removed[share]) for name, s in self.scores.items()}
 
 
-def by_share(measured: Measured, fractions: Sequence[float], resamples: int, rng: np.random.Generator) -> pd.DataFrame:
+def by_share(
+    measured: Measurements, fractions: Sequence[float], resamples: int, rng: np.random.Generator
+) -> pd.DataFrame:
     """Return a row for each share and method.
 
     Returns:
         Columns removed (the share), method, lds, lds_low, lds_high; behind, behind_low, behind_high: the metagradient's
-        score less this one, by the same resampled subsets; helpful: the fall of outputs without the examples with
-        the largest scores, in standard deviations of those without random ones.
+        score less this one, by the same resampled subsets; helpful: the fall of outputs without the examples with the
+        largest scores, in standard deviations of the outputs without random examples.
     """
     import pandas as pd
 
@@ -108,14 +110,14 @@ def by_share(measured: Measured, fractions: Sequence[float], resamples: int, rng
     return pd.DataFrame(rows)
 
 
-def by_method(measured: Measured) -> pd.DataFrame:
+def by_method(measured: Measurements) -> pd.DataFrame:
     """Return a row for each method.
 
     Returns:
-        Columns method, and where they were requested: leave_one_out and leave_one_out_linear, the correlations (of
+        Columns method, and where they were measured: leave_one_out and leave_one_out_linear, the correlations (of
         ranks, linear) of predicted and actual changes when one example is left out; mislabelled, the area under the
-        curve with which the influence on itself detects wrong labels; stability, the rank correlation of scores over
-        training examples with those of other seeds. All are means over outputs.
+        ROC curve of detecting wrong labels by the score of an example for itself; stability, the rank correlation of
+        scores over training examples with those of other seeds. All are means over outputs.
     """
     import pandas as pd
 
@@ -136,12 +138,12 @@ def by_method(measured: Measured) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """The criteria of the claims.
+class DatamodelingClaims:
+    """The scalars and claims of the analysis.
 
     Args:
         least_lds, least_margin: of the metagradient, and over the path kernel, at the smallest share removed.
-        exactness: largest error of what has to be exact.
+        exactness: largest error of the exact claims.
     """
 
     least_lds: float
@@ -149,9 +151,9 @@ class Judgement:
     exactness: float
 
     def finding(
-        self, measured: Measured, removed: pd.DataFrame, methods: pd.DataFrame, rng: np.random.Generator
+        self, measured: Measurements, removed: pd.DataFrame, methods: pd.DataFrame, rng: np.random.Generator
     ) -> Finding:
-        """Return the numbers of the tables by name, and the claims that they support."""
+        """Return the numbers of the tables as scalars, and the claims."""
         spread = max(float(measured.random[0].std(0).mean()), np.finfo(float).tiny)
         scalars = {
             "replay_error": float(np.abs(measured.replayed - measured.recorded).max()) / spread,
@@ -176,7 +178,7 @@ class Judgement:
 
     def _replay(self, error: float) -> Claim:
         return Claim(
-            "Training again without removing anything ends in the recorded outputs, to "
+            "Retraining with all examples ends in the recorded outputs, to "
             f"{self.exactness * 1e3:g} of the standard deviation over random removals.",
             value=error,
             threshold=self.exactness * 1e3,
@@ -186,15 +188,15 @@ class Judgement:
 
     def _completeness(self, error: float) -> Claim:
         return Claim(
-            f"The lines of the path kernel's account are the change of the outputs to {self.exactness:g} of the sum of "
-            "their sizes.",
+            f"The terms of the path kernel sum to the change of the outputs, to {self.exactness:g} of the sum of their "
+            "sizes.",
             value=error,
             threshold=self.exactness,
             holds=bool(error <= self.exactness),
             kind="exact",
         )
 
-    def _predicts(self, measured: Measured, removed: pd.DataFrame, rng: np.random.Generator) -> dict[str, Claim]:
+    def _predicts(self, measured: Measurements, removed: pd.DataFrame, rng: np.random.Generator) -> dict[str, Claim]:
         least = removed["removed"].min()
         share = int((removed["removed"].unique() == least).argmax())
         rows = removed[removed["removed"] == least].set_index("method")
@@ -225,29 +227,36 @@ class Judgement:
         return claims
 
 
-def over_runs(runs: Sequence[Run], resamples: int, rng: np.random.Generator, draw_runs: bool = False) -> pd.DataFrame:
+def over_runs(
+    runs: Sequence[Run],
+    resamples: int,
+    rng: np.random.Generator,
+    draw_runs: bool = False,
+    analysis: str = "datamodeling",
+) -> pd.DataFrame:
     """Return the mean over runs of the score of each share and method, with bootstrap intervals.
 
     Args:
-        runs: that have findings of the analysis `validation` with the same shares and methods.
+        runs: with answers of the analysis for the same shares and methods.
         resamples: of the subsets of each run.
-        draw_runs: whether the bootstrap also draws runs, so that the interval is about other seeds too.
+        draw_runs: whether the bootstrap also resamples runs, so that the interval covers other seeds.
+        analysis: the name of the analysis.
 
     Returns:
         Columns removed, method, runs, lds, lds_low, lds_high, behind, behind_low, behind_high, as of `by_share`.
     """
     import pandas as pd
 
-    measurements = [Measured.read(run.artifacts("validation")) for run in runs]
-    fractions = runs[0].artifacts("validation").table("removed")["removed"].unique()
+    answers = [Measurements.read(run.artifacts(analysis)) for run in runs]
+    fractions = runs[0].artifacts(analysis).table("removed")["removed"].unique()
     rows = []
     for share, fraction in enumerate(fractions):
         means: dict[str, list[float]] = {}
         samples: dict[str, list[np.ndarray]] = {}
-        for measured in measurements:
-            actual = measured.random[share]
+        for answer in answers:
+            actual = answer.random[share]
             times = measures.resampled(len(actual), resamples, rng)
-            for name, changes in measured.predicted(share).items():
+            for name, changes in answer.predicted(share).items():
                 means.setdefault(name, []).append(measures.lds(changes, actual))
                 samples.setdefault(name, []).append(measures.lds(changes, actual, times))
         drawn = rng.integers(len(runs), size=(len(runs), resamples)) if draw_runs else None

@@ -18,22 +18,22 @@ from mechlab.core.task import Batch
 from mechlab.record.long_work import carry_out
 
 if TYPE_CHECKING:
-    from mechlab.analyses.attribution.methods import Checkpointed
+    from mechlab.analyses.attribution.checkpointed import Checkpointed
     from mechlab.kernels.explained import Explained
     from mechlab.kernels.reweighted import ReweightedUpdates
     from mechlab.kernels.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
-class Retrained:
-    """A recorded training, to be repeated with weights of its examples.
+class ReweightedTraining:
+    """A recorded training that is repeated with other weights of its examples.
 
     Args:
-        recipe: what was trained.
-        trajectory: the record of it, in the precision of the retraining.
+        recipe: of the training.
+        trajectory: its record, in the precision of the repetitions.
         explained: the outputs that are measured at the end.
-        limit: bytes that trainings side by side may take.
-        workers: trainings, or portions of them, at the same time; None for as many as there are processors in use.
+        limit: bytes that networks side by side may take.
+        workers: concurrent trainings, or portions of them; None for one per available processor.
     """
 
     recipe: Recipe
@@ -45,18 +45,18 @@ class Retrained:
     def outputs(self, removed: np.ndarray, parts: Checkpointed) -> np.ndarray:
         """Return the explained outputs (M, Q) at the end of training without the removed examples (M, N).
 
-        Small networks are trained side by side, others one after another by core/step.py. Finished parts are saved.
+        Small networks are trained side by side, others one after another. Finished portions are saved in `parts`.
         """
-        from mechlab.kernels.reweighted import Retrainings
+        from mechlab.kernels.reweighted import ReweightedTrainings
 
         portion, X, C = self._portion(len(removed)), *self.explained.shape
         workers = self.workers or len(os.sched_getaffinity(0))
-        train = self._side_by_side if portion > 1 else self._one
+        train = self._side_by_side if portion > 1 else self._alone
         weights = 1.0 - torch.as_tensor(removed, dtype=torch.float64)
-        work = Retrainings(weights, portion, train, self._measured, self.trajectory.steps, (X * C,), workers)
+        work = ReweightedTrainings(weights, portion, train, self._measured, self.trajectory.steps, (X * C,), workers)
 
         def compute() -> dict[str, Tensor]:
-            carry_out(work, "validation, retraining", parts.file("retrained-part"))
+            carry_out(work, "datamodeling, retraining", parts.file("retrained-part"))
             return {"outputs": work.measured}
 
         return parts("retrained", compute)["outputs"].numpy()
@@ -72,8 +72,8 @@ class Retrained:
 
         functional, theta, batch = self.trajectory.functional, self.trajectory.state(0).theta, self._batches()(0)
         itemsize = theta.element_size()
-        saved = InnerProducts(functional).saved_bytes(theta, batch) * len(batch) // itemsize
-        portion = portion_size(networks, functional.layout.size, saved, itemsize, self.limit)
+        activations = InnerProducts(functional).activation_bytes(theta, batch) * len(batch) // itemsize
+        portion = portion_size(networks, functional.layout.size, activations, itemsize, self.limit)
         return portion if portion > 1 and side_by_side(self._training(), theta) else 1
 
     def _training(self) -> ReweightedUpdates:
@@ -94,19 +94,19 @@ class Retrained:
 
         return retrain(self._training(), self.trajectory.state(0).theta, weights)
 
-    def _one(self, weights: Tensor) -> Iterator[Tensor | None]:
+    def _alone(self, weights: Tensor) -> Iterator[Tensor | None]:
         """Train one network by ordinary updates, with weights (1, N); yield its parameters (1, P) after the last."""
         functional, steps = self.trajectory.functional, self.trajectory.steps
-        recipe, fresh = self._fresh
-        model = copy.deepcopy(fresh)
+        recipe, initial = self._initial
+        model = copy.deepcopy(initial)
         for step, *_ in recipe.steps(
             model, source=recipe.source(), weights=weights[0].to(functional.dtype), stop=steps
         ):
             yield functional.layout.join(dict(model.named_parameters())).detach()[None] if step == steps else None
 
     @cached_property
-    def _fresh(self) -> tuple[Recipe, nn.Module]:
-        """The recipe in the precision of the retraining, and the model before the first step."""
+    def _initial(self) -> tuple[Recipe, nn.Module]:
+        """The recipe in the precision of the repetitions, and the model before the first step."""
         recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None, member=None)
         return recipe, recipe.model(self.trajectory.record.params(0))
 

@@ -1,4 +1,4 @@
-"""The analysis `validation`: outputs against plain retraining, interrupted work, planted wrong labels."""
+"""The analysis `datamodeling`: outputs against plain retraining, interrupted work, planted wrong labels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from small_tasks import train
 from torch import nn
 
 from mechlab.analyses.attribution import reweighted_training
-from mechlab.analyses.attribution.datamodeling_tables import Measured, over_runs
-from mechlab.analyses.attribution.methods import METHODS, Attributions
-from mechlab.analyses.validation import Validation
+from mechlab.analyses.attribution.datamodeling_tables import Measurements, over_runs
+from mechlab.analyses.attribution.methods import METHODS, AttributionMethods
+from mechlab.analyses.datamodeling import Datamodeling
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import StaticModel
 from mechlab.core.task import Batch, FiniteTask, TaskSpec
@@ -27,8 +27,8 @@ def adamw(parameters):
 
 def ask(run, folder, **options):
     folder.mkdir()
-    finding = Validation(**(SMALL | options)).run(run, Artifacts(folder), np.random.default_rng(0))
-    return finding, Measured.read(Artifacts(folder))
+    finding = Datamodeling(**(SMALL | options)).run(run, Artifacts(folder), np.random.default_rng(0))
+    return finding, Measurements.read(Artifacts(folder))
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +88,11 @@ def test_interrupted_work_goes_on(run, tmp_path, monkeypatch):
     whole, kept = ask(run, tmp_path / "whole", **options)[0], run.folder / "work"
     for place, parts in (("outputs", 1), ("recorded", 2)):
         with monkeypatch.context() as patch:
-            patch.setattr(reweighted_training.Retrained, place, interrupted)
+            patch.setattr(reweighted_training.ReweightedTraining, place, interrupted)
             with pytest.raises(KeyboardInterrupt):
                 ask(run, tmp_path / place, **options)
-        assert len(list(kept.glob("validation-*/*"))) == parts
-    monkeypatch.setattr(reweighted_training.Retrained, "_measured", lambda *_: pytest.fail("trained again"))
+        assert len(list(kept.glob("datamodeling-*/*"))) == parts
+    monkeypatch.setattr(reweighted_training.ReweightedTraining, "_measured", lambda *_: pytest.fail("trained again"))
     assert ask(run, tmp_path / "again", **options)[0].as_dict() == whole.as_dict()
     assert not kept.exists()
 
@@ -151,7 +151,15 @@ def test_wrong_labels_among_easy_ones_influence_themselves_most(tmp_path):
 
 
 def test_without_a_method_there_is_nothing_to_compare():
-    asked = Attributions("target", 1, None, 10, 2**30)
+    asked = AttributionMethods("target", 1, None, 10, 2**30)
     assert asked.methods(METHODS, endless=True) == ["path_kernel", "metagradient", "tracin"]
     with pytest.raises(ConfigError, match="endless"):
         asked.methods(("gradient_dot",), endless=True)
+
+
+def test_validation_is_the_same_analysis_under_its_first_name():
+    """Runs have recorded that name, and the class under it, which must differ in the identity alone."""
+    from mechlab.analyses.validation import Validation
+
+    assert issubclass(Validation, Datamodeling) and Validation.version == Datamodeling.version
+    assert vars(Validation(**SMALL)) == vars(Datamodeling(**SMALL))

@@ -1,0 +1,69 @@
+"""Tables of the scores of training examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mechlab.core.task import Batch, FiniteTask
+from mechlab.kernels.explained import Outputs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mechlab.record.run import Run
+
+
+def sort_keys(run: Run, batch: Batch, n: int, sort: Literal["label", "sum"]) -> tuple[np.ndarray, np.ndarray]:
+    """Return sort keys of the training examples (N,) and of the explained ones (X,): the last target, or the sum of the
+    inputs. Training examples that are drawn without end are sorted by the order of drawing."""
+    explained = _number(batch, sort)
+    if not isinstance(run.task, FiniteTask):
+        return np.arange(n, dtype=float), explained
+    return _number(run.task.examples("train"), sort), explained
+
+
+def _number(batch: Batch, sort: str) -> np.ndarray:
+    values = batch.inputs.flatten(1).double().sum(1) if sort == "sum" else batch.targets.double()
+    return (values.flatten(1)[:, -1] if values.ndim > 1 else values).numpy()
+
+
+def own_class(influence: np.ndarray, batch: Batch, outputs: Outputs) -> np.ndarray:
+    """Return the influences (X, N) on each explained example's own class where all classes (X, C, N) are explained, and
+    otherwise on the first scalar."""
+    if outputs == "all" and batch.targets.ndim == 1 and not batch.targets.is_floating_point():
+        return np.take_along_axis(influence, batch.targets.numpy()[:, None, None], 1)[:, 0]
+    return influence[:, 0]
+
+
+def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int, less_is_better: bool = False) -> pd.DataFrame:
+    """Return the training examples with the largest and smallest influence on each explained example.
+
+    Args:
+        influence: (X, N).
+        top: number of examples of either kind.
+        less_is_better: True for scalars such as a loss, where a negative influence is helpful.
+
+    Returns:
+        Columns explained, kind (helpful or harmful), rank, train, influence, and label and input of the training
+        example where the task has a fixed set of them.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    train = run.task.examples("train") if isinstance(run.task, FiniteTask) else None
+    ids = batch.index.tolist() if len(influence) == len(batch) else [-1] * len(influence)
+    for row, values in enumerate(influence):
+        order = np.argsort(values, kind="stable")
+        kinds = ("harmful", "helpful") if less_is_better else ("helpful", "harmful")
+        for kind, chosen in zip(kinds, (order[::-1], order), strict=True):
+            for rank, k in enumerate(chosen[:top]):
+                entry = {"explained": ids[row], "kind": kind, "rank": rank + 1, "train": k, "influence": values[k]}
+                if train is not None:
+                    example = train[k : k + 1]
+                    flat = example.inputs.flatten().tolist()
+                    entry["label"] = example.targets.flatten()[-1].item()
+                    entry["input"] = " ".join(f"{x:g}" for x in flat) if len(flat) <= 8 else ""
+                rows.append(entry)
+    return pd.DataFrame(rows)
