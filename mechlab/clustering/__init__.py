@@ -2,4 +2,6 @@
 
 from mechlab.clustering.scores import AmbiguityScores, ambiguity
 
-__all__ = ["AmbiguityScores", "ambiguity"]
+Ambiguity = AmbiguityScores  # the first name of the result
+
+__all__ = ["Ambiguity", "AmbiguityScores", "ambiguity"]
