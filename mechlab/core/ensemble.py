@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from mechlab.core.batched_linear import with_batched_linear
 from mechlab.core.errors import ConfigError
 from mechlab.core.layout import Layout
-from mechlab.core.rules import rule_of
 from mechlab.core.step import trained_parameters, update_many
 from mechlab.core.task import Batch, TaskSpec
+from mechlab.core.update_equations import equations_of
 
 KEY, ONE_BY_ONE = "trainer.seeds", "train the seeds one by one: -m seed=0,1,2"
 
@@ -69,7 +69,7 @@ class Ensemble:
     ):
         self.size, self.members, self.spec = size, dict(members), spec
         first = next(iter(self.members.values()))
-        rule_of(first.optimizer)  # refuses optimizers that are not known to update each number by itself
+        equations_of(first.optimizer)  # refuses optimizers that are not known to update each number by itself
         self.model, self.layout = (
             with_batched_linear(first.model),
             Layout(trained_parameters(first.model, sample, spec)),

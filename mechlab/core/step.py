@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from mechlab.core.layout import Layout
-from mechlab.core.rules import clip_factor
 from mechlab.core.task import Batch, TaskSpec
+from mechlab.core.update_equations import clip_factor
 
 
 def aligned_outputs(model: nn.Module, batch: Batch, spec: TaskSpec) -> Tensor:
@@ -102,7 +102,7 @@ def update_many(
             `constants` names.
         layout: names and places of the trained parameters on the axis of P.
         theta: (M, P) the parameters, a network in each row.
-        optimizer: of theta, of a kind that `core.rules.rule_of` knows: each number is updated by itself.
+        optimizer: of theta, of a kind that `equations_of` supports: each number is updated by itself.
         batch: the examples of all networks, index (B,), or those of each, with a leading axis of M: index (M, B).
         learning_rate: the rate in force during this step; the optimizer's own when None.
         clip: largest norm of each network's whole gradient; None leaves it as it is.

@@ -14,12 +14,11 @@ from mechlab.jobs import console
 from mechlab.jobs.analyses import run_missing_analyses
 from mechlab.jobs.prepare import Setup
 from mechlab.jobs.result import finish, write_result
-from mechlab.jobs.reuse import check_code, is_begun, remarks, remove_if_unwanted
-from mechlab.record.digests import provenance_damages, read_digests
+from mechlab.jobs.reuse import check_code, is_begun, is_done, remarks, remove_if_unwanted
+from mechlab.record.digests import provenance_damages
 from mechlab.record.files import not_writable, remove_temporaries, writing
 from mechlab.record.lock import Held, RunLock
 from mechlab.record.run import Run
-from mechlab.record.status import read_status
 from mechlab.training.fit import Fitted, fit
 from mechlab.training.mend import restore
 from mechlab.training.signals import Preempted, stopped_at_once
@@ -48,7 +47,7 @@ def execute_together(setups: Sequence[Setup]) -> list[dict[str, Any]] | None:
             missing = []
             for setup, lock in zip(setups, locks, strict=True):
                 remove_if_unwanted(setup, lock)
-                if _is_done(setup.folder, lock):
+                if is_done(setup.folder, lock):
                     print(f"the run is done already, so it is not trained again: {setup.folder}")
                     _restore(setup)
                     for remark in remarks(setup):
@@ -77,17 +76,6 @@ def _held(setup: Setup, stack: contextlib.ExitStack) -> RunLock:
     lock = stack.enter_context(RunLock(setup.folder))
     stack.enter_context(writing(setup.folder))
     return lock
-
-
-def _is_done(folder: Path, lock: RunLock) -> bool:
-    """True if the run is finished. Where only the status is missing although everything else is written, it is
-    written again."""
-    if read_status(folder)["status"] == "done":
-        return True
-    if (ended := read_digests(folder)) is None:
-        return False
-    lock.status("done", step=ended["steps"], seconds=ended["seconds"])
-    return True
 
 
 def _restore(setup: Setup) -> None:

@@ -1,4 +1,4 @@
-"""Reuse of an existing record: changed code, `code=accept` and `rerun=true`."""
+"""Reuse of an existing record: whether it is finished, changed code, `code=accept` and `rerun=true`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,23 @@ from mechlab.config.provenance import recorded_sources
 from mechlab.config.recipe import stored_config
 from mechlab.core.errors import RunError
 from mechlab.jobs.prepare import Setup, runs_analysis
+from mechlab.record.digests import read_digests
 from mechlab.record.files import read_mapping
 from mechlab.record.lock import RunLock
 from mechlab.record.removal import is_half_removed, remove_record
 from mechlab.record.sources import changed, hashes, listed
 from mechlab.record.status import read_status
+
+
+def is_done(folder: Path, lock: RunLock) -> bool:
+    """True if the run is finished. Where only the status is missing although everything else is written, it is
+    written again."""
+    if read_status(folder)["status"] == "done":
+        return True
+    if (ended := read_digests(folder)) is None:
+        return False
+    lock.status("done", step=ended["steps"], seconds=ended["seconds"])
+    return True
 
 
 def remove_if_unwanted(setup: Setup, lock: RunLock) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mechlab.core.errors import ConfigError
-from mechlab.core.rules import Recursion
+from mechlab.core.update_equations import Recursion
 from mechlab.kernels.accumulators import parameter_masks, zero_accumulators
 from mechlab.kernels.decomposition import TERMS, PathKernelDecomposition, PathKernelSettings
 from mechlab.kernels.denormals import without_denormals

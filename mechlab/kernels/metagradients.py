@@ -33,8 +33,8 @@ from torch.func import grad, jvp, vmap
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.forward_mode import load_forward_mode
-from mechlab.core.rules import SGD, Adam
 from mechlab.core.task import Batch
+from mechlab.core.update_equations import AdamEquations, SGDEquations
 from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.functional_model import FunctionalModel
@@ -137,7 +137,9 @@ class MetagradientBackward:
         gradient = self._inner.sum_of_gradients(theta, step.batch) / B
         factor, entering = trajectory.gradients(step, gradient)
         entering_adjoint = (
-            self._through_adam(step, entering) if isinstance(trajectory.rule, Adam) else self._through_sgd(step)
+            self._through_adam(step, entering)
+            if isinstance(trajectory.rule, AdamEquations)
+            else self._through_sgd(step)
         )
         if trajectory.rule.decoupled:
             self._theta *= 1 - step.rate * step.decay
@@ -157,7 +159,7 @@ class MetagradientBackward:
 
     def _through_adam(self, step: Step, entering: Tensor) -> Tensor:
         """Propagate the adjoints through the update of the moments; return that (Q, P) of the entering gradient."""
-        rule: Adam = self.trajectory.rule
+        rule: AdamEquations = self.trajectory.rule
         second = rule.second(step.before.second, entering)
         recursion = rule.recursion(step.index, step.rate, step.decay, second)
         momentum, _ = recursion.step(step.before.momentum, entering, step.before.theta)
@@ -171,7 +173,7 @@ class MetagradientBackward:
 
     def _through_sgd(self, step: Step) -> Tensor:
         """Propagate the adjoint through the update of the momentum; return that (Q, P) of the entering gradient."""
-        rule: SGD = self.trajectory.rule
+        rule: SGDEquations = self.trajectory.rule
         recursion = rule.recursion(step.index, step.rate, step.decay)
         of_change = -step.rate * self._theta
         self._momentum += recursion.into * of_change

@@ -30,7 +30,7 @@ class ReweightedUpdates:
 
     Args:
         functional: the architecture and its loss.
-        make_optimizer: builds the optimizer, of a kind that `core.rules.rule_of` supports.
+        make_optimizer: builds the optimizer, of a kind that `core.update_equations.equations_of` supports.
         batch: returns the batch of a step.
         rates: returns (learning rate, weight decay) in force during a step.
         steps: S, the number of updates.

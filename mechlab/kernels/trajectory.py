@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers
-from mechlab.core.rules import Rule, entering_gradient, rule_of
 from mechlab.core.task import Batch, TaskSpec
+from mechlab.core.update_equations import UpdateEquations, entering_gradient, equations_of
 from mechlab.kernels.functional_model import FunctionalModel
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Trajectory:
     def __init__(
         self,
         functional: FunctionalModel,
-        rule: Rule,
+        rule: UpdateEquations,
         record: RecordedSteps,
         steps: int,
         examples: int,
@@ -173,7 +173,7 @@ class Trajectory:
         model: nn.Module,
         spec: TaskSpec,
         data: Batch,
-        rule: Rule,
+        rule: UpdateEquations,
         arrays: Arrays,
         clip: float | None = None,
         dtype: torch.dtype | None = None,
@@ -311,7 +311,7 @@ def functional_model_of(
     dtype: torch.dtype | None = None,
     device: str = "cpu",
     weights: Mapping[str, Tensor] | None = None,
-) -> tuple[FunctionalModel, Rule]:
+) -> tuple[FunctionalModel, UpdateEquations]:
     """Return the model and loss that a recipe trains, and the rule of its updates.
 
     Args:
@@ -322,7 +322,7 @@ def functional_model_of(
         ConfigError: the model, optimizer or precision is not supported.
     """
     model = recipe.architecture() if weights is None else recipe.model(weights)
-    rule = rule_of(recipe.optimizer(model))
+    rule = equations_of(recipe.optimizer(model))
     sample = recipe.source().batch(0)
     return FunctionalModel(model, recipe.task.spec, sample[: min(4, len(sample))], dtype or recipe.dtype, device), rule
 
@@ -331,7 +331,7 @@ def recomputed_states(
     model: nn.Module,
     spec: TaskSpec,
     data: Batch,
-    rule: Rule,
+    rule: UpdateEquations,
     arrays: Arrays,
     clip: float | None = None,
     dtype: torch.dtype | None = None,

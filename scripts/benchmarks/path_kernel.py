@@ -185,14 +185,14 @@ def _copied(tensors: dict[str, Any]) -> dict[str, Any]:
 
 def _mechlab(history: dict[str, Any], outputs: str, nodes: int, dtype: Any) -> dict[str, Any]:
     """Explain the history by `mechlab.kernels.path_kernel`, without the scores of single parameters."""
-    from mechlab.core.rules import Adam
+    from mechlab.core.update_equations import AdamEquations
     from mechlab.kernels import Arrays, Trajectory, path_kernel
 
     task, model = _network(history["p"])
     steps = len(history["batches"])
     rates = [RATE] * steps, [DECAY] * steps
     arrays = Arrays(history["params"], history["batches"], *rates, history["states"][:steps])
-    rule, data = Adam(*BETAS, EPSILON, decoupled=True), task.examples("train")
+    rule, data = AdamEquations(*BETAS, EPSILON, decoupled=True), task.examples("train")
     trajectory = Trajectory.of_arrays(model, task.spec, data, rule, arrays, dtype=dtype)
     batch = task.examples("val")[:EXPLAINED]
     result = path_kernel(trajectory, batch, outputs, nodes=nodes, dtype=dtype, scores=False)

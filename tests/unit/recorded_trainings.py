@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from mechlab.core.recipe import Recipe
-from mechlab.core.rules import rule_of
 from mechlab.core.schedule import Schedule
 from mechlab.core.state import optimizer_tensors
 from mechlab.core.task import Batch, FiniteTask, Split, TaskSpec
+from mechlab.core.update_equations import equations_of
 from mechlab.kernels.trajectory import Arrays, Trajectory
 from mechlab.models.transformer1 import Transformer1
 from mechlab.tasks.modular_addition import ModularAddition
@@ -77,7 +77,7 @@ def recorded(recipe: Recipe, batches=None, weights=None) -> Arrays:
 def trajectory_of(recipe: Recipe, arrays: Arrays, dtype=None) -> Trajectory:
     model = recipe.model()
     data = recipe.task.examples("train").to("cpu", recipe.dtype)
-    rule = rule_of(recipe.optimizer(model))
+    rule = equations_of(recipe.optimizer(model))
     return Trajectory.of_arrays(model, recipe.task.spec, data, rule, arrays, recipe.clip, dtype)
 
 

@@ -14,8 +14,8 @@ import mechlab
 from mechlab.adopt import adopt
 from mechlab.adopting.formats.path_history import path_history
 from mechlab.core.errors import ConfigError, RunError
-from mechlab.core.rules import rule_of
 from mechlab.core.task import Batch
+from mechlab.core.update_equations import equations_of
 from mechlab.kernels.path_kernels import path_kernel
 from mechlab.kernels.trajectory import Arrays, Trajectory
 from mechlab.record.history import History
@@ -441,7 +441,7 @@ def test_the_path_kernel_is_that_of_the_plain_arrays(recorded, tmp_path):
     data = Batch(*recorded.train, None, torch.arange(N))
     rows = [torch.from_numpy(row[row >= 0]) for row in recorded.batches]
     arrays = Arrays(recorded.params, rows, recorded.lr, recorded.decay, recorded.states)
-    rule = rule_of(run.recipe.optimizer(run.model()))
+    rule = equations_of(run.recipe.optimizer(run.model()))
     trajectory = Trajectory.of_arrays(run.model(), run.spec, data, rule, arrays, dtype=torch.float64)
     expected = path_kernel(trajectory, batch, "target", nodes=3)
     np.testing.assert_allclose(

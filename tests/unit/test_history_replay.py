@@ -10,8 +10,8 @@ from small_tasks import OPTIMIZERS, Echo, Points, Ragged, small_recipe, train
 from torch import nn
 
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers, RunError
-from mechlab.core.rules import clip_factor
 from mechlab.core.state import digest
+from mechlab.core.update_equations import clip_factor
 from mechlab.models.mlp import MLP
 from mechlab.models.transformer1 import Transformer1
 from mechlab.record import segments

@@ -14,7 +14,7 @@ from small_tasks import Echo, Ragged, small_recipe, train
 from torch import nn
 
 from mechlab.core.errors import ConfigError, NotRecorded, ReplayDiffers
-from mechlab.core.rules import rule_of
+from mechlab.core.update_equations import equations_of
 from mechlab.kernels import Arrays, gradient_dot, metagradient, path_kernel, recomputed_states, tracin
 from mechlab.kernels.backward import PathKernelBackward
 from mechlab.kernels.decomposition import PathKernelSettings
@@ -253,11 +253,11 @@ def test_models_that_cannot_be_explained_are_refused(name):
 )
 def test_optimizers_that_are_not_known_are_refused(optimizer, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        rule_of(optimizer([nn.Parameter(torch.zeros(1))]))
+        equations_of(optimizer([nn.Parameter(torch.zeros(1))]))
     assert_tells_all(caught.value)
     groups = [{"params": [nn.Parameter(torch.zeros(1))]} for _ in range(2)]
     with pytest.raises(ConfigError, match="2 parameter groups"):
-        rule_of(torch.optim.SGD(groups, lr=0.1))
+        equations_of(torch.optim.SGD(groups, lr=0.1))
 
 
 BAD_ARGUMENTS = {  # of path_kernel -> what the message says
@@ -319,7 +319,7 @@ def test_nothing_to_explain_and_nothing_to_explain_it_with_are_refused(case):
     for checkpoints in ([], [11], [-1]):
         with pytest.raises(ConfigError, match="steps from 0 to 10, one or more"):
             tracin(trajectory, batch, checkpoints=checkpoints)
-    data, rule = recipe.task.examples("train"), rule_of(recipe.optimizer(recipe.model()))
+    data, rule = recipe.task.examples("train"), equations_of(recipe.optimizer(recipe.model()))
     with pytest.raises(ConfigError, match="at least one training example"):
         Trajectory.of_arrays(recipe.model(), recipe.task.spec, data[:0], rule, arrays)
     empty = Arrays(**(vars(arrays) | {"batches": [*arrays.batches[:-1], torch.zeros(0, dtype=torch.int64)]}))
@@ -357,7 +357,7 @@ def test_histories_that_are_not_complete_are_refused(case):
 
 def test_a_state_that_was_not_kept_is_computed_again(case):
     recipe, arrays = case("adam, coupled decay, clipped")
-    data, rule = recipe.task.examples("train"), rule_of(recipe.optimizer(recipe.model()))
+    data, rule = recipe.task.examples("train"), equations_of(recipe.optimizer(recipe.model()))
     states = recomputed_states(recipe.model(), recipe.task.spec, data, rule, arrays, recipe.clip)
     for step in (1, len(states) - 1):
         for name, value in states[step].items():

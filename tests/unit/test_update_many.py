@@ -16,9 +16,9 @@ from mechlab.core.ensemble import Ensemble, Member, Membership
 from mechlab.core.errors import ConfigError
 from mechlab.core.layout import Layout
 from mechlab.core.model import StaticModel
-from mechlab.core.rules import entering_gradient, rule_of
 from mechlab.core.state import optimizer_tensors
 from mechlab.core.step import batch_loss, update_many
+from mechlab.core.update_equations import entering_gradient, equations_of
 from mechlab.models.mlp import MLP
 from mechlab.models.rnn import RNN
 
@@ -69,7 +69,7 @@ def test_all_forms_of_an_update_are_torchs(optimizer, clip):
     optimizers = [recipe.optimizer(model) for model in models]
     flat = lambda tensors: layout.join(dict(tensors)).detach()  # noqa: E731
     theta = nn.Parameter(torch.stack([flat(model.named_parameters()) for model in models]))
-    of_all, rule = recipe.make_optimizer([theta]), rule_of(optimizers[0])
+    of_all, rule = recipe.make_optimizer([theta]), equations_of(optimizers[0])
     linear = theta.detach().clone()
     momentum = torch.zeros_like(linear)
     second = torch.zeros_like(linear) if rule.second_moment else None

@@ -29,7 +29,7 @@ def record_in_memory(recipe: Recipe, steps: int, limit: int) -> Trajectory:
     Raises:
         ConfigError: the record would take more.
     """
-    from mechlab.core.rules import rule_of
+    from mechlab.core.update_equations import equations_of
     from mechlab.kernels.trajectory import Arrays, Trajectory
 
     recipe = replace(recipe, member=None)
@@ -48,7 +48,7 @@ def record_in_memory(recipe: Recipe, steps: int, limit: int) -> Trajectory:
     batches = [source.batch(step).index for step in range(steps)]
     arrays = Arrays(params, batches, learning_rates, decays, states)
     data = recipe.task.examples("train").to("cpu", recipe.dtype)
-    rule = rule_of(recipe.optimizer(model))
+    rule = equations_of(recipe.optimizer(model))
     augmented = source.batch if recipe.task.augments else None
     return Trajectory.of_arrays(model, recipe.task.spec, data, rule, arrays, recipe.clip, batch=augmented)
 

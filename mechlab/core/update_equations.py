@@ -46,7 +46,7 @@ class Recursion:
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGDEquations:
     """torch.optim.SGD: the decay is coupled, and the first gradient is not damped.
 
     Args:
@@ -70,7 +70,7 @@ class SGD:
 
 
 @dataclass(frozen=True)
-class Adam:
+class AdamEquations:
     """torch.optim.Adam (coupled decay) and, when decoupled, torch.optim.AdamW.
 
     Args:
@@ -104,11 +104,11 @@ class Adam:
         return torch.where(second > 0, slope, torch.zeros_like(slope))
 
 
-Rule = SGD | Adam
+UpdateEquations = SGDEquations | AdamEquations
 
 
-def rule_of(optimizer: torch.optim.Optimizer) -> Rule:
-    """Return the update rule of a torch optimizer.
+def equations_of(optimizer: torch.optim.Optimizer) -> UpdateEquations:
+    """Return the update equations of a torch optimizer.
 
     Raises:
         ConfigError: another optimizer than SGD, Adam and AdamW, several parameter groups, amsgrad, or maximize.
@@ -123,9 +123,9 @@ def rule_of(optimizer: torch.optim.Optimizer) -> Rule:
         if group.get(option):
             _refuse(f"{option}=true", f"train with optimizer.{option}=false")
     if kind is torch.optim.SGD:
-        return SGD(group["momentum"], group["dampening"], group["nesterov"])
+        return SGDEquations(group["momentum"], group["dampening"], group["nesterov"])
     (beta1, beta2), decoupled = group["betas"], kind is torch.optim.AdamW or group.get("decoupled_weight_decay", False)
-    return Adam(float(beta1), float(beta2), group["eps"], bool(decoupled))
+    return AdamEquations(float(beta1), float(beta2), group["eps"], bool(decoupled))
 
 
 def _refuse(got: str, fix: str) -> None:
@@ -140,7 +140,7 @@ def clip_factor(norm: Tensor, clip: float | None) -> Tensor:
 
 
 def entering_gradient(
-    rule: Rule, gradient: Tensor, theta: Tensor, decay: float, clip: float | None
+    rule: UpdateEquations, gradient: Tensor, theta: Tensor, decay: float, clip: float | None
 ) -> tuple[Tensor, Tensor]:
     """Return the factor of clipping (..., 1) and the gradient (..., P) that enters the optimizer, clipped and with
     coupled weight decay, given the gradients of the batch loss at parameters theta (..., P)."""
