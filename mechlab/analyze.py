@@ -73,7 +73,7 @@ def find_runs(pattern: str | list[str]) -> list[Path]:
     if not folders:
         got = "nothing there" if not paths else f"{len(paths)} path(s), none of them a run directory"
         fix = "python -m mechlab.runs ls lists the runs"
-        raise ConfigError("run must name at least entry run directory", got=f"{pattern}: {got}", key="run", fix=fix)
+        raise ConfigError("run must name at least one run directory", got=f"{pattern}: {got}", key="run", fix=fix)
     return folders
 
 

@@ -222,7 +222,8 @@ def typed(schema: type, values: dict[str, Any], key: str = "") -> Any:
             checked[name] = check(value, hint)
         except ConstraintError as error:
             default = next(item.default for item in fields(schema) if item.name == name)
-            fix = None if default is MISSING else f"the default is {key}{name}={'null' if default is None else default}"
+            shown = "null" if default is None else "[]" if default == () else default
+            fix = None if default is MISSING else f"the default is {key}{name}={shown}"
             must = f"{key}{name} must be {error.must}"
             raise ConfigError(must, got=repr(error.got), key=key + name, fix=fix) from None
     return schema(**checked)

@@ -58,7 +58,7 @@ def recorded_transfer(
     folder: Path, init_from: str | None, init_parts: Sequence[str] | None
 ) -> dict[str, Tensor] | None:
     """Return what a recorded run took over from another one, as its own history holds it; None where nothing was taken,
-    or step 0 is not recorded or cannot be read."""
+    or step 0 is not recorded, or only rounded, or cannot be read."""
     if init_from is None:
         return None
     from mechlab.core.state import matching
@@ -66,7 +66,7 @@ def recorded_transfer(
 
     try:
         history = History(folder / "history")
-        if 0 not in history.stored:
+        if 0 not in history.stored or not history.is_exact:
             return None
         weights = history.params(0)
     except RunError:

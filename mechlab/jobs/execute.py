@@ -113,7 +113,7 @@ def _fit(runs: Sequence[tuple[Setup, RunLock]]) -> None:
                 _record_provenance(setup)
                 print(f"training {setup.config.name} for {setup.recipe.max_steps} steps in {setup.folder}", flush=True)
             if runs[0][0].announcement:
-                print(runs[0][0].announcement, flush=True)
+                print(f"{'each run: ' if len(runs) > 1 else ''}{runs[0][0].announcement}", flush=True)
             for (setup, lock), outcome in zip(runs, _trained([setup for setup, _ in runs]), strict=True):
                 if isinstance(outcome, MechlabError):
                     failures.append(outcome)

@@ -75,6 +75,9 @@ def writing(folder: str | Path, key: str | None = None) -> Iterator[None]:
 
 def not_writable(folder: str | Path, error: Exception, key: str | None = None) -> RunError:
     """Return the error for the user where a file could not be written."""
+    if isinstance(error, BrokenPipeError):  # no file: the program that printed lines go to has ended
+        must, fix = "what is printed must be read to its end", "repeat the command: it resumes from the present record"
+        return RunError(must, got=str(error), key="standard output", fix=fix)
     full = getattr(error, "errno", None) in FULL or "PytorchStreamWriter" in str(error)
     fix = "make room on the disk: space, inodes or quota" if full else "change its permissions, or choose another one"
     must = "the folder must be writable"

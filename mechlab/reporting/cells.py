@@ -15,6 +15,8 @@ from mechlab.core.printable import as_command
 from mechlab.reporting.record import ExpectedNumber, Record, ReportedClaim
 from mechlab.statistics.bootstrap import Summary, summarise
 
+ONCE = ("code", "rerun")  # keys of a command rather than of the run that it makes
+
 NAMES = ("task", "model")  # parts of a run's name, used beside its config keys
 INCIDENTAL = ("seed", "name", "task._target_", "model._target_")  # averaged over, or known from NAMES
 ABSENT = "–"
@@ -79,7 +81,8 @@ class Cell:
         seeds: dict[tuple[str, ...] | str, list[Record]] = {}
         for record in self.records:
             if record.overrides is not None:
-                key: Any = tuple(word for word in record.overrides if not _sets_seed(word))
+                words = tuple(word for word in record.overrides if _key(word) not in ONCE)
+                key: Any = words if _seeds_together(words) else tuple(word for word in words if not _sets_seed(word))
             else:
                 key = as_command(record.environment.get("command") or f"not recorded: {record.folder}")
             seeds.setdefault(key, []).append(record)
@@ -133,13 +136,24 @@ def shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
+def _key(word: str) -> str:
+    return word.lstrip("+").partition("=")[0]
+
+
 def _sets_seed(word: str) -> bool:
-    return word.lstrip("+").startswith("seed=")
+    return _key(word) == "seed"
+
+
+def _seeds_together(words: Iterable[str]) -> bool:
+    """True if one command without -m makes the runs of all seeds."""
+    return any(_key(word) == "trainer.seeds" and not word.endswith("=null") for word in words)
 
 
 def _command(key: tuple[str, ...] | str, records: list[Record]) -> str:
     if isinstance(key, str):
         return key
+    if _seeds_together(key):
+        return shlex.join(["python", "-m", "mechlab.train", *key])
     seeds = [str(record.seed) for record in records]
     given = any(_sets_seed(word) for record in records for word in record.overrides or ())
     words = [*key, *([f"seed={','.join(seeds)}"] if given or len(seeds) > 1 else [])]

@@ -72,7 +72,7 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("task.d=1e12", "task.d", "at most 1000000"),
         ("history=full history.limit_gb=1e-7", "history.limit_gb", "history=sparse"),
         ("trainer.max_steps=-1", "trainer.max_steps", "at least 0"),
-        ("curriculum.lengths=[0]", "curriculum.lengths", "at least 1"),
+        ("curriculum.lengths=[0]", "curriculum.lengths", "the default is curriculum.lengths=[]"),
         ("task=digits model=mlp task.shift=8", "task.shift", "at most 7"),
     ],
     "too large for memory": [
@@ -241,7 +241,7 @@ def test_analyze_refuses_damaged_files_by_name(name: str, line: str, says: str, 
 
 ANALYZE: dict[str, list[tuple[str, str, str]]] = {
     "missing or foreign path": [
-        ("run=nowhere analysis=spectrum", "run", "nothing there"),
+        ("run=nowhere analysis=spectrum", "run", "at least one run directory"),
         ("run=occupied analysis=spectrum", "run", "none of them a run directory"),
         ("run=small analysis=spectrum at=9", "at", "recorded are: 0, 1, 2, 3"),
         ("run=foreign allow_targets=[user_parts] analysis=spectrum at=all", "at", "history=sparse"),

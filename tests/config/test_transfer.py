@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from mechlab import load_run
 from mechlab.config.identity import masked
 from mechlab.config.launch import config_dir, register, resolve
-from mechlab.core.errors import ConfigError
+from mechlab.core.errors import ConfigError, NotRecorded
 from mechlab.jobs.execute import execute
 from mechlab.jobs.prepare import Setup, prepare_run
 from mechlab.kernels.trajectory import Trajectory
@@ -148,6 +148,14 @@ def test_resuming_verifying_replaying_and_explaining_agree_without_the_other_run
     thawed = replace(run.recipe, frozen=())
     other = Run(run.folder, lambda: thawed)
     assert verify(other, steps=12).differs_at == 1  # the control: with them in training it is another one
+
+
+def test_a_rounded_record_of_weights_that_were_taken_cannot_be_verified_and_says_so(donor, tmp_path):
+    words = ("history.dtype=float16", "history.steps=[0,4]", "history.optimizer=false")
+    run = train(tmp_path, f"init_from={donor.folder}", "init_at=7", *words)
+    with pytest.raises(NotRecorded, match="initial weights that are recorded exactly"):
+        verify(load_run(run.folder))
+    assert verify(train(tmp_path, *words)).differs_at is None  # the control: weights that follow from the seed
 
 
 def test_the_identity_holds_what_was_taken_and_whether_it_is_frozen(donor, tmp_path):

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from mechlab.core.errors import RunError
 from mechlab.core.printable import printable
 from mechlab.record.artifacts import Artifacts
-from mechlab.record.files import atomic, read_json, read_yaml, remove_temporaries, write_json, write_text
+from mechlab.record.files import atomic, read_json, read_yaml, remove_temporaries, write_json, write_text, writing
 from mechlab.record.spreadsheet import as_text, from_text
 from mechlab.record.tensors import load_metadata, load_tensors, save_tensors
 
@@ -41,6 +41,13 @@ def test_an_exception_inside_leaves_the_old_file_and_no_temporary(tmp_path, erro
         raise error
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_closed_pipe_is_no_fault_of_the_folder(tmp_path):
+    with pytest.raises(RunError, match="what is printed"), writing(tmp_path):
+        raise BrokenPipeError(32, "Broken pipe")
+    with pytest.raises(RunError, match="must be writable"), writing(tmp_path):
+        raise PermissionError(13, "Permission denied")
 
 
 def test_others_may_read_what_was_written(tmp_path):

@@ -70,6 +70,18 @@ def test_the_command_of_one_run_names_a_seed_if_it_did(words: tuple[str, ...], t
     assert cell.commands() == [f"python -m mechlab.train task=tomita{told}"]
 
 
+def test_seeds_that_are_trained_together_are_made_by_the_command_that_made_them() -> None:
+    words = ("task=digits", "trainer.seeds=3", "seed=1")
+    (cell,) = make_cells([record(f"digits-mlp/a-s{seed}", seed, words) for seed in (1, 2, 3)], ())
+    assert cell.commands() == ["python -m mechlab.train task=digits trainer.seeds=3 seed=1"]
+
+
+def test_a_command_that_trained_a_run_anew_is_the_one_that_made_it() -> None:
+    runs = [record("tomita-gru/a-s0", 0, ("seed=0",)), record("tomita-gru/a-s1", 1, ("seed=1", "rerun=true"))]
+    (cell,) = make_cells(runs, ())
+    assert cell.commands() == ["python -m mechlab.train -m seed=0,1"]
+
+
 def test_runs_of_other_commands_have_their_own() -> None:
     runs = [record("tomita-gru/a-s0", 0, ("task=tomita",)), record("tomita-gru/b-s0", 0, ("task=tomita", "model=gru"))]
     (cell,) = make_cells(runs, ["task"])
