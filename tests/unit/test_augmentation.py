@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_tasks import Echo, Points, small_recipe, train
 
-from mechlab.analyses.attribution.methods import trained
+from mechlab.analyses.attribution.record_in_memory import record_in_memory
 from mechlab.core import data as data_module
 from mechlab.core.seeding import Streams
 from mechlab.core.task import Batch
@@ -88,9 +88,9 @@ def test_verification_replay_and_attribution_see_the_same_batches(tmp_path, kind
 
 
 def test_a_training_in_memory_has_the_augmented_examples():
-    trajectory = trained(small_recipe(Noisy(), steps=6, clip=None, dtype=torch.float64), 6, 10**9)
+    trajectory = record_in_memory(small_recipe(Noisy(), steps=6, clip=None, dtype=torch.float64), 6, 10**9)
     trajectory.check_updates()
-    control = trained(small_recipe(Noisy(), steps=6, clip=None, dtype=torch.float64), 6, 10**9)
+    control = record_in_memory(small_recipe(Noisy(), steps=6, clip=None, dtype=torch.float64), 6, 10**9)
     control._batch = lambda step: control.data()[control.record.batch_indices(step)]
     with pytest.raises(Exception, match="recorded updates"):
         control.check_updates()
