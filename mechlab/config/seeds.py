@@ -12,7 +12,7 @@ def members(cfg: DictConfig) -> list[DictConfig]:
     """Return the composed configuration of each run: with `trainer.seeds`, one for each seed, which name all of them.
 
     Raises:
-        ConfigError: trainer.seeds is neither a number of at least 1 nor a list of different seeds.
+        ConfigError: trainer.seeds is neither a number of at least 1 nor a list of different seeds, or seed is another.
     """
     seeds = seeds_of(OmegaConf.to_container(cfg.trainer, resolve=True).get("seeds"), cfg.seed)
     if seeds is None:
@@ -35,4 +35,7 @@ def seeds_of(given: object, seed: int) -> list[int] | None:
         twice = next(number for number in listed if listed.count(number) > 1)
         must = "trainer.seeds must be a number, or a list of different seeds"
         raise ConfigError(must, got=f"{twice} twice", key="trainer.seeds", fix="trainer.seeds=[0,1,2]")
+    if seed not in (0, *listed):
+        must = "a list of seeds names all of them, so seed must be one of the list or left out"
+        raise ConfigError(must, got=f"seed={seed} with trainer.seeds={listed}", key="seed", fix="trainer.seeds=[...]")
     return listed

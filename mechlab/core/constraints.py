@@ -68,9 +68,6 @@ def _shown(bound: float) -> str:
 class Filled:
     """Marks a list that must not be empty."""
 
-    def __str__(self) -> str:
-        return "that is not empty"
-
 
 @dataclass(frozen=True)
 class OnlyWhereSet:
@@ -108,15 +105,16 @@ def describe(hint: Any) -> str:
     """
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return " ".join(
-            [describe(args[0]), *(str(extra) for extra in args[1:] if isinstance(extra, Interval | Filled))]
-        )
+        described = describe(args[0])
+        if any(isinstance(extra, Filled) for extra in args[1:]):
+            described = described.replace("a list of items", "a list of one or more items", 1)
+        return " ".join([described, *(str(extra) for extra in args[1:] if isinstance(extra, Interval))])
     if origin is Literal:
         return "one of " + ", ".join(map(str, args))
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(describe(arg) for arg in args if arg in _NAMES or get_origin(arg)))
     if origin in (list, collections.abc.Sequence) or (origin is tuple and args[-1] is Ellipsis):
-        return f"a list, each of it {describe(args[0])}"
+        return f"a list of items, each {describe(args[0])}"
     if origin is tuple:
         return f"a list of {len(args)}: " + ", ".join(map(describe, args))
     if origin is dict:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mechlab.config.configured import default_node
 from mechlab.config.recipe import stored_config
-from mechlab.core.errors import ConfigError
+from mechlab.core.errors import MechlabError
 from mechlab.core.printable import quoted
 from mechlab.core.set_analysis import config_value
 from mechlab.jobs.analyses import prepare_sets
@@ -82,7 +82,7 @@ def run_planned_sets(jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Pat
         prepared, analysis = prepare_sets({planned.name: planned.node}, planned.allow)[planned.name]
         try:
             folders.append(run_set_analysis(planned.name, prepared, analysis, planned.folders, None, planned.allow))
-        except ConfigError as error:
+        except MechlabError as error:
             print(f"not run: {error}", file=sys.stderr, flush=True)
     return folders
 

@@ -64,7 +64,7 @@ def run_set_analysis(
         "analysis": name,
         "version": analysis.version,
         "parameters": json.loads(json.dumps(prepared.identity(), default=str)),
-        "seed": seed,
+        "seed": seed or 0,
         "reads": list(analysis.needs.reads),
         "runs": {
             sets.run_name(run.folder): {"files": sets.digests_of(run.folder, analysis.needs.reads)} for run in runs
@@ -91,7 +91,7 @@ def _compute(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run]
         new = Path(aside) / folder.parent.name / name
         new.mkdir(parents=True)
         out = Artifacts(new)
-        finding = analysis.run(runs, out, Streams(about["seed"] or 0).numpy("analysis", name))
+        finding = analysis.run(runs, out, Streams(about["seed"]).numpy("analysis", name))
         if not sets.is_current(runs[0].folder.parent.parent, about):
             must = f"the record of the runs must stay as it is while analysis={name} reads it"
             raise RunError(must, got="another record", key="run", fix="repeat the command when no run is written to")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,22 +173,39 @@ def resume_point(folder: Path) -> ResumePoint | None:
     return None
 
 
-def common_points(folders: Sequence[Path]) -> list[ResumePoint | None]:
-    """Return a checkpoint of each of the folders, all of one optimiser step, the newest that they have in common; None
-    for each of them if there is no such step.
+def resume_groups(folders: Sequence[Path]) -> list[dict[int, ResumePoint | None]]:
+    """Group runs by the newest optimiser step at which most of them have a checkpoint, for training together.
+
+    A process killed while it saved leaves checkpoints of two successive steps, one of which all runs share. A run
+    whose loss was not finite has saved nothing since, and is in a group of its own.
+
+    Returns:
+        The checkpoint of each run of a group by its place among the folders; None for a run that starts at step 0.
 
     Raises:
         RunError: there are checkpoints in a folder, and none can be read.
     """
-    points = [resume_point(folder) for folder in folders]
-    if None in points or not points:
-        return [None] * len(points)
-    step = min(point.step for point in points)
-    for i, folder in enumerate(folders):
-        previous = folder / "previous.ckpt"
-        if points[i].step != step and previous.exists():  # this one was saved before the process was killed
-            points[i] = _read(previous)
-    return points if all(point.step == step for point in points) else [None] * len(points)
+    points = {i: _points_by_step(folder) for i, folder in enumerate(folders)}
+    groups = []
+    while points:
+        counts = Counter(step for by_step in points.values() for step in by_step)
+        step = max(counts, key=lambda step: (counts[step], step))
+        groups.append({i: by_step[step] for i, by_step in points.items() if step in by_step})
+        points = {i: by_step for i, by_step in points.items() if step not in by_step}
+    return groups
+
+
+def _points_by_step(folder: Path) -> dict[int, ResumePoint | None]:
+    """Return the checkpoints of a run by step; step 0, without one, for a run that has saved once at most."""
+    newest, previous = resume_point(folder), folder / "previous.ckpt"
+    if newest is None:
+        return {0: None}
+    if newest.path == previous or not previous.exists():
+        return {newest.step: newest} if newest.path == previous else {newest.step: newest, 0: None}
+    with contextlib.suppress(RunError):
+        point = _read(previous)
+        return {newest.step: newest, point.step: point}
+    return {newest.step: newest}
 
 
 def _read(path: Path) -> ResumePoint:

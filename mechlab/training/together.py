@@ -20,7 +20,7 @@ from mechlab.core.recipe import Recipe
 from mechlab.record.files import remove_temporaries
 from mechlab.record.recorder import Recorder
 from mechlab.record.tensors import load_checkpoint
-from mechlab.training.checkpoints import Checkpoints, ResumePoint, common_points, resume_point
+from mechlab.training.checkpoints import Checkpoints, ResumePoint, resume_groups, resume_point
 from mechlab.training.data import Ticks
 from mechlab.training.fit import FitSettings, Fitted, analysis_callbacks, finish_fit, quieten, run_data
 from mechlab.training.mend import mend_history, open_logs
@@ -142,8 +142,8 @@ class FittedMember:
 def fit_together(runs: Sequence[RunToFit], settings: FitSettings) -> list[Fitted | NotFinite]:
     """Train runs as members of one ensemble, evaluate, and leave in each run directory what `fit` leaves.
 
-    All runs log, validate, record and save at the steps at which a single run does. Those that a signal interrupted go
-    on from the newest step at which each of them has a checkpoint.
+    All runs log, validate, record and save at the steps at which a single run does. Interrupted runs resume from the
+    newest step at which most of them have a checkpoint; the others are trained after them.
 
     Args:
         runs: some or all members of an ensemble; their recipes name its size and their rows.
@@ -159,18 +159,21 @@ def fit_together(runs: Sequence[RunToFit], settings: FitSettings) -> list[Fitted
     for run in runs:
         remove_temporaries(run.folder)
     newest = [resume_point(run.folder / "checkpoints") for run in runs]
-    going = [i for i, point in enumerate(newest) if not (point and point.ended)]
-    common = common_points([runs[i].folder / "checkpoints" for i in going])
-    points = [common[going.index(i)] if i in going else point for i, point in enumerate(newest)]
+    ended = {i: point for i, point in enumerate(newest) if point and point.ended}
+    going = [i for i in range(len(runs)) if i not in ended]
+    groups = resume_groups([runs[i].folder / "checkpoints" for i in going])
     watch, clock = SignalWatch(), [time.monotonic()]
-    members = [
-        FittedMember(run, settings, point, watch, lambda: clock[0]) for run, point in zip(runs, points, strict=True)
-    ]
-    started = time.monotonic()
-    if going:
+
+    def members_at(points: Mapping[int, ResumePoint | None]) -> dict[int, FittedMember]:
+        return {i: FittedMember(runs[i], settings, point, watch, lambda: clock[0]) for i, point in points.items()}
+
+    members, started = members_at(ended), time.monotonic()
+    for group in groups:
+        training = members_at({going[place]: point for place, point in group.items()})
         with watch.installed():
-            _train([members[i] for i in going], settings, clock)
-    return [member.finish(time.monotonic() - started) for member in members]
+            _train(list(training.values()), settings, clock)
+        members |= training
+    return [members[i].finish(time.monotonic() - started) for i in range(len(runs))]
 
 
 def _train(members: list[FittedMember], settings: FitSettings, clock: list[float]) -> None:

@@ -221,6 +221,36 @@ def test_a_diverging_run_fails_alone(tmp_path, monkeypatch):
     assert {seed: state["status"] for seed, state in states.items()} == {"0": "done", "1": "failed", "2": "done"}
 
 
+def test_a_diverged_run_holds_up_no_other_after_an_interruption(tmp_path, monkeypatch, three, capsys):
+    """Killed long after one run has diverged, the others resume from their newest checkpoint to the same bits."""
+    batch, save = together.Ensemble.update, Checkpoints.save
+
+    def broken(self, batches, *arguments):
+        if 1 in self.members:
+            self.theta.data[1] = torch.nan
+        return batch(self, batches, *arguments)
+
+    def killing(self, trainer, module):
+        save(self, trainer, module)
+        if trainer.global_step >= 27:
+            raise Killed
+
+    monkeypatch.setattr(together.Ensemble, "update", broken)
+    monkeypatch.setattr(Checkpoints, "save", killing)
+    with pytest.raises(Killed):
+        trained(tmp_path, *SMALL, "trainer.seeds=3")
+    monkeypatch.setattr(Checkpoints, "save", save)
+    capsys.readouterr()
+    with pytest.raises(NotFinite):
+        trained(tmp_path, *SMALL, "trainer.seeds=3")
+    assert "resuming from step 18 of 30" in capsys.readouterr().out
+    states = {path.parent.name[-1]: json.loads(path.read_text())["status"] for path in tmp_path.rglob("status.json")}
+    assert states == {"0": "done", "1": "failed", "2": "done"}
+    monkeypatch.setattr(together.Ensemble, "update", batch)
+    for folder, whole in zip(trained(tmp_path, *SMALL, "trainer.seeds=3"), three, strict=True):
+        assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+
+
 TOMITA = ("name=tomita-gru", "task=tomita", "task.words=200", "model=gru", "model.hidden=4", "trainer=smoke")
 COPY = ("name=repeat_copy-lstm", "task.d=2", "task.s=2", "model=lstm", "model.hidden=4", "trainer=smoke")
 REFUSED = {
@@ -237,6 +267,7 @@ REFUSED = {
     "learning rate": ([*SMALL, "seed=1", "optimizer.lr=${seed}"], "differ in nothing"),
     "twice": ([*SMALL, "trainer.seeds=[3,3]"], "list of different seeds"),
     "none": ([*SMALL, "trainer.seeds=0"], "at least 1"),
+    "another seed": ([*SMALL, "trainer.seeds=[3,5]", "seed=4"], "one of the list or left out"),
 }
 
 
