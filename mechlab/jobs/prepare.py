@@ -135,6 +135,7 @@ def prepare_run(
     check_sets(sets, analyses, task_name, recipe)
     callbacks = _prepare_callbacks(config, task_name, recipe)
     loggers = _prepare_loggers(config)
+    check_examples(recipe)
     _check_objective(config, recipe, analyses)
     needs = _needs(analyses, sets, callbacks)
     kind = history_kind(config.history, needs)
@@ -205,6 +206,16 @@ def _needs(
 def _is_of_run(name: str, entry: Expected, sets: PreparedSets) -> bool:
     """True if an expected number is known, and is compared with a run rather than with a set of runs."""
     return entry.number is not None and name.partition("/")[0] not in sets
+
+
+def check_examples(recipe: Recipe) -> None:
+    """Raise ConfigError unless the task's inputs are as its spec describes them."""
+    try:
+        recipe.task.check_inputs(recipe.source().evaluation("val", 2).inputs)
+    except ConfigError as error:
+        must = f"the task's examples must be as its spec describes them: {error.must}"
+        fix = "correct inputs, kind, shape or tokens of the TaskSpec"
+        raise ConfigError(must, got=error.got, key="task", fix=fix) from None
 
 
 def _check_objective(config: TrainConfig, recipe: Recipe, analyses: PreparedAnalyses) -> None:

@@ -149,7 +149,11 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         (f"{ADDITION} +callbacks=path_kernel callbacks.path_kernel.analysis.outputs=os.getcwd", "outputs", "[os]"),
     ],
     "nothing to explain": [
-        (f"{ADDITION} analysis=path_kernel analysis.path_kernel.examples=[]", "path_kernel.examples", "one or more items"),
+        (
+            f"{ADDITION} analysis=path_kernel analysis.path_kernel.examples=[]",
+            "path_kernel.examples",
+            "one or more items",
+        ),
         (f"{ADDITION} analysis=path_kernel analysis.path_kernel.examples=[9999]", "path_kernel.examples", "below"),
         (f"{ADDITION} analysis=path_kernel analysis.path_kernel.nodes=0", "path_kernel.nodes", "at least 1"),
     ],

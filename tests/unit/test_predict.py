@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +12,8 @@ from small_tasks import Points, small_recipe
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import outputs_of
-from mechlab.core.task import Task
+from mechlab.core.task import Batch, Task
+from mechlab.jobs.prepare import check_examples
 from mechlab.record.run import Run
 from mechlab.tasks.modular_addition import ModularAddition
 from mechlab.tasks.repeat_copy import RepeatCopy
@@ -75,3 +78,18 @@ def test_inputs_take_the_precision_of_the_run() -> None:
 def test_what_the_task_does_not_read_is_refused(inputs: object) -> None:
     with pytest.raises(ConfigError, match="inputs must"):
         untrained(RepeatCopy(2, 3, 1)).predict(inputs)
+
+
+def test_a_task_whose_examples_are_not_those_of_its_spec_is_refused(monkeypatch):
+    """Before any compute, by the rule that is broken; the task as it is passes."""
+    task = RepeatCopy(d=2, s=2, repeats=2)
+    recipe = SimpleNamespace(task=task, source=lambda: SimpleNamespace(evaluation=lambda split, n: examples(task, n)))
+    check_examples(recipe)
+    monkeypatch.setattr(task, "spec", replace(task.spec, inputs=3))
+    with pytest.raises(ConfigError, match=r"as its spec describes them: inputs must have shape \(B, T, 3\)") as caught:
+        check_examples(recipe)
+    assert caught.value.key == "task"
+
+
+def examples(task: RepeatCopy, n: int) -> Batch:
+    return RepeatCopy(d=2, s=2, repeats=2).generate(n, "val", torch.Generator().manual_seed(0))
