@@ -27,6 +27,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.ci
 def test_adopt_then_ask_then_show(folder: Path) -> None:
     words = ("format=rnn_automaton", "path=weights.pt", "automaton=tomita3.json", "cell=lstm", *FEW)
     done = command("adopt", *words, folder=folder)

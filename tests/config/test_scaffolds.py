@@ -138,6 +138,7 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
     assert done.returncode == 1 and expected <= failures(done.stdout), done.stdout
 
 
+@pytest.mark.ci
 def test_the_new_task_trains_and_the_new_analysis_answers(lab):
     """The suggested command trains; the analysis is in the result, and as a callback in every epoch's metrics."""
     command = suggested(lab.task, "train")

@@ -34,6 +34,7 @@ def marked(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.ci
 def test_killed_at_every_operation_the_removal_is_completed(marked: Path, uninterrupted: Uninterrupted) -> None:
     """By the same command or by one that does not ask for it; before its first operation the run is as it was."""
     words, run = ["rerun=true"], run_folder(marked)

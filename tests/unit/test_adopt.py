@@ -301,6 +301,7 @@ def test_letters_may_have_another_order_than_in_the_file(files):
         adopt(**files(made, DFA), cell="gru", alphabet=["a", "c"])
 
 
+@pytest.mark.ci
 def test_a_dot_file_has_sorted_letters_and_classes_whatever_the_hash_seed(tmp_path):
     path = tmp_path / "machine.dot"
     path.write_text(to_dot(from_definition(MOORE)))

@@ -211,6 +211,7 @@ def test_tensors_and_their_metadata_come_back(tmp_path):
     assert load_tensors(path) == {} and load_metadata(path) is None
 
 
+@pytest.mark.ci
 def test_two_processes_write_the_same_bytes(tmp_path):
     """Whatever the order in which a process hashes."""
     code = (

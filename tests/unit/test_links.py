@@ -107,6 +107,7 @@ def test_a_failed_run_behind_a_link_is_not_removed(
     assert "left alone" in capsys.readouterr().out and (run / "result.json").exists()
 
 
+@pytest.mark.ci
 def test_the_report_shows_nothing_of_a_run_with_a_link(tmp_path: Path, outside: Path) -> None:
     run = linked(tmp_path, "analyses/probe", outside)
     write_run(tmp_path / "runs", "tomita", "gru", 3, 9, 0)

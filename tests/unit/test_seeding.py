@@ -34,6 +34,7 @@ def test_frozen_seeds():
     assert Streams(0).numpy("analysis", "spectrum").integers(2**31) == 1928583299
 
 
+@pytest.mark.ci
 def test_another_process_has_the_same_streams():
     show = "print(Streams(5).numpy('a').random(), Streams(5).torch('a').initial_seed())"
     code = f"from mechlab.core.seeding import Streams; {show}"
