@@ -135,7 +135,7 @@ def test_a_queued_job_runs_the_code_that_it_was_planned_with(place: Places, clus
     first = here.sbatch(*SMALL)
     sweep = sweep_of(here, first)
 
-    program = here.code / "mechlab" / "train.py"
+    program = here.code / "mechlab" / "jobs" / "execute.py"
     program.write_text(program.read_text().replace('print(f"training', 'print(f"edited: training'))
     ask("scontrol", "release", re.search(r"submitted as SLURM job (\d+)", here.said(first))[1])
     cluster.wait()
