@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -221,14 +221,22 @@ def test_a_recipe_is_defined_by_its_classes_too() -> None:
     assert {"Points", "MLP", "Schedule", "Recipe"} <= set(found)
 
 
-def test_hashing_takes_a_moment() -> None:
+def test_each_file_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many classes of it are hashed, and however often."""
     for cache in (modules.read_module, sources._definition):
         cache.cache_clear()
-    started = time.process_time()
+    parse, parsed = ast.parse, []
+
+    def counted(text: Any, *arguments: Any, **options: Any) -> ast.AST:
+        parsed.append(text)
+        return parse(text, *arguments, **options)
+
+    monkeypatch.setattr(modules.ast, "parse", counted)
     hashes([Recipe, Tomita, GRU])
-    first = time.process_time() - started
+    files = [text for text in parsed if isinstance(text, bytes)]
+    assert len(files) == len(set(files)) > 10
     hashes([Recipe, Tomita, GRU])
-    assert first < 1.0 and time.process_time() - started - first < 0.1
+    assert [text for text in parsed if isinstance(text, bytes)] == files
 
 
 def test_an_object_without_a_source_has_a_hash_of_its_code() -> None:
