@@ -50,7 +50,8 @@ def write_curves(folder: Path, analysis: str, points: Mapping[int, Mapping[str, 
     """Write the scalars of an analysis at recorded steps as `<analysis>/<scalar>`, without those that training has
     logged, in place of what was written of this analysis before.
 
-    The file sorts after those of training: TensorBoard reads in order, and continues with files that come later.
+    TensorBoard reads files in the order of their names and draws points in the order of reading: the file sorts before
+    those of training, which hold the last point.
 
     Args:
         folder: the run's tb/ folder.
@@ -64,7 +65,7 @@ def write_curves(folder: Path, analysis: str, points: Mapping[int, Mapping[str, 
     events = list(_events(sorted(folder.glob(EVENTS))))
     wall_time = max((event.wall_time for event in events), default=0.0)  # so that repeating it changes no bit
     curves = _missing(events, [{"step": step, **row} for step, row in tagged], wall_time)
-    path = folder / f"over_training.{analysis}.tfevents"
+    path = folder / f"curves.{analysis}.tfevents"
     if not curves:
         path.unlink(missing_ok=True)
         return None

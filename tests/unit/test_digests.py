@@ -90,7 +90,7 @@ def test_a_changed_file_is_refused_and_a_missing_one_named(run: Path) -> None:
 
 
 def test_curves_over_training_have_digests_of_their_own(run: Path) -> None:
-    folder, events = run / "analyses" / "spectrum@1" / "moments", run / "tb" / "over_training.spectrum@1.tfevents"
+    folder, events = run / "analyses" / "spectrum@1" / "moments", run / "tb" / "curves.spectrum@1.tfevents"
     folder.mkdir(parents=True)
     for path in (folder / "over_training.csv", folder / "over_training.svg", events):
         path.write_text(path.name)
@@ -105,7 +105,7 @@ def test_curves_over_training_have_digests_of_their_own(run: Path) -> None:
     with pytest.raises(RunError, match="as it was written"):
         check_file(run, table)
     errors = {Path(error.key).name: error for error in damages(run)}
-    assert sorted(errors) == ["over_training.csv", events.name] and "at=all" in errors[events.name].fix
+    assert sorted(errors) == [events.name, "over_training.csv"] and "at=all" in errors[events.name].fix
 
 
 @pytest.mark.parametrize("name", ["status.json", "result.json", "digests.json"])
