@@ -67,7 +67,7 @@ def given_words(words: str | Sequence[str], alphabet: Sequence[str], key: str = 
         must, _, got = str(error).rpartition(". Got ")
         raise ConfigError(
             must if must else "words must be a number, a file of words, or a list of them",
-            got=got or error,
+            got=got.removesuffix(".") or error,
             key=key,
             fix=f"the letters are {', '.join(alphabet)}, in a row or separated by spaces; a file has one word per line",
         ) from None
