@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,91 +14,17 @@ from matplotlib.path import Path
 
 from mechlab.plotting.graph_layout import Edge, Layout, plain_layout
 from mechlab.plotting.graphviz import graphviz_layout
-from mechlab.plotting.style import COLOURS, DASHES, INK, TEXT, legend, new_figure, text_width, title, wrapped
+from mechlab.plotting.machine import Machine
+from mechlab.plotting.style import COLOURS, DASHES, INK, TEXT, legend, text_width, title, wrapped
 from mechlab.plotting.transition_matrix import matrix_figure
 
 MOST = {"graphviz": (60, 200), "plain": (16, 60)}  # states and edges; with more, the matrix is drawn
 UNNAMED = 60  # edges; with more, a letter is a colour and dashes instead of a label
 COLOURED = 12  # edges; with more, labels and edges are coloured by letter
 PAGE = np.array([7.0, 8.5])  # width and height in inches
-LABEL = 1.5  # width of a line of a label, in inches
 SMALLEST, LARGEST = 0.3, 0.62  # diameters of states, in inches
 FILL = "#f4f6f8"
 PALE = "#8a8a8a"
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A DFA, Moore or Mealy machine to draw; the arguments are those of `automaton_figure`."""
-
-    names: tuple[str, ...]
-    outputs: tuple[str, ...]
-    letters: tuple[str, ...]
-    transitions: np.ndarray
-    initial: int
-    accepting: tuple[bool, ...] | None
-    edge_outputs: np.ndarray | None
-
-    @cached_property
-    def letters_of(self) -> dict[tuple[int, int], list[int]]:
-        """For each pair of states with transitions between them, their letters."""
-        read: dict[tuple[int, int], list[int]] = {}
-        for source, row in enumerate(self.transitions.tolist()):
-            for letter, target in enumerate(row):
-                read.setdefault((source, target), []).append(letter)
-        return read
-
-    @cached_property
-    def sinks(self) -> set[int]:
-        """States that are never left, with a constant output, that do not accept; without the initial one."""
-        loops = (self.transitions == np.arange(len(self.names))[:, None]).all(1)
-        if self.edge_outputs is not None:
-            loops &= (self.edge_outputs == self.edge_outputs[:, :1]).all(1)
-        return {i for i in np.flatnonzero(loops).tolist() if i != self.initial and not (self.accepting or loops * 0)[i]}
-
-    @cached_property
-    def omitted(self) -> int | None:
-        """The sink whose incoming edges are left out, because many states have one."""
-        sources = {sink: sum(pair[1] == sink for pair in self.letters_of) for sink in sorted(self.sinks)}
-        most = max(sources, key=sources.__getitem__, default=None)
-        return most if most is not None and sources[most] > max(8, len(self.names) / 3) else None
-
-    @cached_property
-    def edges(self) -> list[tuple[int, int]]:
-        """Pairs of states between which an edge is drawn."""
-        return [pair for pair in self.letters_of if pair[1] != self.omitted or pair[0] == pair[1]]
-
-    def label(self, pair: tuple[int, int]) -> str:
-        """Return the text at an edge: its letters, and for a Mealy machine their outputs."""
-        read = self.letters_of[pair]
-        if self.edge_outputs is None:
-            groups = {"": read}
-        else:
-            groups = {}
-            for letter in read:
-                groups.setdefault(f" / {self.edge_outputs[pair[0]][letter]}", []).append(letter)
-        every = len(self.letters) > 3
-        texts = [
-            ("any" if len(some) == len(self.letters) and every else ", ".join(self.letters[i] for i in some)) + after
-            for after, some in groups.items()
-        ]
-        return "\n".join(wrapped(text, 72 * LABEL, self.font) for text in texts)
-
-    @property
-    def font(self) -> float:
-        """Size of the letters in points."""
-        return TEXT - 0.5 if len(self.names) <= 25 else TEXT - 2
-
-    def abbreviated(self) -> tuple[Machine, str]:
-        """Return the machine with short names of letters and of outputs of transitions, and their meanings."""
-        letters = abbreviations(self.letters)
-        outputs = {} if self.edge_outputs is None else abbreviations(np.unique(self.edge_outputs).tolist())
-        meanings = [f"{short} = {name}" for name, short in [*letters.items(), *outputs.items()] if short != name]
-        given = None
-        if self.edge_outputs is not None:
-            given = np.array([[outputs[name] for name in row] for row in self.edge_outputs])
-        machine = replace(self, letters=tuple(letters[name] for name in self.letters), edge_outputs=given)
-        return machine, ", ".join(meanings)
 
 
 def automaton_figure(
@@ -163,7 +88,7 @@ def _drawing(machine: Machine) -> Drawing | None:
     diameter = float(np.clip(needed, SMALLEST if n <= 25 else 0.22, LARGEST))
     labels = [machine.label(pair) for pair in machine.edges]
     if len(machine.edges) > UNNAMED and len(machine.letters) <= len(COLOURS):
-        labels = ["" if _letter(machine, pair) is not None else label for pair, label in zip(machine.edges, labels)]
+        labels = ["" if machine.letter(pair) is not None else machine.label(pair) for pair in machine.edges]
     edges = [Edge(*pair, _size(label, font)) for pair, label in zip(machine.edges, labels, strict=True)]
 
     def fits(kind: str) -> bool:
@@ -205,17 +130,24 @@ def _figure(drawing: Drawing, heading: str, meanings: str) -> Figure:
     above = 0.3
     height = high[1] - low[1]
 
-    figure, (axis,) = new_figure(width=width, height=height + below + above)
-    figure.set_layout_engine("none")  # an inch of the drawing is an inch of the figure
     total = height + below + above
-    axis.set_position([0, 0, 1, (height + below) / total])
+    figure = Figure(figsize=(width, total))  # without a layout engine: an inch of the drawing is an inch of the figure
+    axis = figure.add_axes((0, 0, 1, (height + below) / total))
     axis.set(xlim=(low[0], low[0] + width), ylim=(low[1] - below, high[1]))
     axis.axis("off")
     _draw_edges(axis, drawing)
     _draw_states(axis, drawing)
     if note:
-        place = low + (0.05, -0.04)
-        axis.text(*place, note, va="top", fontsize=TEXT - 1, color=INK, linespacing=1.2, parse_math=False)
+        axis.text(
+            low[0] + 0.05,
+            low[1] - 0.04,
+            note,
+            va="top",
+            fontsize=TEXT - 1,
+            color=INK,
+            linespacing=1.2,
+            parse_math=False,
+        )
     if unnamed:
         handles = [Line2D([], [], label=name, **_look(i)) for i, name in enumerate(machine.letters)]
         legend(axis, handles=handles, loc="lower left", ncols=8, borderaxespad=0.2, handlelength=2.5)
@@ -227,7 +159,7 @@ def _draw_edges(axis: Axes, drawing: Drawing) -> None:
     machine, layout = drawing.machine, drawing.layout
     coloured = len(machine.edges) > COLOURED and len(machine.letters) <= len(COLOURS)
     for pair, label, curve, place in zip(machine.edges, drawing.labels, layout.curves, layout.labels, strict=True):
-        letter = _letter(machine, pair)
+        letter = machine.letter(pair)
         look = _look(letter) if coloured and letter is not None else {"color": INK if coloured else COLOURS[7]}
         if label:
             look["linestyle"] = "-"
@@ -265,12 +197,6 @@ def _arrow(axis: Axes, points: np.ndarray, look: dict[str, object]) -> None:
     axis.fill(*np.array([tip, tip - back + across, tip - back - across]).T, color=look["color"], zorder=2, linewidth=0)
 
 
-def _letter(machine: Machine, pair: tuple[int, int]) -> int | None:
-    """Return the letter of an edge that has one and no output, or None."""
-    read = machine.letters_of[pair]
-    return read[0] if len(read) == 1 and machine.edge_outputs is None else None
-
-
 def _look(letter: int) -> dict[str, object]:
     return {"color": COLOURS[letter], "linestyle": DASHES[letter % len(DASHES)]}
 
@@ -281,16 +207,3 @@ def _size(text: str, font: float) -> tuple[float, float]:
         return 0.0, 0.0
     lines = text.split("\n")
     return (max(text_width(line, font) for line in lines) + 5) / 72, (1.2 * font * len(lines) + 1) / 72
-
-
-def abbreviations(names: Sequence[str]) -> dict[str, str]:
-    """Return for each name its shortest beginning that is the beginning of no other name, or the whole name.
-
-    >>> abbreviations(["subscribe", "publish", "put"])
-    {'subscribe': 's', 'publish': 'pub', 'put': 'put'}
-    """
-    beginnings = {name: [name[:length] for length in range(1, len(name))] for name in names}
-    return {
-        name: next((b for b in some if not any(o.startswith(b) for o in names if o != name)), name)
-        for name, some in beginnings.items()
-    }

@@ -148,7 +148,7 @@ def _around(joined: np.ndarray, initial: int, unit: float) -> np.ndarray:
 
 
 def _springs(places: np.ndarray, joined: np.ndarray, unit: float) -> np.ndarray:
-    """Return places (n, 2) whose distances approximate `unit` times those in the graph, and are nowhere below `unit`."""
+    """Return places (n, 2) whose distances approximate `unit` times those in the graph, and are at least `unit`."""
     n = len(joined)
     distance = np.where(joined > 0, 1.0, np.inf)
     np.fill_diagonal(distance, 0)

@@ -14,6 +14,7 @@ from mechlab.plotting.graph_layout import ARROW, Edge, Layout
 
 SECONDS = 10  # that graphviz may take
 POINTS = 72  # in an inch
+LOOP = 0.05  # inches between the curve and the label of a loop
 
 Direction = Literal["LR", "TB"]
 
@@ -45,17 +46,21 @@ def graphviz_layout(
     text = _question(n, edges, initial, diameter, direction)
     try:
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=SECONDS, check=True)
-        return _answer(json.loads(done.stdout), n, len(edges))
+        layout = _answer(json.loads(done.stdout), n, len(edges))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError, IndexError):
         return None
+    for label, edge in zip(layout.labels, edges, strict=True):  # dot's labels of loops touch their curves
+        if edge.source == edge.target:
+            label += LOOP * np.sign((label - layout.places[edge.source]).round(1))
+    return layout
 
 
 def _question(n: int, edges: Sequence[Edge], initial: int, diameter: float, direction: Direction | None) -> str:
     """Return the graph in the DOT language; a label is an empty table of its size, so that our fonts decide."""
-    close = len(edges) > 60
+    close = len(edges) > 30
     lines = [
         "digraph {",
-        f"rankdir={direction}; nodesep={0.09 if close else 0.16}; ranksep={0.12 if close else 0.22};"
+        f"rankdir={direction}; nodesep={0.1 if close else 0.16}; ranksep={0.13 if close else 0.22};"
         if direction
         else 'overlap=false; sep="+9"; splines=true; maxiter=500;',
         f'node [shape=circle, fixedsize=true, width={diameter:.3f}, label=""];',
