@@ -171,9 +171,7 @@ def runs_analysis(callback: Callback) -> bool:
     return isinstance(callback, AnalysisCallback)
 
 
-def _prepare_callbacks(
-    config: TrainConfig, subject: str, task_name: str, recipe: Recipe
-) -> dict[str, Callback]:
+def _prepare_callbacks(config: TrainConfig, subject: str, task_name: str, recipe: Recipe) -> dict[str, Callback]:
     if not config.callbacks:
         return {}
     from mechlab.training.callbacks import AnalysisCallback, Callback

@@ -38,7 +38,9 @@ def test_names_of_tasks_that_have_no_yaml_and_contents_of_files():
 def test_sets_of_runs():
     seeds = [config(seed=seed, task_keys={"index": 3}, model_keys={"hidden": 64}) for seed in (2, 0, 1)]
     assert describe_set(seeds) == "gru (hidden 64) on tomita (index 3), seeds 0 to 2"
-    assert describe_set([*seeds[:1], config(seed=9, task_keys={"index": 3}, model_keys={"hidden": 64})]).endswith("2, 9")
+    assert describe_set([*seeds[:1], config(seed=9, task_keys={"index": 3}, model_keys={"hidden": 64})]).endswith(
+        "2, 9"
+    )
     mixed = [*seeds, config(model="rnn", model_keys={"hidden": 128})]
     assert describe_set(mixed) == "4 runs: 3 of gru on tomita, 1 of rnn on tomita"
 
