@@ -21,7 +21,7 @@ ENTRY = "entry points"
 MATHEMATICS = {"automata", "clustering", "groups", "kernels", "binding", "distill", "statistics"}
 MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "core": set(),
-    "record": {"core"},
+    "record": {"core", "plotting"},  # figures bear the name of the run
     "config": {"core", "record"},
     "training": {"core", "record"},
     "jobs": {"core", "record", "config", "training"},
