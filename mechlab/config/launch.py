@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -21,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mechlab.config import completion
 from mechlab.config.schema import AnalyzeConfig, TrainConfig, defaults
-from mechlab.core.errors import ConfigError, MechlabError, did_you_mean, out_of_memory
+from mechlab.core.errors import ConfigError, MechlabError, closest, did_you_mean, out_of_memory
 
 LISTS = ("analysis", "callbacks")  # config groups that allow several choices
 
@@ -158,6 +157,9 @@ def readable(error: Exception, config_name: str) -> ConfigError:
         if group == "hydra/launcher" and choice in ("joblib", "submitit_slurm"):
             must = "this launcher needs the extra packages for sweeps"
             return ConfigError(must, got=f"no {choice}", key=group, fix="pip install 'mechlab[sweep]'")
+        if group == "hydra/sweeper" and choice == "optuna":
+            must = "this sweeper needs an extra package"
+            return ConfigError(must, got=f"no {choice}", key=group, fix="pip install 'mechlab[optuna]'")
         return ConfigError(f"{group} has no choice {choice!r}", key=group, fix=did_you_mean(choice, options))
     if match := re.search(r"Could not override '([^'@]+)", text):
         key = match[1]
@@ -197,19 +199,8 @@ def _known_keys(config_name: str) -> list[str]:
 
 def _similar(key: str, known: list[str]) -> str:
     """Return a hint for an unknown key: known keys with the same or a similar last word."""
-    leaf = key.rsplit(".", 1)[-1]
-    same = [name for name in known if name.rsplit(".", 1)[-1] == leaf]
-    close = (
-        same
-        or difflib.get_close_matches(key, known, n=1)
-        or [
-            name
-            for word in difflib.get_close_matches(leaf, {name.rsplit(".", 1)[-1] for name in known}, n=1)
-            for name in known
-            if name.rsplit(".", 1)[-1] == word
-        ]
-    )
-    return f"did you mean {' or '.join(map(repr, close[:3]))}?" if close else "--cfg job lists all keys"
+    close = closest(key, known)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else "--cfg job lists all keys"
 
 
 def _paths(value: dict[str, Any], prefix: str = "") -> list[str]:
