@@ -13,17 +13,15 @@ from mechlab.reporting.cells import Cell
 from mechlab.reporting.drawn import Drawer, Plot
 from mechlab.reporting.paper import paper_tables
 from mechlab.reporting.section import Section
-from mechlab.reporting.shots import Shots, choose_shots
+from mechlab.reporting.shots import Shots, choose_shots, fit_beside, one_row
 from mechlab.reporting.table import Code, Mean, Table, Verdict
 from mechlab.reporting.verdict import Line, verdict
 
 CURVES = 20  # figures of learning curves in the page
-NOTES = 6  # sentences of an analysis
 SCALARS = 8  # of an analysis without claims
 ROWS = 20  # of a table that stands open
 LONGEST = 300  # rows of a table behind
 EXPECTED = 12  # expected numbers that stand open
-WIDE = 600  # pixels of a figure that stands below the claims instead of beside them
 SEEDS = 20  # of a cell that are listed
 
 
@@ -50,9 +48,9 @@ class AnalysisPart:
     plots: list[Plot] = field(default_factory=list)
 
     @property
-    def stacked(self) -> bool:
-        """True if its figures are too wide to stand beside its claims."""
-        return not self.tables or any(shot.picture.width > WIDE for shot in self.shots.shown)
+    def beside(self) -> int:
+        """The number of its figures that stand beside its claims."""
+        return fit_beside(self.tables, self.notes, self.shots.shown)
 
 
 @dataclass
@@ -146,7 +144,8 @@ def _analyses(section: Section, drawer: Drawer, shots: dict[str, Shots]) -> Iter
     names += [folder for folder in shots if folder not in map(_folder, names)]
     parts = []
     for name in names:
-        claims = [claim for key in section.claims if key[0] == name for cell in section.done for claim in cell.claims.get(key, ())]  # noqa: E501
+        made = [cell.claims.get(key, ()) for key in section.claims if key[0] == name for cell in section.done]
+        claims = [claim for claims in made for claim in claims]
         part = AnalysisPart(name, None, [], front.notes_of(section, name), shots.get(_folder(name), Shots()))
         if claims:
             part.verdict = Verdict(sum(claim.holds for claim in claims), len(claims))
@@ -155,6 +154,8 @@ def _analyses(section: Section, drawer: Drawer, shots: dict[str, Shots]) -> Iter
             part.plots = list(drawer.claims(name))
         elif (scalars := _scalars(section, name)) is not None:
             part.tables.append(scalars)
+        if len(section.done) > 1:
+            part.shots = one_row(part.shots, part.beside)
         parts.append(part)
     return iter(sorted(parts, key=lambda part: -2 * bool(part.shots.shown) - (part.verdict is not None)))
 

@@ -29,6 +29,7 @@ STATEMENTS = 6  # claims of an analysis that stand with their statements, a row 
 CLAIM_ROWS = 24  # of a table of claims that has a row for each cell
 EACH_ROWS = 600  # of the claims of an analysis in each cell
 VALUE = 60  # letters of a config value
+SHORT = 3  # digits of ranges
 SIGNS = {"at most": "≤", "at least": "≥"}
 
 
@@ -41,7 +42,7 @@ def results(section: Section) -> Table:
         means = [Mean(cell.numbers.get(name)) for name in metrics]
         rows.append([*start, Number(len(cell.done)), *means, held(cell)])
     columns = ["cell", *map(short, keys), "n", *metrics, "claims hold"]
-    caption = f"{section.task}: final metrics, mean [95 % bootstrap interval] over n finished runs"
+    caption = "Final metrics: mean [95 % bootstrap interval] over n finished runs"
     return Table("results", caption, columns, [(None, rows)])
 
 
@@ -50,7 +51,7 @@ def claims_of(section: Section, analysis: str) -> Table:
     made = _made(section, analysis)
     if len(made) > STATEMENTS or sum(map(len, made.values())) > CLAIM_ROWS:
         groups: list[Any] = [(None, [[Code(slug), *_brief(_joined(cells))] for (_, slug), cells in made.items()])]
-        caption = f"{analysis}: claims over all cells, measured from the least to the greatest"
+        caption = f"{analysis}: claims over all cells, from the least to the greatest"
         return without_empty(Table("claims", caption, ["claim", *BRIEF], groups))
     named = len(section.done) > 1
     groups = []
@@ -112,7 +113,7 @@ def notes_of(section: Section, analysis: str) -> list[str]:
 def expected(section: Section) -> Table:
     """Return the expected numbers beside the measured ones."""
     rows = [[_name(section, cell), *entries] for cell, entries in expected_entries(section)]
-    caption = f"{section.task}: expected numbers beside the measured ones"
+    caption = "Expected numbers beside the measured ones"
     return without_empty(Table("expected", caption, ["cell", *MEASURES], [(None, rows)]))
 
 
@@ -120,7 +121,7 @@ def numbers(section: Section) -> Table | None:
     """Return every metric and scalar of each cell; None if they are too many for the page."""
     names = dict.fromkeys(name for cell in section.done for name in cell.numbers)
     columns = ["n", "mean [95 % interval]", "least … greatest"]
-    caption = f"{section.task}: every metric and scalar"
+    caption = "Every metric and scalar"
     if len(section.done) == 1:
         rows: list[list[Entry]] = [[Code(name), *number_entries(section.done[0], name)] for name in names]
         return Table("numbers", caption, ["name", *columns], [(None, rows)])
@@ -140,7 +141,7 @@ def differences(section: Section) -> Table:
         for cell in section.cells:
             cells.setdefault(cut(cell.value(key), VALUE), []).append(cell.number)
         rows += [[Code(key), value, ranges(numbers)] for value, numbers in cells.items()]
-    return Table("differences", f"{section.task}: configuration", ["key", "value", "cells"], [(None, rows)])
+    return Table("differences", "Configuration: what the cells differ in", ["key", "value", "cells"], [(None, rows)])
 
 
 def varies(section: Section) -> str:
@@ -149,7 +150,8 @@ def varies(section: Section) -> str:
     for key in section.varied:
         values = list(dict.fromkeys(cut(cell.value(key), VALUE) for cell in section.cells))
         if key == "model" or len(values) > 1:
-            words.append(f"{short(key)} {', '.join(values)}" if len(values) <= 4 else f"{short(key)} ({len(values)} values)")
+            listed = ", ".join(values) if len(values) <= 4 else f"({len(values)} values)"
+            words.append(f"{short(key)} {listed}")
     seeds = list(dict.fromkeys(shown(value_of(run, "seed")) for cell in section.cells for run in cell.records))
     whole = all(seed.isdecimal() and len(seed) < 10 for seed in seeds)
     listed = ranges(map(int, seeds)) if whole else ", ".join(seeds[:4]) + (", …" if len(seeds) > 4 else "")
@@ -201,13 +203,18 @@ def _joined(cells: Sequence[tuple[Cell, list[ReportedClaim]]]) -> list[ReportedC
 def _brief(claims: list[ReportedClaim], all_of_them: list[ReportedClaim] | None = None) -> list[Entry]:
     """Return the entries in the order of BRIEF: of the runs of one cell, or of all cells (`all_of_them` is None)."""
     values = known(claims, "value")
-    measured: Entry = Span(values)
+    measured: Entry = Span(values, SHORT)
     if all_of_them is not None:
         low, high = (claims[0].interval or (None, None)) if len(claims) == 1 else (None, None)
         alone = Summary(values, values[0], low, high) if len(values) == 1 else None
         measured = Mean(alone or (summarise(values) if values else None))
-    bound = Bound(known(claims, "threshold"), direction(all_of_them or claims))
-    return [Truth(sum(claim.holds for claim in claims), len(claims)), measured, bound, Span(known(claims, "null"))]
+    bound = Bound(known(claims, "threshold"), sign=direction(all_of_them or claims))
+    return [
+        Truth(sum(claim.holds for claim in claims), len(claims)),
+        measured,
+        bound,
+        Span(known(claims, "null"), SHORT),
+    ]
 
 
 def _name(section: Section, cell: Cell) -> str:

@@ -21,7 +21,7 @@ from mechlab.reporting.rows import failure_rows
 from mechlab.reporting.section import Section
 from mechlab.reporting.set_part import SHOWN, SetPart, make_set_part
 from mechlab.reporting.sets import SetAnswer
-from mechlab.reporting.table import Code, Entry, Mean, Number, Span, Table, count, join
+from mechlab.reporting.table import Code, Entry, Mean, Span, Table, count, join
 from mechlab.reporting.verdict import Line, claims_held, expected_met, verdict
 from mechlab.statistics.bootstrap import RESAMPLES
 
@@ -111,7 +111,9 @@ class Page:
     def failures(self) -> Table:
         """Why runs failed, and what is damaged."""
         failures = [*failure_rows(self.cells), *(problem._asdict() for problem in self.problems)]
-        rows: list[list[Entry]] = [[Code(row["run"]), row["kind"], Code(row["file"]), row["reason"]] for row in failures]
+        rows: list[list[Entry]] = [
+            [Code(row["run"]), row["kind"], Code(row["file"]), row["reason"]] for row in failures
+        ]
         caption = "Runs that failed, with the last line of the traceback, and files that could not be read"
         return Table("failures", caption, ["run", "kind", "file", "reason"], [(None, rows)])
 
@@ -175,7 +177,7 @@ def _row(section: Section) -> list[Entry]:
     claims, met = claims_held([section]), expected_met([section])
     return [
         front.varies(section),
-        Number(len(section.cells)),
+        f"{len(section.cells)}",
         f"{done} of {len(records)}",
         metric or "–",
         value,

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mechlab.reporting.cells import NAMES, Cell, varying
+from mechlab.reporting.cells import ABSENT, NAMES, Cell, varying
 
 LABEL = 28  # letters of a word in a label
 SPLITS = ("test", "val", "train")
 PARTS = ("task.", "model.")  # keys that describe an experiment best
+NOTHING = ("null", ABSENT)  # values that a label leaves out
 OUTCOMES = ("expected.", "analysis.")  # keys that follow from the others
 
 
@@ -78,9 +79,15 @@ class Section:
         return list(dict.fromkeys(key for cell in self.done for key in cell.claims))
 
     def label(self, cell: Cell) -> str:
-        """Return the label of a cell: the values that distinguish it from the others."""
-        values = [(key, cell.value(key)) for key in self.varied]
-        words = [value if key in NAMES else f"{short(key)}={value}" for key, value in values]
+        """Return the label of a cell: the values that distinguish it from the others, as many as it takes."""
+        words, alike = [], self.cells
+        for key in self.varied:
+            if words and len(alike) == 1:
+                break
+            value = cell.value(key)
+            alike = [other for other in alike if other.value(key) == value]
+            if value not in NOTHING or not words:
+                words.append(value if key in NAMES else f"{short(key)}={value}")
         return " ".join(cut(word, LABEL) for word in words)
 
     def _kinds(self, keys: Sequence[str]) -> int:

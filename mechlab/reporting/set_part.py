@@ -13,8 +13,21 @@ from mechlab.reporting.front import direction, without_empty
 from mechlab.reporting.pictures import picture
 from mechlab.reporting.record import Problem, ReportedClaim
 from mechlab.reporting.sets import SetAnswer, scalar_rows, table_of
-from mechlab.reporting.shots import OPEN, Shot, Shots
-from mechlab.reporting.table import Bound, Code, Entry, Heading, Mean, Number, Span, Table, Truth, Verdict, count, rounded
+from mechlab.reporting.shots import OPEN, Shot, Shots, fit_beside
+from mechlab.reporting.table import (
+    Bound,
+    Code,
+    Entry,
+    Heading,
+    Mean,
+    Number,
+    Span,
+    Table,
+    Truth,
+    Verdict,
+    count,
+    rounded,
+)
 from mechlab.statistics.bootstrap import Summary
 
 ROWS = 300  # of a table in the page
@@ -23,7 +36,6 @@ COLUMNS = 8  # of a table in the page
 RUNS = 60  # that are named
 SHOWN = 24  # answers in the page
 FILE_BYTES = 2**26  # of a table or figure
-WIDE = 600  # pixels of a figure that stands below the claims instead of beside them
 
 
 @dataclass
@@ -67,9 +79,9 @@ class SetPart:
         return ", ".join(f"{name}={shown(value)}" for name, value in self.answer.parameters.items())
 
     @property
-    def stacked(self) -> bool:
-        """True if its figures are too wide to stand beside its claims."""
-        return not self.tables or any(shot.picture.width > WIDE for shot in self.shots.shown)
+    def beside(self) -> int:
+        """The number of its figures that stand beside its claims."""
+        return fit_beside(self.tables, self.notes, self.shots.shown)
 
 
 def make_set_part(answer: SetAnswer, folder: Path, problems: list[Problem]) -> SetPart:
@@ -124,7 +136,7 @@ def _brief(claim: ReportedClaim) -> list[Entry]:
     low, high = claim.interval or (None, None)
     measured = Mean(None if claim.value is None else Summary((), claim.value, low, high))
     threshold, null = (() if value is None else (value,) for value in (claim.threshold, claim.null))
-    return [Truth(int(claim.holds), 1), measured, Bound(threshold, direction([claim])), Span(null)]
+    return [Truth(int(claim.holds), 1), measured, Bound(threshold, sign=direction([claim])), Span(null)]
 
 
 def _expected(answer: SetAnswer) -> Table | None:

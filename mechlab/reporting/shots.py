@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,15 @@ from mechlab.reporting.collect import DAMAGE, clean
 from mechlab.reporting.pictures import Picture, animation, picture
 from mechlab.reporting.record import Record
 from mechlab.reporting.section import Section
+from mechlab.reporting.table import Heading, Table
 
 SHOTS = 60  # figures in the page
 BYTES = 6_000_000  # of them all
 OPEN = 4  # figures of an analysis that stand beside its claims
 FURTHER = 12  # figures of an analysis behind
+WIDE = 600  # pixels of a figure that stands below the claims instead of beside them
+ROW_WIDTH, FRAME = 1264, 44  # pixels of the page, and around a figure
+ROW, LINE, LETTERS, CAPTION = 33, 21, 75, 70  # pixels of a row, pixels and letters of a line of text, and of a caption
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,33 @@ def choose_shots(sections: Sequence[Section]) -> dict[tuple[int, str], Shots]:
                 moving = path.suffix == ".gif"
                 (shots.further if moving or len(shots.shown) >= OPEN else shots.shown).append(shot)
     return chosen
+
+
+def fit_beside(tables: Sequence[Table], notes: Sequence[str], shots: Sequence[Shot]) -> int:
+    """Return how many of the first figures stand beside claims: as many as are about as tall, unless they are wide."""
+    if not tables or not shots or shots[0].picture.width > WIDE:
+        return 0
+    groups = [(heading, len(rows)) for table in tables for heading, rows in table.groups]
+    texts = [*notes, *(f"{heading.text} {heading.small}" for heading, _ in groups if isinstance(heading, Heading))]
+    room = ROW * (1 + sum(rows for _, rows in groups)) + LINE * sum(1 + len(text) // LETTERS for text in texts)
+    number = 0
+    for shot in shots:
+        height = shot.picture.height + CAPTION
+        if shot.picture.width > WIDE or (number and room < height * 0.7):
+            break
+        number, room = number + 1, room - height
+    return number
+
+
+def one_row(shots: Shots, beside: int) -> Shots:
+    """Return the figures with as many open as stand beside the claims and in one row below; the others are behind."""
+    room, number = ROW_WIDTH, beside
+    for shot in shots.shown[beside:]:
+        room -= min(shot.picture.width, ROW_WIDTH) + FRAME
+        if room < -FRAME and number:
+            break
+        number += 1
+    return replace(shots, shown=shots.shown[:number], further=[*shots.shown[number:], *shots.further])
 
 
 def folders(section: Section) -> list[str]:

@@ -83,13 +83,15 @@ class Mean(Numeric):
 
 @dataclass(frozen=True)
 class Span(Numeric):
-    """The least and the greatest of some numbers; one number if they are equal."""
+    """The least and the greatest of some numbers, to so many digits; one number if they are equal."""
 
     values: tuple[float, ...]
+    digits: int = 4
 
     @property
     def main(self) -> list[Digits]:
-        ends = {rounded(end): end for end in (max(self.values), min(self.values))} if self.values else {}
+        extremes = (max(self.values), min(self.values)) if self.values else ()
+        ends = {rounded(end, digits=self.digits): end for end in extremes}
         return [Digits(text, end) for text, end in reversed(ends.items())]
 
 
@@ -208,13 +210,15 @@ class Table:
         for number, (heading, rows) in enumerate(self.groups):
             if heading is not None:
                 lines += [r"\addlinespace"] if number else []
-                lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{_tex(heading if isinstance(heading, str) else heading.text)}}}}} \\")
+                text = heading if isinstance(heading, str) else heading.text
+                lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{_tex(text)}}}}} \\")
             lines += [" & ".join(map(_entry_tex, row)) + r" \\" for row in rows]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def rounded(value: float, half_width: float | None = None, signed: bool = False) -> str:
-    """Return a number for people: to one or two digits of its uncertainty if that is known, else to four digits.
+def rounded(value: float, half_width: float | None = None, signed: bool = False, digits: int = 4) -> str:
+    """Return a number for people: to one or two digits of its uncertainty if that is known, else to so many digits;
+    whole numbers are written in full.
 
     >>> rounded(0.693869, 0.0041), rounded(0.693869, 0.0014)
     ('0.694', '0.6939')
@@ -225,10 +229,10 @@ def rounded(value: float, half_width: float | None = None, signed: bool = False)
     if not half_width and abs(value) < WHOLE and value == int(value):
         text = f"{value:{sign}.0f}"
     elif value == 0 or not half_width or abs(value) >= 1e6 or half_width < 10**-MOST_DECIMALS:
-        text = f"{value:{sign}.4g}"
+        text = f"{value:{sign}.{digits}g}"
     else:
-        digits = -math.floor(math.log10(half_width / 3))  # two digits below 3, one above
-        text = f"{value:{sign}.{max(0, digits)}f}"
+        places = -math.floor(math.log10(half_width / 3))  # two digits below 3, one above
+        text = f"{value:{sign}.{max(0, places)}f}"
     return text.replace("-", "−")
 
 

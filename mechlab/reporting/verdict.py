@@ -25,7 +25,9 @@ class Line:
     exceptions: list[str] = field(default_factory=list)
 
 
-def verdict(sections: Sequence[Section], sets: Sequence[SetAnswer] = (), problems: Sequence[Problem] = ()) -> list[Line]:
+def verdict(
+    sections: Sequence[Section], sets: Sequence[SetAnswer] = (), problems: Sequence[Problem] = ()
+) -> list[Line]:
     """Return the verdict on the runs of tasks, and on answers about sets of them."""
     lines = (_runs(sections, problems), _claims(sections, sets), _expected(sections, sets))
     return [line for line in lines if line is not None]
@@ -126,8 +128,8 @@ def _expected(sections: Sequence[Section], sets: Sequence[SetAnswer]) -> Line | 
             wanted = "" if right is None else f" where {rounded(right)}{_tolerance(row.tolerance)} was expected"
             got = "" if row.measured is None else f" is {rounded(row.measured)}"
             exceptions.append(f"{metric}{got}{wanted} ({place})")
-    missing = " no expected number was measured" if not met.n else f"{met.count} of {count(met.n, 'expected number')} met"
-    return Line(met.grade if met.n else "some", f"{missing.strip()}{':' if exceptions else '.'}", _named(exceptions))
+    text = f"{met.count} of {count(met.n, 'expected number')} met" if met.n else "No expected number was measured"
+    return Line(met.grade if met.n else "some", f"{text}{':' if exceptions else '.'}", _named(exceptions))
 
 
 def _tolerance(tolerance: float | None) -> str:
