@@ -62,6 +62,7 @@ class Ambiguity(WordAnalysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
     version = 3
+    headline = ("weighted", "clusters")
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class NoiseDose(WordAnalysis):
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("disturbed",))
     version = 2
     word_sources = ("words", "evaluation_words")
+    headline = ("margin", "half")
     other_model = "model=constructed"
 
     def __init__(

@@ -59,6 +59,7 @@ class Retraining(WordAnalysis):
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("clean",))
     version = 2
     word_sources = ("words", "long_words")
+    headline = ("noisy_accuracy", "retrained_accuracy")
     other_model = "model=constructed"
 
     def __init__(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mechlab.config.describe import describe
 from mechlab.config.schema import Expected
 from mechlab.core.errors import MechlabError
 from mechlab.jobs.analyses import answer_folder
@@ -30,7 +31,9 @@ def finish(setup: Setup, fitted: Fitted) -> None:
         logged = hasattr(callback, "runs_at_end") and callback.runs_at_end(fitted.steps)
         if not logged:  # else a callback of the same name has logged the end of training already
             folder = answer_folder(setup, name)
-            fitted.log(folder.name, findings[folder.name]["scalars"], analysis.figures(Artifacts(folder)))
+            out = Artifacts(folder, describe(setup.values))
+            figures = out.with_subject(analysis.figures(out))
+            fitted.log(folder.name, findings[folder.name]["scalars"], figures)
     fitted.log_hyperparameters({"name": setup.config.name, "seed": setup.config.seed, **_hyperparameters(setup)})
     write_digests(setup.folder, fitted.steps, fitted.seconds)
 
@@ -70,17 +73,22 @@ def compare(
 
     A number that was not measured has neither deviation nor verdict.
     """
-    scalars = {
-        f"{name}/{key}": value for name, finding in findings.items() for key, value in finding["scalars"].items()
-    }
+    values = measured_values({"metrics": metrics, "findings": findings})
     compared = {}
     for name, number in expected.items():
         target = number.number
-        measured = {**metrics, **scalars}.get(name)
+        measured = values.get(name)
         deviation = None if measured is None or target is None else measured - target
         within = None if deviation is None else abs(deviation) <= number.tolerance
         compared[name] = {**asdict(number), "measured": measured, "deviation": deviation, "within": within}
     return compared
+
+
+def measured_values(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the metrics of a result, and the scalars of its findings as `<analysis>/<scalar>`."""
+    findings = result["findings"].items()
+    scalars = {f"{name}/{key}": value for name, finding in findings for key, value in finding["scalars"].items()}
+    return {**scalars, **result["metrics"]}
 
 
 def _recorded_metrics(folder: Path) -> dict[str, float]:

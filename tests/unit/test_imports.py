@@ -21,7 +21,7 @@ ENTRY = "entry points"
 MATHEMATICS = {"automata", "clustering", "groups", "kernels", "binding", "distill", "statistics"}
 MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "core": set(),
-    "record": {"core"},
+    "record": {"core", "plotting"},  # figures bear the name of the run
     "config": {"core", "record"},
     "training": {"core", "record"},
     "jobs": {"core", "record", "config", "training"},
@@ -29,6 +29,7 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "models": {"core", "automata", "distill"},
     "analyses": {"core", "record", "plotting", *MATHEMATICS},
     "plotting": {"core"},
+    "listing": {"core", "record", "jobs", "reporting"},
     "reporting": {"core", "record", "plotting", "statistics"},
     "adopting": {"core", "record", "config", "jobs", "automata"},
     "sweeps": {"core", "record", "config", "jobs"},
