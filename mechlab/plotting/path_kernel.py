@@ -73,7 +73,7 @@ def influence_map(influence: np.ndarray, train: np.ndarray, explained: np.ndarra
     bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
     bar.set_label("influence", size=TEXT, color=INK)
     points_axis(bar.ax, "y", [-limit, limit / 3, limit])
-    summed = f", sums of {examples / COLUMNS:.3g} neighbours" if examples > COLUMNS else ""
+    summed = f", neighbours summed to {COLUMNS:,} columns" if examples > COLUMNS else ""
     beyond = f"; colours end at the {100 * CLIPPED:g} % quantile" if clipped else ""
     note(axis, f"n = {examples:,} training × {len(explained):,} explained examples{summed}{beyond}")
     title(axis, "Influence of training examples")
@@ -152,8 +152,9 @@ def top_examples(examples: pd.DataFrame, shown: int = 4) -> Figure:
     """
     chosen = list(dict.fromkeys(examples["explained"]))[:shown]
     tables = [examples[examples["explained"] == example].drop_duplicates("train") for example in chosen]
-    height = 1.2 + 0.135 * max(map(len, tables), default=0)
-    figure, axes = new_figure(panels=max(1, len(chosen)), width=1.9, height=height)
+    height = max(2.2, 1.2 + 0.135 * max(map(len, tables), default=0))
+    panels = max(1, len(chosen))
+    figure, axes = new_figure(panels=panels, width=max(1.9, 3.2 / panels), height=height)
     for axis, example, table in zip(axes, chosen, tables, strict=False):
         rows = table.sort_values("influence")[::-1]
         colours = [COLOURS[0] if kind == "helpful" else COLOURS[3] for kind in rows["kind"]]
@@ -164,8 +165,9 @@ def top_examples(examples: pd.DataFrame, shown: int = 4) -> Figure:
         axis.set(xlabel="influence")
         points_axis(axis, "x", [0, *rows["influence"]])
         title(axis, "All explained" if example < 0 else f"Explained example {example}")
+    axes[0].set_ylabel("training example: input" if "input" in examples else "training example")
     kinds = {"helpful": COLOURS[0], "harmful": COLOURS[3]}
-    handles = [Patch(color=colour, label=f"{kind} training example") for kind, colour in kinds.items()]
+    handles = [Patch(color=colour, label=f"{kind} example") for kind, colour in kinds.items()]
     legend(figure, handles=handles, loc="outside lower center", ncols=2)
     return figure
 

@@ -236,7 +236,7 @@ def points_axis(axis: Axes, along: Along, values: Sequence[float]) -> None:
         side.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
         side.set_major_formatter(FuncFormatter(lambda value, _: _decimal(value, side.get_majorticklocs(), power)))
         if power:
-            side.set_label_text(f"{side.get_label_text()} ({power_of_ten(power)})".strip())
+            side.set_label_text(f"{side.get_label_text()} (×{power_of_ten(power)})".strip())
 
 
 def log_axis(axis: Axes, along: Along) -> None:
@@ -401,7 +401,9 @@ def _set_log_ticks(axis: Axes, along: Along, low: float, high: float, first: Seq
         if len(ticks) > 1:
             break
     ticks = np.append(first, ticks[:: -(-len(ticks) // 5)])
-    side.set_ticks(ticks, [number(tick) for tick in ticks])
+    powers = bool(((ticks > 0) & (ticks < 1e-3)).any() or (ticks > 1e5).any()) and set(ticks) <= {0.0, *decades}
+    texts = [power_of_ten(round(np.log10(tick))) if powers and tick else number(tick) for tick in ticks]
+    side.set_ticks(ticks, texts)
     every = np.outer(decades, np.arange(1, 10)).ravel()
     side.set_minor_locator(FixedLocator(every[(every >= low) & (every <= high)]))
     side.set_minor_formatter("")

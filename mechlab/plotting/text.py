@@ -11,22 +11,25 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def number(value: float, digits: int = 3) -> str:
     """Return a number as text with a minus sign and powers of ten.
 
-    >>> [number(value) for value in (-0.25, 12000, 1.5e-05)]
-    ['−0.25', '12,000', '1.5×10⁻⁵']
+    >>> [number(value) for value in (-0.25, 12000, 1.5e-05, 1e-6)]
+    ['−0.25', '12,000', '1.5×10⁻⁵', '10⁻⁶']
     """
     if value == round(value, 0) and abs(value) < 1e7:
         return f"{round(value):,}".replace("-", "−")
     mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
-    return f"{mantissa}{power_of_ten(int(exponent)) if e else ''}".replace("-", "−")
+    if not e:
+        return mantissa.replace("-", "−")
+    power = power_of_ten(int(exponent))
+    return power if mantissa == "1" else f"{mantissa}×{power}".replace("-", "−")
 
 
 def power_of_ten(exponent: int) -> str:
-    """Return a power of ten as a factor.
+    """Return a power of ten as text.
 
     >>> power_of_ten(-8)
-    '×10⁻⁸'
+    '10⁻⁸'
     """
-    return f"×10{str(exponent).translate(SUPERSCRIPT)}"
+    return f"10{str(exponent).translate(SUPERSCRIPT)}"
 
 
 def shortened(text: str, longest: int) -> str:
