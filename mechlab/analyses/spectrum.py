@@ -35,6 +35,7 @@ class Spectrum(Analysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("companion matrix",))
+    headline = ("rank", "angle_error")
 
     def __init__(
         self,
