@@ -69,7 +69,8 @@ def states_figure(
     scatter_kinds(by_cluster, plane, clusters)
     scatter_kinds(by_state, plane, labels, names)
     for axis in (by_state, by_cluster):
-        axis.set(xlabel=f"first component ({shares[0]:.0%} of variance)", ylabel=f"second component ({shares[1]:.0%})")
+        parts = [f" ({share:.0%} of variance)" if np.isfinite(share) else "" for share in shares]
+        axis.set(xlabel=f"first component{parts[0]}", ylabel=f"second component{parts[1]}")
         for along, values in zip("xy", plane.T, strict=True):
             points_axis(axis, along, values)
         sample_size(axis, len(plane), "distinct prefixes")
@@ -123,7 +124,7 @@ def factors_figure(table: pd.DataFrame, prefixes: int | None = None) -> Figure:
         table: a row for each factor, with the columns `factor`, `blocks`, `weighted`, `null_permuted`.
         prefixes: number of distinct prefixes.
     """
-    figure, (axis,) = new_figure(width=3.6, height=1.3 + 0.22 * len(table))
+    figure, (axis,) = new_figure(width=3.6, height=max(1.7, 1.3 + 0.22 * len(table)))
     places = range(len(table))
     axis.hlines(places, 0, 1, color=FAINT, linewidth=0.5, zorder=0)
     axis.plot(table["null_permuted"], places, "s", color=SOFT, markersize=4, fillstyle="none", label="permuted states")

@@ -15,6 +15,7 @@ from mechlab.plotting.style import (
     interval,
     legend,
     new_figure,
+    no_value,
     number,
     row_names,
     sample_size,
@@ -37,7 +38,11 @@ def methods_figure(table: pd.DataFrame, most: float) -> Figure:
             `held_out_high`.
         most: the ambiguity up to which clusters count as pure.
     """
-    figure, (axis,) = new_figure(width=4.0, height=1.4 + 0.19 * len(table))
+    figure, (axis,) = new_figure(width=4.0, height=max(1.9, 1.4 + 0.19 * len(table)))
+    title(axis, "Ambiguity by method")
+    if not len(table):
+        no_value(axis)
+        return figure
     places = range(len(table))
     axis.hlines(places, 0, 1, color=FAINT, linewidth=0.5, zorder=0)
     axis.plot(table["null_permuted"], places, "s", color=SOFT, markersize=4, fillstyle="none", label="permuted states")
@@ -55,9 +60,8 @@ def methods_figure(table: pd.DataFrame, most: float) -> Figure:
         axis, "noise", [f"{share:.0%}" if share else "" for share in table["noise"]], text_width("clusters ", 8)
     )
     axis.set(xlabel="weighted ambiguity", xlim=(-0.03, 1.03))
-    if "prefixes" in table and len(table):
+    if "prefixes" in table:
         sample_size(axis, int(table["prefixes"].max()), "distinct prefixes")
     threshold(axis, most, "below", along="x", label=f"claim: ≤ {number(most)}")
     legend(figure, loc="outside lower center", ncols=4, columnspacing=1.0)
-    title(axis, "Ambiguity by method")
     return figure

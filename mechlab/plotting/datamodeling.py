@@ -17,6 +17,7 @@ from mechlab.plotting.style import (
     line_look,
     look,
     new_figure,
+    no_value,
     note,
     number,
     points_axis,
@@ -127,7 +128,7 @@ def measures(methods: pd.DataFrame, samples: dict[str, str] | None = None) -> Fi
     for axis, name in zip(axes, names, strict=True):
         row_names(axis, methods["method"] if axis is axes[0] else [""] * len(methods))
         if name == "method":
-            note(axis, "nothing was measured")
+            no_value(axis, "nothing was measured")
             continue
         heading, unit, chance = MEASURES[name]
         axis.hlines(places, chance, methods[name], color=FAINT, linewidth=1.5, zorder=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mechlab.plotting.style import band, line_look, new_figure, points_axis, steps_axis, title
+from mechlab.plotting.style import band, line_look, new_figure, no_value, points_axis, steps_axis, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def over_training(table: pd.DataFrame) -> Figure:
             axis.set_xlabel("")
         points_axis(axis, "y", [value for column in drawn for value in column])
         if not values.notna().any():
-            axis.text(0.5, 0.5, "no value", transform=axis.transAxes, ha="center", va="center", fontsize=8)
+            no_value(axis)
         title(axis, name)
     for axis in axes[len(names) :]:
         axis.set_visible(False)

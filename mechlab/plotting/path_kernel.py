@@ -20,6 +20,7 @@ from mechlab.plotting.style import (
     line_look,
     log_axis,
     new_figure,
+    no_value,
     note,
     number,
     points_axis,
@@ -97,7 +98,7 @@ def mass_over_steps(mass: pd.DataFrame) -> Figure:
             axis.plot(mass.index, values, label=column.partition(":")[2], **options)
         axis.set(xlabel="optimiser step", ylabel="mean absolute score")
         _size_axis(axis, mass[columns[line]].to_numpy())
-        whole_numbers(axis, "x")
+        points_axis(axis, "x", mass.index)
         if width > 1:
             note(axis, f"means of {width} neighbouring steps")
         title(axis, f"Mass of {line} by component")
@@ -121,11 +122,14 @@ def sizes_of_terms(steps: pd.DataFrame, terms: dict[str, np.ndarray], movement: 
             over.plot(steps["step"], steps[f"{name}_mass"], label=name, **look)
     over.set(xlabel="optimiser step", ylabel="mean absolute score")
     _size_axis(over, steps[["data_mass", "decay_mass"]].to_numpy())
-    whole_numbers(over, "x")
-    if zero:
-        note(over, f"{' and '.join(zero)}: 0 at every step")
+    points_axis(over, "x", steps["step"])
+    if len(zero) == 2:
+        no_value(over, "0 at every step")
+    elif zero:
+        note(over, f"{zero[0]}: 0 at every step")
     title(over, "Data against decay")
 
+    total.set(xlabel="mean absolute value")
     sizes = {"movement": np.abs(movement).mean(), **{name: np.abs(term).mean() for name, term in terms.items()}}
     positive = [size for size in sizes.values() if size > 0]
     total.hlines(range(len(sizes)), 0, 1, transform=total.get_yaxis_transform(), color=FAINT, linewidth=0.5, zorder=0)
@@ -134,9 +138,10 @@ def sizes_of_terms(steps: pd.DataFrame, terms: dict[str, np.ndarray], movement: 
             total.plot(size, place, "o", color=COLOURS[0] if place else INK, markersize=5)
     if positive and max(positive) > 100 * min(positive):
         log_axis(total, "x")
+    else:
+        points_axis(total, "x", list(sizes.values()))
     row_names(total, list(sizes))
     side_column(total, "size", [number(size) for size in sizes.values()])
-    total.set(xlabel="mean absolute value")
     title(total, "Terms of the decomposition")
     direct_labels(over)
     return figure
@@ -192,8 +197,9 @@ def _sorted_axis(axis: Axes, along: str, values: np.ndarray) -> None:
 
 
 def _size_axis(axis: Axes, values: np.ndarray) -> None:
-    """Make the y-axis of sizes logarithmic where all that is drawn is positive."""
-    if (values[:, values.any(0)] > 0).all() and values.any():
+    """Make the y-axis of sizes logarithmic where all that is drawn is positive and of different sizes."""
+    drawn = values[:, values.any(0)]
+    if drawn.size and drawn.min() > 0 and drawn.max() > 3 * drawn.min():
         log_axis(axis, "y")
     else:
         points_axis(axis, "y", values.ravel())

@@ -22,6 +22,7 @@ from mechlab.plotting.style import (
     line_look,
     log_axis,
     new_figure,
+    no_value,
     points_axis,
     row_names,
     shortened,
@@ -93,6 +94,8 @@ def forest(
         draw_threshold(axis, threshold, better, along="x")
     elif limits:
         axis.axvline(limits[0], color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5)
+    if not np.isfinite(np.array(numbers, float)).any():
+        no_value(axis)
     title(axis, name)
     return figure
 
@@ -124,6 +127,8 @@ def learning(name: str, cells: Sequence[Learning], along: str = STEPS, named: bo
         log_axis(axis, "y")
     else:
         points_axis(axis, "y", every)
+    if not len(every):
+        no_value(axis)
     title(axis, name)
     if named:
         direct_labels(axis)

@@ -26,6 +26,7 @@ from mechlab.plotting.style import (
 
 THEORY, LEARNED = COLOURS[3], COLOURS[0]
 FARTHEST = 2.5  # largest modulus in the plane, in theoretical spectral radii
+NAMED = 12  # repeated eigenvalues whose multiplicities are written
 WIDE = 20.0  # ratio of moduli above which their axis is logarithmic
 
 
@@ -53,7 +54,7 @@ def spectrum_figure(
     ring = {"marker": "o", "linestyle": "", "markersize": 7, "markerfacecolor": "none", "markeredgecolor": THEORY}
     point = {"marker": "o", "linestyle": "", "markersize": 3.5, "color": LEARNED}
     handles = [
-        Line2D([], [], label="theory (×k: k-fold)" if _repeated(theory) else "theory", **ring),
+        Line2D([], [], label=f"theory{_repetition(theory)}", **ring),
         Line2D([], [], label="learned", **point),
         Line2D([], [], label="matched pair", color=INK, linewidth=0.6),
         Line2D([], [], label="unit circle", color=FAINT, linewidth=0.8),
@@ -68,6 +69,15 @@ def _repeated(theory: np.ndarray) -> dict[complex, int]:
     return {value: int(count) for value, count in zip(values, times, strict=True) if count > 1}
 
 
+def _repetition(theory: np.ndarray) -> str:
+    """Return how the figure marks eigenvalues that occur more than once."""
+    repeated = _repeated(theory)
+    if len(repeated) <= NAMED:
+        return " (×k: k-fold)" if repeated else ""
+    least, most = min(repeated.values()), max(repeated.values())
+    return f" (double ring: {least}-fold{f' to {most}-fold' if most > least else ''})"
+
+
 def _draw_plane(axis: Axes, learned: np.ndarray, theory: np.ndarray) -> None:
     circle = np.exp(2j * np.pi * np.linspace(0, 1, 200))
     axis.plot(circle.real, circle.imag, color=FAINT, linewidth=0.8, zorder=0)
@@ -75,7 +85,12 @@ def _draw_plane(axis: Axes, learned: np.ndarray, theory: np.ndarray) -> None:
     axis.scatter(theory.real, theory.imag, **ring)
     marks = {"s": 9, "color": LEARNED, "linewidths": 0, "alpha": 0.7, "rasterized": len(learned) > MANY}
     axis.scatter(learned.real, learned.imag, **marks)
-    for value, times in _repeated(theory).items():
+    repeated = _repeated(theory)
+    if len(repeated) > NAMED:
+        values = np.array(list(repeated))
+        axis.scatter(values.real, values.imag, **{**ring, "s": 130, "linewidths": 0.7})
+        repeated = {}
+    for value, times in repeated.items():
         out = 13 * (value / abs(value) if abs(value) else 1j)  # points from the ring, away from the origin
         place = {"xy": (value.real, value.imag), "xytext": (out.real, out.imag), "textcoords": "offset points"}
         axis.annotate(f"×{times}", ha="center", va="center", fontsize=TEXT - 1, color=THEORY, **place)

@@ -82,10 +82,7 @@ def subject(figure: Figure, text: str) -> None:
 
 def title(axis: Axes, text: str) -> None:
     """Write a panel's title at its upper left, above its other headings, in lines of the panel's width."""
-    if place := axis.get_subplotspec():
-        columns = place.get_gridspec().ncols
-        span = (place.colspan.stop - place.colspan.start) / columns
-        text = wrapped(text.replace("\n", " "), 72 * (axis.figure.get_size_inches()[0] * span - 0.55), TEXT + 1)
+    text = wrapped(text, _width(axis), TEXT + 1)
     place = {"loc": "left", "pad": 3 + _header_height(axis), "va": "bottom"}  # also of several lines
     words = axis.set_title(text, fontsize=TEXT + 1, color=INK, **place)
     words.set_parse_math(False)
@@ -97,8 +94,14 @@ def sample_size(axis: Axes, n: int, noun: str) -> None:
 
 
 def note(axis: Axes, text: str) -> None:
-    """Write a small line between a panel and its title."""
-    _header(axis, text, 0, "axes", ha="left")
+    """Write small print between a panel and its title."""
+    _header(axis, wrapped(text, _width(axis), TEXT - 1), 0, "axes", ha="left")
+
+
+def no_value(axis: Axes, text: str = "no value") -> None:
+    """Write in an empty panel that it has no data, and give it no ticks."""
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", fontsize=TEXT - 1, color=SOFT)
+    axis.set(xticks=[], yticks=[])
 
 
 def legend(axis: Axes | Figure, **options: Any) -> None:
@@ -382,14 +385,23 @@ def _header(axis: Axes, text: str, place: float, coordinates: Literal["axes", "d
     """Write a small line between a panel and its title, above those that are there."""
     across = axis.transAxes if coordinates == "axes" else axis.get_xaxis_transform()
     above = across + ScaledTranslation(0, (3 + _header_height(axis)) / 72, axis.figure.dpi_scale_trans)
-    small = {"fontsize": TEXT - 1, "color": SOFT, "va": "bottom", "ha": ha, "parse_math": False}
-    axis.text(place, 1, text, transform=above, label=HEADER, **small)
+    small = {"fontsize": TEXT - 1, "color": SOFT, "va": "bottom", "ha": ha, "parse_math": False, "linespacing": 1.05}
+    words = axis.text(place, 1, text, transform=above, label=HEADER, **small)
+    words.set_in_layout(coordinates == "data")  # else a long line would make the panel narrower
     title(axis, axis.get_title(loc="left"))
 
 
 def _header_height(axis: Axes) -> float:
-    lines = sum(text.get_label() == HEADER for text in axis.texts)
+    lines = sum(text.get_text().count("\n") + 1 for text in axis.texts if text.get_label() == HEADER)
     return lines * LINE_HEIGHT * (TEXT - 1)
+
+
+def _width(axis: Axes) -> float:
+    """Return the width in points of a panel's place in the figure, less that of the names of its y-axis."""
+    place, whole = axis.get_subplotspec(), 72 * axis.figure.get_size_inches()[0]
+    columns = 1 if place is None else place.get_gridspec().ncols
+    spanned = 1 if place is None else place.colspan.stop - place.colspan.start
+    return whole * spanned / columns - 54
 
 
 def _set_log_ticks(axis: Axes, along: Along, low: float, high: float, first: Sequence[float] = ()) -> None:
