@@ -386,7 +386,8 @@ def _header(axis: Axes, text: str, place: float, coordinates: Literal["axes", "d
     across = axis.transAxes if coordinates == "axes" else axis.get_xaxis_transform()
     above = across + ScaledTranslation(0, (3 + _header_height(axis)) / 72, axis.figure.dpi_scale_trans)
     small = {"fontsize": TEXT - 1, "color": SOFT, "va": "bottom", "ha": ha, "parse_math": False, "linespacing": 1.05}
-    words = axis.text(place, 1, text, transform=above, label=HEADER, **small)
+    write = axis.text2D if axis.name == "3d" else axis.text
+    words = write(place, 1, text, transform=above, label=HEADER, **small)
     words.set_in_layout(coordinates == "data")  # else a long line would make the panel narrower
     title(axis, axis.get_title(loc="left"))
 
