@@ -18,8 +18,8 @@ class CopyingMemory(Task):
     (1997), as in Karuvally et al., arXiv 2310.02430.
 
     Inputs are one-hot (B, T, symbols + 2) with T = delay + 2 s: s symbols, then the filler, at step s + delay - 1 the
-    signal, then the filler. Targets (B, T) are the filler, and the s symbols at the last s steps. All steps count in the
-    loss; the accuracy is that of the last s.
+    signal, then the filler. Targets (B, T) are the filler, and the s symbols at the last s steps. All steps count in
+    the loss; the accuracy is that of the last s.
 
     Args:
         symbols: size of the alphabet.

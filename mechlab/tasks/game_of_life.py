@@ -15,7 +15,7 @@ NEIGHBOURS = tuple((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (
 
 
 class GameOfLife(DynamicalSystem):
-    """Read a random grid of n x n cells on a torus, flat and as signs (+1 alive), then output the following generations.
+    """Read a random grid of n x n cells on a torus, flat and as signs (+1 alive), then output the next generations.
 
     Args:
         n: rows and columns, of at least 3.
