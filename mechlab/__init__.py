@@ -22,3 +22,8 @@ def __getattr__(name: str) -> Any:
     if name == "adopt":
         return importlib.import_module("mechlab.adopt")
     raise AttributeError(f"module 'mechlab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, those among them that are not imported yet."""
+    return sorted([*__all__, "__version__"])

@@ -136,16 +136,19 @@ def _over_training(run: Path, folder: Path, findings: dict[Any, Finding]) -> Non
     """Save each scalar against the optimiser step as a table, a figure and a curve in TensorBoard."""
     import pandas as pd
 
+    from mechlab.config.describe import describe
+    from mechlab.config.recipe import stored_config
     from mechlab.plotting.over_training import over_training
     from mechlab.record.answers import MOMENTS
     from mechlab.record.artifacts import Artifacts
     from mechlab.record.digests import write_curve_digests
     from mechlab.record.events import write_curves
 
-    out = Artifacts(folder / MOMENTS)
+    out = Artifacts(folder / MOMENTS, describe(stored_config(run)))
     rows = [{"step": step, **finding.scalars} for step, finding in findings.items()]
     out.save_table("over_training", pd.DataFrame(rows))
-    out.save_figure("over_training", over_training(out.table("over_training")))
+    figures = out.with_subject({"over_training": over_training(out.table("over_training"))})
+    out.save_figure("over_training", figures["over_training"])
     finite = {
         step: {name: float(value) for name, value in finding.scalars.items() if math.isfinite(value)}
         for step, finding in findings.items()

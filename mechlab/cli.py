@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 
+import mechlab
 from mechlab.core.errors import did_you_mean
 
 COMMANDS = {
@@ -15,6 +16,8 @@ COMMANDS = {
     "report": "write one HTML page and tables about recorded runs",
     "adopt": "make a run out of somebody else's trained weights",
     "runs": "list, show, compare, verify and clean up runs",
+    "new": "write a new task, model or analysis, to be edited",
+    "contracts": "test your own tasks, models and analyses (needs pytest)",
 }
 
 
@@ -25,6 +28,10 @@ def main() -> None:
         print("usage: mechlab COMMAND ...\n")
         for command, what in COMMANDS.items():
             print(f"  {command:9} {what}")
+        print("\n`mechlab --version` prints the version.")
+        return
+    if name == "--version":
+        print(f"mechlab {mechlab.__version__}")
         return
     if name not in COMMANDS:
         print(f"error: mechlab has no command {name!r}\n  fix:   {did_you_mean(name, COMMANDS)}", file=sys.stderr)

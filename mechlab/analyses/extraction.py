@@ -18,7 +18,7 @@ from mechlab.automata.extraction.counterexamples import CounterexampleSearch
 from mechlab.automata.extraction.learning import Oracle, learn, oracle
 from mechlab.automata.extraction.refinement import refine
 from mechlab.automata.extraction.word_classifier import WordClassifier
-from mechlab.automata.mealy import minimal_mealy
+from mechlab.automata.mealy import mealy_of, minimal_mealy
 from mechlab.automata.pushdown.learning import learn_visibly
 from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.automata.pushdown.visibly import visible_alphabet
@@ -251,8 +251,13 @@ class Extraction(Analysis):
         if not path.exists():
             return {}
         machine = from_definition(read_mapping(path))
+        if machine.mealy:
+            mealy = mealy_of(machine)
+            graph = mealy.states, mealy.states, machine.alphabet, mealy.transitions, mealy.initial
+            labels = [[machine.classes[output] for output in row] for row in mealy.outputs]
+            heading = f"Extracted Mealy machine ({machine.size} states)"
+            return {"automaton": automaton_figure(*graph, heading=heading, edge_outputs=labels)}
         outputs = [machine.classes[output] for output in machine.outputs]
         accepting = [output == "accept" for output in outputs] if machine.classes == ("reject", "accept") else None
         graph = machine.states, outputs, machine.alphabet, machine.transitions, machine.initial
-        split = ", each drawn once for every incoming output" if machine.mealy else ""
-        return {"automaton": automaton_figure(*graph, accepting, f"Extracted automaton ({machine.size} states{split})")}
+        return {"automaton": automaton_figure(*graph, accepting, f"Extracted automaton ({machine.size} states)")}

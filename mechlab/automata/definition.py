@@ -21,7 +21,7 @@ from typing import Any
 from mechlab.automata.automaton import Automaton, accepting_class
 from mechlab.automata.dot import read_dot
 from mechlab.automata.mealy import mealy_of, moore_of_mealy
-from mechlab.automata.named import Names, is_list
+from mechlab.automata.names import Names, is_list
 from mechlab.automata.pushdown.definition import definition_of, pushdown_of
 from mechlab.automata.pushdown.pushdown import Pushdown
 
@@ -33,6 +33,15 @@ _ALSO = {  # further keys of each kind: (required, optional)
     "mealy": (("classes", "transition_output"), ()),
     "pushdown": (("accepting",), ("classes", "says")),
 }
+
+
+def is_path(text: str) -> bool:
+    """Return True if a text is the path of an automaton's file rather than a name: it has a suffix or a folder.
+
+    >>> is_path("coffee"), is_path("coffee.dot"), is_path("machines/coffee")
+    (False, True, True)
+    """
+    return bool(Path(text).suffix) or Path(text).name != text
 
 
 def read_automaton(path: str | Path) -> Automaton | Pushdown:

@@ -1,9 +1,51 @@
-"""Small automata by name."""
+"""Automata of the literature by name."""
 
 from __future__ import annotations
 
+from typing import get_args
+
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.mealy import moore_of_mealy
+from mechlab.automata.pushdown.grammars import Grammar, grammar
+from mechlab.automata.pushdown.pushdown import Pushdown
+from mechlab.automata.tomita import tomita
+from mechlab.core.errors import did_you_mean
+
+REGULAR = ("angluin", "coffee", "parentheses", *(f"tomita{i}" for i in range(1, 8)))
+CONTEXT_FREE: tuple[str, ...] = get_args(Grammar)
+
+
+def named(name: str, depth: int = 3) -> Automaton | Pushdown:
+    """Return the automaton of a name: angluin, coffee, parentheses, tomita1 to tomita7, or a pushdown automaton L1 to
+    L15 (see `grammar`).
+
+    Args:
+        depth: of the parentheses.
+
+    Raises:
+        ValueError: there is no automaton of this name; the message lists them.
+
+    >>> len(named("coffee").alphabet), named("L7").alphabet
+    (4, ('(', ')', '[', ']'))
+    """
+    if name in CONTEXT_FREE:
+        return grammar(name)
+    if name not in REGULAR:
+        raise ValueError(f"there is no automaton named {name!r}; {suggestion(name, (*REGULAR, *CONTEXT_FREE))}")
+    if name.startswith("tomita"):
+        return tomita(int(name[-1]))
+    return parentheses(depth) if name == "parentheses" else {"angluin": angluin, "coffee": coffee}[name]()
+
+
+def suggestion(name: str, names: tuple[str, ...]) -> str:
+    """Return a hint with the closest of the names, if one is close, and all of them.
+
+    >>> suggestion("cofee", ("angluin", "coffee"))
+    "did you mean 'coffee'? The names are angluin, coffee"
+    """
+    closest = did_you_mean(name, names)
+    listed = f"The names are {', '.join(names)}"
+    return f"{closest} {listed}" if closest.startswith("did you mean") else listed
 
 
 def angluin() -> Automaton:

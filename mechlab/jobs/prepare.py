@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mechlab.config.build import prepare, without_files
+from mechlab.config.describe import describe
 from mechlab.config.identity import identity as identity_of
 from mechlab.config.provenance import Origin
 from mechlab.config.recipe import make_recipe
@@ -133,7 +134,7 @@ def prepare_run(
     analyses = prepare_analyses(config.analysis, config.allow_targets, task_name, recipe)
     sets = prepare_sets(config.analysis, config.allow_targets)
     check_sets(sets, analyses, task_name, recipe)
-    callbacks = _prepare_callbacks(config, task_name, recipe)
+    callbacks = _prepare_callbacks(config, describe(values), task_name, recipe)
     loggers = _prepare_loggers(config)
     check_examples(recipe)
     _check_objective(config, recipe, analyses)
@@ -170,7 +171,7 @@ def runs_analysis(callback: Callback) -> bool:
     return isinstance(callback, AnalysisCallback)
 
 
-def _prepare_callbacks(config: TrainConfig, task_name: str, recipe: Recipe) -> dict[str, Callback]:
+def _prepare_callbacks(config: TrainConfig, subject: str, task_name: str, recipe: Recipe) -> dict[str, Callback]:
     if not config.callbacks:
         return {}
     from mechlab.training.callbacks import AnalysisCallback, Callback
@@ -181,6 +182,7 @@ def _prepare_callbacks(config: TrainConfig, task_name: str, recipe: Recipe) -> d
         callback = prepare(node, key, Callback, config.allow_targets)()
         if isinstance(callback, AnalysisCallback):
             check_analysis(callback.analysis, name, task_name, recipe, key)
+            callback.subject = subject
         callbacks[name] = callback
     return callbacks
 

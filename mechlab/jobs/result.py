@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mechlab.config.describe import describe
 from mechlab.config.schema import Expected
 from mechlab.core.errors import MechlabError
 from mechlab.jobs.analyses import answer_folder
@@ -30,7 +31,9 @@ def finish(setup: Setup, fitted: Fitted) -> None:
         logged = hasattr(callback, "runs_at_end") and callback.runs_at_end(fitted.steps)
         if not logged:  # else a callback of the same name has logged the end of training already
             folder = answer_folder(setup, name)
-            fitted.log(folder.name, findings[folder.name]["scalars"], analysis.figures(Artifacts(folder)))
+            out = Artifacts(folder, describe(setup.values))
+            figures = out.with_subject(analysis.figures(out))
+            fitted.log(folder.name, findings[folder.name]["scalars"], figures)
     fitted.log_hyperparameters({"name": setup.config.name, "seed": setup.config.seed, **_hyperparameters(setup)})
     write_digests(setup.folder, fitted.steps, fitted.seconds)
 

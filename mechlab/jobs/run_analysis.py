@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mechlab.config.describe import describe
+from mechlab.config.recipe import stored_config
 from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.errors import MechlabError, NotRecorded
 from mechlab.core.seeding import Streams
@@ -49,14 +51,15 @@ def run_analysis(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp") as aside:
         new = Path(aside) / "answer"
         new.mkdir()
-        out = Artifacts(new)
+        out = Artifacts(new, describe(stored_config(run.folder), run.moment))
         finding = analysis.run(run, out, Streams(run.seed if seed is None else seed).numpy("analysis", name))
         if draws:
-            for figure_name, figure in analysis.figures(out).items():
+            for figure_name, figure in out.with_subject(analysis.figures(out)).items():
                 out.save_figure(figure_name, figure)
             for animation_name, content in analysis.animations(out).items():
                 out.save_bytes(f"{animation_name}.gif", content)
         about = {"analysis": name, "version": analysis.version, "parameters": identity, "at": run.moment, "seed": seed}
+        about["subject"] = out.subject
         about |= {"differs": dict(differs or {}), "files": answers.digests(new)}
         write_json(new / answers.FINDING, {**about, **finding.as_dict()})
         answers.replace(folder, new)

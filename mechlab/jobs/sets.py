@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlab.config.build import Prepared
+from mechlab.config.describe import describe_set
 from mechlab.config.recipe import load_run, stored_config
 from mechlab.config.schema import Expected, typed
 from mechlab.core.analysis import Finding, check_needs
@@ -90,15 +91,16 @@ def _compute(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run]
     with tempfile.TemporaryDirectory(dir=root, prefix=f".{folder.parent.name}.", suffix=".tmp") as aside:
         new = Path(aside) / folder.parent.name / name
         new.mkdir(parents=True)
-        out = Artifacts(new)
+        out = Artifacts(new, describe_set([stored_config(run.folder) for run in runs]))
         finding = analysis.run(runs, out, Streams(about["seed"]).numpy("analysis", name))
         if not sets.is_current(runs[0].folder.parent.parent, about):
             must = f"the record of the runs must stay as it is while analysis={name} reads it"
             raise RunError(must, got="another record", key="run", fix="repeat the command when no run is written to")
-        for figure_name, figure in analysis.figures(out).items():
+        for figure_name, figure in out.with_subject(analysis.figures(out)).items():
             out.save_figure(figure_name, figure, endings=("svg", "png", "pdf"))
         finding = _with_note(finding, about["left_out"])
         known = {key: about[key] for key in ("analysis", "version", "parameters", "seed")}
+        known["subject"] = out.subject
         write_json(new / answers.FINDING, {**known, "files": answers.digests(new), **finding.as_dict()})
         expected = {key: typed(Expected, value, f"expected.{key}.") for key, value in about["expected"].items()}
         compared = compare(expected, {}, {name: answers.summary(answers.read_finding(new))})

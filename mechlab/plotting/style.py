@@ -1,18 +1,32 @@
-"""The house style of figures: sizes, colours and markers, without pyplot and its global state."""
+"""The house style of figures, without pyplot and its global state: colours, intervals, thresholds, axes, names."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.transforms import ScaledTranslation
 
 TEXT = 8  # points
 INK = "#333333"
 FAINT = "#cccccc"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C6D31", "#555555")
+SOFT = COLOURS[7]  # of small print
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
+LINE_HEIGHT = 1.25  # of text, in font sizes
+HEADER = "_header"  # label of the small lines between a panel and its title
+STEPS = "optimiser step"
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+Along = Literal["x", "y"]
 
 
 def new_figure(panels: int = 1, width: float = 3.2, height: float = 2.8, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -29,15 +43,56 @@ def new_figure(panels: int = 1, width: float = 3.2, height: float = 2.8, rows: i
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.spines[["left", "bottom"]].set_color(INK)
-        axis.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
+        axis.tick_params(which="both", labelsize=TEXT - 1, color=INK, labelcolor=INK)
         for label in (axis.xaxis.label, axis.yaxis.label):
             label.set(size=TEXT, color=INK)
+        for side in (axis.xaxis, axis.yaxis):
+            side.get_offset_text().set(size=TEXT - 1, color=INK)
     return figure, axes
 
 
+def subject(figure: Figure, text: str) -> None:
+    """Write the sentence that names network, task, seed and step at the upper left, above all panels.
+
+    The figure becomes taller by the lines that it takes, so that panels keep their size. Another heading of the figure
+    stands below it. A second call with the same text has no effect, and neither has an empty text.
+    """
+    if not text:
+        return
+    size, indent = TEXT - 1, 4.0  # points
+    width, height = figure.get_size_inches()
+    written = wrapped(text, 72 * width - 2 * indent, size)
+    heading = figure.get_suptitle()
+    if heading.startswith(written):
+        return
+    grown = height + (LINE_HEIGHT * size * (written.count("\n") + 1) + 3) / 72
+    figure.set_figheight(grown)
+    if figure.get_layout_engine() is None:  # then nothing makes room
+        for axis in figure.axes:
+            left, bottom, wide, high = axis.get_position(original=True).bounds
+            axis.set_position((left, bottom * height / grown, wide, high * height / grown))
+    whole = f"{written}\n{heading}" if heading else written
+    place = {"x": indent / (72 * width), "ha": "left"}
+    if figure.get_layout_engine() is None:
+        place |= {"y": 1 - 2 / (72 * grown), "va": "top"}
+    words = figure.suptitle(whole, fontsize=size, color=SOFT, linespacing=LINE_HEIGHT - 0.05, **place)
+    words.set_parse_math(False)  # names come from records: a dollar sign in them begins no formula
+
+
 def title(axis: Axes, text: str) -> None:
-    """Write a panel's title at its upper left."""
-    axis.set_title(text, loc="left", fontsize=TEXT + 1, color=INK)
+    """Write a panel's title at its upper left, above its other headings, in lines of the panel's width."""
+    if place := axis.get_subplotspec():
+        columns = place.get_gridspec().ncols
+        span = (place.colspan.stop - place.colspan.start) / columns
+        text = wrapped(text.replace("\n", " "), 72 * (axis.figure.get_size_inches()[0] * span - 0.55), TEXT + 1)
+    place = {"loc": "left", "pad": 3 + _header_height(axis), "va": "bottom"}  # also of several lines
+    words = axis.set_title(text, fontsize=TEXT + 1, color=INK, **place)
+    words.set_parse_math(False)
+
+
+def sample_size(axis: Axes, n: int, noun: str) -> None:
+    """Write the size of the sample that a panel shows below its title, such as "n = 2,000 prefixes"."""
+    _header(axis, f"n = {n:,} {noun}", 0, "axes", ha="left")
 
 
 def legend(axis: Axes | Figure, **options: Any) -> None:
@@ -51,9 +106,304 @@ def look(number: int) -> dict[str, str]:
     return {"color": COLOURS[colour], "marker": MARKERS[(colour + turn) % len(MARKERS)]}
 
 
+def line_look(number: int, points: int = 1) -> dict[str, Any]:
+    """Return the colour, dashes and marker of the number-th line; the first 8 are solid, and 32 are distinct.
+
+    Args:
+        number: of the line.
+        points: that it has; at most about eight of them are marked.
+    """
+    dashes = DASHES[number // len(COLOURS) % len(DASHES)]
+    marks = {"markersize": 3.5, "markevery": max(1, points // 8)}
+    return {**look(number), "linestyle": dashes, "linewidth": 1.2, **marks}
+
+
 def scatter_kinds(axis: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str] | None = None) -> None:
     """Scatter points (P, 2), each kind (P,) with its own colour and marker, and its name for the legend if given."""
     for kind in np.unique(kinds):
         members = points[kinds == kind]
         label = None if names is None else names[kind]
         axis.scatter(*members.T, s=9, alpha=0.75, linewidths=0, label=label, **look(int(kind)))
+
+
+def band(axis: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], number: int = 0) -> None:
+    """Draw the intervals along the number-th line: (P,) places and ends; those of a single point as a bar."""
+    if len(x) == 1:
+        interval(axis, x, low, high, number)
+    else:
+        axis.fill_between(x, low, high, color=look(number)["color"], alpha=0.2, linewidth=0, zorder=1)
+
+
+def interval(
+    axis: Axes,
+    places: float | Sequence[float],
+    low: float | Sequence[float],
+    high: float | Sequence[float],
+    number: int = 0,
+    along: Along = "y",
+) -> None:
+    """Draw intervals of points as bars without caps.
+
+    Args:
+        axis: the panel.
+        places: (P,) of the points on the other axis.
+        low, high: (P,) their ends; intervals with an unknown end (NaN) are left out.
+        number: of the kind of point; see `look`.
+        along: the axis along which the intervals lie.
+    """
+    ends = np.broadcast_arrays(*(np.atleast_1d(np.asarray(values, float)) for values in (places, low, high)))
+    known = np.isfinite(ends).all(0)
+    draw = axis.vlines if along == "y" else axis.hlines
+    draw(*(values[known] for values in ends), color=look(number)["color"], linewidth=1.6, zorder=2)
+
+
+def threshold(
+    axis: Axes,
+    value: float | None,
+    better: Literal["below", "above"],
+    along: Along = "y",
+    label: str | None = None,
+) -> None:
+    """Draw the threshold of a claim: a line, the side on which the claim holds lightly shaded, and its condition.
+
+    To be called when the panel's data are drawn and its scales set: its limits are fixed here, with the line inside.
+
+    Args:
+        axis: the panel.
+        value: the threshold; None or NaN for none.
+        better: the side on which the claim holds.
+        along: the axis that has the value.
+        label: the condition; by default as in "≤ 0.05", and none if empty.
+    """
+    if value is None or not np.isfinite(value):
+        return
+    limits, set_limits = (axis.get_ylim, axis.set_ylim) if along == "y" else (axis.get_xlim, axis.set_xlim)
+    low, high = sorted(limits())
+    scale = (axis.yaxis if along == "y" else axis.xaxis).get_transform()
+    if not np.isfinite(scale.transform(value)):
+        return  # a logarithmic axis has no place for it
+    low, high = _with_room(scale, low, high, value)
+    set_limits((low, high) if limits()[0] <= limits()[1] else (high, low))
+    line, span = (axis.axhline, axis.axhspan) if along == "y" else (axis.axvline, axis.axvspan)
+    line(value, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5)
+    span(value, low if better == "below" else high, color=COLOURS[2], alpha=0.1, linewidth=0, zorder=0)
+    text = f"{'≤' if better == 'below' else '≥'} {number(value)}" if label is None else label
+    if text and along == "x":
+        _header(axis, text, value, "data", ha="center")
+    elif text:
+        beside = axis.get_yaxis_transform() + ScaledTranslation(3 / 72, 0, axis.figure.dpi_scale_trans)
+        axis.text(1, value, text, transform=beside, va="center", fontsize=TEXT - 1, color=INK)
+
+
+def whole_numbers(axis: Axes, along: Along) -> None:
+    """Give an axis integer ticks that look like integers."""
+    side = axis.xaxis if along == "x" else axis.yaxis
+    largest = max(map(abs, side.get_view_interval()), default=0)
+    side.set_major_locator(MaxNLocator(nbins=4 if largest >= 1e5 else 6, integer=True, min_n_ticks=1))
+    side.set_major_formatter(FuncFormatter(lambda value, _: number(round(value))))
+
+
+def points_axis(axis: Axes, along: Along, values: Sequence[float]) -> None:
+    """Scale an axis for these values: ticks without an offset, and a single value gets its one tick and no scale."""
+    side = axis.xaxis if along == "x" else axis.yaxis
+    finite = np.asarray(values, float)[np.isfinite(np.asarray(values, float))]
+    if not len(finite):
+        side.set_major_locator(NullLocator())
+        return
+    low, high = finite.min(), finite.max()
+    if high - low > 1e-9 * max(abs(low), abs(high)):
+        if side.get_scale() == "linear":
+            formatter = ScalarFormatter(useOffset=False, useMathText=True)
+            formatter.set_powerlimits((-4, 5))
+            side.set_major_formatter(formatter)
+            side.set_major_locator(MaxNLocator(nbins=5))
+        return
+    room = abs(low) / 2 or 0.5
+    (axis.set_xlim if along == "x" else axis.set_ylim)(low - room, low + room)
+    side.set_ticks([low], [number(low)])
+    side.set_minor_locator(NullLocator())
+
+
+def steps_axis(axis: Axes, steps: Sequence[float]) -> None:
+    """Make the x-axis one of optimiser steps: logarithmic, with step 0; linear for a narrow range of steps."""
+    axis.set_xlabel(STEPS)
+    steps = np.unique(np.asarray(steps, float)[np.isfinite(np.asarray(steps, float))])
+    positive = steps[steps > 0]
+    if len(steps) < 2:
+        points_axis(axis, "x", steps)
+    elif positive[-1] < 20 * positive[0]:
+        whole_numbers(axis, "x")
+    else:
+        first, last = positive[0], positive[-1]
+        if len(positive) < len(steps):
+            axis.set_xscale("symlog", linthresh=first, linscale=0.5)
+        else:
+            axis.set_xscale("log")
+        decades = 10.0 ** np.arange(np.floor(np.log10(first)), np.ceil(np.log10(last)) + 1)
+        every = np.outer(decades, np.arange(1, 10)).ravel()
+        ticks = decades[(decades >= first) & (decades <= last)]
+        if len(ticks) < 2:
+            ticks = np.outer(decades, (1, 2, 5)).ravel()
+        ticks = ticks[(ticks >= first) & (ticks <= last)]
+        ticks = np.append(steps[steps <= 0], ticks[:: -(-len(ticks) // 5)])
+        axis.set_xticks(ticks, [number(tick) for tick in ticks])
+        axis.xaxis.set_minor_locator(FixedLocator(every[(every >= first) & (every <= last)]))
+        axis.xaxis.set_minor_formatter("")
+        axis.tick_params(axis="x", which="minor", length=1.5)
+
+
+def row_names(axis: Axes, names: Sequence[str], longest: int = 40) -> None:
+    """Name the rows 0, 1, … of a panel on its y-axis, the first at the top; the figure becomes wider by the names."""
+    texts = [shortened(str(name), longest) for name in names]
+    axis.set_yticks(range(len(texts)), texts)
+    for words in axis.get_yticklabels():
+        words.set_parse_math(False)
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(len(texts) - 0.4, -0.6)
+    _widen(axis.figure, max((text_width(text, TEXT - 1) for text in texts), default=0))
+
+
+def direct_labels(axis: Axes, lines: Sequence[Line2D] | None = None) -> None:
+    """Write the names of lines beside their right ends, in place of a legend, moved apart so that they do not overlap.
+
+    To be called when all else is drawn. The figure becomes wider by the names, and taller if they need it.
+
+    Args:
+        axis: the panel.
+        lines: those to name; by default all that have a label.
+    """
+    lines = [line for line in (axis.lines if lines is None else lines) if not str(line.get_label()).startswith("_")]
+    ends = {line: end for line in lines if (end := _right_end(line)) is not None}
+    if not ends:
+        return
+    figure, size, gap = axis.figure, TEXT - 1, LINE_HEIGHT * (TEXT - 1)
+    texts = [shortened(str(line.get_label()), 40) for line in ends]
+    _widen(figure, max(text_width(text, size) for text in texts) + 12)
+    figure.draw_without_rendering()  # places the panel
+    missing = gap * len(ends) - _height(axis)
+    if missing > 0:
+        figure.set_figheight(figure.get_figheight() + missing / 72 + 0.02)
+        figure.draw_without_rendering()
+    height = _height(axis)
+    points = axis.transAxes.inverted().transform(axis.transData.transform(list(ends.values())))
+    points = np.clip(points, 0, 1)
+    places = spread(points[:, 1] * height, gap, gap / 2, height - gap / 2)
+    beside = axis.transAxes + ScaledTranslation(10 / 72, 0, figure.dpi_scale_trans)
+    for line, text, end, place in zip(ends, texts, points, places, strict=True):
+        leader = {"arrowstyle": "-", "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 0, "linewidth": 0.7}
+        options = {"textcoords": beside, "va": "center", "fontsize": size, "color": INK, "annotation_clip": False}
+        axis.annotate(
+            text,
+            end,
+            (1, place / height),
+            xycoords="axes fraction",
+            arrowprops={**leader, "color": line.get_color(), "alpha": 0.8},
+            parse_math=False,
+            **options,
+        )
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """Return the places (P,) nearest to the wanted ones (least squares) that are at least `gap` apart.
+
+    They lie between `low` and `high` if there is room for all; the order is that of the wanted places.
+    """
+    order = np.argsort(wanted, kind="stable")
+    steps = gap * np.arange(len(order))
+    blocks: list[tuple[float, int]] = []  # means and sizes: the isotonic regression of what is wanted less the gaps
+    for value in np.asarray(wanted, float)[order] - steps:
+        mean, size = float(value), 1
+        while blocks and blocks[-1][0] > mean:
+            before, count = blocks.pop()
+            mean, size = (mean * size + before * count) / (size + count), size + count
+        blocks.append((mean, size))
+    flat = np.concatenate([np.full(size, mean) for mean, size in blocks]) if blocks else np.empty(0)
+    places = np.empty(len(order))
+    places[order] = np.clip(flat, low, max(low, high - gap * (len(order) - 1))) + steps
+    return places
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number as text with a minus sign and powers of ten.
+
+    >>> [number(value) for value in (-0.25, 12000, 1.5e-05)]
+    ['−0.25', '12,000', '1.5×10⁻⁵']
+    """
+    if value == round(value, 0) and abs(value) < 1e7:
+        return f"{round(value):,}".replace("-", "−")
+    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
+    raised = str(int(exponent)).translate(SUPERSCRIPT) if e else ""
+    return (f"{mantissa}×10{raised}" if e else mantissa).replace("-", "−")
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text of at most `longest` letters, without its middle if it has more.
+
+    >>> shortened("a very long name", 9)
+    'a ve…name'
+    """
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """Return a text in lines of at most `width` points in letters of `size` points."""
+    lines: list[str] = []
+    for word in text.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(joined, size) <= width:
+            lines[-1] = joined
+            continue
+        while text_width(word, size) > width and len(word) > 1:  # a word longer than a line
+            fits = max((n for n in range(1, len(word)) if text_width(word[:n], size) <= width), default=1)
+            lines.append(word[:fits])
+            word = word[fits:]
+        lines.append(word)
+    return "\n".join(lines)
+
+
+def text_width(text: str, size: float) -> float:
+    """Return the width of a line of text in points."""
+    return text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0]
+
+
+def _header(axis: Axes, text: str, place: float, coordinates: Literal["axes", "data"], ha: str) -> None:
+    """Write a small line between a panel and its title, above those that are there."""
+    across = axis.transAxes if coordinates == "axes" else axis.get_xaxis_transform()
+    above = across + ScaledTranslation(0, (3 + _header_height(axis)) / 72, axis.figure.dpi_scale_trans)
+    small = {"fontsize": TEXT - 1, "color": SOFT, "va": "bottom", "ha": ha, "parse_math": False}
+    axis.text(place, 1, text, transform=above, label=HEADER, **small)
+    title(axis, axis.get_title(loc="left"))
+
+
+def _header_height(axis: Axes) -> float:
+    lines = sum(text.get_label() == HEADER for text in axis.texts)
+    return lines * LINE_HEIGHT * (TEXT - 1)
+
+
+def _with_room(scale: Any, low: float, high: float, value: float) -> tuple[float, float]:
+    """Return limits with the value well inside, on the axis's scale."""
+    ends, place = scale.transform(np.array([low, high])), float(scale.transform(value))
+    margin = 0.06 * (max(ends[1], place) - min(ends[0], place))
+    if place < ends[0] + margin:
+        low = float(scale.inverted().transform(place - margin))
+    if place > ends[1] - margin:
+        high = float(scale.inverted().transform(place + margin))
+    return low, high
+
+
+def _right_end(line: Line2D) -> tuple[float, float] | None:
+    """Return the last finite point of a line, or None."""
+    points = np.asarray(line.get_xydata(), float)
+    finite = points[np.isfinite(points).all(1)]
+    return tuple(finite[finite[:, 0].argmax()]) if len(finite) else None
+
+
+def _height(axis: Axes) -> float:
+    """Return the height of a panel in points, as laid out."""
+    return 72 * axis.bbox.height / axis.figure.dpi
+
+
+def _widen(figure: Figure, points: float) -> None:
+    figure.set_figwidth(figure.get_figwidth() + points / 72)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """The folder of an analysis: arrays (.safetensors), tables (.csv) and figures (.svg and .png)."""
+    """The folder of an analysis: arrays (.safetensors), tables (.csv) and figures (.svg and .png).
+
+    Args:
+        folder: the folder.
+        subject: the sentence that every figure bears: network, task and seed.
+    """
 
     folder: Path
+    subject: str = ""
 
     def save_arrays(self, name: str, **arrays: np.ndarray | Tensor) -> None:
         """Save real or complex arrays under one name; complex ones as (..., 2), with `.complex` after their name."""
@@ -60,6 +66,14 @@ class Artifacts:
         import pandas as pd
 
         return _each_text(pd.read_csv(self.folder / f"{name}.csv"), from_text)
+
+    def with_subject(self, figures: Mapping[str, Figure]) -> Mapping[str, Figure]:
+        """Write the subject on each of the figures, and return them."""
+        from mechlab.plotting import style
+
+        for figure in figures.values():
+            style.subject(figure, self.subject)
+        return figures
 
     def save_figure(self, name: str, figure: Figure, endings: Sequence[str] = ("svg", "png")) -> None:
         """Save a figure as .svg and .png, or with other endings (pdf); the same figure gives the same bytes."""

@@ -1,28 +1,22 @@
-"""Label words by an automaton: one of a library, a random one, or one from a file."""
+"""Label words by an automaton: a named one, a random one, or one from a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.library import angluin, coffee, parentheses
+from mechlab.automata.library import CONTEXT_FREE, REGULAR, named
 from mechlab.automata.mealy import mealy_of
 from mechlab.automata.random import random_automaton
-from mechlab.automata.tomita import tomita
 from mechlab.core.constraints import Seed, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.seeding import Streams
-from mechlab.tasks.defined import defined, without_files
+from mechlab.tasks.defined import FILE, defined, unknown_name, without_files
 from mechlab.tasks.regular import Regular
-
-Language = Literal[
-    *("angluin", "coffee", "parentheses", "random", "file"),
-    *("tomita1", "tomita2", "tomita3", "tomita4", "tomita5", "tomita6", "tomita7"),
-]
 
 
 class AutomatonWords(Regular):
@@ -32,15 +26,16 @@ class AutomatonWords(Regular):
     each letter, or its state, 0 after the end. Letters and classes are in the order of the spec.
 
     Args:
-        language: which automaton: one of the library, "random" or "file".
+        language: which automaton: angluin, coffee, parentheses, tomita1 to tomita7, "random", a .dot or .json file of a
+            DFA, Moore or Mealy machine, or "file". The ground truth of a Mealy machine is the Moore machine that
+            outputs in a state the output of the transition into it; states are split by the outputs of the transitions
+            into them; labels and numbers of states are those of the Mealy machine. A run's record holds the definition
+            instead of a file's path.
         depth: of the parentheses ("parentheses" only).
         states, letters, outputs, automaton_seed: of the random automaton, which is minimal: a DFA with two in five
             states accepting for 2 outputs, a Moore machine for more ("random" only).
-        path: a .dot or .json file of a DFA, Moore or Mealy machine ("file" only). The ground truth of a
-            Mealy machine is the Moore machine that outputs in a state the output of the transition into it; states
-            are split by the outputs of the transitions into them; labels and numbers of states are those of the Mealy
-            machine. A run's record holds the definition instead.
-        definition: such a machine as plain data, see `mechlab.automata.definition` ("file" only, in place of a path).
+        path: the file ("file" only).
+        definition: the machine as plain data, see `mechlab.automata.definition` ("file" only, in place of a path).
         target: "class" for the automaton's output, "state" for its state; the classes are then the states' names, and
             the ground truth outputs its state.
         words, val_words, test_words, max_length, supervise, compat, seed: as for the Tomita task.
@@ -57,7 +52,7 @@ class AutomatonWords(Regular):
 
     def __init__(
         self,
-        language: Language = "angluin",
+        language: str = "angluin",
         depth: Annotated[int, between(1, 100)] = 3,
         states: Annotated[int, between(2, 1000)] = 5,
         letters: Annotated[int, between(2, 26)] = 2,
@@ -92,13 +87,18 @@ class AutomatonWords(Regular):
         return without_files(arguments, "language")
 
     def _source(self) -> Automaton:
-        library: dict[str, Callable[[], Automaton]] = {
-            "angluin": angluin,
-            "coffee": coffee,
-            "parentheses": lambda: parentheses(self.depth),
-            "random": self._random,
-        }
-        return library[self.language]() if self.language in library else tomita(int(self.language[-1]))
+        if self.language == "random":
+            return self._random()
+        if self.language in REGULAR:
+            return named(self.language, self.depth)
+        if self.language in CONTEXT_FREE:
+            raise ConfigError(
+                "task.language must be a regular language",
+                got=f"{self.language}, a context-free one",
+                key="task.language",
+                fix=f"set task=context_free task.grammar={self.language}",
+            )
+        raise unknown_name(Automaton, "language", self.language, (*REGULAR, "random", FILE))
 
     def _random(self) -> Automaton:
         if self.outputs > self.states:

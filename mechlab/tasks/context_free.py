@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from torch import Tensor
 
+from mechlab.automata.library import CONTEXT_FREE
 from mechlab.automata.pushdown.accepted_words import AcceptedWords
-from mechlab.automata.pushdown.grammars import Grammar
 from mechlab.automata.pushdown.grammars import grammar as pushdown_of
 from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.automata.pushdown.words import LISTABLE, balanced_words, walk_words
@@ -20,7 +20,7 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.evaluation import ClassShares
 from mechlab.core.seeding import Streams
 from mechlab.core.task import SPLITS, Batch, Split
-from mechlab.tasks.defined import defined, without_files
+from mechlab.tasks.defined import FILE, defined, unknown_name, without_files
 from mechlab.tasks.words import Words, balanced_accuracy, check_countable, check_longer, check_words
 
 SHORTEST = 5  # words with fewer letters are all training words
@@ -40,9 +40,10 @@ class ContextFree(Words):
     prefix that ends with each letter (0 reject, 1 accept; 0 after the end).
 
     Args:
-        grammar: L1 to L15, see `mechlab.automata.pushdown.grammars.grammar`; or "file".
-        path: a .json file of a pushdown automaton ("file" only). A run's record holds the definition instead.
-        definition: such an automaton as plain data, see `mechlab.automata.definition` ("file" only, in place of a
+        grammar: L1 to L15, see `mechlab.automata.pushdown.grammars.grammar`; a .json file of a pushdown automaton; or
+            "file". A run's record holds the definition instead of a file's path.
+        path: the file ("file" only).
+        definition: the automaton as plain data, see `mechlab.automata.definition` ("file" only, in place of a
             path).
         target: "class" for whether the word is accepted, "state" for the control state; also of the ground truth.
         words, val_words, test_words: requested words; about as many are drawn, fewer where a language has few.
@@ -70,7 +71,7 @@ class ContextFree(Words):
 
     def __init__(
         self,
-        grammar: Literal[Grammar, "file"] = "L7",
+        grammar: str = "L7",
         path: str | None = None,
         definition: dict[str, Any] | None = None,
         target: Literal["class", "state"] = "class",
@@ -91,6 +92,8 @@ class ContextFree(Words):
         self.test_lengths, self.sampler = test_lengths, sampler
         self.stack_limit, self.break_on_impossible, self.compat = stack_limit, break_on_impossible, compat
         machine = defined(Pushdown, "grammar", grammar, path, definition)
+        if machine is None and grammar not in CONTEXT_FREE:
+            raise unknown_name(Pushdown, "grammar", grammar, (*CONTEXT_FREE, FILE))
         self._machine = pushdown_of(grammar, compat) if machine is None else machine
         self._truth = replace(self._machine, says=target)
         self._accepted = AcceptedWords(self._machine)

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from mechlab.automata.automaton import Automaton
-from mechlab.automata.definition import from_definition, read_automaton, to_definition
+from mechlab.automata.definition import from_definition, is_path, read_automaton, to_definition
+from mechlab.automata.library import suggestion
 from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.core.errors import ConfigError
 
 FILE = "file"
 _KINDS = {Automaton: "a DFA, Moore or Mealy machine", Pushdown: "a pushdown automaton"}
-_TASKS = {Automaton: "automaton task.language=file", Pushdown: "context_free task.grammar=file"}
+_TASKS = {Automaton: "automaton", Pushdown: "context_free"}
+_FILES = {Automaton: "task.language=FILE.dot (or .json)", Pushdown: "task.grammar=FILE.json"}
 
 
 def without_files(arguments: Mapping[str, Any], choice: str) -> dict[str, Any]:
@@ -22,26 +24,29 @@ def without_files(arguments: Mapping[str, Any], choice: str) -> dict[str, Any]:
     be read is left for the task to refuse.
 
     Args:
-        choice: the argument that is "file" where the automaton is defined by `path` or `definition`.
+        choice: the argument that is the path of the automaton's file, or "file" where the automaton is defined by
+            `path` or `definition`.
     """
-    path, definition = arguments.get("path"), arguments.get("definition")
-    if arguments.get(choice) != FILE or (path is None) == (definition is None):
+    chosen, path, definition = (arguments.get(name) for name in (choice, "path", "definition"))
+    if isinstance(chosen, str) and is_path(chosen) and path is None and definition is None:
+        chosen, path = FILE, chosen
+    if chosen != FILE or (path is None) == (definition is None):
         return dict(arguments)
     try:
         automaton = read_automaton(path) if definition is None else from_definition(definition)
     except (OSError, ValueError, TypeError):
         return dict(arguments)
-    return {**arguments, "path": None, "definition": to_definition(automaton)}
+    return {**arguments, choice: FILE, "path": None, "definition": to_definition(automaton)}
 
 
 def defined(
     kind: type[Automaton | Pushdown], choice: str, chosen: str, path: str | None, definition: dict[str, Any] | None
 ) -> Any:
-    """Return the automaton that a path or a definition gives, or None where the task takes another one.
+    """Return the automaton that a path or a definition gives, or None where the task takes a named one.
 
     Args:
         kind: Automaton or Pushdown.
-        choice, chosen: the name of the argument that selects the automaton, and its value.
+        choice, chosen: the name of the argument that selects the automaton, and its value: a path, "file" or a name.
         path, definition: one of the two where the value is "file", else neither.
 
     Raises:
@@ -50,12 +55,16 @@ def defined(
     given = [name for name, value in (("path", path), ("definition", definition)) if value is not None]
     if len(given) != (chosen == FILE):
         raise ConfigError(
-            f"an automaton comes from a file or a definition, one of them, where task.{choice}=file, and only there",
+            f"an automaton is given as {_FILES[kind]}, or as task.{choice}=file with one of task.path, task.definition",
             got=f"task.{choice}={chosen} with " + (" and ".join(f"task.{name}" for name in given) or "neither"),
             key=f"task.{given[0] if given else 'path'}",
-            fix=f"set task.{choice}=file" if given and chosen != FILE else "set one of task.path and task.definition",
+            fix=("set " + _FILES[kind], f"set task.{choice}=file, or leave out the other", "leave one out")[len(given)],
         )
-    if not given:
+    if is_path(chosen):
+        key, path = choice, chosen
+    elif given:
+        (key,) = given
+    else:
         return None
     try:
         automaton = read_automaton(path) if definition is None else from_definition(definition)
@@ -64,15 +73,26 @@ def defined(
         raise ConfigError(
             f"{'a file' if definition is None else 'a definition'} must hold {_KINDS[kind]}",
             got=str(error),
-            key=f"task.{given[0]}",
+            key=f"task.{key}",
             fix="give the path of a .dot or .json file; mechlab/automata/definition.py describes the latter",
         ) from error
     return automaton
 
 
+def unknown_name(kind: type[Automaton | Pushdown], choice: str, chosen: str, names: tuple[str, ...]) -> ConfigError:
+    """Return the error for a choice that is neither the path of a file nor one of the names."""
+    return ConfigError(
+        f"task.{choice} must be a name, or the file of {_KINDS[kind]}",
+        got=chosen,
+        key=f"task.{choice}",
+        fix=f"{suggestion(chosen, names)}; or set {_FILES[kind]}",
+    )
+
+
 def _check(automaton: Automaton | Pushdown, kind: type) -> None:
     if not isinstance(automaton, kind):
-        raise ValueError(f"it is {_KINDS[type(automaton)]}, which task={_TASKS[type(automaton)]} takes")
+        other = type(automaton)
+        raise ValueError(f"it is {_KINDS[other]}, which task={_TASKS[other]} {_FILES[other]} takes")
     names = (*automaton.alphabet, *automaton.classes, *automaton.states)
     if bad := [name for name in names if "${" in name]:
         raise ValueError(f"names must not hold ${{, which a configuration takes for a reference. Got {bad[0]!r}.")

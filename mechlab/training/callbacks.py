@@ -36,6 +36,7 @@ class AnalysisCallback(Callback):
     ):
         self.analysis, self.every, self.figures = analysis, every, figures
         self.name = ""
+        self.subject = ""  # network, task and seed, which figures bear
         self.folder = Path()
         self._last_step: int | None = None  # at which this process has run the analysis
 
@@ -88,14 +89,14 @@ class AnalysisCallback(Callback):
         live = copy.deepcopy(module.model).cpu().eval()
         run = Run(self.folder, lambda: recipe, live=live)
         with tempfile.TemporaryDirectory() as folder:
-            out = Artifacts(Path(folder))
+            out = Artifacts(Path(folder), f"{self.subject}, step {module.global_step:,}")
             finding = self.analysis.run(run, out, recipe.streams.numpy("analysis", self.name))
             module.write({f"{self.name}/{name}": value for name, value in finding.scalars.items()})
             if self.figures == "last" and not self._is_last(trainer, module):
                 return
             for logger in module.loggers:
                 if isinstance(logger, RunTensorBoard):
-                    for name, figure in self.analysis.figures(out).items():
+                    for name, figure in out.with_subject(self.analysis.figures(out)).items():
                         logger.log_figure(self.name, name, figure, module.global_step)
 
 

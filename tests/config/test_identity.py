@@ -211,6 +211,7 @@ def test_the_content_of_a_file_is_part_of_the_id_and_its_path_is_not(tmp_path: P
     second.write_text(json.dumps(to_definition(read_automaton(first))))
     one = run_id(*FILE, f"task.path={first}")
     assert one == run_id(*FILE, f"task.path={second}")
+    assert {run_id(*FILE, f"task.language={path}") for path in (first, second)} == {one}  # which replaces language=file
     second.write_text(json.dumps(to_definition(tomita(3)) | {"accepting": ["s0"]}))
     assert run_id(*FILE, f"task.path={second}") != one
 

@@ -91,7 +91,7 @@ def serve(command: str, folder: Path) -> str:
 @pytest.mark.ci
 def test_the_scaffold_commands_work_in_a_checkout(tmp_path: Path):
     checkout = tmp_path / "mechlab"
-    for part in ("mechlab", "conf", "scripts", "tests/contracts"):
+    for part in ("mechlab", "conf", "scripts"):
         shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout / name)

@@ -1,8 +1,10 @@
-"""The scripts that write a new task and a new analysis: what they write works as it is."""
+"""`mechlab new` writes tasks, models and analyses: what it writes works as it is, and the contracts notice mistakes."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
 import re
@@ -12,14 +14,22 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mechlab.new import main
+
 CHECKOUT = Path(__file__).resolve().parents[2]
-CONTRACTS = CHECKOUT / "tests" / "contracts"
 WRITTEN = {
-    "code": ["tasks/odd_ones", "analyses/gain", "analyses/learned"],
-    "yaml": ["conf/task/odd_ones.yaml", "conf/analysis/gain.yaml", "conf/analysis/learned.yaml"],
+    "code": ["tasks/odd_ones", "models/slow", "models/flat", "analyses/gain", "analyses/learned"],
+    "yaml": [
+        "conf/task/odd_ones.yaml",
+        "conf/model/slow.yaml",
+        "conf/model/flat.yaml",
+        "conf/analysis/gain.yaml",
+        "conf/analysis/learned.yaml",
+    ],
 }
 
 
@@ -30,34 +40,44 @@ def run(*command: str | Path, cwd: Path, checkout: Path = CHECKOUT) -> subproces
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def script(name: str, *arguments: str | Path, cwd: Path, checkout: Path = CHECKOUT) -> subprocess.CompletedProcess:
-    return run(checkout / "scripts" / name, *arguments, cwd=cwd, checkout=checkout)
-
-
 def suggested(output: str, what: str) -> list[str]:
     """Return the arguments of Python in the command that a script suggests."""
     return shlex.split(re.search(rf"^  {what} +python (.+)$", output, re.MULTILINE)[1])
 
 
+MEMBERS = {  # by name, the arguments that write it
+    "odd_ones": ["task", "odd_ones"],
+    "slow": ["model", "slow"],
+    "flat": ["model", "flat", "--static"],
+    "gain": ["analysis", "gain"],
+    "learned": ["analysis", "learned", "--set"],
+}
+
+
 @dataclass(frozen=True)
 class Lab:
-    """A user's folder with a package `mylab` and its `conf`, and what the scripts said when they wrote into them."""
+    """A user's folder with a package `mylab` and its `conf`, and what was printed when they were written, by member."""
 
     folder: Path
-    task: str
-    analysis: str
-    set_analysis: str
+    printed: dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    folder = tmp_path_factory.mktemp("user")
-    said = [
-        script(f"new_{kind}.py", *words, "--package", "mylab", "--conf", "conf", cwd=folder)
-        for kind, *words in (("task", "odd_ones"), ("analysis", "gain"), ("analysis", "learned", "--set"))
-    ]
-    assert [done.returncode for done in said] == [0, 0, 0], said
-    return Lab(folder, *(done.stdout for done in said))
+    folder, printed = tmp_path_factory.mktemp("user"), {}
+    with contextlib.chdir(folder):
+        for name, words in MEMBERS.items():
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                main([*words, "--package", "mylab", "--conf", "conf"])
+            printed[name] = output.getvalue()
+    return Lab(folder, printed)
+
+
+def refused(capsys: pytest.CaptureFixture, folder: Path, *words: str) -> tuple[Any, str]:
+    """Return the exit status of `mechlab new` and its message."""
+    with contextlib.chdir(folder), pytest.raises(SystemExit) as caught:
+        main(words)
+    return caught.value.code, capsys.readouterr().err
 
 
 def failures(output: str) -> set[str]:
@@ -67,20 +87,20 @@ def failures(output: str) -> set[str]:
 
 def test_the_files_go_where_the_options_say(lab):
     found = {path.relative_to(lab.folder).as_posix() for path in lab.folder.rglob("*") if path.is_file()}
-    packages = {"mylab/__init__.py", "mylab/tasks/__init__.py", "mylab/analyses/__init__.py"}
+    packages = {"mylab/__init__.py", *(f"mylab/{kind}/__init__.py" for kind in ("tasks", "models", "analyses"))}
     assert found == packages | {f"mylab/{path}.py" for path in WRITTEN["code"]} | set(WRITTEN["yaml"])
 
 
 @pytest.mark.ci
 def test_the_contracts_hold_at_once(lab):
     """Pointed at the user's folder, the contract tests test its members, only these, and pass."""
-    done = run("-m", "pytest", CONTRACTS, "--contracts-dir", "conf", "-rA", "-p", "no:cacheprovider", cwd=lab.folder)
+    done = run("-m", "mechlab.contracts", "--contracts-dir", "conf", "-rA", "-W", "error", cwd=lab.folder)
     assert done.returncode == 0, done.stdout
     passed = re.findall(r"^PASSED \S+::(test_\w+)\[(.+)\]$", done.stdout, re.MULTILINE)
-    names = {"odd_ones", "gain", "learned"}
-    assert names <= {parameter for _, parameter in passed}
-    assert all(any(name in parameter for name in names) for _, parameter in passed)
+    assert all(any(name in parameter for name in MEMBERS) for _, parameter in passed)
     assert ("test_the_ground_truth_agrees_with_the_targets", "odd_ones") in passed
+    assert ("test_forward_is_repeated_step", "slow-repeat_copy") in passed
+    assert ("test_outputs_fit_the_task", "flat-digits") in passed
     assert ("test_the_same_run_gives_the_same_finding", "gain") in passed
     assert ("test_repeating_a_question_computes_nothing", "learned") in passed
 
@@ -118,7 +138,7 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
             assert right in text, right
             text = text.replace(right, wrong)
         (tmp_path / file).write_text(text)
-    done = run("-m", "pytest", CONTRACTS, "--contracts-dir", "conf", "-p", "no:cacheprovider", cwd=tmp_path)
+    done = run("-m", "mechlab.contracts", "--contracts-dir", "conf", cwd=tmp_path)
     expected = {
         "test_the_ground_truth_agrees_with_the_targets[odd_ones]",
         "test_the_rule_of_a_task_gives_the_targets_of_its_examples[odd_ones]",
@@ -141,7 +161,7 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
 @pytest.mark.ci
 def test_the_new_task_trains_and_the_new_analysis_answers(lab):
     """The suggested command trains; the analysis is in the result, and as a callback in every epoch's metrics."""
-    command = suggested(lab.task, "train")
+    command = suggested(lab.printed["odd_ones"], "train")
     assert command[:4] == ["-m", "mechlab.train", "--config-dir", "conf"] and "allow_targets=[mylab]" in command
     done = run(*command, "analysis=[gain]", "+callbacks=gain", cwd=lab.folder)
     assert done.returncode == 0, done.stderr
@@ -159,9 +179,10 @@ def test_without_options_the_files_join_the_checkout(tmp_path):
     checkout = tmp_path / "copy"
     for name in ("mechlab", "conf", "scripts"):
         shutil.copytree(CHECKOUT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-    said = script("new_task.py", "odd_ones", cwd=tmp_path, checkout=checkout).stdout
-    said += script("new_analysis.py", "gain", cwd=tmp_path, checkout=checkout).stdout
-    said += script("new_analysis.py", "learned", "--set", cwd=tmp_path, checkout=checkout).stdout
+    said = "".join(
+        run(checkout / "scripts" / f"new_{kind}.py", *words, cwd=tmp_path, checkout=checkout).stdout
+        for kind, *words in MEMBERS.values()
+    )
     for path in [*(f"mechlab/{path}.py" for path in WRITTEN["code"]), *WRITTEN["yaml"]]:
         assert (checkout / path).is_file() and f"wrote copy/{path}\n" in said
     assert suggested(said, "train")[:3] == ["-m", "mechlab.train", "task=odd_ones"]
@@ -175,33 +196,33 @@ def test_without_options_the_files_join_the_checkout(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["Gain", "1st", "two words", "a-b", "for", "_x", "x__y", "../x", ""])
-def test_a_name_that_python_or_hydra_would_stumble_over_is_refused(name, tmp_path):
-    done = script("new_task.py", name, "--package", "mylab", "--conf", "conf", cwd=tmp_path)
-    assert done.returncode == 2 and repr(name) in done.stderr and "snake case" in done.stderr
+def test_a_name_that_python_or_hydra_would_stumble_over_is_refused(name, tmp_path, capsys):
+    status, message = refused(capsys, tmp_path, "task", name, "--package", "mylab", "--conf", "conf")
+    assert status == 2 and repr(name) in message and "snake case" in message
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.ci
 def test_the_new_analysis_of_a_set_answers_at_the_end_of_a_multirun(lab):
     """The suggested command trains two seeds and asks once of both."""
-    done = run(*suggested(lab.set_analysis, "train"), cwd=lab.folder)
+    done = run(*suggested(lab.printed["learned"], "train"), cwd=lab.folder)
     assert done.returncode == 0, done.stderr
     folder = re.search(r"^set: (.+)$", done.stdout, re.MULTILINE)[1]
     finding = json.loads((lab.folder / folder / "finding.json").read_text())
     assert set(finding["scalars"]) == {"share", "share_low", "share_high"} and "fewest" in finding["notes"]
 
 
-def test_what_exists_is_not_overwritten(lab):
+def test_what_exists_is_not_overwritten(lab, capsys):
     """Nothing is written, not even the one of the two files that is not there."""
     path = lab.folder / "mylab" / "tasks" / "odd_ones.py"
     before = path.read_bytes()
-    done = script("new_task.py", "odd_ones", "--package", "mylab", "--conf", "other", cwd=lab.folder)
-    assert done.returncode == 1 and str(path) in done.stderr and "overwritten" in done.stderr
+    message, _ = refused(capsys, lab.folder, "task", "odd_ones", "--package", "mylab", "--conf", "other")
+    assert message.startswith(f"error: {path} exists") and "overwritten" in message
     assert path.read_bytes() == before and not (lab.folder / "other").exists()
 
 
 @pytest.mark.parametrize("options", ["--package mylab", "--conf conf", "--package my-lab --conf conf"])
-def test_a_package_needs_a_name_that_imports_and_a_configuration_of_its_own(options, tmp_path):
-    done = script("new_analysis.py", "gain", *options.split(), cwd=tmp_path)
-    assert done.returncode == 2 and "--package" in done.stderr
+def test_a_package_needs_a_name_that_imports_and_a_configuration_of_its_own(options, tmp_path, capsys):
+    status, message = refused(capsys, tmp_path, "analysis", "gain", *options.split())
+    assert status == 2 and "--package" in message
     assert not list(tmp_path.iterdir())

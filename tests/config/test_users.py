@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import os
@@ -10,13 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from mechlab.config.recipe import load_run
+from mechlab.contracts import test_task_contract
+from mechlab.contracts.registry import Registry
 from mechlab.core.task import GroundTruth
 from mechlab.jobs.execute import execute
 from mechlab.kernels.path_kernels import path_kernel
@@ -24,20 +24,19 @@ from mechlab.record.run import Run
 from mechlab.record.sources import defining, hashes
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-CONTRACTS, USERS = CHECKOUT / "tests" / "contracts", CHECKOUT / "tests" / "config" / "users"
+USERS = CHECKOUT / "tests" / "config" / "users"
 
 
 @pytest.fixture(scope="module")
-def registry() -> Iterator[Any]:
+def registry() -> Iterator[Registry]:
     """The members of the user's package."""
     with pytest.MonkeyPatch.context() as patch:
-        for folder in (USERS, CONTRACTS):
-            patch.syspath_prepend(folder)
-        yield importlib.import_module("registry").Registry([USERS / "conf"])
+        patch.syspath_prepend(USERS)
+        yield Registry([USERS / "conf"])
 
 
-def test_the_contracts_of_tasks_hold(registry: Any, tmp_path: Path) -> None:
-    contracts = vars(importlib.import_module("test_task_contract"))
+def test_the_contracts_of_tasks_hold(registry: Registry, tmp_path: Path) -> None:
+    contracts = vars(test_task_contract)
     given = {"registry": registry, "tmp_path": tmp_path}
     checked = 0
     for task in registry.names("task"):
@@ -53,12 +52,12 @@ def test_the_contracts_of_tasks_hold(registry: Any, tmp_path: Path) -> None:
 def test_all_contracts_hold() -> None:
     """Those of models and yamls too."""
     environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}{os.pathsep}{USERS}", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", CONTRACTS, "--contracts-dir", USERS / "conf", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "mechlab.contracts", "--contracts-dir", USERS / "conf", "-W", "error"]
     done = subprocess.run(list(map(str, command)), cwd=CHECKOUT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
-def test_a_run_with_a_loss_of_the_users_own(registry: Any, tmp_path: Path) -> None:
+def test_a_run_with_a_loss_of_the_users_own(registry: Registry, tmp_path: Path) -> None:
     """It trains, its steps are computed again bit for bit, attribution accounts for them, and its code is hashed."""
     small = ["trainer.max_steps=12", "trainer.eval_examples=50", "model.hidden=4", "history=replay", "history.every=5"]
     overrides = ["task=own_signs", "model=rnn", f"paths.root={tmp_path}", *small]

@@ -1,64 +1,7 @@
-"""Contracts that every task, model, analysis and yaml must keep, applied to whatever the configuration holds.
-
-A new member is tested from the moment that its yaml exists; no list names it. To hold your own package to the same
-contracts, run them where Python finds the package, with the folder given to `--config-dir`:
-
-    python -m pytest path/to/mechlab/tests/contracts --contracts-dir conf
-
-The option may be repeated. Only what these folders hold is then tested.
-"""
-
-from __future__ import annotations
-
-from itertools import product
-from pathlib import Path
+"""The contracts, as part of the test suite, with its settings; see `mechlab.contracts`."""
 
 import pytest
-from registry import CONTEXT, Registry
 
-REGISTRY = pytest.StashKey[Registry]()
+pytest.register_assert_rewrite("mechlab.contracts")
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that points the contracts at somebody's own configuration."""
-    text = "configuration folder whose members to test instead of mechlab's own (may be repeated)"
-    parser.addoption("--contracts-dir", action="append", default=[], metavar="DIR", type=Path, help=text)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Look at what there is to test."""
-    folders = [path.resolve() for path in config.getoption("--contracts-dir", [])]
-    missing = [str(path) for path in folders if not path.is_dir()]
-    if missing:
-        raise pytest.UsageError(f"--contracts-dir must name a folder. Got {', '.join(missing)} instead.")
-    config.stash[REGISTRY] = Registry(folders)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Apply a test to every member of the group that its arguments name."""
-    registry, wanted = metafunc.config.stash[REGISTRY], set(metafunc.fixturenames)
-    if {"model", "task"} <= wanted:
-        names = "model task"
-        rows = [(model, task) for model in registry.names("model") for task in registry.tasks_of_each_kind(model)]
-    elif {"analysis", "task"} <= wanted:
-        names, rows = "analysis task", list(product(registry.names("analysis"), registry.partners("task")))
-    elif "set_analysis" in wanted:
-        names, rows = "set_analysis", [(name,) for name in registry.names("set_analysis")]
-    elif {"group", "name", "parameter"} <= wanted:
-        built = [(group, name) for group, name in registry.yamls() if group in CONTEXT]
-        rows = [(group, name, word) for group, name in built for word in registry.parameters(group, name)]
-        names = "group name parameter"
-    elif {"group", "name"} <= wanted:
-        names, rows = "group name", registry.yamls()
-    elif found := wanted & set(CONTEXT):
-        names = found.pop()
-        rows = [(name,) for name in registry.names(names)]
-    else:
-        return
-    metafunc.parametrize(names.split(), rows, ids=["-".join(row) for row in rows])
-
-
-@pytest.fixture(scope="session")
-def registry(request: pytest.FixtureRequest) -> Registry:
-    """What there is to test."""
-    return request.config.stash[REGISTRY]
+from mechlab.contracts.conftest import *  # noqa: E402, F403

@@ -114,7 +114,17 @@ def test_arguments_without_files_are_alike_where_the_automata_are(tmp_path):
     found = [AutomatonWords.without_files({"language": "file", "depth": 4, **one}) for one in given]
     assert [one["definition"] for one in found] == [to_definition(angluin())] * 3
     assert found[0] == found[1] == {"language": "file", "depth": 4, "path": None, "definition": found[0]["definition"]}
-    for left in ({"language": "file", "path": "/no/such.dot"}, {"language": "angluin", "path": "a.dot"}, {}):
+    short = [
+        AutomatonWords.without_files({"language": str(tmp_path / name), "depth": 4}) for name in ("a.dot", "b.json")
+    ]
+    assert short == [found[0]] * 2
+    for left in (
+        {"language": "file", "path": "/no/such.dot"},
+        {"language": "/no/such.dot"},
+        {"language": "a.dot", "path": "a.dot"},
+        {"language": "angluin", "path": "a.dot"},
+        {},
+    ):
         assert AutomatonWords.without_files(left) == left
 
 
@@ -141,6 +151,11 @@ def test_held_out_words_are_never_trained_on():
     [
         ({"language": "file"}, "task.path"),
         ({"path": "some.dot"}, "task.path"),
+        ({"language": "some.dot", "path": "some.dot"}, "task.path"),
+        ({"language": "/no/such/file.dot"}, "task.language"),
+        ({"language": "machine.txt"}, "task.language"),
+        ({"language": "folder/machine"}, "task.language"),
+        ({"language": "L7"}, "task.language"),
         ({"language": "file", "path": "/no/such/file.dot"}, "task.path"),
         ({"language": "file", "path": "some.dot", "definition": {"kind": "dfa"}}, "task.path"),
         ({"language": "file", "definition": {"kind": "dfa"}}, "task.definition"),
@@ -165,3 +180,23 @@ def test_a_file_that_is_no_automaton_is_refused(tmp_path):
     (tmp_path / "bad.dot").write_text("digraph g { a -> b }")
     with pytest.raises(ConfigError, match=r"bad\.dot: every transition must have a letter(.|\n)*task\.path"):
         AutomatonWords("file", path=str(tmp_path / "bad.dot"))
+
+
+def test_a_file_may_be_the_language(tmp_path):
+    path = tmp_path / "automaton.dot"
+    path.write_text(to_dot(coffee()))
+    short, long = AutomatonWords(str(path), **FEW), AutomatonWords("file", path=str(path), **FEW)
+    assert short.ground_truth() == long.ground_truth() == read_automaton(path)
+    assert torch.equal(short.examples("val").inputs, long.examples("val").inputs)
+    (tmp_path / "l7.json").write_text(json.dumps(to_definition(grammar("L7"))))
+    with pytest.raises(ConfigError, match=r"(?s)pushdown automaton.*task=context_free task\.grammar=FILE\.json"):
+        AutomatonWords(str(tmp_path / "l7.json"))
+
+
+@pytest.mark.parametrize(("name", "hint"), [("cofee", "did you mean 'coffee'"), ("xyz", "The names are angluin")])
+def test_an_unknown_language_is_answered_with_all_names_and_how_to_give_a_file(name, hint):
+    with pytest.raises(ConfigError) as caught:
+        AutomatonWords(name)
+    assert caught.value.key == "task.language" and caught.value.got == name and hint in caught.value.fix
+    for known in ("angluin", "coffee", "parentheses", "tomita1", "tomita7", "random", "task.language=FILE.dot"):
+        assert known in caught.value.fix

@@ -138,11 +138,13 @@ def test_published_words_are_kept_apart_by_nobody():
 def test_files_and_definitions_give_the_words_of_the_grammar(tmp_path):
     (tmp_path / "l7.json").write_text(json.dumps(to_definition(grammar("L7"))))
     frozen = ContextFree.without_files({"grammar": "file", "path": str(tmp_path / "l7.json")})
-    assert frozen["path"] is None and frozen["definition"] == to_definition(grammar("L7"))
+    assert frozen == {"grammar": "file", "path": None, "definition": to_definition(grammar("L7"))}
+    assert ContextFree.without_files({"grammar": str(tmp_path / "l7.json")}) == frozen
     tasks = (
         ContextFree("L7", **FEW),
         ContextFree(**frozen, **FEW),
         ContextFree("file", path=tmp_path / "l7.json", **FEW),
+        ContextFree(str(tmp_path / "l7.json"), **FEW),
     )
     for split in SPLITS:
         first, *others = (task.examples(split) for task in tasks)
@@ -157,8 +159,10 @@ def test_a_language_without_words_is_refused_unless_words_are_walks():
     assert ContextFree("file", definition=empty, sampler="walk", **FEW).chance() == 1
     with pytest.raises(ConfigError, match=r"(?s)pushdown automaton.*task=automaton"):
         ContextFree("file", definition=to_definition(tomita(3)), **FEW)
-    with pytest.raises(ConfigError, match="only there"):
+    with pytest.raises(ConfigError, match=r"(?s)one of task\.path, task\.definition.*set task\.grammar=file"):
         ContextFree("L7", definition=empty, **FEW)
+    with pytest.raises(ConfigError, match=r"(?s)given: L16.*did you mean 'L.*L1, .*L15, file.*grammar=FILE\.json"):
+        ContextFree("L16", **FEW)
 
 
 def test_the_same_seed_gives_the_same_words_and_another_seed_others():

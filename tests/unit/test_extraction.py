@@ -139,21 +139,3 @@ def test_same_generator_gives_the_same_finding(method: str, tmp_path: Path) -> N
     assert one.as_dict() == other.as_dict()
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
-
-
-def test_figures_of_small_and_large_automata() -> None:
-    from mechlab.automata.random import random_automaton
-    from mechlab.plotting.automaton import automaton_figure
-
-    for n in (1, 2, 12, 31):
-        if n == 1:
-            transitions, outputs = np.zeros((1, 2), int), [1]
-        else:
-            found = random_automaton(n, 2, np.random.default_rng(0))
-            transitions, outputs = found.transitions, found.outputs
-        names = [f"q{i}" for i in range(n)]
-        figure = automaton_figure(names, ["x"] * n, ["a", "b"], transitions, 0, [bool(out) for out in outputs])
-        figure.canvas.draw()
-        circles = [patch for patch in figure.axes[0].patches if type(patch).__name__ == "Circle"]
-        assert len(circles) == (0 if n > 30 else n + sum(outputs))
-        assert len(figure.axes[0].images) == (n > 30)

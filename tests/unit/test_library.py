@@ -5,10 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mechlab.automata import named
+from mechlab.automata.definition import to_definition
 from mechlab.automata.equivalence import equivalent, minimise, reachable
-from mechlab.automata.library import angluin, coffee, parentheses
+from mechlab.automata.library import CONTEXT_FREE, REGULAR, angluin, coffee, parentheses
 from mechlab.automata.mealy import moore_of_mealy
+from mechlab.automata.pushdown.grammars import grammar
 from mechlab.automata.random import random_automaton
+from mechlab.automata.tomita import tomita
 
 
 def verdicts(automaton, length):
@@ -148,3 +152,23 @@ def test_numbers_that_nothing_fits_are_refused(sizes, message):
     states, letters, *rest = sizes
     with pytest.raises(ValueError, match=message):
         random_automaton(states, letters, np.random.default_rng(0), *rest)
+
+
+def test_automata_by_name():
+    """Sizes are those of the tables in the source: states, letters."""
+    sizes = {"angluin": (4, 2), "coffee": (7, 4), "parentheses": (5, 2)}
+    sizes |= {f"tomita{i + 1}": (n, 2) for i, n in enumerate((2, 4, 5, 4, 4, 3, 5))}
+    assert {name: (named(name).size, len(named(name).alphabet)) for name in REGULAR} == sizes
+    assert [named(f"tomita{i}") for i in range(1, 8)] == [tomita(i) for i in range(1, 8)]
+    assert named("parentheses", depth=2) == parentheses(2) != named("parentheses")
+    counts = [4, 4, 10, 7, 10, 7, 3, 3, 3, 11, 5, 4, 3, 3, 5]  # with err
+    assert [len(named(name).states) for name in CONTEXT_FREE] == counts
+    assert to_definition(named("L3")) == to_definition(grammar("L3"))
+
+
+@pytest.mark.parametrize("name", ["cofee", "tomita8", "L16", "mqtt", ""])
+def test_a_name_that_no_automaton_has(name):
+    with pytest.raises(ValueError, match=f"no automaton named '{name}'.*angluin, coffee, .*tomita7, L1, .*L15$"):
+        named(name)
+    with pytest.raises(ValueError, match="did you mean 'coffee'"):
+        named("cofee")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from mechlab.automata.named import Names, is_list
+from mechlab.automata.names import Names, is_list
 from mechlab.automata.pushdown.pushdown import ACTIONS, BOTTOM, ERROR, Pushdown, Rule
 
 

@@ -1,0 +1,5 @@
+"""`python -m mechlab.contracts`."""
+
+from mechlab.contracts import main
+
+main()
