@@ -34,7 +34,7 @@ class Spectrum(Analysis):
         draws: number of random orthogonal matrices for the chance level of the angle error.
     """
 
-    needs = Needs(kind="sequence", ground_truth=("companion matrix",))
+    needs = Needs(kind="sequence", ground_truth=("companion matrix",), model=("jacobian",))
 
     def __init__(
         self,

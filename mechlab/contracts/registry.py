@@ -30,6 +30,11 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "val_words": 300,
     "test_words": 300,
     "hidden": 16,
+    "states": 4,
+    "memories": 16,
+    "keys": 6,
+    "values": 5,
+    "width": 16,
     "n_init": 2,
     "noise": 0.1,
     "examples": 3,
@@ -166,7 +171,7 @@ class Registry:
         tasks: dict[tuple[Any, ...], str] = {}
         for name in self.tasks_for(model):
             spec = self.shared_task(name).spec
-            tasks.setdefault((spec.kind, spec.tokens, len(spec.shape), repr(spec.loss)), name)
+            tasks.setdefault((spec.kind, spec.tokens, len(spec.shape), type(spec.loss)), name)
         return list(tasks.values())
 
     def fits(self, model: str, task: str) -> bool:
