@@ -6,6 +6,7 @@ python -m mechlab.runs ls
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ def main() -> None:
     except MechlabError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:  # the reader of the output has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:  # such as a folder that cannot be read
         print(f"error: {printable(error)}", file=sys.stderr)
         sys.exit(1)
@@ -41,10 +45,31 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         return sub
 
-    ls = command("ls", list_runs, "one line per run")
-    ls.add_argument("root", nargs="?", default="runs", help="the folder of all runs (default: runs)")
+    ls = command("ls", list_runs, "one line per run: status, date, size, steps, a metric, claims, what differs")
+    ls.add_argument(
+        "words",
+        nargs="*",
+        metavar="FOLDER | KEY=VALUE",
+        help="the folder of all runs (default: runs), run directories; conditions",
+    )
+    ls.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="status=done, task=tomita, seed=0,1, model.hidden=8, 'test/accuracy>0.9', 'size>1GB', 'date>=2026-01-31'; "
+        "several must all hold; KEY is a column, a metric, ANALYSIS/SCALAR or a config key",
+    )
+    ls.add_argument("--sort", metavar="KEY", help="sort by date, size, a metric or any other KEY (default: run)")
+    ls.add_argument("--reverse", action="store_true", help="in descending order")
+    ls.add_argument(
+        "--metric", action="append", default=[], metavar="KEY", help="a column of this KEY (default: test/accuracy)"
+    )
+    ls.add_argument("--limit", type=int, metavar="N", help="list N runs at most")
+    ls.add_argument("--json", action="store_true", help="print one JSON document with all that is known of each run")
     show = command("show", show_runs, "configuration, status, metrics and findings of runs")
     show.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
+    show.add_argument("-v", "--verbose", action="store_true", help="all scalars of findings, in place of the first two")
     diff = command(
         "diff", diff_runs, "differences of two runs: configuration, metrics, first step with other parameters"
     )
@@ -65,54 +90,39 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run_folders(root: str | Path) -> list[Path]:
-    """Return the run directories below a folder, or raise ConfigError if there is no such folder."""
-    if not Path(root).is_dir():
-        raise ConfigError(
-            "the folder that holds the runs must exist", got=str(root), fix="python -m mechlab.train makes it"
-        )
+def run_folders(*roots: str | Path) -> list[Path]:
+    """Return the run directories among some folders and in them, down to ROOT/TASK-MODEL/ID.
+
+    Raises:
+        ConfigError: there is no such folder, or no run in it.
+    """
     from mechlab.record.status import has_status
 
-    return sorted(folder for folder in Path(root).glob("*/*") if has_status(folder))
+    folders: dict[Path, None] = {}
+    for root in map(Path, roots):
+        if not root.is_dir():
+            fix = "python -m mechlab.train makes runs, in the folder paths.root=DIR"
+            raise ConfigError("the folder that holds the runs must exist", got=printable(root), fix=fix)
+        inside = [folder for pattern in ("*", "*/*") for folder in root.glob(pattern)]
+        found = [root] if has_status(root) else sorted(folder for folder in inside if has_status(folder))
+        folders |= dict.fromkeys(found)
+    return list(folders)
 
 
 def list_runs(arguments: argparse.Namespace) -> int:
-    """Print one line per run: status, steps, test accuracy, claims that hold, directory; and why a run failed or
-    cannot be read."""
-    folders = run_folders(arguments.root)
-    print(f"{'status':10} {'steps':>7} {'test/accuracy':>13} {'claims':>7}  run")
-    for folder in folders:
-        status, steps, accuracy, held, reason = _line(folder)
-        print(f"{status:10} {steps:>7} {accuracy:>13} {held:>7}  {printable(folder)}")
-        if reason:
-            print(f"{'':41}{printable(reason)}")
-    print(f"{len(folders)} runs\nnext:\n  show   python -m mechlab.runs show RUN")
-    return 0
+    """Print one line per run; the exit status is 1 if the record of one is damaged."""
+    from mechlab.listing.condition import parse_condition
+    from mechlab.listing.listing import Selection, print_list
 
-
-def _line(folder: Path) -> tuple[str, str, str, str, str]:
-    """Return status, steps, test accuracy, claims that hold, and the reason if the run failed or is damaged."""
-    from mechlab.record.files import refuse_links
-    from mechlab.record.lock import is_held
-    from mechlab.record.status import DAMAGED, read_status
-
-    try:
-        refuse_links(folder)
-        status, result = read_status(folder), _result(folder)
-    except RunError as error:
-        return DAMAGED, "-", "-", "-", error.brief
-    metrics = result.get("metrics", {})
-    claims = [claim["holds"] for finding in result.get("findings", {}).values() for claim in finding["claims"].values()]
-    held = f"{sum(claims)}/{len(claims)}" if claims else "-"
-    word = "killed" if status["status"] == "running" and not is_held(folder) else status["status"]
-    reason = (status["reason"].splitlines() or [""])[0] if word in ("failed", DAMAGED) else ""
-    steps = metrics.get("steps", status.get("step"))
-    return word, console.number(steps), console.number(metrics.get("test/accuracy")), held, reason
+    roots = [word for word in arguments.words if parse_condition(word) is None or Path(word).is_dir()]
+    where = [*(word for word in arguments.words if word not in roots), *arguments.where]
+    how = (arguments.metric, arguments.sort, arguments.reverse, arguments.limit, arguments.json)
+    return print_list(run_folders(*roots or ["runs"]), Selection(where, *how))
 
 
 def show_runs(arguments: argparse.Namespace) -> int:
-    """Print configuration, status, metrics and findings of each run; the exit status is 0 if all can be read."""
-    return _each(arguments.runs, _show)
+    """Print configuration, status, metrics and findings of each run; the exit status is 0 if all records are whole."""
+    return _each(arguments.runs, lambda folder: _show(folder, arguments.verbose))
 
 
 def _each(folders: Sequence[str], action: Callable[[Path], bool | None]) -> int:
@@ -127,32 +137,52 @@ def _each(folders: Sequence[str], action: Callable[[Path], bool | None]) -> int:
     return int(failed)
 
 
-def _show(folder: Path) -> None:
+def _show(folder: Path, verbose: bool) -> bool:
+    """Print what is recorded of a run; return True if a part of the record is damaged."""
+    from mechlab.listing.row import read_row
+    from mechlab.listing.table import readable_size
     from mechlab.record.files import read_mapping, refuse_links
-    from mechlab.record.status import DAMAGED, read_status
+    from mechlab.record.status import read_status
 
     refuse_links(folder)
-    config = _config(folder)
-    status, result = read_status(folder), _result(folder)
-    environment = read_mapping(folder / "provenance" / "environment.json")
-    times = f"since {status.get('updated')}, started {status.get('started')} on {status.get('host')}"
-    print(printable(f"{status['status']} {times}"))
-    if status["status"] in ("failed", DAMAGED):
+    config, status, row = _config(folder), read_status(folder), read_row(folder)
+    damages = dict.fromkeys(row.damages)
+    times = f" since {status.get('updated')}, started {status.get('started')} on {status.get('host')}"
+    print(printable(f"{row.status}{times if status.get('updated') else ''}"))
+    if status["status"] == "failed":
         print(f"reason: {printable(status['reason'], lines=True)}")
+    environment = _whole(lambda: read_mapping(folder / "provenance" / "environment.json"), damages) or {}
     print(f"command: {as_command(str(environment.get('command') or 'not recorded'))}")
     print(f"code: {printable(environment.get('commit') or 'not under version control')}")
     for section in ("task", "model", "optimizer", "trainer"):
         values = {name: value for name, value in _section(config, section).items() if value is not None}
         print(printable(f"{section}: " + "  ".join(f"{name}={_short(value)}" for name, value in values.items())))
-    print(f"history: {_history_summary(folder)}")
-    if result:
+    print(f"history: {_whole(lambda: _history_summary(folder), damages) or 'damaged'}")
+    print(f"size: {readable_size(row.size)}, history included")
+    if result := _whole(lambda: _result(folder), damages):
         console.print_metrics(result["metrics"])
-        console.print_findings(result.get("findings", {}))
+        console.print_findings(result.get("findings", {}), verbose)
         console.print_expected(result.get("expected", {}))
     if config.get("allow_targets"):
         print(f"names classes beyond mechlab, of {printable(_short(config['allow_targets']))}")
     console.print_next(folder, folder.parent.parent)
+    for reason in damages:
+        print(f"damaged: {reason}", file=sys.stderr)
+    if damages:
+        fix = "repeat the command above, which restores what the record allows; runs verify RUN compares every file"
+        print(f"  fix:   {fix}", file=sys.stderr)
+    sys.stderr.flush()
     print(f"run: {printable(folder)}")
+    return bool(damages)
+
+
+def _whole(read: Callable[[], Any], damages: dict[str, None]) -> Any:
+    """Return what a function reads; None, with the reason added to `damages`, where the record is damaged."""
+    try:
+        return read()
+    except RunError as error:
+        damages[error.brief] = None
+        return None
 
 
 def diff_runs(arguments: argparse.Namespace) -> int:

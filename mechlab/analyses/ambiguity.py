@@ -61,6 +61,7 @@ class Ambiguity(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
     version = 3
+    headline = ("weighted", "clusters")
 
     def __init__(
         self,

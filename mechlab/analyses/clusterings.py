@@ -58,6 +58,7 @@ class Clusterings(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
     version = 3
+    headline = ("k_means_8", "lr_held_out")
 
     def __init__(
         self,

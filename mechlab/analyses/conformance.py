@@ -42,6 +42,7 @@ class Conformance(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
     version = 2
+    headline = ("accuracy", "balanced")
 
     def __init__(
         self,

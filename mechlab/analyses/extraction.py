@@ -73,6 +73,7 @@ class Extraction(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
     version = 2
+    headline = ("states", "agreement")
 
     def __init__(
         self,

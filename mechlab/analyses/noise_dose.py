@@ -45,6 +45,7 @@ class NoiseDose(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("disturbed",))
     version = 2
+    headline = ("margin", "half")
     other_model = "model=constructed"
 
     def __init__(

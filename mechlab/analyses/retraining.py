@@ -50,6 +50,7 @@ class Retraining(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("clean",))
     version = 2
+    headline = ("noisy_accuracy", "retrained_accuracy")
     other_model = "model=constructed"
 
     def __init__(

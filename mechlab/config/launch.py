@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -22,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mechlab.config import completion
 from mechlab.config.schema import AnalyzeConfig, TrainConfig, defaults
-from mechlab.core.errors import ConfigError, MechlabError, did_you_mean, out_of_memory
+from mechlab.core.errors import ConfigError, MechlabError, closest, did_you_mean, out_of_memory
 from mechlab.record.files import write_text
 
 LISTS = ("analysis", "callbacks")  # config groups that allow several choices
@@ -209,19 +208,8 @@ def _known_keys(config_name: str) -> list[str]:
 
 def _similar(key: str, known: list[str]) -> str:
     """Return a hint for an unknown key: known keys with the same or a similar last word."""
-    leaf = key.rsplit(".", 1)[-1]
-    same = [name for name in known if name.rsplit(".", 1)[-1] == leaf]
-    close = (
-        same
-        or difflib.get_close_matches(key, known, n=1)
-        or [
-            name
-            for word in difflib.get_close_matches(leaf, {name.rsplit(".", 1)[-1] for name in known}, n=1)
-            for name in known
-            if name.rsplit(".", 1)[-1] == word
-        ]
-    )
-    return f"did you mean {' or '.join(map(repr, close[:3]))}?" if close else "--cfg job lists all keys"
+    close = closest(key, known)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else "--cfg job lists all keys"
 
 
 def _paths(value: dict[str, Any], prefix: str = "") -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -71,7 +71,7 @@ class Finding:
     """The result of an analysis: numbers, scored claims and notes.
 
     Args:
-        scalars: numbers by name.
+        scalars: numbers by name; commands print the first two, and all on request.
         claims: by slug.
         notes: sentences for the reader by slug, such as why a claim is not made.
     """
@@ -79,6 +79,11 @@ class Finding:
     scalars: Mapping[str, float]
     claims: Mapping[str, Claim] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+
+    def with_first(self, names: Sequence[str]) -> Finding:
+        """Return the finding with these scalars, where it has them, before all others."""
+        first = {name: self.scalars[name] for name in names if name in self.scalars}
+        return replace(self, scalars={**first, **self.scalars})
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for result.json; notes only where there are some."""
@@ -100,6 +105,7 @@ class Analysis(ABC):
 
     needs: ClassVar[Needs] = Needs()
     version: ClassVar[int] = 1
+    headline: ClassVar[tuple[str, ...]] = ()  # scalars to print first, most important first
     other_model: ClassVar[str] = "choose another model"  # what to type where the model lacks what is needed
 
     @abstractmethod

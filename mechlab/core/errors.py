@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from mechlab.core.printable import printable
@@ -83,6 +84,21 @@ def out_of_memory(error: BaseException, key: str | None = None) -> ConfigError |
         return None
     fix = "choose smaller sizes of task, model, analysis or batch"
     return ConfigError("everything must fit into memory", got=text or type(error).__name__, key=key, fix=fix)
+
+
+def closest(key: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Return the known keys (`a.b`, `a/b`) with the same last word as an unknown one, or a similar spelling.
+
+    >>> closest("hidden", ["model.hidden", "model.layers"])
+    ['model.hidden']
+    """
+    leaves = {name: re.split("[./]", name)[-1] for name in sorted(known)}
+    leaf = re.split("[./]", key)[-1]
+    similar = [name for name in leaves if leaves[name] == leaf] or difflib.get_close_matches(key, leaves, n=1)
+    if not similar:
+        near = difflib.get_close_matches(leaf, set(leaves.values()), n=1)
+        similar = [name for name in leaves if leaves[name] in near]
+    return similar[:most]
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

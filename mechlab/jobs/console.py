@@ -8,6 +8,8 @@ from typing import Any
 
 from mechlab.core.printable import printable, quoted
 
+HEADLINE = 2  # scalars of a finding that are printed; see `Analysis.headline`
+
 
 def number(value: float | None) -> str:
     """Format a number for people: whole numbers as they are, others with four significant digits."""
@@ -16,22 +18,22 @@ def number(value: float | None) -> str:
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e9 else f"{value:.4g}"
 
 
-def numbers(scalars: Mapping[str, float | None]) -> str:
+def numbers(scalars: Mapping[str, float | None]) -> list[str]:
     """Format the scalars of a finding; `name`, `name_low` and `name_high` as one number with its interval.
 
     >>> numbers({"mean": 0.5, "mean_low": 0.25, "mean_high": 0.75, "runs": 3})
-    'mean 0.5 [0.25, 0.75]  runs 3'
+    ['mean 0.5 [0.25, 0.75]', 'runs 3']
     """
     with_ends = [name for name in scalars if f"{name}_low" in scalars and f"{name}_high" in scalars]
     shown = dict(scalars)
-    words = []
     for name in with_ends:
         ends = [shown.pop(f"{name}{ending}", None) for ending in ("_low", "_high")]
         interval = "" if ends == [scalars[name]] * 2 else f" [{', '.join(map(number, ends))}]"
         shown[name] = f"{number(scalars[name])}{interval}"
+    words = []
     for name, value in shown.items():
         words.append(f"{name} {value if isinstance(value, str) else number(value)}")
-    return "  ".join(words)
+    return words
 
 
 def print_result(result: Mapping[str, Any]) -> None:
@@ -46,12 +48,14 @@ def print_metrics(metrics: Mapping[str, float]) -> None:
     print(printable("  ".join(f"{name} {number(value)}" for name, value in sorted(metrics.items()))))
 
 
-def print_findings(findings: Mapping[str, Any]) -> None:
-    """Print the findings of a run as result.json holds them."""
+def print_findings(findings: Mapping[str, Any], verbose: bool = False) -> None:
+    """Print the findings of a run as result.json holds them: of the scalars the first two, or all if `verbose`."""
     for name, finding in findings.items():
         differs = ", ".join(f"{key}={value}" for key, value in finding.get("differs", {}).items())
-        shown = f"{name} ({differs})" if differs else name
-        print(printable(f"{shown}: {numbers(finding['scalars'])}"))
+        title = f"{name} ({differs})" if differs else name
+        words = numbers(finding["scalars"])
+        more = "" if verbose or len(words) <= HEADLINE else f"  ({len(words) - HEADLINE} more: runs show -v)"
+        print(printable(f"{title}: {'  '.join(words if verbose else words[:HEADLINE])}{more}"))
         for claim in finding["claims"].values():
             verdict = "holds" if claim["holds"] else "FAILS"
             null = "" if claim["null"] is None else f"; null {number(claim['null'])}"
@@ -77,7 +81,7 @@ def print_next(folder: Path, root: Path, allow_targets: Sequence[str] = ()) -> N
     print("next:")
     print(f"  look   tensorboard --logdir {quoted(root)}")
     print(f"  ask    python -m mechlab.analyze {quoted('run=', folder)} analysis=NAME at=all{trusted}")
-    print(f"  show   python -m mechlab.runs show {quoted(folder)}")
+    print(f"  show   python -m mechlab.runs show -v {quoted(folder)}")
     print(f"  report python -m mechlab.report {all_runs(root)}")
 
 

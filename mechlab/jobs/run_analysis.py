@@ -52,7 +52,8 @@ def run_analysis(
         new = Path(aside) / "answer"
         new.mkdir()
         out = Artifacts(new, describe(stored_config(run.folder), run.moment))
-        finding = analysis.run(run, out, Streams(run.seed if seed is None else seed).numpy("analysis", name))
+        rng = Streams(run.seed if seed is None else seed).numpy("analysis", name)
+        finding = analysis.run(run, out, rng).with_first(analysis.headline)
         if draws:
             for figure_name, figure in out.with_subject(analysis.figures(out)).items():
                 out.save_figure(figure_name, figure)

@@ -163,7 +163,7 @@ def _expected(name: str, folders: Sequence[Path]) -> dict[str, Expected]:
 
 def _print(folder: Path) -> None:
     about, finding = sets.read_answer(folder)
-    console.print_findings({f"{folder.name} of {len(about['runs'])} runs": finding})
+    console.print_findings({f"{folder.name} of {len(about['runs'])} runs": finding}, verbose=True)
     console.print_expected(about.get("expected", {}))
     print(f"set: {folder}", flush=True)
 

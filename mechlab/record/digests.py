@@ -9,6 +9,7 @@ over_training.json beside the findings of an analysis at several steps for the c
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,14 @@ def check_file(run: Path, name: str) -> None:
     digest = (_recorded(run) | _curve_digests(run)).get(name)
     if digest is not None and (run / name).is_file() and file_digest(run / name) != digest:
         raise _changed(run / name)
+
+
+def missing_files(run: Path) -> Iterator[RunError]:
+    """Yield an error for every file of a run that its digests list and that is not there; no file is compared."""
+    finished = _after_training(run) if read_digests(run) is not None else ()
+    for path in dict.fromkeys([*(run / name for name in _recorded(run)), *finished]):
+        if not os.path.lexists(path):
+            yield _missing(path)
 
 
 def damages(run: Path) -> Iterator[RunError]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import math
 import os
 import runpy
@@ -19,6 +22,8 @@ from warm_process import Done, command
 import mechlab
 from mechlab import cli, runs
 from mechlab.core.errors import ConfigError, MechlabError, NotRecorded, RunError
+from mechlab.listing.row import read_row
+from mechlab.listing.table import print_table
 from mechlab.record.files import file_digest, read_json, write_json
 from mechlab.record.lock import RunLock
 from mechlab.record.shards import write_shard
@@ -91,22 +96,123 @@ def refused(done: Done, *says: str) -> None:
     assert all(text in done.err for text in says), done.text
 
 
+def table(out: str) -> list[dict[str, str]]:
+    """The rows that `ls` prints where it is read by a program, by the names of the columns."""
+    head, *lines = (line.split() for line in out.splitlines())
+    assert all(len(line) == len(head) for line in lines), out
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
 def test_ls_prints_a_line_for_each_run(call):
     done = call("ls", "a")
-    lines = done.out.splitlines()
-    assert done.exit == 0 and lines[0].split() == ["status", "steps", "test/accuracy", "claims", "run"]
-    for line, folder, claims in zip(lines[1:3], folders()[::2], ("/", "-"), strict=True):
-        status, steps, accuracy, held, path = line.split()
-        assert (status, steps, path) == ("done", "24", folder) and claims in held
+    assert done.exit == 0 and "2 runs; sizes include histories" in done.err
+    for row, folder, claims in zip(table(done.out), folders()[::2], ("3", "-"), strict=True):
         metrics = read_json(Path(folder) / "result.json")["metrics"]
-        assert float(accuracy) == pytest.approx(metrics["test/accuracy"], rel=1e-3)
-    assert "2 runs" in done.out
+        assert (row["status"], row["steps"], row["run"]) == ("done", "24", folder) and row["claims"].endswith(claims)
+        assert row["differs"] == f"seed={folder[-1]}" and row["date"].startswith("20")
+        assert float(row["test/accuracy"]) == pytest.approx(metrics["test/accuracy"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        (["a"], "ac"),
+        (["a", "b"], "acb"),
+        (["a/repeat_copy-rnn", "seed=1"], "c"),
+        (["a", "--where", "status=done", "--where", "seed=0"], "a"),
+        (["a", "seed=0,1", "task=repeat*", "model=RNN", "optimizer=adam"], "ac"),
+        (["a", "seed!=1", "init_from=null", "trainer.overfit=false", "history.limit_gb=2"], "a"),
+        (["a", "size>1GB"], ""),
+        (["a", "size>1kB", "date>=2020-01-01", "test/loss<1e9"], "ac"),
+        (["a", "spectrum/rank>=0"], "a"),  # of the other the spectrum is not known
+        (["a", "--sort", "seed", "--reverse"], "ca"),
+        (["a", "--sort", "spectrum/rank", "--reverse"], "ac"),  # without a value last
+        (["a", "--limit", "1"], "a"),
+    ],
+)
+def test_ls_selects_and_sorts(call, words, chosen):
+    done = call("ls", *words)
+    by_name = dict(zip("abc", folders(), strict=True))
+    assert [row["run"] for row in table(done.out)] == [by_name[name] for name in chosen], done.text
+
+
+def test_ls_has_columns_of_any_name_and_a_document_of_everything(call):
+    a = folders()[0]
+    row = table(call("ls", "a", "--metric", "spectrum/rank", "--metric", "model.hidden").out)[0]
+    result = read_json(Path(a) / "result.json")
+    assert (
+        row["spectrum/rank"] == f"{result['findings']['spectrum']['scalars']['rank']:.0f}"
+        and row["model.hidden"] == "8"
+    )
+    document = json.loads(call("ls", "a", "--json").out)
+    first = document["runs"][0]
+    assert document["differs"] == ["seed"] and first["run"] == a and first["config"]["task.d"] == 2
+    assert first["numbers"]["test/loss"] == result["metrics"]["test/loss"]
+    assert first["size"] == sum(path.stat().st_size for path in Path(a).rglob("*") if path.is_file())
+    assert (
+        first["claims"]["spectrum/rank"]["statement"] == result["findings"]["spectrum"]["claims"]["rank"]["statement"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere"], ("must exist", "given: nowhere")),
+        (["a", "--where", "sed"], ("KEY=VALUE", "given: sed")),
+        (["a", "--where", "hiden=8"], ("did you mean 'model.hidden'?",)),
+        (["a", "--sort", "spectrum/rnk"], ("--sort", "did you mean 'spectrum/rank'")),
+        (["a", "--metric", "accuracy"], ("--metric", "'test/accuracy'")),
+        (["a", "test/loss>small"], ("compares with a number", "given: test/loss>small")),
+    ],
+)
+def test_ls_refuses(call, words, says):
+    refused(call("ls", *words), *says)
+
+
+@pytest.mark.parametrize("width", [70, 200])
+def test_on_a_terminal_ls_is_as_wide_as_it(lab, width):
+    """No line is wider than the terminal, and each run directory is on one line as a whole."""
+    from rich.console import Console
+
+    console = Console(force_terminal=True, width=width, color_system=None, file=io.StringIO())
+    rows = [read_row(Path(folder)) for folder in folders()]
+    with contextlib.redirect_stdout(console.file):
+        print_table(rows, ["test/accuracy"], console)
+    lines = console.file.getvalue().splitlines()
+    assert all(len(line.rstrip()) <= width for line in lines)
+    assert len([line for line in lines if any(folder in line for folder in folders())]) == 3
+    assert len(lines) == (2 + 2 * 3 if width == 70 else 2 + 3)
 
 
 def test_ls_tells_why_a_run_failed(call):
     write_json(Path(folders()[0]) / "status.json", {"status": "failed", "reason": "the loss\nwas not finite"})
-    assert "\n" + " " * 41 + "the loss\n" in call("ls", "a").out
-    refused(call("ls", "nowhere"), "must exist", "given: nowhere")
+    done = call("ls", "a")
+    assert done.exit == 0 and f"failed: {folders()[0]}: was not finite" in done.err
+
+
+@pytest.mark.parametrize(
+    "name", ["status.json", "result.json", "provenance/config.yaml", "checkpoints/weights.safetensors"]
+)
+def test_ls_and_show_say_that_a_record_is_damaged(call, name):
+    a, c = folders()[0], folders()[2]
+    path = Path(a, name)
+    path.unlink() if path.suffix == ".safetensors" else path.write_text(path.read_text()[:-30])
+    done = call("ls", "a")
+    assert done.exit == 1 and [row["status"] for row in table(done.out)] == ["damaged", "done"]
+    assert f"damaged: {a}: " in done.err and path.name in done.err and "2 runs, 1 damaged" in done.err
+    done = call("show", a)
+    assert done.exit == 1 and path.name in done.err and "Traceback" not in done.text
+    assert call("show", c).exit == 0
+
+
+def test_show_prints_two_scalars_of_a_finding_or_all(call):
+    a = folders()[0]
+    scalars = read_json(Path(a) / "result.json")["findings"]["spectrum"]["scalars"]
+    (brief,) = [line for line in call("show", a).out.splitlines() if line.startswith("spectrum: ")]
+    (whole,) = [line for line in call("show", "-v", a).out.splitlines() if line.startswith("spectrum: ")]
+    assert brief.startswith("spectrum: rank ") and "angle_error" in brief
+    assert f"({len(scalars) - 2} more: runs show -v)" in brief
+    assert all(f"{name} " in whole for name in scalars) and "more" not in whole
 
 
 def test_show_tells_what_a_run_is(call):

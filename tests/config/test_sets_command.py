@@ -89,7 +89,7 @@ def test_a_glob_of_unlike_runs_is_refused(swept: tuple[Path, Done]) -> None:
 def test_sets_are_no_runs(swept: tuple[Path, Done]) -> None:
     folder, _ = swept
     listed = run("runs", "ls", folder=folder)
-    assert "4 runs" in listed.out and "_sets" not in listed.out
+    assert "4 runs" in listed.err and "_sets" not in listed.out
     assert "_sets" not in run("runs", "gc", folder=folder).text
     left = folder / "runs" / "_sets" / ".0123456789.x.tmp" / "0123456789"
     left.mkdir(parents=True)  # as a process leaves it that was killed while it computed an answer

@@ -29,6 +29,7 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "models": {"core", "automata", "distill"},
     "analyses": {"core", "record", "plotting", *MATHEMATICS},
     "plotting": {"core"},
+    "listing": {"core", "record", "jobs", "reporting"},
     "reporting": {"core", "record", "plotting", "statistics"},
     "adopting": {"core", "record", "config", "jobs", "automata"},
     "sweeps": {"core", "record", "config", "jobs"},
