@@ -19,7 +19,7 @@ def test_every_task_trains_on_every_model_for_a_step(registry, task):
     for name in names:
         with Streams(0).globally("init"):
             model = registry.prepared("model", name)(task.blueprint())
-        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
         loss = batch_loss(outputs_of(model, batch.inputs), batch, task.spec)
         loss.backward()
         optimizer.step()
