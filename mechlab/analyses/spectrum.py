@@ -34,7 +34,8 @@ class Spectrum(Analysis):
         draws: number of random orthogonal matrices for the chance level of the angle error.
     """
 
-    needs = Needs(kind="sequence", ground_truth=("companion matrix",))
+    needs = Needs(kind="sequence", ground_truth=("companion matrix",), model=("jacobian",))
+    other_model = "choose a recurrent model, such as model=rnn, or analysis=[]"
     headline = ("rank", "angle_error")
 
     def __init__(
