@@ -123,7 +123,8 @@ class Spectrum(Analysis):
         from mechlab.plotting.spectrum import spectrum_figure
 
         saved = out.arrays("spectrum")
-        return {"spectrum": spectrum_figure(saved["learned"], saved["theory"], saved["matched"], saved["partner"])}
+        values = [saved[name] for name in ("learned", "theory", "matched", "partner")]
+        return {"spectrum": spectrum_figure(*values, self.persistent)}
 
 
 def spectrum_at_origin(model: SequenceModel) -> np.ndarray:
