@@ -90,4 +90,4 @@ class Conformance(WordAnalysis):
         """Draw the accuracy by word length."""
         from mechlab.plotting.conformance import by_length_figure
 
-        return {"by_length": by_length_figure(out.table("by_length"))}
+        return {"by_length": by_length_figure(out.table("by_length"), self.threshold)}
