@@ -231,6 +231,8 @@ def _word_key(words: Sequence[Sequence[str]]) -> Key:
 
 
 def _percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "below 0.1%"
     return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 
