@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FOREST_ROWS = 40
 PANELS = 5  # claims of a task that are drawn
 LEARNED = 2  # metrics whose curves are drawn
-LINE = 44  # letters beside a forest plot, which has little room
+LINE = 32  # letters beside a forest plot, which has little room
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Drawer:
         return Plot(Markup(drawn(figure, self.folder / f"{self.name}-{file}", f"{self.section.task}: {text}")))
 
     def _interval(self, cell: Cell, summary: Any) -> MeanInterval:
-        label = cut(self.section.label(cell), LINE)
+        label = cut(f"{cell.number} {self.section.label(cell)}", LINE)
         return MeanInterval(label, summary.values, summary.mean, summary.low, summary.high)
 
 

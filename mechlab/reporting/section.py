@@ -56,7 +56,7 @@ class Section:
                     break
                 chosen, kinds = [*chosen, best], self._kinds([*chosen, best])
                 candidates.remove(best)
-        return sorted(chosen, key=self.keys.index) or self.keys[:1]
+        return sorted(chosen, key=lambda key: (key not in NAMES, _rank(key), self.keys.index(key))) or self.keys[:1]
 
     @property
     def varied(self) -> list[str]:
@@ -87,8 +87,13 @@ class Section:
             value = cell.value(key)
             alike = [other for other in alike if other.value(key) == value]
             if value not in NOTHING or not words:
-                words.append(value if key in NAMES else f"{short(key)}={value}")
+                words.append(value if key in NAMES else f"{self._tail(key)}={value}")
         return " ".join(cut(word, LABEL) for word in words)
+
+    def _tail(self, key: str) -> str:
+        """Return the last word of a key, or more of it where another key ends alike."""
+        tail = key.rpartition(".")[2]
+        return tail if sum(other.rpartition(".")[2] == tail for other in self.varied) == 1 else short(key)
 
     def _kinds(self, keys: Sequence[str]) -> int:
         return len({tuple(map(cell.value, keys)) for cell in self.cells})

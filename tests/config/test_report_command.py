@@ -130,7 +130,8 @@ def test_by_and_out(swept: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["runs=nothing/*/*"], "runs must name at least one run directory"),
+        (["runs=nothing/*/*"], "this matches no file or folder"),
+        (["runs=runs/tomita-gru/*/provenance"], "runs must name at least one run directory"),
         (["runs=runs/tomita-gur/*"], "did you mean 'tomita-gru'?"),
         (["run=runs/*/*"], "did you mean 'runs'?"),
         (["runs=runs/*/*", "by=modle"], "did you mean 'model'?"),
