@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from mechlab.analyses.given_words import WordAnalysis, WordSource
 from mechlab.analyses.labelled_states import By, Part, labelled_states, supported_finding
 from mechlab.clustering.bisimulation import successor_errors
 from mechlab.clustering.bootstrap import BOUND
@@ -13,8 +15,9 @@ from mechlab.clustering.dbscan import NOISE
 from mechlab.clustering.methods import METHODS, SPLITS, Clustering, LabelledPoints, Setting, cluster
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
-from mechlab.core.constraints import Filled, at_least, between
+from mechlab.core.analysis import Claim, Finding, Needs
+from mechlab.core.constraints import Filled, between
+from mechlab.core.progress import ProgressLine, duration
 from mechlab.core.task import Split
 from mechlab.record.artifacts import Artifacts
 from mechlab.statistics.bootstrap import percentile_interval
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 Name = Literal[tuple(METHODS)]
 
 
-class Clusterings(Analysis):
+class Clusterings(WordAnalysis):
     """Clusters of a network's hidden states by many methods, each scored against the automaton's states.
 
     The table has for each method the number of clusters, of `starts` (k-means), the share of noise, the ambiguity
@@ -42,8 +45,8 @@ class Clusterings(Analysis):
 
     Args:
         methods: names, as in `mechlab.clustering.methods.METHODS`.
-        words: number of evaluation words.
-        split: split of these words.
+        words: number of evaluation words, or words of one's own; see `WordSource`.
+        split: split of drawn words.
         by: kind of labels: the "state"; the "transition", which is the state before the last letter, and the letter;
             for a pushdown automaton also the "height" or "top" of its stack.
         part: part of the network's state to cluster: "all", the "hidden" states of all layers, the "cells" of an
@@ -63,7 +66,7 @@ class Clusterings(Analysis):
     def __init__(
         self,
         methods: Annotated[tuple[Name, ...], Filled()] = tuple(METHODS),
-        words: Annotated[int, at_least(1)] = 2000,
+        words: WordSource = 2000,
         split: Split = "val",
         by: By = "state",
         part: Part = "all",
@@ -87,14 +90,24 @@ class Clusterings(Analysis):
 
         table, arrays = [], {}
         streams = dict(zip(METHODS, rng.spawn(len(METHODS)), strict=True))
-        for method in dict.fromkeys(self.methods):
-            clustering = cluster(method, rows, streams[method], self.setting)
-            line = {"method": method, **scores(clustering, rows, streams[method])}
-            if len(clustering.rows) == len(prefixes) and self.setting == "fair":
-                after = successor_errors(clustering.clusters, prefixes.parent, prefixes.letter, prefixes.count)
-                line |= {"conflict": after.conflict, "successor_entropy": after.entropy}
-            table.append(line)
-            arrays |= {f"{method}.rows": clustering.rows, f"{method}.clusters": clustering.clusters}
+        methods = list(dict.fromkeys(self.methods))
+        number, method, started = 0, "", time.monotonic()
+        since = started
+
+        def progress() -> str:
+            now, place = time.monotonic(), f"method {number} of {len(methods)}, {len(prefixes):,} prefixes"
+            return f"clusterings: {method} ({place}) for {duration(now - since)}, {duration(now - started)} in all"
+
+        with ProgressLine(progress):
+            for number, method in enumerate(methods, start=1):  # noqa: B007 (shown by the progress line)
+                since = time.monotonic()
+                clustering = cluster(method, rows, streams[method], self.setting)
+                line = {"method": method, **scores(clustering, rows, streams[method])}
+                if len(clustering.rows) == len(prefixes) and self.setting == "fair":
+                    after = successor_errors(clustering.clusters, prefixes.parent, prefixes.letter, prefixes.count)
+                    line |= {"conflict": after.conflict, "successor_entropy": after.entropy}
+                table.append(line)
+                arrays |= {f"{method}.rows": clustering.rows, f"{method}.clusters": clustering.clusters}
         out.save_arrays("clusters", labels=labels, count=prefixes.count, **arrays)
         out.save_table("methods", pd.DataFrame(table))
 

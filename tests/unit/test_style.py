@@ -72,8 +72,17 @@ def tight() -> Figure:
     return figure
 
 
-@pytest.mark.parametrize("text", ["GRU on Tomita 5, seed 3", LONG, "costs $x and $y"])
-@pytest.mark.parametrize("make", [plain, with_legend, in_space, without_layout, tight])
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (plain, LONG),
+        (plain, "costs $x and $y"),
+        (with_legend, LONG),
+        (in_space, LONG),
+        (without_layout, LONG),
+        (tight, LONG),
+    ],
+)
 def test_the_subject_is_above_all_panels_and_inside_the_page(make, text: str) -> None:
     before = laid_out(make())
     figure = make()
@@ -172,7 +181,7 @@ def test_thirty_two_lines_look_different() -> None:
     assert len({(str(line_look(n)["linestyle"]), line_look(n)["color"]) for n in range(32)}) == 32
 
 
-@pytest.mark.parametrize("count", [2, 12, 22, 40])
+@pytest.mark.parametrize("count", [2, 30])
 def test_names_of_lines_do_not_overlap(count: int) -> None:
     figure, (axis,) = new_figure()
     for n in range(count):
