@@ -36,7 +36,7 @@ def test_spectrum_shows_every_eigenvalue_and_multiplicities() -> None:
     figure = spectrum_figure(np.append(theory, [0.1, 0.2]), theory, theory, theory)
     rings, points = figure.axes[0].collections
     assert (len(rings.get_offsets()), len(points.get_offsets())) == (6, 8)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["×2"] * 3
+    assert [text.get_text() for text in figure.axes[0].texts] == ["×2", "×2", "×2", "n = 8 eigenvalues"]
 
 
 def test_curve_draws_the_nulls_that_there_are() -> None:
