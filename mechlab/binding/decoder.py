@@ -76,7 +76,7 @@ def observability_decoder(
 def _decoder(
     values: np.ndarray, left: np.ndarray, right: np.ndarray, W_hy: np.ndarray, theory: np.ndarray
 ) -> ObservabilityDecoder:
-    """Return the decoder on the subspace of r eigenvalues (r,), given their left (r, h) and right (h, r) eigenvectors."""
+    """Return the decoder on the subspace of r eigenvalues, given left (r, h) and right (h, r) eigenvectors."""
     dual = np.linalg.solve(left @ right, left)  # well-conditioned also where other eigenvalues are defective
     turns = (values / np.abs(values))[:, None] ** np.arange(1, len(theory) // len(W_hy) + 1)  # (r, steps)
     outputs = np.einsum("dr,rt,rh->tdh", W_hy @ right, turns, dual, optimize=True).real.reshape(len(theory), -1)
