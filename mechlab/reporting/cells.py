@@ -12,6 +12,7 @@ from typing import Any
 
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.printable import as_command
+from mechlab.record.answers import shortened
 from mechlab.reporting.record import ExpectedNumber, Record, ReportedClaim
 from mechlab.statistics.bootstrap import Summary, summarise
 
@@ -135,7 +136,8 @@ def value_of(record: Record, key: str) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a config value as text: strings unchanged, everything else as JSON."""
+    """Return a config value as text: strings unchanged, long lists shortened, everything else as JSON."""
+    value = shortened(value)
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
