@@ -20,7 +20,7 @@ class Absent:
     """A method of the base class that a class does not have."""
 
     def __get__(self, instance: object, owner: type) -> NoReturn:
-        raise AttributeError(f"the state of {owner.__name__} is a cache of inputs, whose Jacobian says nothing")
+        raise AttributeError(f"{owner.__name__} has no such method")
 
 
 class CausalTransformer(SequenceModel):

@@ -61,5 +61,13 @@ class DeltaNet(SequenceModel):
         for k, v, b in zip(keys.unbind(-2), values.unbind(-2), strengths.unbind(-1), strict=True):
             error = v - (S @ k[..., None])[..., 0]
             S = S + (b[..., None] * error)[..., None] * k[..., None, :]
+        state = S.flatten(-2)
+        return self._queried(state, x), state
+
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the outputs (B, outputs) at input 0 for states (B, V K) after the step."""
+        return self._queried(state, state.new_zeros(*state.shape[:-1], self.spec.inputs))
+
+    def _queried(self, state: Tensor, x: Tensor) -> Tensor:
         q = F.normalize(self.query(x), dim=-1)
-        return self.readout((S @ q[..., None])[..., 0]), S.flatten(-2)
+        return self.readout((state.unflatten(-1, (self.readout.in_features, -1)) @ q[..., None])[..., 0])

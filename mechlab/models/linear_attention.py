@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mechlab.core.constraints import Size
@@ -34,10 +34,14 @@ class LinearAttention(SequenceModel):
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Read x (B, inputs) in state (B, V K); return the output (B, outputs) and the next state (B, V K)."""
-        k, q, v = self._read(x)
-        S = state.unflatten(-1, (self.value.out_features, -1)) + v[..., None] * k[..., None, :]
-        return self.readout((S @ q[..., None])[..., 0]), S.flatten(-2)
+        k, v = F.elu(self.key(x)) + 1, self.value(x)
+        state = state + (v[..., None] * k[..., None, :]).flatten(-2)
+        return self._queried(state, x), state
 
-    def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        elu = torch.nn.functional.elu
-        return elu(self.key(x)) + 1, elu(self.query(x)) + 1, self.value(x)
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the outputs (B, outputs) at input 0 for states (B, V K) after the step."""
+        return self._queried(state, state.new_zeros(*state.shape[:-1], self.spec.inputs))
+
+    def _queried(self, state: Tensor, x: Tensor) -> Tensor:
+        q = F.elu(self.query(x)) + 1
+        return self.readout((state.unflatten(-1, (self.value.out_features, -1)) @ q[..., None])[..., 0])

@@ -64,6 +64,11 @@ class LRU(SequenceModel):
         h = self.decay() * torch.view_as_complex(state.unflatten(-1, (-1, 2))) + self._driven(x)
         return self._read_out(x, h), flat(h)
 
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the outputs Re(C h) (B, outputs) at input 0 for states (B, 2 N) after the step."""
+        h = torch.view_as_complex(state.unflatten(-1, (-1, 2)))
+        return self._read_out(state.new_zeros(*state.shape[:-1], self.spec.inputs), h)
+
     def forward(self, x: Tensor, last: int | None = None) -> Trace:
         """Read sequences x (B, T, inputs) by a scan over time; read out the `last` steps (all by default)."""
         h = scan(self.decay(), self._driven(x))

@@ -45,6 +45,10 @@ class PolyHopfield(SequenceModel):
         state = self.transition(memories)
         return self.readout(state), state
 
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the outputs (B, outputs) for states (B, H) after a step."""
+        return self.readout(state)
+
 
 def perceptron(hidden: int, outputs: int) -> nn.Sequential:
     """Return the read-out of both Hopfield networks: hidden -> hidden relu units -> outputs."""

@@ -51,3 +51,7 @@ class PolyHopfieldDelay(SequenceModel):
         c = (1 - z) * active + z * c
         h = self.transition((self.recall(active) + self.entry(x) + self.delayed(c)) ** self.power)
         return self.readout(h), torch.cat([h, c], -1)
+
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the outputs (B, outputs) for states (B, 2 H) after a step."""
+        return self.readout(state.chunk(2, -1)[0])

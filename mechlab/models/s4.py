@@ -60,8 +60,14 @@ class S4(SequenceModel):
         """Read x (B, d) in state (B, 2 d N); return the output (B, outputs) and the next state (B, 2 d N)."""
         shape = (*self.B.shape[:2], 2)
         h = self._moved(torch.view_as_complex(state.unflatten(-1, shape))) + self._entry() * x[..., None]
-        v = (torch.view_as_complex(self.C) * h).sum(-1).real + self.D * x
-        return self.readout(v), flat(h.flatten(-2))
+        return self.readout(self._response(h) + self.D * x), flat(h.flatten(-2))
+
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the outputs (B, outputs) at input 0 for states (B, 2 d N) after the step."""
+        return self.readout(self._response(torch.view_as_complex(state.unflatten(-1, (*self.B.shape[:2], 2)))))
+
+    def _response(self, h: Tensor) -> Tensor:
+        return (torch.view_as_complex(self.C) * h).sum(-1).real
 
     def forward(self, x: Tensor, last: int | None = None) -> Trace:
         """Read sequences x (B, T, d) as convolutions; read out the `last` steps (all by default)."""

@@ -68,8 +68,16 @@ class S4D(SequenceModel):
         decay, entry = self.discrete()
         u = self.encoder(x)  # (B, H)
         h = decay * torch.view_as_complex(state.unflatten(-1, (*decay.shape, 2))) + entry * u[..., None]
+        return self._outputs(h, u), flat(h.flatten(-2))
+
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the outputs (B, outputs) at input 0 for states (B, 2 H N) after the step."""
+        h = torch.view_as_complex(state.unflatten(-1, (*self.decay_log.shape, 2)))
+        return self._outputs(h, self.encoder(state.new_zeros(*state.shape[:-1], self.spec.inputs)))
+
+    def _outputs(self, h: Tensor, u: Tensor) -> Tensor:
         v = 2 * (torch.view_as_complex(self.C) * h).sum(-1).real + self.D * u
-        return self.readout(F.gelu(v)), flat(h.flatten(-2))
+        return self.readout(F.gelu(v))
 
     def forward(self, x: Tensor, last: int | None = None) -> Trace:
         """Read sequences x (B, T, inputs) as convolutions; read out the `last` steps (all by default)."""

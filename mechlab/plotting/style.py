@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from mechlab.plotting.placement import decimal, log_ticks, spread, with_room
 from mechlab.plotting.text import number, power_of_ten, shortened, text_width, wrapped
 
 TEXT = 8  # points
@@ -192,7 +193,7 @@ def threshold(
     scale = (axis.yaxis if along == "y" else axis.xaxis).get_transform()
     if not np.isfinite(scale.transform(value)):
         return  # a logarithmic axis has no place for it
-    low, high = _with_room(scale, low, high, value)
+    low, high = with_room(scale, low, high, value)
     set_limits((low, high) if limits()[0] <= limits()[1] else (high, low))
     line, span = (axis.axhline, axis.axhspan) if along == "y" else (axis.axvline, axis.axvspan)
     line(value, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5)
@@ -237,7 +238,7 @@ def points_axis(axis: Axes, along: Along, values: Sequence[float]) -> None:
         power = int(np.floor(np.log10(max(abs(low), abs(high)))))
         power = 0 if -4 < power < 5 else power
         side.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-        side.set_major_formatter(FuncFormatter(lambda value, _: _decimal(value, side.get_majorticklocs(), power)))
+        side.set_major_formatter(FuncFormatter(lambda value, _: decimal(value, side.get_majorticklocs(), power)))
         if power:
             side.set_label_text(f"{side.get_label_text()} (×{power_of_ten(power)})".strip())
 
@@ -249,7 +250,7 @@ def log_axis(axis: Axes, along: Along) -> None:
     """
     axis.set(**{f"{along}scale": "log"})
     side = axis.xaxis if along == "x" else axis.yaxis
-    _set_log_ticks(axis, along, *sorted(side.get_view_interval()))
+    _set_log_ticks(axis, along, *log_ticks(*sorted(side.get_view_interval())))
 
 
 def steps_axis(axis: Axes, steps: Sequence[float]) -> None:
@@ -261,12 +262,14 @@ def steps_axis(axis: Axes, steps: Sequence[float]) -> None:
         points_axis(axis, "x", steps)
     elif positive[-1] < 20 * positive[0]:
         whole_numbers(axis, "x")
-    elif len(positive) < len(steps):
-        axis.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
-        _set_log_ticks(axis, "x", positive[0], positive[-1], first=[0.0])
     else:
-        axis.set_xscale("log")
-        _set_log_ticks(axis, "x", positive[0], positive[-1])
+        ticks, labels, minor = log_ticks(positive[0], positive[-1])
+        if len(positive) < len(steps):
+            axis.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
+            ticks, labels = np.append(0, ticks), ["0", *labels]
+        else:
+            axis.set_xscale("log")
+        _set_log_ticks(axis, "x", ticks, labels, minor)
 
 
 def ticks_at(axis: Axes, along: Along, values: Sequence[float]) -> None:
@@ -361,26 +364,6 @@ def direct_labels(axis: Axes, lines: Sequence[Line2D] | None = None) -> None:
         condition.set(position=(1, place), transform=beside)
 
 
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
-    """Return the places (P,) nearest to the wanted ones (least squares) that are at least `gap` apart.
-
-    They lie between `low` and `high` if there is room for all; the order is that of the wanted places.
-    """
-    order = np.argsort(wanted, kind="stable")
-    steps = gap * np.arange(len(order))
-    blocks: list[tuple[float, int]] = []  # means and sizes: the isotonic regression of what is wanted less the gaps
-    for value in np.asarray(wanted, float)[order] - steps:
-        mean, size = float(value), 1
-        while blocks and blocks[-1][0] > mean:
-            before, count = blocks.pop()
-            mean, size = (mean * size + before * count) / (size + count), size + count
-        blocks.append((mean, size))
-    flat = np.concatenate([np.full(size, mean) for mean, size in blocks]) if blocks else np.empty(0)
-    places = np.empty(len(order))
-    places[order] = np.clip(flat, low, max(low, high - gap * (len(order) - 1))) + steps
-    return places
-
-
 def _header(axis: Axes, text: str, place: float, coordinates: Literal["axes", "data"], ha: str) -> None:
     """Write a small line between a panel and its title, above those that are there."""
     across = axis.transAxes if coordinates == "axes" else axis.get_xaxis_transform()
@@ -405,41 +388,12 @@ def _width(axis: Axes) -> float:
     return whole * spanned / columns - 54
 
 
-def _set_log_ticks(axis: Axes, along: Along, low: float, high: float, first: Sequence[float] = ()) -> None:
+def _set_log_ticks(axis: Axes, along: Along, ticks: np.ndarray, labels: Sequence[str], minor: np.ndarray) -> None:
     side = axis.xaxis if along == "x" else axis.yaxis
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    ticks = decades
-    for candidates in (decades, np.outer(decades, (1, 2, 5)).ravel(), MaxNLocator(4).tick_values(low, high)):
-        ticks = candidates[(candidates >= low) & (candidates <= high)]
-        if len(ticks) > 1:
-            break
-    ticks = np.append(first, ticks[:: -(-len(ticks) // 5)])
-    powers = bool(((ticks > 0) & (ticks < 1e-3)).any() or (ticks > 1e5).any()) and set(ticks) <= {0.0, *decades}
-    texts = [power_of_ten(round(np.log10(tick))) if powers and tick else number(tick) for tick in ticks]
-    side.set_ticks(ticks, texts)
-    every = np.outer(decades, np.arange(1, 10)).ravel()
-    side.set_minor_locator(FixedLocator(every[(every >= low) & (every <= high)]))
+    side.set_ticks(ticks, labels)
+    side.set_minor_locator(FixedLocator(minor))
     side.set_minor_formatter("")
     axis.tick_params(axis=along, which="minor", length=1.5)
-
-
-def _decimal(value: float, ticks: np.ndarray, power: int) -> str:
-    """Return a tick over a power of ten, with the fewest decimals at which all ticks are exact."""
-    scaled = np.asarray(ticks) / 10.0**power
-    step = np.ptp(scaled) / max(1, len(scaled) - 1)
-    decimals = next((n for n in range(12) if np.abs(scaled - scaled.round(n)).max(initial=0) <= 1e-3 * step), 12)
-    return f"{value / 10.0**power + 0.0:,.{decimals}f}".replace("-", "−")
-
-
-def _with_room(scale: Any, low: float, high: float, value: float) -> tuple[float, float]:
-    """Return limits with the value well inside, on the axis's scale."""
-    ends, place = scale.transform(np.array([low, high])), float(scale.transform(value))
-    margin = 0.06 * (max(ends[1], place) - min(ends[0], place))
-    if place < ends[0] + margin:
-        low = float(scale.inverted().transform(place - margin))
-    if place > ends[1] - margin:
-        high = float(scale.inverted().transform(place + margin))
-    return low, high
 
 
 def _right_end(line: Line2D) -> tuple[float, float] | None:
