@@ -30,6 +30,7 @@ def main() -> None:
 
 def job(cfg: DictConfig) -> None:
     """Run every analysis on every run at the requested moments, and every analysis of a set once on all runs."""
+    from mechlab.config.build import all_without_files
     from mechlab.config.recipe import load_run
     from mechlab.config.schema import AnalyzeConfig, typed
     from mechlab.jobs.analyses import prepare_analyses, prepare_sets
@@ -48,6 +49,7 @@ def job(cfg: DictConfig) -> None:
         must = f"analysis={next(iter(of_sets))} is about finished runs"
         raise ConfigError(must, got=f"at={config.at}", key="at", fix="at=last")
     of_runs = {name: node for name, node in config.analysis.items() if name not in of_sets}
+    of_runs = all_without_files(of_runs, "analysis", config.allow_targets)
     runs = [load_run(folder, allow_targets=config.allow_targets) for folder in (folders if of_runs else ())]
     chosen = {}
     for run in runs:  # everything is checked before anything is computed

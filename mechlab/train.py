@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mechlab.config.launch import check_choices, hydra_program, note_folders, resolve
+from mechlab.config.launch import check_choices, hydra_program, resolve
+from mechlab.config.multirun import JobNote, in_multirun, noted_job, started_multirun
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 
 if TYPE_CHECKING:
@@ -19,13 +20,32 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """The program `python -m mechlab.train`."""
-    hydra_program(job, "train")
+    """The program `python -m mechlab.train`; a multirun ends with a table of its jobs."""
+    try:
+        hydra_program(job, "train")
+    except SystemExit:
+        _summarise(complete=False)
+        raise
+    _summarise(complete=True)
+
+
+def _summarise(complete: bool) -> None:
+    if (multirun := started_multirun()) is not None:
+        from mechlab.jobs.summary import summarise
+
+        summarise(multirun, complete)
 
 
 def job(cfg: DictConfig) -> float | None:
     """One run, or one for each of trainer.seeds: train it, resume it, or report that it is done. Returns the objective,
     of several runs the mean."""
+    with noted_job(cfg) as note:
+        value = _run(cfg, note)
+        note.returned(value)
+        return value
+
+
+def _run(cfg: DictConfig, note: JobNote) -> float | None:
     from mechlab.config.identity import masked
     from mechlab.config.seeds import members
     from mechlab.jobs.together import prepare_runs
@@ -33,14 +53,14 @@ def job(cfg: DictConfig) -> float | None:
     try:
         check_choices()
         setups = prepare_runs([(resolve(member), masked(member)) for member in members(cfg)])
-        in_summary = note_folders([setup.folder for setup in setups])
+        note.began([setup.folder for setup in setups], setups[0].config.analysis, setups[0].config.allow_targets)
         from mechlab.jobs.execute import execute_together  # Lightning takes seconds to import; errors need not wait
 
         results = execute_together(setups)
     except MechlabError as error:
         _report(error)
         raise
-    if not in_summary:
+    if not in_multirun():
         if setups[0].sets and results is not None:
             _run_planned_sets(setups)
         for setup in setups:
@@ -64,11 +84,13 @@ def _run_planned_sets(setups: Sequence[Setup]) -> None:
 
 def _objective(result: dict[str, Any], name: str) -> float:
     """Return the metric, or the scalar of an analysis, that a sweeper optimises."""
-    scalars = {f"{analysis}/{key}": v for analysis, f in result["findings"].items() for key, v in f["scalars"].items()}
+    from mechlab.jobs.result import measured_values
+
+    values = measured_values(result)
     try:
-        return {**scalars, **result["metrics"]}[name]
+        return values[name]
     except KeyError:
-        known = did_you_mean(name, {**scalars, **result["metrics"]})
+        known = did_you_mean(name, values)
         raise ConfigError("objective must be a metric of the run", got=name, key="objective", fix=known) from None
 
 

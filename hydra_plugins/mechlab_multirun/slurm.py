@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -18,7 +19,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.mechlab_multirun.multirun import JobFailed
+from mechlab.config.multirun import JobFailed, JobNote, note_path, read_note
 from mechlab.core.errors import ConfigError
 
 EVERY = 10.0  # seconds between two looks at SLURM's queue
@@ -65,7 +66,16 @@ class Slurm(Launcher):
             if isinstance(result._return_value, JobFailed):
                 result.overrides = list(overrides)
                 print(f"error: job #{number} {result._return_value}", file=sys.stderr, flush=True)
+                self._note(number, overrides, result._return_value)
         return list(returned)
+
+    def _note(self, number: int, overrides: Sequence[str], error: JobFailed) -> None:
+        """Complete the note of a job that has died, or write it for one that never began."""
+        config = self._handed["config"]
+        folder = Path(config.hydra.sweep.dir)
+        note = read_note(note_path(folder, number)) or JobNote(number, list(overrides), config.objective)
+        note.failed(error)
+        note.write(folder)
 
 
 @contextlib.contextmanager

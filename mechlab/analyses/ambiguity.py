@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from mechlab.analyses.ambiguity_parts import by_factor, by_suffix_length, by_word_length, partitions, save_states
+from mechlab.analyses.given_words import WordAnalysis, WordSource
 from mechlab.analyses.labelled_states import By, LabelledStates, label_names, labelled_states, supported_finding
 from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.bisimulation import successor_errors
@@ -15,7 +16,7 @@ from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
 from mechlab.clustering.separation import fisher_ratios
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split, Task
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 STREAMS = ("fit", "nulls", "bootstrap", "factors", "causal", "lengths")
 
 
-class Ambiguity(Analysis):
+class Ambiguity(WordAnalysis):
     """Ambiguity of clusters of a network's hidden states: the entropy of the automaton's state given the cluster
     (Muskardin et al., arXiv 2306.16854).
 
@@ -41,8 +42,8 @@ class Ambiguity(Analysis):
     Args:
         multiple: clusters per state of the automaton.
         curve: further multiples to score; empty for none.
-        words: number of evaluation words.
-        split: split of these words.
+        words: number of evaluation words, or words of one's own; see `WordSource`.
+        split: split of drawn words.
         by: kind of labels: the "state"; the "transition", which is the state before the last letter, and the letter;
             for a pushdown automaton also the "height" or "top" of its stack.
         n_init: starts of k-means; null for 10 to 30, more where they are cheap (see `starts_for`). The finding has the
@@ -67,7 +68,7 @@ class Ambiguity(Analysis):
         self,
         multiple: Annotated[float, above(0)] = 4.0,
         curve: tuple[Annotated[float, above(0)], ...] = (1.0, 2.0, 4.0, 8.0),
-        words: Annotated[int, at_least(1)] = 2000,
+        words: WordSource = 2000,
         split: Split = "val",
         by: By = "state",
         n_init: Annotated[int, at_least(1)] | None = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from mechlab.analyses.given_words import WordAnalysis, WordSource
 from mechlab.analyses.labelled_states import By, Part, labelled_states, supported_finding
 from mechlab.clustering.bisimulation import successor_errors
 from mechlab.clustering.bootstrap import BOUND
@@ -13,8 +14,8 @@ from mechlab.clustering.dbscan import NOISE
 from mechlab.clustering.methods import METHODS, SPLITS, Clustering, LabelledPoints, Setting, cluster
 from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambiguity
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
-from mechlab.core.constraints import Filled, at_least, between
+from mechlab.core.analysis import Claim, Finding, Needs
+from mechlab.core.constraints import Filled, between
 from mechlab.core.task import Split
 from mechlab.record.artifacts import Artifacts
 from mechlab.statistics.bootstrap import percentile_interval
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Name = Literal[tuple(METHODS)]
 
 
-class Clusterings(Analysis):
+class Clusterings(WordAnalysis):
     """Clusters of a network's hidden states by many methods, each scored against the automaton's states.
 
     The table has for each method the number of clusters, of `starts` (k-means), the share of noise, the ambiguity
@@ -42,8 +43,8 @@ class Clusterings(Analysis):
 
     Args:
         methods: names, as in `mechlab.clustering.methods.METHODS`.
-        words: number of evaluation words.
-        split: split of these words.
+        words: number of evaluation words, or words of one's own; see `WordSource`.
+        split: split of drawn words.
         by: kind of labels: the "state"; the "transition", which is the state before the last letter, and the letter;
             for a pushdown automaton also the "height" or "top" of its stack.
         part: part of the network's state to cluster: "all", the "hidden" states of all layers, the "cells" of an
@@ -63,7 +64,7 @@ class Clusterings(Analysis):
     def __init__(
         self,
         methods: Annotated[tuple[Name, ...], Filled()] = tuple(METHODS),
-        words: Annotated[int, at_least(1)] = 2000,
+        words: WordSource = 2000,
         split: Split = "val",
         by: By = "state",
         part: Part = "all",

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from mechlab.analyses.given_words import WordAnalysis, WordSource
 from mechlab.analyses.labelled_states import drawn_words, padded, supported_finding
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.extraction.conformance import Sampler, Scores, by_length, conformance, outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.prefixes import distinct_prefixes
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
-from mechlab.core.constraints import at_least, between
+from mechlab.core.analysis import Claim, Finding, Needs
+from mechlab.core.constraints import between
 from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 
 
-class Conformance(Analysis):
+class Conformance(WordAnalysis):
     """Share of random words for which a network predicts the right class after every prefix.
 
     Further scores are the share of letters after which it is right, the mean recall over classes, and those of a
@@ -31,10 +32,12 @@ class Conformance(Analysis):
     accuracy there; its mean recall is 1 / classes on any words.
 
     Args:
-        words: number of words.
-        lengths: least and greatest length in letters, uniform between them; null for 1 to the task's greatest length.
-        sampler: "uniform" for independent letters; "balanced" for equal shares of the classes among the words of each
-            length (for a pushdown automaton half are accepted words and half near misses of them).
+        words: number of random words, or words of one's own (see `WordSource`); of these nothing is inferred about
+            other words, so that the finding has no bound.
+        lengths: least and greatest length of random words in letters, uniform between them; null for 1 to the task's
+            greatest length.
+        sampler: of random words: "uniform" for independent letters; "balanced" for equal shares of the classes among
+            the words of each length (for a pushdown automaton half are accepted words and half near misses of them).
         threshold: least accuracy for the claim `right`.
 
     Source: the conformance test of Muskardin et al., arXiv 2306.16854.
@@ -46,7 +49,7 @@ class Conformance(Analysis):
 
     def __init__(
         self,
-        words: Annotated[int, at_least(1)] = 10_000,
+        words: WordSource = 10_000,
         lengths: tuple[Annotated[int, between(1, 1000)], Annotated[int, between(1, 1000)]] | None = (16, 30),
         sampler: Sampler = "uniform",
         threshold: Annotated[float, between(0, 1)] = 1.0,
@@ -64,16 +67,18 @@ class Conformance(Analysis):
         scores = conformance(predicted, targets, lengths)
         rows = [{"length": length, **each._asdict()} for length, each in by_length(predicted, targets, lengths)]
         out.save_table("by_length", pd.DataFrame(rows))
-        low = lower_bound(round(scores.accuracy * scores.words), scores.words, 1 - CONFIDENCE)
         scalars = {name: float(value) for name, value in scores._asdict().items()}
+        what, sample = f"the {scores.words} given words", "given words"
+        if isinstance(self.words, int):
+            what, sample = f"{self.sampler} words of {min(spread)} to {max(spread)} letters", "random words"
+            right = round(scores.accuracy * scores.words)
+            scalars["accuracy_bound"] = lower_bound(right, scores.words, 1 - CONFIDENCE)
         prefixes = distinct_prefixes(padded(words, lengths))
-        claims = {"right": self._claim(scores, *sorted(spread))}
-        return supported_finding({**scalars, "accuracy_bound": low}, claims, prefixes, "random words")
+        return supported_finding(scalars, {"right": self._claim(scores, what)}, prefixes, sample)
 
-    def _claim(self, scores: Scores, shortest: int, longest: int) -> Claim:
+    def _claim(self, scores: Scores, words: str) -> Claim:
         return Claim(
-            f"The share of {self.sampler} words of {shortest} to {longest} letters that are right after every prefix "
-            f"is at least {self.threshold:g}.",
+            f"The share of {words} that are right after every prefix is at least {self.threshold:g}.",
             value=scores.accuracy,
             threshold=self.threshold,
             holds=scores.accuracy >= self.threshold,

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from mechlab.analyses.extraction_result import ExtractionResult, Machine, named, save_counterexample, save_machine
+from mechlab.analyses.given_words import WordAnalysis, WordSource
 from mechlab.analyses.labelled_states import drawn_words, evaluation_words, padded, supported_finding
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.definition import from_definition
 from mechlab.automata.equivalence import equivalent, minimise
 from mechlab.automata.extraction.cluster_automaton import observe
-from mechlab.automata.extraction.conformance import conformance, empty_class, outputs_of
+from mechlab.automata.extraction.conformance import Scores, conformance, empty_class, outputs_of
 from mechlab.automata.extraction.counterexamples import CounterexampleSearch
 from mechlab.automata.extraction.learning import Oracle, learn, oracle
 from mechlab.automata.extraction.refinement import refine
@@ -23,8 +24,9 @@ from mechlab.automata.pushdown.learning import learn_visibly
 from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.automata.pushdown.visibly import visible_alphabet
 from mechlab.automata.words.prefixes import distinct_prefixes
+from mechlab.automata.words.sampling import Sample
 from mechlab.clustering.kmeans import kmeans, starts_for
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split, Task
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from mechlab.record.run import Run
 
 
-class Extraction(Analysis):
+class Extraction(WordAnalysis):
     """Extraction of an automaton from a network, compared with the ground truth and with the network.
 
     For a finite ground truth equivalence is decided, with a shortest counterexample; pushdown automata are compared on
@@ -51,8 +53,9 @@ class Extraction(Analysis):
         start: initial clusters of refinement: by k-means (the best of `starts` in the finding), or one for each
             predicted class ("outputs").
         multiple: clusters of k-means per state of the ground truth.
-        words: number of evaluation words whose prefixes are clustered, each once.
-        split: split of these words.
+        words: number of evaluation words whose prefixes are clustered, each once, or words of one's own; see
+            `WordSource`.
+        split: split of drawn words.
         oracle: source of counterexamples for "lstar" and "kv".
         tests: number of random words to search for counterexamples; balanced ones, as all random words, if the ground
             truth is a pushdown automaton.
@@ -62,7 +65,8 @@ class Extraction(Analysis):
             need not be an automaton.
         rounds: maximal number of rounds of refinement, or hypotheses.
         queries: maximal number of membership queries.
-        agreement_words: number of fresh random words for the final comparison of automaton and network.
+        agreement_words: number of fresh random words for the final comparison of automaton and network, or words of
+            one's own; of these nothing is inferred about other words, so that the finding has no `epsilon`.
         delta: probability that the bound on their agreement is wrong.
         threshold: least agreement for the claim `agrees`.
         nulls: True to extract from the untrained network too.
@@ -73,6 +77,7 @@ class Extraction(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
     version = 2
+    word_sources = ("words", "agreement_words")
     headline = ("states", "agreement")
 
     def __init__(
@@ -80,7 +85,7 @@ class Extraction(Analysis):
         method: Literal["clusters", "lstar", "kv", "vpl"] = "clusters",
         start: Literal["k_means", "outputs"] = "k_means",
         multiple: Annotated[float, above(0)] = 4.0,
-        words: Annotated[int, at_least(1)] = 1000,
+        words: WordSource = 1000,
         split: Split = "val",
         oracle: Oracle = "all",
         tests: Annotated[int, at_least(2)] = 2000,
@@ -89,7 +94,7 @@ class Extraction(Analysis):
         tolerance: Annotated[float, between(0, 1)] = 0.02,
         rounds: Annotated[int, at_least(1)] = 50,
         queries: Annotated[int, at_least(1)] = 5000,
-        agreement_words: Annotated[int, at_least(1)] = 10_000,
+        agreement_words: WordSource = 10_000,
         delta: Annotated[float, between(1e-9, 0.5)] = 0.05,
         threshold: Annotated[float, between(0, 1)] = 0.99,
         nulls: bool = True,
@@ -126,14 +131,14 @@ class Extraction(Analysis):
         result = self._extract(run, run.model(), truth, trained)
         extracted, predicted = outputs_of(result.machine, words), result.network.outputs(words, lengths)
         agreement = conformance(predicted, extracted, lengths)
-        bound = lower_bound(round(agreement.accuracy * agreement.words), agreement.words, self.delta)
+        least = self._least(agreement)
         scalars = {
             "states": result.machine.size,
             "agreed": result.agreed,
             "rounds": len(result.rounds),
             **result.scalars,
             "agreement": agreement.accuracy,
-            "epsilon": 1 - bound,
+            **({} if self._given else {"epsilon": 1 - least}),
             "queries": result.network.queries,
             "steps": result.network.steps,
         }
@@ -145,13 +150,25 @@ class Extraction(Analysis):
             compared, claim = self._conforms(result, truth, null, words, lengths)
         out.save_table("rounds", pd.DataFrame(result.rounds))
         save_machine(result.machine, out)
-        claims = {**claim, "agrees": self._agrees(truth, bound, constant)}
+        claims = {**claim, "agrees": self._agrees(truth, least, constant)}
         scalars = {name: float(value) for name, value in {**scalars, **compared}.items()}
-        return supported_finding(scalars, claims, distinct_prefixes(padded(words, lengths)), "random words")
+        sample = "given words" if self._given else "random words"
+        return supported_finding(scalars, claims, distinct_prefixes(padded(words, lengths)), sample)
 
-    def _words(self, truth: Automaton | Pushdown, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def _words(self, truth: Automaton | Pushdown, rng: np.random.Generator, words: WordSource) -> Sample:
         sampler = "uniform" if isinstance(truth, Automaton) else "balanced"
-        return drawn_words(truth, self.lengths, n, rng, sampler)
+        return drawn_words(truth, self.lengths, words, rng, sampler)
+
+    @property
+    def _given(self) -> bool:
+        """True if automaton and network are compared on words of the user's own."""
+        return not isinstance(self.agreement_words, int)
+
+    def _least(self, scores: Scores) -> float:
+        """Return the accuracy on given words, or a lower confidence bound of that on random words."""
+        if self._given:
+            return scores.accuracy
+        return lower_bound(round(scores.accuracy * scores.words), scores.words, self.delta)
 
     def _extract(self, run: Run, model: Any, truth: Automaton | Pushdown, rng: np.random.Generator) -> ExtractionResult:
         network, names = WordClassifier(model, empty_class(truth)), (truth.alphabet, truth.classes)
@@ -213,36 +230,40 @@ class Extraction(Analysis):
     ) -> tuple[dict[str, float], dict[str, Claim]]:
         targets = outputs_of(truth, words)
         scores = conformance(outputs_of(result.machine, words), targets, lengths)
-        bound = lower_bound(round(scores.accuracy * scores.words), scores.words, self.delta)
+        least = self._least(scores)
         control = scores.constant_words
         if null is not None:
             control = conformance(outputs_of(null, words), targets, lengths).accuracy
         claim = Claim(
             f"The extracted automaton, of {result.machine.size} states, has the output of the ground truth after "
-            f"every prefix of {self._kind(truth)} with probability at least {self.threshold:g}.",
-            value=bound,
+            f"every prefix of {self._sampled(truth)}.",
+            value=least,
             threshold=self.threshold,
-            holds=bound >= self.threshold,
+            holds=least >= self.threshold,
             kind="statistical",
             null=control,
         )
         return {"truth": scores.accuracy, "truth_balanced": scores.balanced}, {"conforms": claim}
 
-    def _agrees(self, truth: Automaton | Pushdown, bound: float, constant: float) -> Claim:
+    def _agrees(self, truth: Automaton | Pushdown, least: float, constant: float) -> Claim:
+        confidence = "" if self._given else f" (at confidence {1 - self.delta:g})"
         return Claim(
-            f"Network and extracted automaton agree after every prefix of {self._kind(truth)} with probability at "
-            f"least {self.threshold:g} (at confidence {1 - self.delta:g}).",
-            value=bound,
+            f"Network and extracted automaton agree after every prefix of {self._sampled(truth)}{confidence}.",
+            value=least,
             threshold=self.threshold,
-            holds=bound >= self.threshold,
+            holds=least >= self.threshold,
             kind="statistical",
             null=constant,
         )
 
-    def _kind(self, truth: Automaton | Pushdown) -> str:
+    def _sampled(self, truth: Automaton | Pushdown) -> str:
+        """Return the end of a claim's statement: the words, and the least share or probability of them."""
+        if self._given:
+            return f"a share of at least {self.threshold:g} of the given words"
         shortest, longest = sorted(self.lengths)
         sampler = "uniform" if isinstance(truth, Automaton) else "balanced"
-        return f"a {sampler} word of {shortest} to {longest} letters"
+        words = f"a {sampler} word of {shortest} to {longest} letters"
+        return f"{words} with probability at least {self.threshold:g}"
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the automaton, if it is finite."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from mechlab.analyses.given_words import WordSource, given_words
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.extraction.conformance import Sampler, draw_words
 from mechlab.automata.factors import part_numbers
 from mechlab.automata.pushdown.pushdown import Pushdown
 from mechlab.automata.words.prefixes import PADDING, Prefixes, distinct_prefixes
 from mechlab.automata.words.sampling import Sample
+from mechlab.automata.words.trie import padded as padded_lists
 from mechlab.automata.words.trie import prefix_states
 from mechlab.core.analysis import Claim, Finding
 from mechlab.core.errors import ConfigError
@@ -54,14 +56,13 @@ class LabelledStates:
 
 
 def labelled_states(
-    run: Run, words: int, split: Split, by: By = "state", part: Part = "all", keep_traps: bool = True
+    run: Run, words: WordSource, split: Split, by: By = "state", part: Part = "all", keep_traps: bool = True
 ) -> LabelledStates:
     """Return the labelled states of the run's model after every distinct prefix of the evaluation words.
 
     Args:
         run: of a task whose inputs are one-hot letters and whose ground truth is an automaton or pushdown automaton.
-        words: number of evaluation words.
-        split: split of these words.
+        words, split: the evaluation words; see `evaluation_words`.
         by: kind of labels; see `labels_of`.
         part: part of the network's state; see `SequenceModel.columns`.
         keep_traps: False to leave out words that end in an absorbing state.
@@ -74,7 +75,8 @@ def labelled_states(
         letters = letters[~_trapped(truth, letters)]
         if not len(letters):
             must, fix = "some words must end outside absorbing states", "keep_traps=true"
-            raise ConfigError(must, got=f"{words} words of the {split} split", key="keep_traps", fix=fix)
+            got = f"{words} words of the {split} split" if isinstance(words, int) else "given words"
+            raise ConfigError(must, got=got, key="keep_traps", fix=fix)
     prefixes = distinct_prefixes(letters)
     labels, names = labels_of(truth, prefixes, by)
     factor = {"state": 1, "transition": len(truth.alphabet), "height": 3, "top": len(truth.alphabet)}[by]
@@ -86,20 +88,27 @@ def labelled_states(
     return LabelledStates(prefixes, states, labels, names, n, factor)
 
 
-def evaluation(run: Run, n: int, split: Split) -> Batch:
-    """Return n words of a split, in the split's order.
+def evaluation(run: Run, words: WordSource, split: Split) -> Batch:
+    """Return a number of words of a split, in the split's order, or given words with the task's targets.
 
     From a fixed split with more words they are evenly spaced: published splits begin with their shortest words.
     """
+    if not isinstance(words, int):
+        letters = torch.from_numpy(padded_lists(given_words(words, run.task.ground_truth().alphabet)))
+        inputs = (letters[..., None] == torch.arange(run.spec.inputs)).to(run.evaluation(split, 1).inputs)
+        return Batch(inputs, *run.task.targets(inputs), torch.arange(len(inputs)))
     if not isinstance(run.task, FiniteTask):
-        return run.evaluation(split, n)
+        return run.evaluation(split, words)
     batch = run.evaluation(split)
-    return batch if n >= len(batch) else batch[torch.from_numpy(evenly_spaced(len(batch), n))]
+    return batch if words >= len(batch) else batch[torch.from_numpy(evenly_spaced(len(batch), words))]
 
 
-def evaluation_words(run: Run, n: int, split: Split) -> np.ndarray:
-    """Return the letter indices (B, T) int64 of n words of a split; see `evaluation` and `words_of`."""
-    return words_of(evaluation(run, n, split).inputs)
+def evaluation_words(run: Run, words: WordSource, split: Split) -> np.ndarray:
+    """Return the letter indices (B, T) int64 of words, -1 past the end: a number of words of a split, or given ones
+    (without the empty word); see `evaluation` and `given_words`."""
+    if not isinstance(words, int):
+        return padded_lists(given_words(words, run.task.ground_truth().alphabet))
+    return words_of(evaluation(run, words, split).inputs)
 
 
 def evenly_spaced(size: int, n: int) -> np.ndarray:
@@ -178,15 +187,22 @@ def label_names(truth: Automaton | Pushdown, by: By = "state") -> tuple[str, ...
 
 
 def drawn_words(
-    truth: Automaton | Pushdown, lengths: tuple[int, int], n: int, rng: np.random.Generator, sampler: Sampler
+    truth: Automaton | Pushdown,
+    lengths: tuple[int, int],
+    words: WordSource,
+    rng: np.random.Generator,
+    sampler: Sampler,
 ) -> Sample:
-    """Return random test words; see `mechlab.automata.extraction.conformance.draw_words`.
+    """Return a number of random words (see `mechlab.automata.extraction.conformance.draw_words`), or given ones.
 
     Raises:
         ConfigError: the sampler is "balanced" and no word of these lengths is accepted.
     """
+    if not isinstance(words, int):
+        letters = padded_lists(given_words(words, truth.alphabet))
+        return np.maximum(letters, 0), (letters != PADDING).sum(1)
     try:
-        return draw_words(truth, min(lengths), max(lengths), n, rng, sampler)
+        return draw_words(truth, min(lengths), max(lengths), words, rng, sampler)
     except ValueError as error:
         fix = "set lengths at which words of the language exist"
         raise ConfigError(str(error).partition(".")[0], got=list(lengths), key="lengths", fix=fix) from None

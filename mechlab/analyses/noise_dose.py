@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from mechlab.analyses.labelled_states import evaluation_words, labels_of, padded, supported_finding
-from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
+from mechlab.analyses.given_words import WordAnalysis, WordSource
+from mechlab.analyses.labelled_states import (
+    drawn_words,
+    evaluation_words,
+    labels_of,
+    padded,
+    supported_finding,
+)
+from mechlab.automata.extraction.conformance import conformance, outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.prefixes import Prefixes, distinct_prefixes
 from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.scores import ambiguity
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import Filled, at_least
 from mechlab.record.artifacts import Artifacts
 
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     from mechlab.record.run import Run
 
 
-class NoiseDose(Analysis):
+class NoiseDose(WordAnalysis):
     """Accuracy and ambiguity of the network constructed from the task's automaton, against the noise in its weights.
 
     The noise is that of `model.noise`, drawn anew for each repeat; the trained weights are not used.
@@ -32,10 +39,12 @@ class NoiseDose(Analysis):
     Args:
         doses: standard deviations of the noise; 0 is always added.
         repeats: number of networks of each dose.
-        words: number of random words for the accuracy; a word is right if every prefix is.
-        lengths: their least and greatest length, uniform between them; letters are independent.
+        words: number of random words for the accuracy, or words of one's own (see `WordSource`); a word is right if
+            every prefix is.
+        lengths: least and greatest length of random words, uniform between them; letters are independent.
         multiple: clusters per state of the automaton, for the ambiguity of the states.
-        evaluation_words: number of words of the validation split whose prefixes' states are clustered.
+        evaluation_words: number of words of the validation split whose prefixes' states are clustered, or words of
+            one's own.
         n_init: starts of k-means; null for 10 to 30, more where they are cheap (see `starts_for`). The finding has the
             number as `starts`.
 
@@ -45,6 +54,7 @@ class NoiseDose(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("disturbed",))
     version = 2
+    word_sources = ("words", "evaluation_words")
     headline = ("margin", "half")
     other_model = "model=constructed"
 
@@ -52,10 +62,10 @@ class NoiseDose(Analysis):
         self,
         doses: Annotated[tuple[Annotated[float, at_least(0)], ...], Filled()] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
         repeats: Annotated[int, at_least(1)] = 5,
-        words: Annotated[int, at_least(1)] = 1000,
+        words: WordSource = 1000,
         lengths: tuple[Annotated[int, at_least(1)], Annotated[int, at_least(1)]] = (16, 30),
         multiple: Annotated[int, at_least(1)] = 8,
-        evaluation_words: Annotated[int, at_least(1)] = 300,
+        evaluation_words: WordSource = 300,
         n_init: Annotated[int, at_least(1)] | None = None,
     ):
         self.doses, self.repeats, self.words, self.lengths = doses, repeats, words, lengths
@@ -66,8 +76,7 @@ class NoiseDose(Analysis):
         import pandas as pd
 
         clean, truth = run.model().clean(), run.task.ground_truth()
-        shortest, longest = self.lengths
-        words, lengths = draw_words(truth, shortest, longest, self.words, rng, "uniform")
+        words, lengths = drawn_words(truth, self.lengths, self.words, rng, "uniform")
         targets = outputs_of(truth, words)
         prefixes = distinct_prefixes(evaluation_words(run, self.evaluation_words, "val"))
         labels, names = labels_of(truth, prefixes)
@@ -106,7 +115,10 @@ class NoiseDose(Analysis):
             after = int((accuracy < 0.5).argmax())
             part = (accuracy[after - 1] - 0.5) / (accuracy[after - 1] - accuracy[after])
             scalars["half"] = doses[after - 1] + part * (doses[after] - doses[after - 1])
-        shortest, longest = self.lengths
+        words, sample = "all given words", "given words"
+        if isinstance(self.words, int):
+            sample = "random words"
+            words = f"{self.words} words of {min(self.lengths)} to {max(self.lengths)} letters"
         claims = {
             "proved": Claim(
                 "Without noise the network is proved right on all words: the margin of the right output is above 0.",
@@ -116,7 +128,7 @@ class NoiseDose(Analysis):
                 kind="exact",
             ),
             "clean": Claim(
-                f"Without noise {self.words} words of {shortest} to {longest} letters are right after every prefix.",
+                f"Without noise {words} are right after every prefix.",
                 value=float(accuracy[0]),
                 threshold=1.0,
                 holds=bool(accuracy[0] == 1),
@@ -125,7 +137,7 @@ class NoiseDose(Analysis):
             ),
         }
         scalars = {name: float(value) for name, value in scalars.items()}
-        return supported_finding(scalars, claims, read, "random words")
+        return supported_finding(scalars, claims, read, sample)
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw accuracy and ambiguity against the dose."""

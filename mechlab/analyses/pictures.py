@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from mechlab.analyses.given_words import WordAnalysis, WordSource, given_words
 from mechlab.analyses.labelled_states import By, LabelledStates, labelled_states, supported_finding
 from mechlab.automata.words.trie import trie_states
 from mechlab.clustering.kmeans import kmeans, starts_for
@@ -18,9 +19,8 @@ from mechlab.clustering.projections import (
     tsne,
 )
 from mechlab.clustering.scores import ambiguity
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import Filled, above, at_least, between
-from mechlab.core.errors import ConfigError
 from mechlab.core.task import Split, Task
 from mechlab.record.artifacts import Artifacts
 
@@ -35,7 +35,7 @@ DRAWN = 2000  # number of states in a picture
 LETTERS = 6  # of an evaluation word whose trajectory is drawn
 
 
-class Pictures(Analysis):
+class Pictures(WordAnalysis):
     """Projections of a network's states to the plane and to space, coloured by the ground truth's state and by cluster,
     with the trajectories of a few words as arrows.
 
@@ -47,8 +47,8 @@ class Pictures(Analysis):
     Args:
         reduce: methods of projection; LDA is supervised by the ground truth's state.
         dimensions: 2, 3 or both.
-        words: number of evaluation words.
-        split: split of these words.
+        words: number of evaluation words, or words of one's own; see `WordSource`.
+        split: split of drawn words.
         by: kind of labels: the "state"; the "transition", which is the state before the last letter, and the letter;
             for a pushdown automaton also the "height" or "top" of its stack.
         multiple: clusters (k-means) per state of the ground truth.
@@ -68,7 +68,7 @@ class Pictures(Analysis):
         self,
         reduce: Annotated[tuple[Method, ...], Filled()] = ("pca", "lda", "tsne"),
         dimensions: Annotated[tuple[Literal[2, 3], ...], Filled()] = (2, 3),
-        words: Annotated[int, at_least(1)] = 2000,
+        words: WordSource = 2000,
         split: Split = "val",
         by: By = "state",
         multiple: Annotated[float, above(0)] = 4.0,
@@ -83,7 +83,7 @@ class Pictures(Analysis):
         """Raise ConfigError if the task has no automaton, or a word has a letter that is not in its alphabet."""
         super().check(name, task_name, task, key, model)
         for word in self.trajectories if isinstance(self.trajectories, tuple) else ():
-            letters_of(word, task.ground_truth().alphabet, f"{key}.trajectories")
+            given_words([word], task.ground_truth().alphabet, f"{key}.trajectories")
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Project and score; save the points, the trajectories of words, and the scores of each projection."""
@@ -153,7 +153,7 @@ class Pictures(Analysis):
             chosen = rng.permutation(len(given))[: self.trajectories]
             words = [[int(letter) for letter in word[:LETTERS] if letter >= 0] for word in given[chosen]]
         else:
-            words = [letters_of(word, alphabet, "trajectories") for word in self.trajectories]
+            words = [given_words([word], alphabet, "trajectories")[0] for word in self.trajectories]
         start = model.initial_state(1).detach().cpu().numpy()
         trie = trie_states(model, words)
         lengths = [len(word) for word in words]
@@ -180,16 +180,6 @@ class Pictures(Analysis):
                 clouds, trajectories, letters_read, labels, clusters, names
             )
         return figures
-
-
-def letters_of(word: str, alphabet: tuple[str, ...], key: str) -> list[int]:
-    """Return the letter indices of a word, or raise ConfigError."""
-    letters = word.split() if " " in word or word in alphabet else list(word)
-    unknown = [letter for letter in letters if letter not in alphabet]
-    if unknown or not letters:
-        fix = f"the letters are {', '.join(alphabet)}; separate long names by spaces"
-        raise ConfigError("words must be of the task's letters", got=repr(word), key=key, fix=fix)
-    return [alphabet.index(letter) for letter in letters]
 
 
 def _project(

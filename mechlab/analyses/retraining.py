@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import torch
 
-from mechlab.analyses.labelled_states import evaluation_words, labels_of, padded, supported_finding
-from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
+from mechlab.analyses.given_words import WordAnalysis, WordSource
+from mechlab.analyses.labelled_states import (
+    drawn_words,
+    evaluation_words,
+    labels_of,
+    padded,
+    supported_finding,
+)
+from mechlab.automata.extraction.conformance import conformance, outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
 from mechlab.automata.words.prefixes import distinct_prefixes
 from mechlab.automata.words.trie import prefix_states
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.projections import fit_projection
 from mechlab.clustering.scores import ambiguity
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least, between
 from mechlab.core.precision import in_precision
 from mechlab.core.task import Split
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
 DRAWN = 1500  # states in a picture
 
 
-class Retraining(Analysis):
+class Retraining(WordAnalysis):
     """Compare three networks: as constructed, as disturbed by noise before training, and as trained.
 
     Of each are measured its accuracy, the share of random words that it classifies correctly after every prefix, and
@@ -38,10 +45,11 @@ class Retraining(Analysis):
     plane: that of the principal components of the constructed network's mean states, one for each of the automaton's.
 
     Args:
-        words: number of evaluation words, whose prefixes are clustered and drawn.
-        split: split that they are taken from.
-        long_words: number of random words for the accuracy.
-        lengths: letters of the shortest and the longest of these.
+        words: number of evaluation words, whose prefixes are clustered and drawn, or words of one's own; see
+            `WordSource`.
+        split: split that drawn ones are taken from.
+        long_words: number of random words for the accuracy, or words of one's own.
+        lengths: letters of the shortest and the longest random word.
         multiple: clusters (k-means) per state of the automaton.
         threshold: least accuracy for the claim `restored`.
 
@@ -50,14 +58,15 @@ class Retraining(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("clean",))
     version = 2
+    word_sources = ("words", "long_words")
     headline = ("noisy_accuracy", "retrained_accuracy")
     other_model = "model=constructed"
 
     def __init__(
         self,
-        words: Annotated[int, at_least(1)] = 1000,
+        words: WordSource = 1000,
         split: Split = "val",
-        long_words: Annotated[int, at_least(1)] = 1000,
+        long_words: WordSource = 1000,
         lengths: tuple[Annotated[int, at_least(1)], Annotated[int, at_least(1)]] = (16, 30),
         multiple: Annotated[float, above(0)] = 4.0,
         threshold: Annotated[float, between(0, 1)] = 0.99,
@@ -74,7 +83,7 @@ class Retraining(Analysis):
         prefixes = distinct_prefixes(evaluation_words(run, self.words, self.split))
         labels, names = labels_of(truth, prefixes)
         for_words, for_rows, *streams = rng.spawn(2 + len(networks))
-        words, lengths = draw_words(truth, min(self.lengths), max(self.lengths), self.long_words, for_words, "uniform")
+        words, lengths = drawn_words(truth, self.lengths, self.long_words, for_words, "uniform")
         right = outputs_of(truth, words)
 
         states, lines = {}, []
@@ -97,15 +106,15 @@ class Retraining(Analysis):
         scores = {f"{line['network']}_{name}": line[name] for line in lines for name in ("accuracy", "weighted")}
         scores |= {**_distances(networks), "starts": starts}  # of k-means
         scalars = {name: float(value) for name, value in scores.items()}
-        return supported_finding(
-            scalars, self._claims(scalars), distinct_prefixes(padded(words, lengths)), "random words"
-        )
+        sample = f"{len(words)} {'random' if isinstance(self.long_words, int) else 'given'} words"
+        claims = self._claims(scalars, sample)
+        return supported_finding(scalars, claims, distinct_prefixes(padded(words, lengths)), sample)
 
-    def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
+    def _claims(self, scalars: dict[str, float], words: str) -> dict[str, Claim]:
         clean, noisy, retrained = (scalars[f"{name}_accuracy"] for name in ("clean", "noisy", "retrained"))
         return {
             "clean_is_right": Claim(
-                f"The network without noise is right after every prefix of all {self.long_words} random words.",
+                f"The network without noise is right after every prefix of all {words}.",
                 value=clean,
                 threshold=1.0,
                 holds=clean == 1,

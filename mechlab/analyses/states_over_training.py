@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import torch
 
+from mechlab.analyses.given_words import WordAnalysis, WordSource
 from mechlab.analyses.labelled_states import By, LabelledStates, evaluation, labelled_states, supported_finding
 from mechlab.automata.words.prefixes import Prefixes
 from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.methods import LabelledPoints, cluster
 from mechlab.clustering.projections import LINEAR, fit_projection
 from mechlab.clustering.scores import ambiguity
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least
 from mechlab.core.errors import NotRecorded
 from mechlab.core.model import outputs_of
@@ -32,7 +33,7 @@ DRAWN = 800  # number of states in a picture
 SPLITS = 3  # of the rows into folds, at each step
 
 
-class StatesOverTraining(Analysis):
+class StatesOverTraining(WordAnalysis):
     """A network's hidden states over training: in one common plane, and by the ambiguity of their clusters.
 
     At each recorded step the network reads the distinct prefixes of the evaluation words. Its states are clustered by
@@ -43,8 +44,8 @@ class StatesOverTraining(Analysis):
         reduce: projection to the common plane; "lda" is supervised by the ground truth's state.
         fit: states to which it is fitted: those of the "last" step, or of "all" steps.
         frames: maximal number of the recorded steps, about evenly spaced in the logarithm of the step.
-        words: number of evaluation words.
-        split: split of these words.
+        words: number of evaluation words, or words of one's own; see `WordSource`.
+        split: split of drawn words.
         by: kind of labels: the "state"; the "transition", which is the state before the last letter, and the letter;
             for a pushdown automaton also the "height" or "top" of its stack.
         multiple: clusters (k-means) per state of the ground truth.
@@ -60,7 +61,7 @@ class StatesOverTraining(Analysis):
         reduce: Method = "pca",
         fit: Literal["last", "all"] = "last",
         frames: Annotated[int, at_least(2)] = 25,
-        words: Annotated[int, at_least(1)] = 500,
+        words: WordSource = 500,
         split: Split = "val",
         by: By = "state",
         multiple: Annotated[float, above(0)] = 4.0,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from mechlab.core.analysis import Analysis
 from mechlab.core.constraints import ConstraintError, OnlyWhereSet, check, hints_of, takes_function
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean, out_of_memory
 from mechlab.core.task import Task
@@ -134,26 +135,34 @@ def prepare(
 
 
 def without_files(node: Any, key: str, allow: Sequence[str] = ()) -> Any:
-    """Return a task's config node with the content of files in place of their paths; see `Task.without_files`.
+    """Return the config node of a task or analysis, or of a callback that holds one, with the content of files in place
+    of their paths; see `Task.without_files`.
 
-    Anything but a task's node is returned unchanged; `prepare` then raises.
+    Any other node is returned unchanged; `prepare` then raises.
     """
-    target, arguments = _task(node, key, allow)
+    if isinstance(node, Mapping):
+        node = {name: without_files(value, f"{key}.{name}", allow) for name, value in node.items()}
+    target, arguments = _class(node, (Task, Analysis), key, allow)
     return node if target is None else {"_target_": node["_target_"], **target.without_files(arguments)}
+
+
+def all_without_files(nodes: Mapping[str, Any], key: str, allow: Sequence[str] = ()) -> dict[str, Any]:
+    """Return config nodes by name, each as of `without_files`."""
+    return {name: without_files(node, f"{key}.{name}", allow) for name, node in nodes.items()}
 
 
 def in_folder(node: Any, key: str, folder: str | Path, allow: Sequence[str] = ()) -> Any:
     """Return the config node of a run's task with the path of the run directory; see `Task.in_folder`."""
-    target, arguments = _task(node, key, allow)
+    target, arguments = _class(node, Task, key, allow)
     return node if target is None else {"_target_": node["_target_"], **target.in_folder(arguments, folder)}
 
 
-def _task(node: Any, key: str, allow: Sequence[str]) -> tuple[Any, dict[str, Any]]:
-    """Return the task class of a config node and its arguments, or (None, {})."""
+def _class(node: Any, base: type | tuple[type, ...], key: str, allow: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+    """Return the class of a config node and its arguments, or (None, {}) where it is not of the base."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         return None, {}
     target = _find(node["_target_"], f"{key}._target_", allow)
-    if not (inspect.isclass(target) and issubclass(target, Task)):
+    if not (inspect.isclass(target) and issubclass(target, base)):
         return None, {}
     return target, {name: value for name, value in node.items() if name != "_target_"}
 

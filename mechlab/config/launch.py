@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,12 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mechlab.config import completion
 from mechlab.config.schema import AnalyzeConfig, TrainConfig, defaults
 from mechlab.core.errors import ConfigError, MechlabError, closest, did_you_mean, out_of_memory
-from mechlab.record.files import write_text
 
 LISTS = ("analysis", "callbacks")  # config groups that allow several choices
 
@@ -111,19 +109,6 @@ def check_choices() -> None:
         raise ConfigError(f"{group} must be the name of one choice, not a list", got=got, key=group, fix=fix)
 
 
-def note_folders(folders: Sequence[Path]) -> bool:
-    """In a multirun, write the paths of the job's run directories to `<job number>.run` in the sweep's folder.
-
-    Returns:
-        True if the multirun's summary table will print it.
-    """
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return False
-    hydra_cfg = HydraConfig.get()
-    write_text(Path(hydra_cfg.sweep.dir) / f"{hydra_cfg.job.num}.run", "".join(f"{folder}\n" for folder in folders))
-    return hydra_cfg.sweeper._target_.endswith(".TellingSweeper")
-
-
 def user_folders(arguments: list[str]) -> list[Path]:
     """Return the configuration folders that a command line adds with --config-dir."""
     folders = []
@@ -150,6 +135,9 @@ def _readable_before(job: Callable[[DictConfig], Any], error: Exception) -> Conf
     if isinstance(error, OSError):
         fix = "choose another folder with paths.root=DIR"
         return ConfigError("the folder for runs must be writable", got=str(error), key="paths.root", fix=fix)
+    if isinstance(error, ValueError) and "No trials are completed yet" in str(error):
+        must = "at least one job must end without an error, for there to be a best one"
+        return ConfigError(must, got="all jobs failed", key="hydra/sweeper", fix="see the errors above")
     if "Config group override must be a string" in str(error):
         given = [argument for argument in sys.argv[1:] if argument.lstrip("+").partition("=")[0] in _groups()]
         key = ", ".join(argument.lstrip("+").partition("=")[0] for argument in given)
@@ -169,6 +157,9 @@ def readable(error: Exception, config_name: str) -> ConfigError:
         if group == "hydra/launcher" and choice in ("joblib", "submitit_slurm"):
             must = "this launcher needs the extra packages for sweeps"
             return ConfigError(must, got=f"no {choice}", key=group, fix="pip install 'mechlab[sweep]'")
+        if group == "hydra/sweeper" and choice == "optuna":
+            must = "this sweeper needs an extra package"
+            return ConfigError(must, got=f"no {choice}", key=group, fix="pip install 'mechlab[optuna]'")
         return ConfigError(f"{group} has no choice {choice!r}", key=group, fix=did_you_mean(choice, options))
     if match := re.search(r"Could not override '([^'@]+)", text):
         key = match[1]

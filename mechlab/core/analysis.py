@@ -108,6 +108,12 @@ class Analysis(ABC):
     headline: ClassVar[tuple[str, ...]] = ()  # scalars to print first, most important first
     other_model: ClassVar[str] = "choose another model"  # what to type where the model lacks what is needed
 
+    @classmethod
+    def without_files(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a configuration with what files hold in place of their paths; see
+        `Task.without_files`."""
+        return dict(arguments)
+
     @abstractmethod
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Save arrays and tables into `out`, and return scalars and claims."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechlab.config.build import prepare, without_files
+from mechlab.config.build import all_without_files, prepare, without_files
 from mechlab.config.describe import describe
 from mechlab.config.identity import identity as identity_of
 from mechlab.config.provenance import Origin
@@ -121,6 +121,8 @@ def prepare_run(
 
     config = typed(TrainConfig, values)
     config.task = without_files(config.task, "task", config.allow_targets)
+    for group in ("analysis", "callbacks"):
+        setattr(config, group, all_without_files(getattr(config, group), group, config.allow_targets))
     expected = {name: typed(Expected, node, f"expected.{name}.") for name, node in config.expected.items()}
     if not re.fullmatch(r"[\w.+-]*\w", config.name):
         raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=config.name, key="name")
@@ -150,7 +152,7 @@ def prepare_run(
     guess = f"a constant guess has accuracy {recipe.task.chance():.3g}"
     return Setup(
         config=config,
-        values={**values, "task": config.task},
+        values={**values, "task": config.task, "analysis": config.analysis, "callbacks": config.callbacks},
         recipe=recipe,
         analyses=analyses,
         sets=sets,

@@ -73,17 +73,22 @@ def compare(
 
     A number that was not measured has neither deviation nor verdict.
     """
-    scalars = {
-        f"{name}/{key}": value for name, finding in findings.items() for key, value in finding["scalars"].items()
-    }
+    values = measured_values({"metrics": metrics, "findings": findings})
     compared = {}
     for name, number in expected.items():
         target = number.number
-        measured = {**metrics, **scalars}.get(name)
+        measured = values.get(name)
         deviation = None if measured is None or target is None else measured - target
         within = None if deviation is None else abs(deviation) <= number.tolerance
         compared[name] = {**asdict(number), "measured": measured, "deviation": deviation, "within": within}
     return compared
+
+
+def measured_values(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the metrics of a result, and the scalars of its findings as `<analysis>/<scalar>`."""
+    findings = result["findings"].items()
+    scalars = {f"{name}/{key}": value for name, finding in findings for key, value in finding["scalars"].items()}
+    return {**scalars, **result["metrics"]}
 
 
 def _recorded_metrics(folder: Path) -> dict[str, float]:

@@ -17,6 +17,7 @@ from mechlab.record.files import file_digest
 FOLDER = "analyses"
 FINDING = "finding.json"
 MOMENTS = "moments"  # answers about other moments of training lie in this folder, below the answer about its end
+SHOWN = 25  # items of a parameter that are listed as a difference
 NEW, OLD = ".new", ".old"  # endings of the two halves of a replacement
 
 
@@ -38,9 +39,12 @@ def place(run: Path, name: str, parameters: Mapping[str, Any], configured: Mappi
 
 
 def differences(parameters: Mapping[str, Any], configured: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
-    """Return what distinguishes an answer from the one with the configured parameters: parameters by name, the seed."""
+    """Return what distinguishes an answer from the one with the configured parameters: parameters by name, the seed.
+
+    A long list is represented by its length and hash.
+    """
     given, usual = _plain(parameters), _plain(configured)
-    differing = {key: value for key, value in given.items() if key not in usual or usual[key] != value}
+    differing = {key: _short(value) for key, value in given.items() if key not in usual or usual[key] != value}
     return differing if seed is None else {**differing, "seed": seed}
 
 
@@ -150,6 +154,12 @@ def _halves(run: Path) -> Iterator[Path]:
 
 def _again(path: Path) -> str:
     return f"run it again: python -m mechlab.analyze run=RUN analysis={path.parent.name.partition('@')[0]}"
+
+
+def _short(value: Any) -> Any:
+    if not isinstance(value, list) or len(value) <= SHOWN:
+        return value
+    return f"{len(value)} items, sha256 {hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]}"
 
 
 def _plain(value: Any) -> Any:

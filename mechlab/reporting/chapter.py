@@ -1,160 +1,192 @@
-"""The part of the page about one task: tables, figures, and each cell with its command and saved figures."""
+"""What the page shows of a task: verdict, results, claims beside figures, and everything else behind."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from html import escape
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mechlab.record.files import write_text
+from mechlab.reporting import front
 from mechlab.reporting.cells import Cell
-from mechlab.reporting.pictures import drawn, small
-from mechlab.reporting.section import FOREST_ROWS, Section
-from mechlab.reporting.table import Table, count
+from mechlab.reporting.drawn import Drawer, Plot
+from mechlab.reporting.paper import paper_tables
+from mechlab.reporting.section import Section
+from mechlab.reporting.shots import Shots, choose_shots, fit_beside, one_row
+from mechlab.reporting.table import Code, Mean, Table, Verdict
+from mechlab.reporting.verdict import Line, verdict
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-SHOTS = 48  # saved figures in the page
-BYTES = 2_500_000  # of them all
-CURVES = 20  # figures of learning curves
-NOTES = 40  # sentences of findings
-OPEN = 12  # cells that are shown open
-MARKS = (  # the markers of curves, as the plots have them
-    "<circle cx='14' cy='6' r='4'/>",
-    "<path d='M10 2h8v8h-8z'/>",
-    "<path d='M14 1l5 9h-10z'/>",
-    "<path d='M14 1l5 5-5 5-5-5z'/>",
-    "<path d='M14 11l5-9h-10z'/>",
-    "<path d='M12 1h4v3h3v4h-3v3h-4v-3h-3v-4h3z'/>",
-    "<path d='M10 4l2-2 2 2 2-2 2 2-2 2 2 2-2 2-2-2-2 2-2-2 2-2z'/>",
-    "<path d='M14 1l1.3 3.6h3.7l-3 2.2 1.2 3.7-3.2-2.3-3.2 2.3 1.2-3.7-3-2.2h3.7z'/>",
-)
+CURVES = 20  # figures of learning curves in the page
+SCALARS = 8  # of an analysis without claims
+ROWS = 20  # of a table that stands open
+LONGEST = 300  # rows of a table behind
+EXPECTED = 12  # expected numbers that stand open
+SEEDS = 20  # of a cell that are listed
 
 
-class Chapters:
-    """Writes the parts of the page, one for each task.
+@dataclass
+class AnalysisPart:
+    """What the page shows of an analysis.
 
     Args:
-        cells: all cells of the report.
-        folder: where tables and figures go.
+        name: of the analysis, with the parameters that differ from the configured ones.
+        verdict: how many of its claims hold.
+        tables: claims, or the main scalars of an analysis that makes none.
+        notes: its sentences.
+        shots: its figures.
+        each: claims in each cell, behind.
+        plots: claims of the cells side by side, behind.
     """
 
-    def __init__(self, cells: Sequence[Cell], folder: Path):
-        self.folder = folder
-        self.opened = len(cells) <= OPEN
-        self._shots = _choose_shots(cells)
-        self._learned = 0
+    name: str
+    verdict: Verdict | None
+    tables: list[Table]
+    notes: list[str]
+    shots: Shots
+    each: Table | None = None
+    plots: list[Plot] = field(default_factory=list)
 
-    def html(self, number: int, section: Section) -> Iterator[str]:
-        """Yield the part about a task, and write its figures and tables."""
-        name = f"task-{number}"
-        yield f'<section id="{name}">\n<h2>{escape(section.task)}</h2>\n'
-        if not section.done:
-            yield "<p>No run of this task has finished, so there is nothing to average.</p>\n"
-        else:
-            yield self._table(section.results(), name)
-            yield from self._forests(section, name)
-            for heading, table in (("Expected numbers", section.expected()), ("Claims", section.claims())):
-                if table is not None:
-                    yield f"<h3>{heading}</h3>\n{self._table(table, name)}"
-            if notes := section.notes():
-                lines = "".join(f"<li>{escape(note)}</li>" for note in notes[:NOTES])
-                more = f"<li>and {len(notes) - NOTES} more</li>" if len(notes) > NOTES else ""
-                yield f'<h3>Notes</h3>\n<ul class="notes">{lines}{more}</ul>\n'
-            yield from self._curves(section, name)
-            yield from self._all_numbers(section, name)
-        yield "<h3>What was run</h3>\n"
-        for cell in section.cells:
-            yield from self._cell(section, cell)
-        yield "</section>\n"
-
-    def _table(self, table: Table, name: str) -> str:
-        write_text(self.folder / f"{table.name}-{name}.tex", table.latex())
-        return table.html()
-
-    def _forests(self, section: Section, name: str) -> Iterator[str]:
-        yield '<div class="plots">\n'
-        for file, figure, text in section.forests():
-            yield self._figure(section, name, file, figure, text)
-        yield "</div>\n<figcaption>Dots are means, bars their 95 % intervals, ticks single runs; "
-        yield "a dashed line is a claim's threshold."
-        if len(section.done) > FOREST_ROWS:
-            yield f" The first {FOREST_ROWS} of {len(section.done)} cells; the table has all."
-        yield "</figcaption>\n"
-
-    def _curves(self, section: Section, name: str) -> Iterator[str]:
-        yield "<h3>Learning curves</h3>\n"
-        for cells, figures in section.curves():
-            if self._learned + len(figures) > CURVES:
-                left = len(section.done) - section.done.index(cells[0])
-                yield f"<p>The curves of {count(left, 'further cell')} are left out; "
-                yield "<code>metrics.csv</code> in each run has them.</p>\n"
-                return
-            self._learned += len(figures)
-            yield '<ul class="legend">'
-            for place, cell in enumerate(cells):
-                yield f'<li><svg viewBox="0 0 28 12" aria-hidden="true" style="color:var(--plot-{place})">'
-                yield f'<path d="M0 6h28" stroke-width="2"/>{MARKS[place]}</svg>{escape(section.label(cell))}</li>'
-            yield '</ul>\n<div class="plots">\n'
-            for file, figure, text in figures:
-                yield self._figure(section, name, file, figure, text)
-            yield "</div>\n"
-        yield "<figcaption>Means over seeds; bands reach from the least to the greatest run.</figcaption>\n"
-
-    def _figure(self, section: Section, name: str, file: str, figure: Figure, text: str) -> str:
-        path = self.folder / "figures" / f"{name}-{file}"
-        return f"<figure>{drawn(figure, path, f'{section.task}: {text}')}</figure>\n"
-
-    def _all_numbers(self, section: Section, name: str) -> Iterator[str]:
-        table = section.numbers()
-        if table is None:
-            yield f"<p>All metrics and scalars are in <code>{escape(self.folder.name)}/metrics.csv</code>.</p>\n"
-            return
-        yield '<details class="more"><summary>All metrics and scalars</summary>'
-        yield f"{self._table(table, name)}</details>\n"
-
-    def _cell(self, section: Section, cell: Cell) -> Iterator[str]:
-        opened = " open" if self.opened else ""
-        yield f'<details class="cell" id="cell-{cell.number}"{opened}><summary><b>{cell.number}</b> '
-        yield f"{escape(section.label(cell))} <span>{escape(_states(cell))}</span></summary>\n"
-        yield from (f'<pre tabindex="0">{escape(command)}</pre>\n' for command in cell.commands())
-        shots = [(path, *self._shots[path]) for path in cell.figures if path in self._shots]
-        if shots:
-            seed = escape(str(cell.done[0].seed))
-            yield '<div class="shots">'
-            for path, source, width, height in shots:
-                words = path.relative_to(cell.done[0].folder / "analyses").with_suffix("").parts
-                title = f"{escape(' '.join(dict.fromkeys(words)))}, seed {seed}"
-                yield f'<details class="zoom"><summary><figure><img src="{source}" alt="{title}" loading="lazy" '
-                yield f'width="{width}" height="{height}"><figcaption>{title}</figcaption>'
-                yield "</figure></summary></details>\n"
-            yield "</div>\n"
-        left = len(cell.figures) - len(shots)
-        if left:
-            yield f"<p>{count(left, 'figure')} left out: "
-            yield f"<code>{escape(str(cell.done[0].folder / 'analyses'))}</code></p>\n"
-        yield "</details>\n"
+    @property
+    def beside(self) -> int:
+        """The number of its figures that stand beside its claims."""
+        return fit_beside(self.tables, self.notes, self.shots.shown)
 
 
-def _choose_shots(cells: Sequence[Cell]) -> dict[Path, tuple[str, int, int]]:
-    """Return saved figures to show: of each cell the first, then of each the second, until there are enough."""
-    figures = [(rank, cell.number, cell, path) for cell in cells for rank, path in enumerate(cell.figures)]
-    shots: dict[Path, tuple[str, int, int]] = {}
-    for _, _, cell, path in sorted(figures, key=lambda entry: entry[:2])[:SHOTS]:
-        if sum(len(source) for source, _, _ in shots.values()) > BYTES:
-            break
-        try:
-            shots[path] = small(path)
-        except ValueError as error:
-            cell.done[0].damaged(str(path.relative_to(cell.done[0].folder)), str(error))
-    return shots
+@dataclass
+class CellPart:
+    """What the page shows of how a cell was made."""
+
+    number: int
+    label: str
+    runs: str
+    commands: list[str]
 
 
-def _states(cell: Cell) -> str:
+@dataclass
+class Learned:
+    """Learning curves of some cells, and their labels."""
+
+    labels: list[str]
+    plots: list[Plot]
+
+
+@dataclass
+class Chapter:
+    """What the page shows of a task; `left` counts cells whose learning curves are left out."""
+
+    name: str
+    task: str
+    finished: bool
+    verdict: list[Line]
+    varies: str
+    results: Table
+    plot: Plot | None
+    analyses: list[AnalysisPart]
+    expected: Table
+    numbers: Table | None
+    differences: Table
+    learned: list[Learned]
+    left: int
+    cells: list[CellPart]
+
+    @property
+    def first_results(self) -> Table:
+        """The rows of the results that stand open."""
+        return self.results.first(ROWS)
+
+    @property
+    def all_results(self) -> Table | None:
+        """The rows of the results behind, if some are left out before."""
+        return self.results.first(LONGEST) if self.results.rows > ROWS else None
+
+    @property
+    def expected_open(self) -> bool:
+        """True if the expected numbers stand open."""
+        return self.expected.rows <= EXPECTED
+
+
+def make_chapters(sections: Sequence[Section], folder: Path) -> Iterator[Chapter]:
+    """Yield the chapters of tasks, and write their figures and their tables for a paper into a folder."""
+    shots = choose_shots(sections)
+    room = CURVES
+    for index, section in enumerate(sections):
+        name = f"task-{index + 1}"
+        for table in paper_tables(section):
+            write_text(folder / f"{table.name}-{name}.tex", table.latex())
+        drawer = Drawer(section, folder / "figures", name)
+        own = {analysis: shots for (place, analysis), shots in shots.items() if place == index}
+        learned, left = _learned(section, drawer, room)
+        room -= sum(len(part.plots) for part in learned)
+        yield Chapter(
+            name,
+            section.task,
+            bool(section.done),
+            verdict([section]) if len(sections) > 1 else [],
+            front.varies(section),
+            front.results(section),
+            drawer.metric(),
+            list(_analyses(section, drawer, own)),
+            front.expected(section),
+            front.numbers(section),
+            front.differences(section),
+            learned,
+            left,
+            [_cell(section, cell) for cell in section.cells],
+        )
+
+
+def _analyses(section: Section, drawer: Drawer, shots: dict[str, Shots]) -> Iterator[AnalysisPart]:
+    """Yield the analyses of a task, those with figures and claims first; analyses of scalars alone are left out."""
+    runs = [run for cell in section.done for run in cell.done]
+    keys = [*section.claims, *(key for run in runs for key in run.notes)]
+    names = list(dict.fromkeys(analysis for analysis, _ in keys))
+    names += [folder for folder in shots if folder not in map(_folder, names)]
+    parts = []
+    for name in names:
+        made = [cell.claims.get(key, ()) for key in section.claims if key[0] == name for cell in section.done]
+        claims = [claim for claims in made for claim in claims]
+        part = AnalysisPart(name, None, [], front.notes_of(section, name), shots.get(_folder(name), Shots()))
+        if claims:
+            part.verdict = Verdict(sum(claim.holds for claim in claims), len(claims))
+            part.tables.append(front.claims_of(section, name))
+            part.each = front.claims_in_each(section, name)
+            part.plots = list(drawer.claims(name))
+        elif (scalars := _scalars(section, name)) is not None:
+            part.tables.append(scalars)
+        if len(section.done) > 1:
+            part.shots = one_row(part.shots, part.beside)
+        parts.append(part)
+    return iter(sorted(parts, key=lambda part: -2 * bool(part.shots.shown) - (part.verdict is not None)))
+
+
+def _scalars(section: Section, analysis: str) -> Table | None:
+    """Return the first scalars of an analysis that makes no claim, of a single cell."""
+    if len(section.done) != 1:
+        return None
+    found = {name: value for name, value in section.done[0].numbers.items() if name.startswith(f"{analysis}/")}
+    rows = [[Code(name.removeprefix(f"{analysis}/")), Mean(value)] for name, value in list(found.items())[:SCALARS]]
+    return Table("scalars", f"{analysis}: final metrics", ["scalar", "mean"], [(None, rows)]) if rows else None
+
+
+def _folder(analysis: str) -> str:
+    """Return the folder of an analysis that is named with the parameters that differ."""
+    return analysis.partition(" (")[0]
+
+
+def _learned(section: Section, drawer: Drawer, room: int) -> tuple[list[Learned], int]:
+    """Return learning curves, and the number of cells whose curves are left out since there is no room."""
+    parts: list[Learned] = []
+    for cells, plots in drawer.curves():
+        if sum(len(part.plots) for part in parts) + len(plots) > room:
+            return parts, len(section.done) - section.done.index(cells[0])
+        parts.append(Learned([section.label(cell) for cell in cells], plots))
+    return parts, 0
+
+
+def _cell(section: Section, cell: Cell) -> CellPart:
     states = Counter(record.state for record in cell.records)
-    seeds = ", ".join(str(record.seed) for record in cell.records[:20]) + (", …" if len(cell.records) > 20 else "")
-    by_state = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    return f"{by_state}; seed{'s' if len(cell.records) > 1 else ''} {seeds}"
+    seeds = ", ".join(str(run.seed) for run in cell.records[:SEEDS]) + (", …" if len(cell.records) > SEEDS else "")
+    by_state = ", ".join(f"{number} {state}" for state, number in states.most_common())
+    runs = f"{by_state}; seed{'s' if len(cell.records) > 1 else ''} {seeds}"
+    return CellPart(cell.number, section.label(cell), runs, cell.commands())

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
+from functools import cached_property
 from pathlib import Path
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from mechlab.record.files import write_text
+from mechlab.reporting import front
 from mechlab.reporting.cells import Cell
-from mechlab.reporting.chapter import Chapters
+from mechlab.reporting.chapter import Chapter, make_chapters
 from mechlab.reporting.record import DONE, Problem, Record
 from mechlab.reporting.request import Request
 from mechlab.reporting.rows import failure_rows
 from mechlab.reporting.section import Section
-from mechlab.reporting.set_part import SHOWN, SetParts
+from mechlab.reporting.set_part import SHOWN, SetPart, make_set_part
 from mechlab.reporting.sets import SetAnswer
-from mechlab.reporting.table import Code, Table, count, join
+from mechlab.reporting.table import Code, Entry, Mean, Span, Table, count, join
+from mechlab.reporting.verdict import Line, claims_held, expected_met, verdict
 from mechlab.statistics.bootstrap import RESAMPLES
 
 LONGEST = 300  # rows of the lists of runs and of problems
-STYLE = Path(__file__).with_name("page.css")
-METHOD = f"""\
-<p>A mean is taken over the finished runs of a cell. Its interval is the percentile bootstrap over those runs:
-{RESAMPLES:,} resamples, seeded. A single run has no interval, and that of two or three runs is too narrow, since no
-resample leaves their range. Numbers are shown to the digits that their interval supports, and in full in the tables in
-<code>FOLDER/</code>: <code>metrics.csv</code>, <code>claims.csv</code>, <code>expected.csv</code>,
-<code>runs.csv</code> and <code>failures.csv</code>. There are also the tables of this page as <code>.tex</code>, and
-its figures as <code>.pdf</code> and <code>.svg</code>.</p>
-"""
+NAMES = 6  # tasks or models that are named
+MARKS = (  # the markers of curves, as the plots have them
+    "M10 6a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+    "M10 2h8v8h-8z",
+    "M14 1l5 9h-10z",
+    "M14 1l5 5-5 5-5-5z",
+    "M14 11l5-9h-10z",
+    "M12 1h4v3h3v4h-3v3h-4v-3h-3v-4h3z",
+    "M10 4l2-2 2 2 2-2 2 2-2 2 2 2-2 2-2-2-2 2-2-2 2-2z",
+    "M14 1l1.3 3.6h3.7l-3 2.2 1.2 3.7-3.2-2.3-3.2 2.3 1.2-3.7-3-2.2h3.7z",
+)
 
 
 @dataclass
@@ -53,132 +59,132 @@ class Page:
     sets: list[SetAnswer] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    @property
+    @cached_property
     def cells(self) -> list[Cell]:
         """All cells."""
         return [cell for section in self.sections for cell in section.cells]
 
-    @property
+    @cached_property
     def records(self) -> list[Record]:
         """All runs."""
         return [record for cell in self.cells for record in cell.records]
 
+    @cached_property
+    def chapters(self) -> list[Chapter]:
+        """The part about each task; their figures and tables are written with them."""
+        return list(make_chapters(self.sections, self.folder))
+
+    @cached_property
+    def set_parts(self) -> list[SetPart]:
+        """The part about each answer about a set of runs, as many as are shown."""
+        return [make_set_part(answer, self.folder, self.problems) for answer in self.sets[:SHOWN]]
+
     def write(self) -> None:
         """Write the page, the figures in it, and its tables for a paper."""
-        chapters = Chapters(self.cells, self.folder)
-        body = [part for number, section in enumerate(self.sections, 1) for part in chapters.html(number, section)]
-        parts = SetParts(self.folder, self.problems)
-        body += [text for number, answer in enumerate(self.sets[:SHOWN], 1) for text in parts.html(number, answer)]
-        body += self._further_sets()
-        body += [*self._problems(), *self._unfinished(), *self._runs()]
-        parts = [
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-            f"<title>{escape(self._title())}</title>\n",
-            f'<link rel="icon" href="data:,">\n<style>\n{STYLE.read_text(encoding="utf-8")}</style>\n</head>\n<body>\n',
-            *self._header(),
-            "<main>\n",
-            *body,
-            "</main>\n",
-            *self._footer(),
-            "</body>\n</html>\n",
-        ]
-        write_text(self.out, "".join(parts))
+        chapters, set_parts = self.chapters, self.set_parts  # before the lists of problems that they met
+        values = {"page": self, "chapters": chapters, "set_parts": set_parts, "resamples": RESAMPLES, "marks": MARKS}
+        write_text(self.out, _templates().get_template("page.html").render(values))
 
-    def _title(self) -> str:
+    @property
+    def title(self) -> str:
+        """The number of runs and their tasks."""
         tasks = [section.task for section in self.sections]
         return f"{count(len(self.records), 'run')} of {join(tasks) if len(tasks) <= 4 else f'{len(tasks)} tasks'}"
 
-    def _header(self) -> Iterator[str]:
-        cells, states = self.cells, Counter(record.state for record in self.records)
-        claims = [claim.holds for cell in cells for made in cell.claims.values() for claim in made]
-        claims += [claim.holds for answer in self.sets for claim in answer.claims.values()]
-        compared = [row.within for cell in cells for rows in cell.expected.values() for row in rows]
-        compared += [row.within for answer in self.sets for row in answer.expected.values()]
-        compared = [within for within in compared if within is not None]
-        facts = [("finished runs", states[DONE], f"of {len(self.records)}"), ("cells", len(cells), "")]
-        facts += [("claims that hold", sum(claims), f"of {len(claims)}")] if claims else []
-        facts += [("expected numbers met", sum(compared), f"of {len(compared)}")] if compared else []
-        facts += [(f"{state} runs", states[state], "") for state in sorted(set(states) - {DONE})]
-        yield f"<header>\n<h1>{escape(self._title())}</h1>\n"
-        yield '<p class="lead">A cell is a group of runs that '
-        keys = join(f"<code>{escape(key)}</code>" for key in self.request.by) if self.request.by else ""
-        yield f"agree in {keys}" if keys else "differ in their seed only"
-        yield ". Numbers are means over its finished runs, with 95 % bootstrap intervals.</p>\n"
-        yield '<dl class="facts">'
-        for name, value, rest in facts:
-            yield f"<div><dt>{escape(name)}</dt><dd>{value} <small>{rest}</small></dd></div>"
-        yield '</dl>\n<nav aria-label="Contents"><ul>'
-        for number, section in enumerate(self.sections, 1):
-            yield f'<li><a href="#task-{number}">{escape(section.task)}</a></li>'
-        for number, answer in enumerate(self.sets[:SHOWN], 1):
-            runs = count(len(answer.runs), "run")
-            yield f'<li><a href="#set-{number}">{escape(answer.analysis)} of {runs}</a></li>'
-        if self.problems or any(record.problems for record in self.records):
-            yield '<li><a href="#failures">failures</a></li>'
-        if set(states) - {DONE, "failed"}:
-            yield '<li><a href="#unfinished">unfinished</a></li>'
-        yield '<li><a href="#runs">all runs</a></li><li><a href="#method">method</a></li></ul></nav>\n</header>\n'
+    @property
+    def verdict(self) -> list[Line]:
+        """The verdict on all runs."""
+        return verdict(self.sections, self.sets, self.problems)
 
-    def _further_sets(self) -> Iterator[str]:
-        if len(self.sets) > SHOWN:
-            folders = ", ".join(f"<code>{escape(str(answer.folder))}</code>" for answer in self.sets[SHOWN:][:LONGEST])
-            yield f"<p>Further answers about sets of these runs: {folders}.</p>\n"
+    @property
+    def varies(self) -> str:
+        """What varies among all runs, in words."""
+        names = {"task": [cell.task for cell in self.cells], "network": [cell.model for cell in self.cells]}
+        return "; ".join(f"{name} {_some(list(dict.fromkeys(values)))}" for name, values in names.items())
 
-    def _problems(self) -> Iterator[str]:
+    @property
+    def overview(self) -> list[tuple[str, list[Entry]]]:
+        """The id of each task's part, and its row of the overview."""
+        return [(f"task-{number}", _row(section)) for number, section in enumerate(self.sections, 1)]
+
+    @property
+    def failures(self) -> Table:
+        """Why runs failed, and what is damaged."""
         failures = [*failure_rows(self.cells), *(problem._asdict() for problem in self.problems)]
-        if not failures:
-            return
-        rows = [[Code(row["run"]), row["kind"], Code(row["file"]), row["reason"]] for row in failures[:LONGEST]]
-        caption = "Runs that failed, with the last line of the traceback, and files that could not be read"
-        yield '<section id="failures">\n<h2>Failures</h2>\n'
-        yield Table("failures", caption, ["run", "kind", "file", "reason"], [(None, rows)]).html()
-        yield from self._cut(len(failures), "failures.csv")
-        yield "</section>\n"
-
-    def _unfinished(self) -> Iterator[str]:
-        unfinished = [record for record in self.records if record.state not in (DONE, "failed")]
-        if not unfinished:
-            return
-        keys = ("step", "updated", "host")
-        rows = [
-            [Code(str(run.folder)), run.state, *(str(run.status.get(key) or "–") for key in keys)]
-            for run in unfinished[:LONGEST]
+        rows: list[list[Entry]] = [
+            [Code(row["run"]), row["kind"], Code(row["file"]), row["reason"]] for row in failures
         ]
-        columns = ["run", "status", *keys]
-        yield '<section id="unfinished">\n<h2>Unfinished</h2>\n'
-        caption = "Runs that are pending, running or preempted; they are in no mean"
-        yield Table("unfinished", caption, columns, [(None, rows)]).html()
-        yield from self._cut(len(unfinished), "runs.csv")
-        yield "</section>\n"
+        caption = "Runs that failed, with the last line of the traceback, and files that could not be read"
+        return Table("failures", caption, ["run", "kind", "file", "reason"], [(None, rows)])
 
-    def _runs(self) -> Iterator[str]:
-        rows = [
+    @property
+    def unfinished(self) -> Table:
+        """The runs that are in no mean since they have not ended."""
+        keys = ("step", "updated", "host")
+        rows: list[list[Entry]] = [
+            [Code(str(run.folder)), run.state, *(str(run.status.get(key) or "–") for key in keys)]
+            for run in self.records
+            if run.state not in (DONE, "failed")
+        ]
+        caption = "Runs that are pending, running or preempted; they are in no mean"
+        return Table("unfinished", caption, ["run", "status", *keys], [(None, rows)])
+
+    @property
+    def runs(self) -> Table:
+        """Every run."""
+        rows: list[list[Entry]] = [
             [Code(str(run.folder)), f"{cell.number}", str(run.seed), run.state]
             for cell in self.cells
             for run in cell.records
         ]
-        table = Table("runs", "Every run that was read", ["run", "cell", "seed", "status"], [(None, rows[:LONGEST])])
-        cut = "".join(self._cut(len(rows), "runs.csv"))
-        summary = f"<summary>{count(len(rows), 'run')}</summary>"
-        yield '<section id="runs">\n<h2>All runs</h2>\n<details class="more">'
-        yield f"{summary}{table.html()}{cut}</details>\n</section>\n"
+        return Table("runs", "Every run that was read", ["run", "cell", "seed", "status"], [(None, rows)])
 
-    def _cut(self, rows: int, file: str) -> Iterator[str]:
-        if rows > LONGEST:
-            yield f"<p>The first {LONGEST} of {rows}; <code>{escape(self.folder.name)}/{file}</code> has all.</p>\n"
+    @property
+    def longest(self) -> int:
+        """The number of rows of these tables that are in the page."""
+        return LONGEST
 
-    def _footer(self) -> Iterator[str]:
-        folder = escape(self.folder.name)
-        yield '<footer id="method">\n<h2>Method</h2>\n'
-        yield METHOD.replace("FOLDER", folder)
-        yield f'<pre tabindex="0">{escape(self.request.command)}</pre>\n'
-        yield f"<p>{escape(self._made_with())}</p>\n</footer>\n"
-
-    def _made_with(self) -> str:
+    @property
+    def made_with(self) -> str:
+        """The date, the code and the version of PyTorch, in words."""
         environments = [record.environment for record in self.records if record.environment]
         commits = Counter(environment["commit"][:12] or "no commit recorded" for environment in environments)
         versions = sorted({environment["torch"] for environment in environments})
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
         code = ", ".join(f"{name} ({count(times, 'run')})" for name, times in commits.most_common(5))
         return f"Written on {today}. Code: {code or 'not recorded'}. PyTorch: {', '.join(versions) or 'not recorded'}."
+
+
+def _templates() -> Environment:
+    """Return the templates; whatever comes from a record is escaped where it is written."""
+    return Environment(
+        loader=PackageLoader("mechlab.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _row(section: Section) -> list[Entry]:
+    """Return a task's row of the overview: what varies, its runs, its main metric, claims and expected numbers."""
+    records = [record for cell in section.cells for record in cell.records]
+    done = sum(len(cell.done) for cell in section.done)
+    metric = next(iter(section.main_metrics), "")
+    means = [cell.numbers[metric] for cell in section.done if metric in cell.numbers]
+    value = Mean(means[0]) if len(means) == 1 else Span(tuple(summary.mean for summary in means))
+    claims, met = claims_held([section]), expected_met([section])
+    return [
+        front.varies(section),
+        f"{len(section.cells)}",
+        f"{done} of {len(records)}",
+        metric or "–",
+        value,
+        claims if claims.n else "–",
+        met if met.n else "–",
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES]) + (f" and {len(names) - NAMES} more" if len(names) > NAMES else "")

@@ -103,8 +103,10 @@ class Record:
 
     @property
     def figures(self) -> list[Path]:
-        """The figures that its analyses saved, those over training among them, as PNG."""
-        return sorted([*self.folder.glob("analyses/*/*.png"), *self.folder.glob("analyses/*/*/*.png")])
+        """The figures that its analyses saved, those over training among them: as PNG, then those that move, as GIF."""
+        names = [f"analyses/{folder}.{ending}" for ending in ("png", "gif") for folder in ("*/*", "*/*/*")]
+        found = [path for name in names for path in sorted(self.folder.glob(name))]
+        return [path for path in found if not any(part.startswith(".") for part in path.relative_to(self.folder).parts)]
 
     def damaged(self, file: str, reason: str) -> None:
         """Note a file that cannot be read."""

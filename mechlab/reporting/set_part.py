@@ -1,125 +1,207 @@
-"""The parts of the page about sets of runs, one for each answer: claims, notes, tables and figures."""
+"""What the page shows of a set of runs: claims beside figures, tables, and everything else behind."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
 
 from mechlab.record.files import atomic, read_bytes, write_text
 from mechlab.reporting.cells import shown
-from mechlab.reporting.pictures import small
+from mechlab.reporting.collect import DAMAGE
+from mechlab.reporting.front import direction, without_empty
+from mechlab.reporting.pictures import picture
 from mechlab.reporting.record import Problem, ReportedClaim
 from mechlab.reporting.sets import SetAnswer, scalar_rows, table_of
-from mechlab.reporting.table import Code, Entry, Mean, Number, Table, Verdict, count
+from mechlab.reporting.shots import OPEN, Shot, Shots, fit_beside
+from mechlab.reporting.table import (
+    Bound,
+    Code,
+    Entry,
+    Heading,
+    Mean,
+    Number,
+    Span,
+    Table,
+    Truth,
+    Verdict,
+    count,
+    rounded,
+)
 from mechlab.statistics.bootstrap import Summary
 
 ROWS = 300  # of a table in the page
-OPEN = 30  # rows of a table that is shown open
+OPEN_ROWS = 12  # of a table that is shown open
+COLUMNS = 8  # of a table in the page
 RUNS = 60  # that are named
 SHOWN = 24  # answers in the page
 FILE_BYTES = 2**26  # of a table or figure
-VECTOR_BYTES = 300_000  # of a figure that is in the page as SVG; others are there as pixels
 
 
-class SetParts:
-    """Writes the parts of the page about sets of runs.
+@dataclass
+class SetPart:
+    """What the page shows of an answer about a set of runs.
 
     Args:
+        answer: the answer.
+        verdict: how many of its claims hold.
+        tables: the claims.
+        shots: its figures.
+        expected: expected numbers.
+        open, closed: tables that it saved, short ones and others.
+        long: names of tables that are too long for the page.
+        scalars: all of them.
+    """
+
+    answer: SetAnswer
+    verdict: Verdict | None
+    tables: list[Table]
+    shots: Shots
+    expected: Table | None
+    open: list[Table]
+    closed: list[Table]
+    long: list[str]
+    scalars: Table
+
+    @property
+    def title(self) -> str:
+        """The analysis and the size of the set."""
+        return f"{self.answer.analysis} of {count(len(self.answer.runs), 'run')}"
+
+    @property
+    def notes(self) -> list[str]:
+        """Its sentences."""
+        return list(self.answer.notes.values())
+
+    @property
+    def parameters(self) -> str:
+        """The parameters of the analysis, as key=value words."""
+        return ", ".join(f"{name}={shown(value)}" for name, value in self.answer.parameters.items())
+
+    @property
+    def beside(self) -> int:
+        """The number of its figures that stand beside its claims."""
+        return fit_beside(self.tables, self.notes, self.shots.shown)
+
+
+def make_set_part(answer: SetAnswer, folder: Path, problems: list[Problem]) -> SetPart:
+    """Return the part of the page about an answer, and write its figures and tables.
+
+    Args:
+        answer: the answer.
         folder: where tables and figures go.
         problems: gets what is damaged.
     """
-
-    def __init__(self, folder: Path, problems: list[Problem]):
-        self.folder, self.problems = folder, problems
-
-    def html(self, number: int, answer: SetAnswer) -> Iterator[str]:
-        """Yield the part about an answer, and write its figures and tables."""
-        runs = count(len(answer.runs), "run")
-        yield f'<section id="set-{number}">\n<h2>{escape(answer.analysis)} of {runs}</h2>\n'
-        given = ", ".join(f"{name}={shown(value)}" for name, value in answer.parameters.items())
-        yield f"<p><code>{escape(given)}</code></p>\n" if given else ""
-        yield "".join(f"<p>{escape(note)}</p>\n" for note in answer.notes.values())
-        for table in filter(None, (self._claims(answer), self._expected(answer))):
-            yield self._table(answer, table)
-        yield from self._tables(answer)
-        yield from self._figures(answer)
-        yield '<details class="more"><summary>All scalars and runs</summary>\n'
-        caption, rows = f"{answer.analysis}: every scalar", list(scalar_rows(answer))
-        yield self._table(answer, Table("scalars", caption, ["scalar", "value"], [(None, rows)]))
-        yield f"<p>{', '.join(f'<code>{escape(run)}</code>' for run in answer.runs[:RUNS])}"
-        yield f" and {len(answer.runs) - RUNS} more" if len(answer.runs) > RUNS else ""
-        yield f"</p>\n<p>Answer: <code>{escape(str(answer.folder))}</code></p></details>\n</section>\n"
-
-    def _table(self, answer: SetAnswer, table: Table) -> str:
-        write_text(self.folder / f"{answer.name}-{table.name}.tex", table.latex())
-        return table.html()
-
-    def _claims(self, answer: SetAnswer) -> Table | None:
-        rows = [[slug, *_claim(claim)] for slug, claim in answer.claims.items()]
-        columns = ["claim", "holds", "measured [interval]", "threshold", "chance", "statement"]
-        return Table("claims", f"{answer.analysis}: claims about the set", columns, [(None, rows)]) if rows else None
-
-    def _expected(self, answer: SetAnswer) -> Table | None:
-        rows: list[list[Entry]] = []
-        for name, row in answer.expected.items():
-            verdict = "not measured" if row.within is None else Verdict(int(row.within), 1)
-            numbers = [Number(row.published), Number(row.corrected), Number(row.measured), Number(row.deviation, True)]
-            rows.append([Code(name), *numbers, Number(row.tolerance), verdict, row.source])
-        columns = ["scalar", "published", "corrected", "measured", "deviation", "tolerance", "within", "source"]
-        caption = f"{answer.analysis}: expected numbers beside the measured ones"
-        return Table("expected", caption, columns, [(None, rows)]) if rows else None
-
-    def _tables(self, answer: SetAnswer) -> Iterator[str]:
-        long = []
-        for path in answer.files("csv"):
-            self._copy(path, self.folder / f"{answer.name}-{path.name}")
-            table = table_of(path, f"{answer.analysis}: {path.stem.replace('_', ' ')}", ROWS)
-            if table is None:
-                long.append(f"{answer.name}-{path.name}")
-            elif rows := sum(len(group) for _, group in table.groups):
-                summary = f"<summary>{escape(table.caption)}, {rows} rows</summary>"
-                html = self._table(answer, table)
-                yield html if rows <= OPEN else f'<details class="more">{summary}{html}</details>\n'
-        if long:
-            files = ", ".join(f"<code>{escape(name)}</code>" for name in long)
-            yield f"<p>Tables of more than {ROWS} rows: {files}.</p>\n"
-
-    def _figures(self, answer: SetAnswer) -> Iterator[str]:
-        yield '<div class="shots">'
-        for path in answer.files("png"):
-            for other in (path.with_suffix(".svg"), path.with_suffix(".pdf")):
-                if other.is_file():
-                    self._copy(other, self.folder / "figures" / f"{answer.name}-{other.name}")
-            try:
-                source, width, height = small(path)
-            except ValueError as error:
-                self.problems.append(Problem(str(answer.folder), "damaged", path.name, str(error)))
-                continue
-            title = escape(f"{answer.analysis} {path.stem.replace('_', ' ')}")
-            yield f'<details class="zoom"><summary><figure><img src="{_vector(path) or source}" alt="{title}" '
-            yield f'loading="lazy" width="{width}" height="{height}"><figcaption>{title}</figcaption>'
-            yield "</figure></summary></details>\n"
-        yield "</div>\n"
-
-    def _copy(self, path: Path, target: Path) -> None:
-        content = read_bytes(path, FILE_BYTES)
-        with atomic(target) as temporary:
-            temporary.write_bytes(content)
+    claims, expected = _claims(answer), _expected(answer)
+    scalars = Table("scalars", f"{answer.analysis}: every scalar", ["scalar", "value"], [])
+    scalars.groups.append((None, list(scalar_rows(answer))))
+    for table in filter(None, (_paper_claims(answer), expected, scalars)):
+        write_text(folder / f"{answer.name}-{table.name}.tex", table.latex())
+    held = [claim.holds for claim in answer.claims.values()]
+    shots = Shots(folder=answer.folder)
+    for shot in _shots(answer, folder, problems):
+        (shots.shown if len(shots.shown) < OPEN else shots.further).append(shot)
+    tables, long = _tables(answer, folder)
+    return SetPart(
+        answer,
+        Verdict(sum(held), len(held)) if held else None,
+        [claims] if claims else [],
+        shots,
+        without_empty(expected) if expected else None,
+        [table for table in tables if table.rows <= OPEN_ROWS],
+        [table for table in tables if table.rows > OPEN_ROWS],
+        long,
+        scalars,
+    )
 
 
-def _claim(claim: ReportedClaim) -> list[Entry]:
+def _claims(answer: SetAnswer) -> Table | None:
+    groups: list = [
+        (Heading(claim.statement, f"{slug}, {claim.kind}"), [_brief(claim)]) for slug, claim in answer.claims.items()
+    ]
+    columns = ["holds", "measured [interval]", "threshold", "chance"]
+    return without_empty(Table("claims", f"{answer.analysis}: claims", columns, groups)) if groups else None
+
+
+def _paper_claims(answer: SetAnswer) -> Table | None:
+    rows: list[list[Entry]] = []
+    for slug, claim in answer.claims.items():
+        verdict, measured, *_ = _brief(claim)
+        rows.append([slug, verdict, measured, Number(claim.threshold), Number(claim.null), claim.statement])
+    columns = ["claim", "holds", "measured [interval]", "threshold", "chance", "statement"]
+    return Table("claims", f"{answer.analysis}: claims about the set", columns, [(None, rows)]) if rows else None
+
+
+def _brief(claim: ReportedClaim) -> list[Entry]:
     low, high = claim.interval or (None, None)
     measured = Mean(None if claim.value is None else Summary((), claim.value, low, high))
-    verdict = Verdict(int(claim.holds), 1)
-    return [verdict, measured, Number(claim.threshold), Number(claim.null), claim.statement]
+    threshold, null = (() if value is None else (value,) for value in (claim.threshold, claim.null))
+    return [Truth(int(claim.holds), 1), measured, Bound(threshold, sign=direction([claim])), Span(null)]
 
 
-def _vector(path: Path) -> str | None:
-    """Return the SVG beside a PNG as a data URI, which as an image runs no scripts and loads nothing; None where it is
-    large or missing."""
-    svg = path.with_suffix(".svg")
-    if not svg.is_file() or svg.stat().st_size > VECTOR_BYTES:
-        return None
-    return f"data:image/svg+xml;base64,{base64.b64encode(read_bytes(svg, VECTOR_BYTES)).decode()}"
+def _expected(answer: SetAnswer) -> Table | None:
+    rows: list[list[Entry]] = []
+    for name, row in answer.expected.items():
+        verdict = "not measured" if row.within is None else Verdict(int(row.within), 1)
+        numbers = [Number(row.published), Number(row.corrected), Number(row.measured), Number(row.deviation, True)]
+        rows.append([Code(name), *numbers, Number(row.tolerance), verdict, row.source])
+    columns = ["scalar", "published", "corrected", "measured", "deviation", "tolerance", "within", "source"]
+    caption = f"{answer.analysis}: expected numbers beside the measured ones"
+    return Table("expected", caption, columns, [(None, rows)]) if rows else None
+
+
+def _tables(answer: SetAnswer, folder: Path) -> tuple[list[Table], list[str]]:
+    """Return the tables that an answer saved as the page shows them, and the names of those that are too long."""
+    tables, long = [], []
+    for path in answer.files("csv"):
+        name = f"{answer.name}-{path.name}"
+        _copy(path, folder / name)
+        table = table_of(path, f"{answer.analysis}: {path.stem.replace('_', ' ')}", ROWS)
+        if table is None:
+            long.append(name)
+        elif table.rows:
+            write_text(folder / f"{answer.name}-{table.name}.tex", table.latex())
+            tables.append(narrow(table, name))
+    return tables, long
+
+
+def narrow(table: Table, file: str) -> Table:
+    """Return a table without the columns that hold the same in every row, which its caption then names, and of the
+    others the first; `file` has all."""
+    rows = [row for _, group in table.groups for row in group]
+    places = list(range(len(table.columns)))
+    if len(places) > COLUMNS and len(rows) > 1:
+        places = [place for place in places if any(row[place] != rows[0][place] for row in rows)]
+    same = [f"{table.columns[place]} {_plain(rows[0][place])}" for place in range(len(rows[0])) if place not in places]
+    chosen, further = places[:COLUMNS], [table.columns[place] for place in places[COLUMNS:]]
+    caption = table.caption + (f"; in all rows {', '.join(same)}" if same else "")
+    caption += f". {file} also has {', '.join(further)}" if further else ""
+    groups = [(heading, [[row[place] for place in chosen] for row in group]) for heading, group in table.groups]
+    return Table(table.name, caption, [table.columns[place] for place in chosen], groups)
+
+
+def _plain(entry: Entry) -> str:
+    if isinstance(entry, str):
+        return entry
+    return " … ".join(rounded(digits.value) for digits in getattr(entry, "main", ())) or "–"
+
+
+def _shots(answer: SetAnswer, folder: Path, problems: list[Problem]) -> Iterator[Shot]:
+    """Yield the figures of an answer, and copy them as SVG and PDF."""
+    for path in answer.files("png"):
+        for other in (path.with_suffix(".svg"), path.with_suffix(".pdf")):
+            if other.is_file():
+                _copy(other, folder / "figures" / f"{answer.name}-{other.name}")
+        try:
+            made = picture(path)
+        except DAMAGE as error:
+            problems.append(Problem(str(answer.folder), "damaged", path.name, str(error)))
+            continue
+        subject = answer.subject or count(len(answer.runs), "run")
+        yield Shot(made, path.stem.replace("_", " "), subject)
+
+
+def _copy(path: Path, target: Path) -> None:
+    content = read_bytes(path, FILE_BYTES)
+    with atomic(target) as temporary:
+        temporary.write_bytes(content)

@@ -33,6 +33,7 @@ class SetAnswer:
         claims: by slug.
         notes: sentences by slug.
         expected: expected numbers by `<analysis>/<scalar>`.
+        subject: what the runs are of; empty if that is not recorded.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class SetAnswer:
     claims: dict[str, ReportedClaim] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     expected: dict[str, ExpectedNumber] = field(default_factory=dict)
+    subject: str = ""
 
     @property
     def analysis(self) -> str:
@@ -89,7 +91,9 @@ def _read(root: Path, folder: Path) -> SetAnswer:
     parameters = {key: value for key, value in about.get("parameters", {}).items() if key != "_target_"}
     numbers, notes = numbers_of(finding["scalars"]), finding.get("notes", {})
     expected = read_expected(about.get("expected", {}))
-    return SetAnswer(folder, list(about["runs"]), parameters, numbers, read_claims(finding), notes, expected)
+    subject = finding.get("subject")
+    named = subject if isinstance(subject, str) else ""
+    return SetAnswer(folder, list(about["runs"]), parameters, numbers, read_claims(finding), notes, expected, named)
 
 
 def table_of(path: Path, caption: str, most: int) -> Table | None:

@@ -1,47 +1,123 @@
-"""A table for people: made once, written as HTML and as LaTeX."""
+"""Tables for people: their entries, and their LaTeX; the page's templates write them as HTML."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mechlab.statistics.bootstrap import Summary
 
 MOST_DECIMALS = 6
-LONG = 60  # letters beyond which text may break into lines
+WHOLE = 1e7  # below which a whole number is written in full
+
+
+class Digits(NamedTuple):
+    """A number as it is seen, and with all its digits."""
+
+    text: str
+    value: float
+
+    @property
+    def exact(self) -> str:
+        """All digits of the number."""
+        return repr(self.value)
+
+
+class Numeric:
+    """An entry made of numbers: `prefix`, then `main`, then `interval` in brackets; all empty where there is none."""
+
+    kind = "number"
+    prefix = ""
+
+    @property
+    def main(self) -> list[Digits]:
+        """One number, or the two ends of a range."""
+        return []
+
+    @property
+    def interval(self) -> list[Digits]:
+        """The two ends of an interval."""
+        return []
 
 
 @dataclass(frozen=True)
-class Number:
+class Number(Numeric):
     """A number, or None where there is none."""
 
     value: float | None
     signed: bool = False
 
+    @property
+    def main(self) -> list[Digits]:
+        return [] if self.value is None else [Digits(rounded(self.value, signed=self.signed), self.value)]
+
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(Numeric):
     """A mean with its interval."""
 
     summary: Summary | None
 
+    @property
+    def main(self) -> list[Digits]:
+        if self.summary is None:
+            return []
+        return [Digits(rounded(self.summary.mean, self.half_width), self.summary.mean)]
+
+    @property
+    def interval(self) -> list[Digits]:
+        if self.summary is None or self.summary.low is None or self.summary.high is None:
+            return []
+        return [Digits(rounded(end, self.half_width), end) for end in (self.summary.low, self.summary.high)]
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval's width; None where there is no interval."""
+        if self.summary is None or self.summary.low is None or self.summary.high is None:
+            return None
+        return (self.summary.high - self.summary.low) / 2
+
 
 @dataclass(frozen=True)
-class Span:
-    """The least and the greatest of some numbers; one number if they are equal."""
+class Span(Numeric):
+    """The least and the greatest of some numbers, to so many digits; one number if they are equal."""
 
     values: tuple[float, ...]
+    digits: int = 4
+
+    @property
+    def main(self) -> list[Digits]:
+        extremes = (max(self.values), min(self.values)) if self.values else ()
+        ends = {rounded(end, digits=self.digits): end for end in extremes}
+        return [Digits(text, end) for text, end in reversed(ends.items())]
 
 
 @dataclass(frozen=True)
-class Ends:
+class Bound(Span):
+    """The thresholds of a claim after the sign of its direction: ≤, ≥, =, or nothing."""
+
+    sign: str = ""
+
+    @property
+    def prefix(self) -> str:  # type: ignore[override]
+        return f"{self.sign} " if self.sign and self.values else ""
+
+
+@dataclass(frozen=True)
+class Ends(Numeric):
     """An interval without its middle; None where there is none."""
 
     low: float | None
     high: float | None
+
+    @property
+    def interval(self) -> list[Digits]:
+        if self.low is None or self.high is None:
+            return []
+        return [Digits(rounded(end), end) for end in (self.low, self.high)]
 
 
 @dataclass(frozen=True)
@@ -50,6 +126,26 @@ class Verdict:
 
     count: int
     n: int
+    kind = "verdict"
+
+    @property
+    def grade(self) -> str:
+        """Whether it holds of all, of none, or of some: yes, no or some."""
+        return "yes" if self.count == self.n else "no" if self.count == 0 else "some"
+
+    @property
+    def words(self) -> str:
+        """The counts."""
+        return f"{self.count} of {self.n}"
+
+
+@dataclass(frozen=True)
+class Truth(Verdict):
+    """As a verdict; in words yes or no if it is of a single thing."""
+
+    @property
+    def words(self) -> str:
+        return ("yes" if self.count else "no") if self.n == 1 else super().words
 
 
 @dataclass(frozen=True)
@@ -57,9 +153,17 @@ class Code:
     """A name or path, in fixed-width letters."""
 
     text: str
+    kind = "code"
 
 
-Entry = str | Number | Mean | Span | Ends | Verdict | Code
+class Heading(NamedTuple):
+    """The heading of a group of rows, with a remark in small letters."""
+
+    text: str
+    small: str
+
+
+Entry = str | Numeric | Verdict | Code
 
 
 @dataclass(frozen=True)
@@ -76,47 +180,45 @@ class Table:
     name: str
     caption: str
     columns: list[str]
-    groups: list[tuple[str | None, list[list[Entry]]]]
+    groups: list[tuple[str | Heading | None, list[list[Entry]]]]
 
-    def html(self) -> str:
-        """Return the table in a box of its own that scrolls sideways where the page is narrow."""
-        head = "".join(f'<th scope="col"{_side(kind)}>{escape(name)}</th>' for name, kind in self._kinds())
-        bodies = "".join(self._body(heading, rows) for heading, rows in self.groups)
-        caption = escape(self.caption)
-        table = f"<table><caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead>{bodies}</table>"
-        return f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">{table}</div>\n'
+    @property
+    def heads(self) -> list[tuple[str, bool]]:
+        """The headings of the columns, and whether numbers stand below."""
+        rows = [row for _, group in self.groups for row in group]
+        first = rows[0] if rows else [""] * len(self.columns)
+        return [(name, isinstance(entry, Numeric)) for name, entry in zip(self.columns, first, strict=True)]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return sum(len(rows) for _, rows in self.groups)
+
+    def first(self, rows: int) -> Table:
+        """Return the table cut after so many rows."""
+        groups = []
+        for heading, group in self.groups:
+            groups += [(heading, group[:rows])] if rows > 0 else []
+            rows -= len(group)
+        return replace(self, groups=groups)
 
     def latex(self) -> str:
         """Return the table for a paper that uses the package booktabs."""
-        sides = "".join("r" if _is_number(kind) else "l" for _, kind in self._kinds())
+        sides = "".join("r" if numeric else "l" for _, numeric in self.heads)
         lines = [f"% {_one_line(self.caption)}", f"\\begin{{tabular}}{{{sides}}}", "\\toprule"]
         lines += [" & ".join(map(_tex, self.columns)) + r" \\", r"\midrule"]
         for number, (heading, rows) in enumerate(self.groups):
             if heading is not None:
                 lines += [r"\addlinespace"] if number else []
-                lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{_tex(heading)}}}}} \\")
+                text = heading if isinstance(heading, str) else heading.text
+                lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{_tex(text)}}}}} \\")
             lines += [" & ".join(map(_entry_tex, row)) + r" \\" for row in rows]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
-    def _kinds(self) -> list[tuple[str, Entry]]:
-        """Return (heading, an entry) of each column."""
-        rows = [row for _, group in self.groups for row in group]
-        return list(zip(self.columns, rows[0] if rows else [""] * len(self.columns), strict=True))
 
-    def _body(self, heading: str | None, rows: list[list[Entry]]) -> str:
-        top = ""
-        if heading is not None:
-            head = f'<th scope="rowgroup" colspan="{len(self.columns)}"><span>{escape(heading)}</span></th>'
-            top = f'<tr class="group">{head}</tr>'
-        return f"<tbody>{top}{''.join(self._row(row) for row in rows)}</tbody>"
-
-    def _row(self, row: list[Entry]) -> str:
-        first = f'<th scope="row">{_entry_html(row[0])}</th>'
-        return f"<tr>{first}{''.join(f'<td{_side(entry)}>{_entry_html(entry)}</td>' for entry in row[1:])}</tr>"
-
-
-def rounded(value: float, half_width: float | None = None, signed: bool = False) -> str:
-    """Return a number for people: to one or two digits of its uncertainty if that is known, else to four digits.
+def rounded(value: float, half_width: float | None = None, signed: bool = False, digits: int = 4) -> str:
+    """Return a number for people: to one or two digits of its uncertainty if that is known, else to so many digits;
+    whole numbers are written in full.
 
     >>> rounded(0.693869, 0.0041), rounded(0.693869, 0.0014)
     ('0.694', '0.6939')
@@ -124,67 +226,31 @@ def rounded(value: float, half_width: float | None = None, signed: bool = False)
     '0.6939'
     """
     sign = "+" if signed else ""
-    if value == 0 or not half_width or abs(value) >= 1e6 or half_width < 10**-MOST_DECIMALS:
-        text = f"{value:{sign}.4g}"
+    if not half_width and abs(value) < WHOLE and value == int(value):
+        text = f"{value:{sign}.0f}"
+    elif value == 0 or not half_width or abs(value) >= 1e6 or half_width < 10**-MOST_DECIMALS:
+        text = f"{value:{sign}.{digits}g}"
     else:
-        digits = -math.floor(math.log10(half_width / 3))  # two digits below 3, one above
-        text = f"{value:{sign}.{max(0, digits)}f}"
+        places = -math.floor(math.log10(half_width / 3))  # two digits below 3, one above
+        text = f"{value:{sign}.{max(0, places)}f}"
     return text.replace("-", "−")
-
-
-def data(value: float, text: str) -> str:
-    """Return a number as HTML that keeps all its digits beside the text that is seen."""
-    return f'<data value="{value!r}">{text}</data>'
-
-
-def _entry_html(entry: Entry) -> str:
-    match entry:
-        case Number(None) | Mean(None) | Span(()) | Ends(None, _):
-            return '<span class="none">–</span>'
-        case Number(value, signed):
-            return data(value, rounded(value, signed=signed))
-        case Mean(summary):
-            half = _half_width(summary)
-            mean = data(summary.mean, rounded(summary.mean, half))
-            if summary.low is None or summary.high is None:
-                return mean
-            low, high = (data(end, rounded(end, half)) for end in (summary.low, summary.high))
-            return f'{mean} <span class="interval">[{low}, {high}]</span>'
-        case Span(values):
-            low, high = min(values), max(values)
-            ends = [data(low, rounded(low))] if low == high else [data(end, rounded(end)) for end in (low, high)]
-            return " … ".join(ends)
-        case Ends(low, high):
-            return f'<span class="interval">[{data(low, rounded(low))}, {data(high, rounded(high))}]</span>'
-        case Verdict(held, n):
-            kind = "yes" if held == n else "no" if held == 0 else "some"
-            return f'<span class="verdict {kind}">{held} of {n}</span>'
-        case Code(text):
-            return f"<code>{escape(text)}</code>"
-    return escape(entry)
 
 
 def _entry_tex(entry: Entry) -> str:
     match entry:
-        case Number(None) | Mean(None) | Span(()) | Ends(None, _):
-            return "--"
-        case Number(value, signed):
-            return f"${rounded(value, signed=signed).replace('−', '-')}$"
-        case Mean(summary):
-            half = _half_width(summary)
-            mean = f"${rounded(summary.mean, half)}$"
-            ends = "" if summary.low is None else f" [${rounded(summary.low, half)}$, ${rounded(summary.high, half)}$]"
-            return (mean + ends).replace("−", "-")
-        case Span(values):
-            ends = dict.fromkeys(f"${rounded(end)}$" for end in (min(values), max(values)))
-            return "--".join(ends).replace("−", "-")
-        case Ends(low, high):
-            return f"[${rounded(low)}$, ${rounded(high)}$]".replace("−", "-")
+        case Numeric():
+            return _numeric_tex(entry)
         case Verdict(held, n):
             return f"{held} of {n}"
         case Code(text):
             return rf"\texttt{{{_tex(text)}}}"
     return _tex(entry)
+
+
+def _numeric_tex(entry: Numeric) -> str:
+    words = ["--".join(f"${digits.text}$" for digits in entry.main)] if entry.main else []
+    words += [f"[{', '.join(f'${digits.text}$' for digits in entry.interval)}]"] if entry.interval else []
+    return " ".join(words).replace("−", "-") or "--"
 
 
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "·": r"$\cdot$"}
@@ -197,20 +263,6 @@ def _tex(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text)
-
-
-def _half_width(summary: Summary) -> float | None:
-    return None if summary.low is None or summary.high is None else (summary.high - summary.low) / 2
-
-
-def _is_number(entry: Entry) -> bool:
-    return isinstance(entry, Number | Mean | Span | Ends)
-
-
-def _side(entry: Entry) -> str:
-    if _is_number(entry):
-        return ' class="number"'
-    return ' class="long"' if isinstance(entry, str) and len(entry) > LONG else ""
 
 
 def join(parts: Iterable[str]) -> str:

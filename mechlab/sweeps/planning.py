@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mechlab.config.build import without_files
+from mechlab.config.build import all_without_files, without_files
 from mechlab.config.grid import expand
 from mechlab.config.identity import masked
 from mechlab.config.provenance import code_state, package_versions
@@ -33,7 +33,9 @@ def plan_sweep(overrides: Sequence[str], folders: Sequence[Path] = ()) -> Sweep:
     jobs: dict[str, Job] = {}
     root = None
     for cell in expand(overrides, folders):
-        config = {**cell.values, "task": without_files(cell.values["task"], "task", cell.values["allow_targets"])}
+        allow = cell.values["allow_targets"]
+        config = {**cell.values, "task": without_files(cell.values["task"], "task", allow)}
+        config |= {group: all_without_files(config[group], group, allow) for group in ("analysis", "callbacks")}
         if config["trainer"]["seeds"] is not None:
             must, fix = (
                 "the jobs of a sweep are single runs",

@@ -284,7 +284,11 @@ def test_one_failing_job_of_a_multirun_neither_stops_nor_hides_the_others(tmp_pa
     assert done.exit == 1
     assert "error: task.d must be a whole number of at least 1" in done.err
     assert len(list(tmp_path.glob("runs/repeat_copy-rnn/*/result.json"))) == 2
-    assert sum(line.startswith("run: ") for line in done.out.splitlines()) == 2
+    table = done.out[done.out.index("#  state") :].splitlines()
+    assert [line.split()[:3] for line in table[1:4]] == [["0", "failed", "0"], ["1", "done", "1"], ["2", "done", "2"]]
+    assert table[1].endswith("task.d must be a whole number of at least 1 and at most 1000000")
+    assert table[4] == "3 jobs: 2 done, 1 failed"
+    assert sum(line.startswith("run: ") for line in table[-2:]) == 2
 
 
 @pytest.mark.parametrize("line", ["task.dd=3", "task.d=0"])

@@ -10,7 +10,7 @@ import torch
 from fake_run import FakeRun
 from planted_networks import Planted, Scrambled
 
-from mechlab.analyses.pictures import Pictures, letters_of
+from mechlab.analyses.pictures import Pictures
 from mechlab.core.analysis import Finding
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel
@@ -94,9 +94,6 @@ def test_labels_of_a_pushdown_automaton(tmp_path: Path) -> None:
 
 
 def test_words_are_of_the_tasks_letters() -> None:
-    assert letters_of("0110", ("0", "1"), "key") == [0, 1, 1, 0]
-    assert letters_of("coin button coin", ("button", "coin"), "key") == [1, 0, 1]
-    assert letters_of("coin", ("button", "coin"), "key") == [1]
     for word in ("012", ""):
         with pytest.raises(ConfigError, match="letters"):
             Pictures(trajectories=("0", word)).check("pictures", "tomita", TASK, "analysis.pictures")

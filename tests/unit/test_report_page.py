@@ -117,7 +117,7 @@ def test_the_page_is_dark_and_light_and_fits_a_phone(made: tuple[Path, str]) -> 
     drawn = "".join(re.findall(r"<svg.*?</svg>", made[1], re.DOTALL))
     assert set(re.findall(r"(?:fill|stroke): *(#\w+)", drawn)) <= {"#000000"}, "plots take the page's colours"
     boxes = [attributes for name, attributes in Reader(made[1]).tags if attributes.get("class") == "scroll"]
-    assert len(boxes) == made[1].count("<table>")
+    assert len(boxes) == made[1].count("<table")
 
 
 def test_contrast_is_enough_in_both_schemes(made: tuple[Path, str]) -> None:
@@ -147,14 +147,12 @@ def contrast(first: str, second: str) -> float:
 
 def test_every_number_of_the_page_is_in_the_tables(made: tuple[Path, str]) -> None:
     folder, html = made
-    sources = {"final metrics": "metrics", "every metric": "metrics", "claims": "claims", "expected": "expected"}
-    values = {name: {value for row in table(folder, name) for value in numbers(row)} for name in sources.values()}
-    seen = set()
-    for caption, shown in Reader(html).numbers.items():
-        name = next(source for words, source in sources.items() if words in caption)
-        seen.add(name)
-        assert set(shown) <= values[name], caption
-    assert seen == {"metrics", "claims", "expected"}
+    names = ("metrics", "claims", "expected")
+    values = {value for name in names for row in table(folder, name) for value in numbers(row)}
+    shown = Reader(html).numbers
+    assert {number for found in shown.values() for number in found} <= values
+    captions = " ".join(shown)
+    assert all(words in captions for words in ("Final metrics", "Every metric", "claims", "Expected numbers"))
 
 
 def numbers(row: dict[str, str]) -> list[float]:
@@ -198,8 +196,8 @@ def test_expected_numbers_stand_beside_measured_ones(made: tuple[Path, str]) -> 
 @pytest.fixture
 def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the plots of the page, which take longer than all the rest."""
-    for name in ("forests", "curves"):
-        monkeypatch.setattr(f"mechlab.reporting.section.Section.{name}", lambda self: iter(()))
+    for name, nothing in {"metric": None, "claims": (), "curves": ()}.items():
+        monkeypatch.setattr(f"mechlab.reporting.drawn.Drawer.{name}", lambda *_, nothing=nothing: nothing)
 
 
 @pytest.mark.usefixtures("without_plots")
@@ -207,7 +205,7 @@ def test_an_expected_number_that_was_not_measured_is_neither_met_nor_missed(tmp_
     missing = EXPECTED | {"measured": None, "deviation": None, "within": None}
     write_run(tmp_path / "runs", "tomita", "gru", 3, 8, 0, expected={"test/accuracy": EXPECTED, "probe/other": missing})
     html = make(tmp_path)
-    assert "not measured" in html and re.search(r"expected numbers met</dt><dd>1 <small>of 1<", html)
+    assert "not measured: probe/other of tomita gru" in html and "1 of 1 expected number met" in html
     assert [row["n"] for row in table(tmp_path, "expected")] == ["1", "0"]
 
 
@@ -220,7 +218,7 @@ def test_a_claim_has_its_interval_and_a_finding_its_notes(tmp_path: Path) -> Non
         write_run(tmp_path / "runs", "tomita", "gru", 3, 8, seed, findings=findings)
     html = make(tmp_path)
     assert re.search(r'<span class="interval">\[<data value="0.1">0.1</data>, <data value="0.4">0.4</data>\]', html)
-    assert f"<li>probe: {note} (cell 1)</li>" in html
+    assert f"<li>{note}</li>" in html
     row = table(tmp_path, "claims")[0]
     ends = [float(row[f"interval_{end}"]) for end in ("low_min", "low_max", "high_min", "high_max")]
     assert ends == [0.1, 0.2, 0.3, 0.4]
@@ -247,7 +245,7 @@ def test_an_answer_about_a_set_is_shown_with_interval_note_and_expected_number(t
     html = make(tmp_path)
     page = Reader(html)
     assert "probe_set of 2 runs" in page.text and "level=0.8" in page.text and "probe_set has a note." in page.text
-    claims = page.numbers["probe_set: claims about the set"]
+    claims = page.numbers["probe_set: claims"]
     assert claims == [0.25, 0.125, 0.375, 0.5, 0.4]
     assert page.numbers["probe_set: by size"] == [3, 0.5, 0.25, 0.75, 4, 0.25]
     assert page.numbers["probe_set: expected numbers beside the measured ones"][:3] == [0.98, 0.97, 0.25]
