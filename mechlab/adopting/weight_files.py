@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".pt", ".pth", ".npz", ".safetensors")
 WRAPPERS = ("state_dict", "model_state_dict")  # keys of the parameters in checkpoints
+BESIDE = ("init_state",)  # tensors that may stand beside these, and have no prefix
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -27,7 +28,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     import torch
 
     if path.suffix not in SUFFIXES:
-        fix = "save model.state_dict() with torch.save, or as safetensors"
+        fix = "add .pt to the name if torch.save wrote the file; else save model.state_dict() with torch.save"
         raise ConfigError(f"path must end in {', '.join(SUFFIXES)}", got=path, key="path", fix=fix)
     if not path.is_file():
         raise ConfigError("path must be a file with weights", got=f"{path}: no such file", key="path")
@@ -51,11 +52,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {name: value.detach().to(dtype).contiguous() for name, value in tensors.items()}
 
 
-def without_prefix(tensors: Mapping[str, Tensor], known: str) -> dict[str, Tensor]:
-    """Return the tensors without the prefix of the name `known`, such as `module.`, if all names have it."""
-    prefixes = [name.removesuffix(known) for name in tensors if name.endswith(known)]
+def without_prefix(tensors: Mapping[str, Tensor], known: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return the tensors without a prefix such as `module.`, if all names have it: that of the one name that ends in
+    one of `known`."""
+    prefixes = [name.removesuffix(end) for name in tensors for end in known if name.endswith(end)]
     prefix = prefixes[0] if len(prefixes) == 1 else ""
-    if not all(name.startswith(prefix) for name in tensors):
+    if not all(name.startswith(prefix) or name in BESIDE for name in tensors):
         return dict(tensors)
     return {name.removeprefix(prefix): value for name, value in tensors.items()}
 
@@ -66,7 +68,8 @@ def _torch(path: Path) -> dict[str, Any]:
     content = torch.load(path, map_location="cpu", weights_only=True)
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+            beside = {name: content[name] for name in BESIDE if name in content}
+            content = {**content[wrapper], **beside}
     if not isinstance(content, Mapping):
         raise TypeError(f"it has a {type(content).__name__} in place of a state dict")
     return {str(name): value for name, value in content.items()}

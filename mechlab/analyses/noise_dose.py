@@ -72,7 +72,7 @@ class NoiseDose(WordAnalysis):
         self.multiple, self.evaluation_words, self.n_init = multiple, evaluation_words, n_init
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Measure every network; save the table of doses."""
+        """Measure every network; save the table of doses, with the scores of a constant output and of one cluster."""
         import pandas as pd
 
         clean, truth = run.model().clean(), run.task.ground_truth()
@@ -81,6 +81,7 @@ class NoiseDose(WordAnalysis):
         prefixes = distinct_prefixes(evaluation_words(run, self.evaluation_words, "val"))
         labels, names = labels_of(truth, prefixes)
         k = self.multiple * len(names)
+        one_cluster = ambiguity(np.zeros(len(labels), int), labels, prefixes.count).weighted
 
         rows = []
         for dose in sorted({0.0, *self.doses}):
@@ -91,8 +92,10 @@ class NoiseDose(WordAnalysis):
                 starts = self.n_init or starts_for(states, k)
                 clusters = kmeans(states, k, rng, starts)
                 weighted = ambiguity(clusters, labels, prefixes.count).weighted
-                accuracy = conformance(predicted, targets, lengths).accuracy
-                rows.append({"noise": dose, "repeat": repeat, "accuracy": accuracy, "weighted": weighted})
+                scores = conformance(predicted, targets, lengths)
+                measured = {"accuracy": scores.accuracy, "weighted": weighted}
+                chance = {"chance_accuracy": scores.constant_words, "chance_weighted": one_cluster}
+                rows.append({"noise": dose, "repeat": repeat, **measured, **chance})
         table = pd.DataFrame(rows)
         out.save_table("doses", table)
         doses, read = table.groupby("noise"), distinct_prefixes(padded(words, lengths))

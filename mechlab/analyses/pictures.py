@@ -54,7 +54,7 @@ class Pictures(WordAnalysis):
         multiple: clusters (k-means) per state of the ground truth.
         points: number of prefixes for t-SNE.
         trajectories: words whose trajectories are drawn, in letters (separated by spaces where letters have long
-            names), or a number of evaluation words, of which the first 6 letters are drawn.
+            names), or a number of distinct evaluation words, of which the first 6 letters are drawn.
         threshold: least share of held-out prefixes for the claim `seen`, about the best linear projection to most
             directions.
 
@@ -121,8 +121,8 @@ class Pictures(WordAnalysis):
         scalars = {"weighted": weighted, "most_common": common, "prefixes": float(len(states)), "starts": float(starts)}
         for row in table:
             start = f"{row['method']}_{row['dimensions']}d"
-            measured = {name: value for name, value in row.items() if name not in ("method", "dimensions")}
-            scalars |= {f"{start}_{name}": float(value) for name, value in measured.items()}
+            measured = [name for name in row if name in ("explained", "nearest_mean", "nearest_neighbour")]
+            scalars |= {f"{start}_{name}": float(row[name]) for name in measured}
         return supported_finding(scalars, self._claims(scalars), observed.prefixes)
 
     def _claims(self, scalars: dict[str, float]) -> dict[str, Claim]:
@@ -150,8 +150,8 @@ class Pictures(WordAnalysis):
 
         if isinstance(self.trajectories, int):
             given = observed.prefixes.words
-            chosen = rng.permutation(len(given))[: self.trajectories]
-            words = [[int(letter) for letter in word[:LETTERS] if letter >= 0] for word in given[chosen]]
+            begun = dict.fromkeys(map(tuple, given[rng.permutation(len(given)), :LETTERS].tolist()))
+            words = [[letter for letter in word if letter >= 0] for word in list(begun)[: self.trajectories]]
         else:
             words = [given_words([word], alphabet, "trajectories")[0] for word in self.trajectories]
         start = model.initial_state(1).detach().cpu().numpy()
@@ -190,13 +190,15 @@ def _project(
     dimensions: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
-    """Return the projections of states (P, F) and of trajectories (L, F), and the explained variance if linear."""
+    """Return the projections of states (P, F) and of trajectories (L, F), and if linear the explained shares of the
+    variance: by all directions, and along each."""
     if method == "tsne":
         both = tsne(np.concatenate([states, trajectory]), dimensions, rng)
         return both[: len(states)], both[len(states) :], {}
     half = slice(0, max(1, len(states) // 2))
     projection = fit_projection(method, states[half], labels[half], dimensions, rng)
-    return projection(states), projection(trajectory), {"explained": projection.explained(states)}
+    along = {f"explained_{n}": float(share) for n, share in enumerate(projection.shares(states), 1)}
+    return projection(states), projection(trajectory), {"explained": projection.explained(states), **along}
 
 
 def _accuracies(plane: np.ndarray, labels: np.ndarray, count: np.ndarray) -> dict[str, float]:

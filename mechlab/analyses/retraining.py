@@ -100,6 +100,8 @@ class Retraining(WordAnalysis):
         projection = fit_projection("pca", means, labels, 2, for_rows)
         shown = np.sort(for_rows.permutation(len(labels))[:DRAWN])
         planes = np.stack([projection(points[shown]) for points in states.values()])  # (3, R, 2)
+        for line, points in zip(lines, states.values(), strict=True):
+            line["explained_1"], line["explained_2"] = projection.shares(points)
         out.save_arrays("states", planes=planes.astype(np.float32), labels=labels[shown])
         out.save_table("networks", pd.DataFrame(lines))
         out.save_table("names", pd.DataFrame({"state": names}))

@@ -89,7 +89,9 @@ class StatesOverTraining(WordAnalysis):
         lines = [
             {"step": step, "epoch": step / epoch, **line} for step, (_, _, line) in zip(steps, moments, strict=True)
         ]
-        table = pd.DataFrame(lines).assign(explained=[projection.explained(here) for here in states])
+        along = np.stack([projection.shares(here) for here in states])  # (S, 2)
+        explained = [projection.explained(here) for here in states]
+        table = pd.DataFrame(lines).assign(explained=explained, explained_1=along[:, 0], explained_2=along[:, 1])
         clusters = np.stack([grouped[shown] for _, grouped, _ in moments])  # (S, R)
         out.save_arrays("states", planes=planes.astype(np.float32), labels=labels[shown], clusters=clusters)
         out.save_table("training", table)
@@ -157,17 +159,18 @@ class StatesOverTraining(WordAnalysis):
         return supported_finding(scalars, {"halved": claim}, prefixes)
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
-        """Draw the states at a few steps side by side, and the scores against the step."""
+        """Draw the states at the steps where they change most side by side, and the scores against the step."""
         from mechlab.plotting.animation import frames_figure, scores_figure
 
         table = out.table("training")
-        return {"frames": frames_figure(*self._saved(out), table), "scores": scores_figure(table)}
+        return {"frames": frames_figure(*self._saved(out), table, self.reduce), "scores": scores_figure(table)}
 
     def animations(self, out: Artifacts) -> dict[str, bytes]:
-        """Draw an animation of the states over steps, beside the scores so far."""
+        """Draw an animation of the states over the steps where they change most, beside the scores."""
         from mechlab.plotting.animation import moving_states
 
-        return {"states": moving_states(*self._saved(out), out.table("training"))}
+        moving = moving_states(*self._saved(out), out.table("training"), self.reduce, out.subject)
+        return {"states": moving}
 
     def _saved(self, out: Artifacts) -> tuple[np.ndarray, np.ndarray, list[str]]:
         saved = out.arrays("states")

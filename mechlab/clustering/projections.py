@@ -40,6 +40,15 @@ class Projection:
         centred = points - points.mean(0)
         return float(((centred @ basis) ** 2).sum() / max((centred**2).sum(), np.finfo(float).tiny))
 
+    def shares(self, points: np.ndarray) -> np.ndarray:
+        """Return the share (d,) of the variance of points (P, D) along each direction; 0 for one that does not exist.
+
+        Their sum is `explained` if the directions are orthogonal.
+        """
+        centred, sizes = points - points.mean(0), np.linalg.norm(self.directions, axis=0)
+        along = centred @ (self.directions / np.where(sizes > 0, sizes, 1))
+        return (along**2).sum(0) / max((centred**2).sum(), np.finfo(float).tiny)
+
 
 def fit_projection(
     method: str, points: np.ndarray, labels: np.ndarray, dimensions: int, rng: np.random.Generator

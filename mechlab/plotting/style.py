@@ -92,7 +92,12 @@ def title(axis: Axes, text: str) -> None:
 
 def sample_size(axis: Axes, n: int, noun: str) -> None:
     """Write the size of the sample that a panel shows below its title, such as "n = 2,000 prefixes"."""
-    _header(axis, f"n = {n:,} {noun}", 0, "axes", ha="left")
+    note(axis, f"n = {n:,} {noun}")
+
+
+def note(axis: Axes, text: str) -> None:
+    """Write a small line between a panel and its title."""
+    _header(axis, text, 0, "axes", ha="left")
 
 
 def legend(axis: Axes | Figure, **options: Any) -> None:
@@ -373,7 +378,8 @@ def _header(axis: Axes, text: str, place: float, coordinates: Literal["axes", "d
     across = axis.transAxes if coordinates == "axes" else axis.get_xaxis_transform()
     above = across + ScaledTranslation(0, (3 + _header_height(axis)) / 72, axis.figure.dpi_scale_trans)
     small = {"fontsize": TEXT - 1, "color": SOFT, "va": "bottom", "ha": ha, "parse_math": False}
-    axis.text(place, 1, text, transform=above, label=HEADER, **small)
+    write = axis.text2D if axis.name == "3d" else axis.text
+    write(place, 1, text, transform=above, label=HEADER, **small)
     title(axis, axis.get_title(loc="left"))
 
 

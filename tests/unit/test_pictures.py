@@ -77,7 +77,25 @@ def test_figures_have_a_row_for_each_projection_and_stay_small(tmp_path: Path) -
         figure.savefig(tmp_path / f"{name}.svg")
         assert (tmp_path / f"{name}.svg").stat().st_size < 600_000  # points are pixels
     texts = [text.get_text() for text in figures["states_2d"].axes[2].texts]
-    assert set(texts) == {"0", "1"}
+    assert set(texts) == {"0", "1", "", "n = 60 prefixes (grey)"}
+
+
+def test_words_are_distinct_and_named_in_the_legend(tmp_path: Path) -> None:
+    analyse(PLANTED, tmp_path, dimensions=(2,), trajectories=5)
+    ways = Artifacts(tmp_path).table("ways")
+    words = ["".join(map(str, word[1:])) for _, word in ways.groupby("word")["letter"]]
+    assert len(set(words)) == len(words) == 5
+    (figure,) = Pictures().figures(Artifacts(tmp_path)).values()
+    assert [text.get_text() for text in figure.axes[-1].get_legend().get_texts()] == ["initial state", *words]
+
+
+def test_axes_have_the_variance_along_them_which_adds_up_for_principal_components(tmp_path: Path) -> None:
+    finding = analyse(Scrambled(TASK.spec), tmp_path, reduce=("pca", "lda"), dimensions=(2,))
+    pca, lda = Artifacts(tmp_path).table("projections").itertuples()
+    assert pca.explained_1 + pca.explained_2 == pytest.approx(finding.scalars["pca_2d_explained"])
+    assert 0 < lda.explained_1 < 1 and not [name for name in finding.scalars if "explained_" in name]
+    (figure,) = Pictures().figures(Artifacts(tmp_path)).values()
+    assert figure.axes[0].get_xlabel() == f"PC 1 ({pca.explained_1:.{0 if pca.explained_1 >= 0.1 else 1}%} of variance)"
 
 
 def test_no_ways_and_one_dimension(tmp_path: Path) -> None:

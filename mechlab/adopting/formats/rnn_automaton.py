@@ -1,4 +1,4 @@
-"""Recurrent networks trained to output the class or state of an automaton, as PyTorch modules `rnn` and `fc`."""
+"""Recurrent networks that output the class or state of an automaton, as PyTorch modules `rnn` and `fc`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 from mechlab.adopting.adopted_network import AdoptedNetwork
 from mechlab.adopting.class_order import check_outputs
+from mechlab.adopting.initial_state import INITIAL, common_names, initial_state
 from mechlab.adopting.recurrent_weights import CELLS, renamed, sizes_of
 from mechlab.adopting.weight_files import read_tensors, without_prefix
 from mechlab.core.errors import ConfigError
 
 WORDS = 2000  # of the training split, which is not used for training here
+COPIES = "the state of the second layer is copied into both after each step, as in constructed networks"
 FEW = 10  # number of accepted words below which samples cannot be balanced
 
 
@@ -30,8 +32,13 @@ def rnn_automaton(
     Args:
         path: a state dict (.pt, .pth, .npz or .safetensors) with rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0,
             rnn.bias_hh_l0, the same for further layers (_l1, ...), fc.weight and fc.bias; a common prefix is removed.
-        automaton: a .dot file (DFA, Moore or Mealy machine; letters and classes sorted) or a .json file (these, or a
-            pushdown automaton; letters and classes in the order of the network's inputs and outputs).
+            init_state, if there is one, is the initial hidden state (of cell=relu or tanh), which is zero otherwise.
+            Published networks constructed from a DFA have the names rnn_layer and output_layer; without init_state they
+            get the initial state of their construction, and of two layers they copy the state of the second one into
+            both after each step.
+        automaton: a name (coffee, tomita3, L7; see `mechlab.automata.named`), a .dot file (DFA, Moore or Mealy machine;
+            letters and classes sorted) or a .json file (these, or a pushdown automaton; letters and classes in the
+            order of the network's inputs and outputs).
         cell: relu, tanh, gru or lstm; rnn_relu and rnn_tanh are other names of the first two.
         classes: given, in the order of the automaton; or infer, by matching outputs with the automaton's.
         alphabet: the letters in the order of the network's inputs (alphabet=a,b,c), where it is not the automaton's.
@@ -41,16 +48,27 @@ def rnn_automaton(
     Raises:
         ConfigError: a file is invalid, or the files do not match.
     """
-    from mechlab.automata.definition import to_definition
+    import torch
+
+    from mechlab.automata.definition import is_path, to_definition
 
     machine, reversed_classes = _machine(automaton)
     definition = _in_order(to_definition(machine), alphabet)
     kind = CELLS[cell.removeprefix("rnn_")]
-    tensors = without_prefix(read_tensors(path), "rnn.weight_ih_l0")
+    tensors = without_prefix(read_tensors(path), ("rnn.weight_ih_l0", "rnn_layer.weight_ih_l0"))
+    tensors, constructed = common_names(tensors)
+    initial = tensors.pop(INITIAL, None)
     hidden, layers, biases = sizes_of(tensors, cell.removeprefix("rnn_"), path)
     _check_letters(tensors["rnn.weight_ih_l0"].shape[1], definition["alphabet"], path)
     check_outputs(len(tensors["fc.weight"]), _output_names(machine, target), path)
     weights, notes = renamed(tensors, layers, biases)
+    model = {"_target_": kind.target, **kind.arguments}
+    start, note = initial_state(initial, constructed, machine, kind, (hidden, layers), path)
+    copies = constructed and layers == 2 and "activation" in kind.arguments
+    if start is not None or copies:
+        start = torch.zeros(hidden * layers) if start is None else torch.as_tensor(start)
+        weights["start"] = start.to(tensors["fc.weight"])
+        model |= {"_target_": "mechlab.models.given_start.GivenStart", "copies": copies}
     if reversed_classes and target == "class":
         weights |= {name: value.flip(0) for name, value in weights.items() if name.startswith("readout.")}
         notes = [*notes, "the outputs are put into the order reject, accept"]
@@ -61,30 +79,27 @@ def rnn_automaton(
     return AdoptedNetwork(
         name=f"{name}-{kind.model}",
         task={**node, "_target_": f"mechlab.tasks.{targets[name]}"},
-        model={
-            "_target_": kind.target,
-            "hidden": hidden,
-            "layers": layers,
-            "bias": "readout.bias" in weights,
-            **kind.arguments,
-        },
+        model={**model, "hidden": hidden, "layers": layers, "bias": "readout.bias" in weights},
         weights=weights,
-        files={"weights": path, "automaton": Path(automaton)},
+        files={"weights": path} | ({"automaton": Path(automaton)} if is_path(str(automaton)) else {}),
         outputs=[name for name in weights if name.startswith("readout.")],
         infer=classes == "infer",
-        notes=[*notes, *more],
+        notes=[*notes, *note, *([COPIES] if copies else []), *more],
     )
 
 
 def _machine(path: str | Path) -> tuple[Any, bool]:
-    """Return the automaton, and True if it is a pushdown automaton whose first class is the accepting one."""
-    from mechlab.automata.definition import accepts_first, read_automaton
+    """Return the automaton of a name or file, and True if it is a pushdown automaton whose first class is the accepting
+    one."""
+    from mechlab.automata.definition import accepts_first, is_path, read_automaton
+    from mechlab.automata.library import named
 
     try:
-        return read_automaton(path), accepts_first(path)
+        return (read_automaton(path), accepts_first(path)) if is_path(str(path)) else (named(str(path)), False)
     except (OSError, ValueError) as error:
-        fix = "give a .dot file, or a .json file as mechlab/automata/definition.py describes it"
-        raise ConfigError("automaton must be the file of an automaton", got=error, key="automaton", fix=fix) from None
+        fix = "give a name, a .dot file, or a .json file as mechlab/automata/definition.py describes it"
+        must = "automaton must be the name or the file of an automaton"
+        raise ConfigError(must, got=error, key="automaton", fix=fix) from None
 
 
 def _output_names(machine: Any, target: str) -> tuple[str, ...]:
