@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mechlab.config.build import all_without_files, prepare, without_files
 from mechlab.config.describe import describe
 from mechlab.config.identity import identity as identity_of
+from mechlab.config.lightning_options import refused_callback
 from mechlab.config.provenance import Origin
 from mechlab.config.recipe import make_recipe
 from mechlab.config.schema import Expected, TrainConfig, typed
@@ -181,12 +182,24 @@ def _prepare_callbacks(config: TrainConfig, subject: str, task_name: str, recipe
     callbacks = {}
     for name, node in config.callbacks.items():
         key = f"callbacks.{name}"
+        _check_offered(node, key)
         callback = prepare(node, key, Callback, config.allow_targets)()
         if isinstance(callback, AnalysisCallback):
             check_analysis(callback.analysis, name, task_name, recipe, key)
             callback.subject = subject
         callbacks[name] = callback
     return callbacks
+
+
+def _check_offered(node: Any, key: str) -> None:
+    """Raise ConfigError for a callback of Lightning that would not work, or would change what is recorded."""
+    target = node.get("_target_") if isinstance(node, Mapping) else None
+    if (
+        str(target).startswith(("pytorch_lightning.", "lightning."))
+        and (refusal := refused_callback(target)) is not None
+    ):
+        must = f"{target.rpartition('.')[2]} is not offered: {refusal.reason}"
+        raise ConfigError(must, got=target, key=f"{key}._target_", fix=refusal.fix)
 
 
 def _prepare_loggers(config: TrainConfig) -> list[Logger]:
