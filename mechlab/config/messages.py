@@ -12,7 +12,7 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -41,13 +41,16 @@ def readable(error: Exception, config_name: str) -> ConfigError:
         return _no_key(match[1], text, config_name)
     if match := re.search(r"Ambiguous value for argument '([^=']+)=([^']*)'", text):
         key, value = match.groups()
-        must = f"{key} takes one value here; several values, separated by commas, need -m, which makes a job of each"
-        fix = f"-m {key}={value}" + ("" if key in config_groups() else f", or {key}=[{value}] for a list")
+        must = f"{key} takes one value here; several values, separated by commas, are a list or need -m, a job for each"
+        fixes = [f"-m {key}={value}"] if config_name == "train" else []
+        fixes += [] if key in config_groups() else [f"{key}=[{value}] for a list"]
+        fix = ", or ".join(fixes)
         return ConfigError(must, got=f"{key}={value}", key=key, fix=fix)
-    if match := re.search(r"Error parsing override '(.*)'\n(.*)", text):
-        must = f"an override must be KEY=VALUE, in the grammar of Hydra: {match[2]}"
+    if isinstance(error, OverrideParseException):
+        reason = str(error.message).splitlines()[-2:][0]  # the last line refers to a page
+        must = f"an override must be KEY=VALUE, in the grammar of Hydra: {reason}"
         fix = "KEY=VALUE; quote a text with brackets, braces, commas or blanks: 'KEY=\"a,b\"'"
-        return ConfigError(must, got=match[1], key=match[1].partition("=")[0], fix=fix)
+        return ConfigError(must, got=error.override, key=_pair(error.override)[0], fix=fix)
     if "config-dir" in text or "Additional config directory" in text:
         return ConfigError("the folder given with --config-dir must exist", got=text, fix="--config-dir PATH")
     return ConfigError("the configuration must compose", got=text, fix="see --help for groups and --cfg job for keys")
@@ -74,14 +77,14 @@ def _no_key(key: str, text: str, config_name: str) -> ConfigError:
         return ConfigError(f"{key} cannot take this value", got=text.splitlines()[-1], key=key)
     if (refusal := refused_key(key)) is not None:
         return ConfigError(f"{key} is not offered: {refusal.reason}", key=key, fix=refusal.fix)
-    must = f"{key} is not a key of the configuration"
-    if others := choices_with(key):
+    must, known = f"{key} is not a key of the configuration", _known_keys(config_name)
+    is_chosen = ".".join(key.split(".")[:2]) in known
+    if not is_chosen and (others := choices_with(key)):
         group = key.partition(".")[0]
         listed = " or ".join(others) if len(others) < 6 else f"{', '.join(others[:5])}, ..."
         got = f"{group}={chosen}" if (chosen := _chosen(group)) else None
         verb = "has" if len(others) == 1 else "have"
         return ConfigError(f"{must}; {listed} {verb} it", got=got, key=key, fix=f"add {others[0]}")
-    known = _known_keys(config_name)
     close = closest(key, known)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "--cfg job lists all keys"
     return ConfigError(must, key=key, fix=f"{hint} (a new key is added with +{key}=VALUE)")
@@ -139,8 +142,11 @@ def _overrides() -> list[str]:
 
 def _known_keys(config_name: str) -> list[str]:
     """Return the keys of the configuration with the chosen groups, and the group names."""
-    pairs = map(_pair, sys.argv[1:])
-    chosen = [f"{group}={name}" for group, name in pairs if group in config_groups() and name in choices(group)]
+    groups, chosen = config_groups(), []
+    for group, value in map(_pair, sys.argv[1:]):
+        names = value.strip("[]").split(",")
+        if group in groups and set(names) <= set(choices(group)) and (len(names) == 1 or value.startswith("[")):
+            chosen.append(f"{'+' * (group == 'callbacks')}{group}={value}")
     return sorted({*config_groups(), *paths(OmegaConf.to_container(_composed(config_name, chosen)))})
 
 

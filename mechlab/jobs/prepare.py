@@ -121,6 +121,7 @@ def prepare_run(
     import torch
 
     config = typed(TrainConfig, values)
+    _check_offered(config.callbacks)
     config.task = without_files(config.task, "task", config.allow_targets)
     for group in ("analysis", "callbacks"):
         setattr(config, group, all_without_files(getattr(config, group), group, config.allow_targets))
@@ -182,7 +183,6 @@ def _prepare_callbacks(config: TrainConfig, subject: str, task_name: str, recipe
     callbacks = {}
     for name, node in config.callbacks.items():
         key = f"callbacks.{name}"
-        _check_offered(node, key)
         callback = prepare(node, key, Callback, config.allow_targets)()
         if isinstance(callback, AnalysisCallback):
             check_analysis(callback.analysis, name, task_name, recipe, key)
@@ -191,15 +191,14 @@ def _prepare_callbacks(config: TrainConfig, subject: str, task_name: str, recipe
     return callbacks
 
 
-def _check_offered(node: Any, key: str) -> None:
-    """Raise ConfigError for a callback of Lightning that would not work, or would change what is recorded."""
-    target = node.get("_target_") if isinstance(node, Mapping) else None
-    if (
-        str(target).startswith(("pytorch_lightning.", "lightning."))
-        and (refusal := refused_callback(target)) is not None
-    ):
-        must = f"{target.rpartition('.')[2]} is not offered: {refusal.reason}"
-        raise ConfigError(must, got=target, key=f"{key}._target_", fix=refusal.fix)
+def _check_offered(callbacks: Mapping[str, Any]) -> None:
+    """Raise ConfigError for callbacks of Lightning that would not work, or would change what is recorded."""
+    for name, node in callbacks.items():
+        target = str(node.get("_target_")) if isinstance(node, Mapping) else ""
+        refusal = refused_callback(target) if target.startswith(("pytorch_lightning.", "lightning.")) else None
+        if refusal is not None:
+            must = f"{target.rpartition('.')[2]} is not offered: {refusal.reason}"
+            raise ConfigError(must, got=target, key=f"callbacks.{name}._target_", fix=refusal.fix)
 
 
 def _prepare_loggers(config: TrainConfig) -> list[Logger]:
