@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Cell:
 
     number: int
     records: list[Record]
+    _values: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def task(self) -> str:
@@ -75,7 +76,9 @@ class Cell:
 
     def value(self, key: str) -> str:
         """Return the value of a config key, `task` or `model` in words: all values, if the runs differ in it."""
-        return ", ".join(dict.fromkeys(shown(value_of(record, key)) for record in self.records))
+        if key not in self._values:
+            self._values[key] = ", ".join(dict.fromkeys(shown(value_of(record, key)) for record in self.records))
+        return self._values[key]
 
     def commands(self) -> list[str]:
         """Return the commands that make the runs; those that differ in their seed only are made by one."""
