@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mechlab.core.errors import ConfigError, MechlabError
 from mechlab.core.printable import printable, quoted
-from mechlab.reporting.request import Request, find_runs, parse
+from mechlab.reporting.request import Request, check_writable, find_runs, parse
 
 HELP = """\
 usage: python -m mechlab.report runs=GLOB [by=KEY | by=[KEY,KEY]] [out=FILE]
@@ -67,6 +67,7 @@ def report(request: Request) -> Path:
     """Read the runs, write tables and page, print what to type next, and return the page's path."""
     folders = find_runs(request.patterns)
     out = request.out or _root(folders) / "report.html"
+    check_writable(out)
     tables = out.with_suffix("")
 
     from mechlab.record.files import writing

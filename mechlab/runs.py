@@ -188,6 +188,7 @@ def _whole(read: Callable[[], Any], damages: dict[str, None]) -> Any:
 def diff_runs(arguments: argparse.Namespace) -> int:
     """Print how two runs differ; the exit status is 0 if they do not."""
     from mechlab.config.recipe import load_run
+    from mechlab.record.answers import shortened
     from mechlab.record.replay import first_difference
 
     first, second = Path(arguments.first), Path(arguments.second)
@@ -196,7 +197,8 @@ def diff_runs(arguments: argparse.Namespace) -> int:
     different = [key for key in keys if ours.get(key) != theirs.get(key)]
     print("configuration:" + ("" if different else " alike"))
     for key in different:
-        print(printable(f"  {key}: {ours.get(key, 'absent')} | {theirs.get(key, 'absent')}"))
+        values = [shortened(config.get(key, "absent")) for config in (ours, theirs)]
+        print(printable(f"  {key}: {values[0]} | {values[1]}"))
     metrics = [_result(folder).get("metrics", {}) for folder in (first, second)]
     unequal = [name for name in sorted({*metrics[0], *metrics[1]}) if metrics[0].get(name) != metrics[1].get(name)]
     print("metrics:" + ("" if unequal else " alike"))

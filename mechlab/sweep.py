@@ -265,10 +265,12 @@ def _recorded_failure(folder: Path) -> Iterator[None]:
 
 def _run_pool(sweep: Sweep, arguments: argparse.Namespace, allowed: Sequence[str]) -> int:
     """Run the unfinished jobs in a pool of processes, each with a chunk, and print a final table."""
+    from mechlab.core.progress import ProgressLine
     from mechlab.jobs import pool
     from mechlab.sweeps.attempts import Attempt, append_attempts
     from mechlab.sweeps.code import check_copy, environment
     from mechlab.sweeps.job_status import job_statuses, summary
+    from mechlab.sweeps.progress import SweepProgress
 
     check_copy(sweep.folder, sweep.code)
     indices = _unfinished(sweep, arguments.retry)
@@ -290,10 +292,11 @@ def _run_pool(sweep: Sweep, arguments: argparse.Namespace, allowed: Sequence[str
         except OSError as error:
             print(f"warning: a log could not be written: {error}", file=sys.stderr, flush=True)
         word = {0: "done", 143: "stopped"}.get(outcome.status, "failed")
-        print(f"{word:8} chunk {chunks[number]} on {slot.name} ({number + 1}/{len(chunks)}), log: {log}", flush=True)
+        progress.print(f"{word:8} chunk {chunks[number]} on {slot.name} ({number + 1}/{len(chunks)}), log: {log}")
 
     variables = {**os.environ, **environment(sweep.folder), "OMP_NUM_THREADS": "1"}
-    outcomes = pool.run_all(commands, slots, variables, report)
+    with ProgressLine(SweepProgress(sweep, indices).line) as progress:
+        outcomes = pool.run_all(commands, slots, variables, report)
     statuses = job_statuses(sweep)
     _print_statuses(sweep, statuses)
     print(summary(statuses), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from mechlab.record.artifacts import Artifacts
 from mechlab.statistics.bootstrap import percentile_interval
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from mechlab.record.run import Run
@@ -206,8 +208,13 @@ class Ambiguity(WordAnalysis):
 
         arrays, names = out.arrays("states"), [str(name) for name in out.table("states")["state"]]
         picture = states_figure(arrays["plane"], arrays["shares"], arrays["labels"], arrays["clusters"], names)
-        figures = {"states": picture, "curve": curve_figure(out.table("curve"), self.threshold)}
-        draw = {"factors": factors_figure, "causal": causal_figure, "lengths": lengths_figure}
+        prefixes = len(arrays["labels"])
+        figures = {"states": picture, "curve": curve_figure(out.table("curve"), self.threshold, prefixes)}
+        draw: dict[str, Callable[[pd.DataFrame], Figure]] = {
+            "factors": lambda table: factors_figure(table, prefixes),
+            "causal": lambda table: causal_figure(table, 1 - self.threshold),
+            "lengths": lengths_figure,
+        }
         saved = {name: function for name, function in draw.items() if (out.folder / f"{name}.csv").exists()}
         return figures | {name: function(out.table(name)) for name, function in saved.items()}
 

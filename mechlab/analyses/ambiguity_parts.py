@@ -128,15 +128,18 @@ def by_suffix_length(
     words[places] = suffixes
     targets = outputs_of(truth, words)[places]
 
-    shares = {"letters": np.arange(1, letters + 1), "kept": (classes.mean == classes.own).mean(0)}
-    shares |= {"right": (classes.mean == targets).mean(0), "right_own": (classes.own == targets).mean(0)}
+    shares = {"letters": np.arange(1, letters + 1), "states": np.full(letters, REPLACED)}
+    shares |= {"kept": (classes.mean == classes.own).mean(0), "right": (classes.mean == targets).mean(0)}
+    shares["right_own"] = (classes.own == targets).mean(0)
     if classes.other is not None:
         shares |= {
             "control": (classes.other == classes.own).mean(0),
             "right_control": (classes.other == targets).mean(0),
         }
     out.save_table("causal", pd.DataFrame(shares))
-    return {f"causal_{name}": float(share.mean()) for name, share in shares.items() if name != "letters"}
+    return {
+        f"causal_{name}": float(share.mean()) for name, share in shares.items() if name not in ("letters", "states")
+    }
 
 
 def by_word_length(
@@ -162,7 +165,9 @@ def by_word_length(
     centres = centres_of(observed.states.astype(np.float64), clusters, weights)
     lines = ambiguity_by_length(read, centres, len(truth.alphabet), range(1, longest + 1), words, rng)
     fitted = int(observed.prefixes.length.max())
-    out.save_table("lengths", pd.DataFrame([{**line, "fitted": line["length"] <= fitted} for line in lines]))
+    out.save_table(
+        "lengths", pd.DataFrame([{**line, "words": words, "fitted": line["length"] <= fitted} for line in lines])
+    )
     return {"longest": lines[-1]["weighted"], "longest_balanced": lines[-1]["balanced"]}
 
 

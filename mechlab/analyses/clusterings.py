@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from mechlab.clustering.nulls import permuted_ambiguity, random_partition_ambigu
 from mechlab.clustering.scores import all_scores, ambiguity, contingency
 from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import Filled, between
+from mechlab.core.progress import ProgressLine, duration
 from mechlab.core.task import Split
 from mechlab.record.artifacts import Artifacts
 from mechlab.statistics.bootstrap import percentile_interval
@@ -88,14 +90,24 @@ class Clusterings(WordAnalysis):
 
         table, arrays = [], {}
         streams = dict(zip(METHODS, rng.spawn(len(METHODS)), strict=True))
-        for method in dict.fromkeys(self.methods):
-            clustering = cluster(method, rows, streams[method], self.setting)
-            line = {"method": method, **scores(clustering, rows, streams[method])}
-            if len(clustering.rows) == len(prefixes) and self.setting == "fair":
-                after = successor_errors(clustering.clusters, prefixes.parent, prefixes.letter, prefixes.count)
-                line |= {"conflict": after.conflict, "successor_entropy": after.entropy}
-            table.append(line)
-            arrays |= {f"{method}.rows": clustering.rows, f"{method}.clusters": clustering.clusters}
+        methods = list(dict.fromkeys(self.methods))
+        number, method, started = 0, "", time.monotonic()
+        since = started
+
+        def progress() -> str:
+            now, place = time.monotonic(), f"method {number} of {len(methods)}, {len(prefixes):,} prefixes"
+            return f"clusterings: {method} ({place}) for {duration(now - since)}, {duration(now - started)} in all"
+
+        with ProgressLine(progress):
+            for number, method in enumerate(methods, start=1):  # noqa: B007 (shown by the progress line)
+                since = time.monotonic()
+                clustering = cluster(method, rows, streams[method], self.setting)
+                line = {"method": method, **scores(clustering, rows, streams[method])}
+                if len(clustering.rows) == len(prefixes) and self.setting == "fair":
+                    after = successor_errors(clustering.clusters, prefixes.parent, prefixes.letter, prefixes.count)
+                    line |= {"conflict": after.conflict, "successor_entropy": after.entropy}
+                table.append(line)
+                arrays |= {f"{method}.rows": clustering.rows, f"{method}.clusters": clustering.clusters}
         out.save_arrays("clusters", labels=labels, count=prefixes.count, **arrays)
         out.save_table("methods", pd.DataFrame(table))
 

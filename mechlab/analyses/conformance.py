@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from mechlab.analyses.given_words import WordAnalysis, WordSource
-from mechlab.analyses.labelled_states import drawn_words, padded, supported_finding
+from mechlab.analyses.labelled_states import padded, supported_finding, word_sample
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.extraction.conformance import Sampler, Scores, by_length, conformance, outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
@@ -62,7 +62,7 @@ class Conformance(WordAnalysis):
 
         truth = run.task.ground_truth()
         spread = self.lengths or (1, run.spec.length)
-        words, lengths = drawn_words(truth, spread, self.words, rng, self.sampler)
+        words, lengths = word_sample(truth, spread, self.words, rng, self.sampler)
         predicted, targets = WordClassifier(run.model()).outputs(words, lengths), outputs_of(truth, words)
         scores = conformance(predicted, targets, lengths)
         rows = [{"length": length, **each._asdict()} for length, each in by_length(predicted, targets, lengths)]
@@ -90,4 +90,4 @@ class Conformance(WordAnalysis):
         """Draw the accuracy by word length."""
         from mechlab.plotting.conformance import by_length_figure
 
-        return {"by_length": by_length_figure(out.table("by_length"))}
+        return {"by_length": by_length_figure(out.table("by_length"), self.threshold)}

@@ -233,8 +233,11 @@ class Datamodeling(Analysis):
 
         measured, removed, methods = Measurements.read(out), out.table("removed"), out.table("methods")
         predicted = {name: measured.predicted(0)[name] for name in methods["method"]}
+        judged = f"{len(measured.labels['wrong']):,} labels" if measured.labels else ""
+        seeds = f"{max(map(len, measured.seeds.values())):,} other seeds" if measured.seeds else ""
+        samples = {"leave_one_out": f"{len(measured.alone):,} examples", "mislabelled": judged, "stability": seeds}
         return {
-            "lds": draw.score_by_share(removed),
+            "lds": draw.score_by_share(removed, measured.random.shape[1], self.least_lds),
             "predicted": draw.predicted_and_actual(predicted, measured.random[0], removed["removed"].iloc[0]),
-            "measures": draw.measures(methods),
+            "measures": draw.measures(methods, samples),
         }

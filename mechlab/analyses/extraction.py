@@ -8,7 +8,7 @@ import numpy as np
 
 from mechlab.analyses.extraction_result import ExtractionResult, Machine, named, save_counterexample, save_machine
 from mechlab.analyses.given_words import WordAnalysis, WordSource
-from mechlab.analyses.labelled_states import drawn_words, evaluation_words, padded, supported_finding
+from mechlab.analyses.labelled_states import evaluation_words, padded, supported_finding, word_sample
 from mechlab.automata.automaton import Automaton
 from mechlab.automata.bounds import lower_bound
 from mechlab.automata.definition import from_definition
@@ -157,7 +157,7 @@ class Extraction(WordAnalysis):
 
     def _words(self, truth: Automaton | Pushdown, rng: np.random.Generator, words: WordSource) -> Sample:
         sampler = "uniform" if isinstance(truth, Automaton) else "balanced"
-        return drawn_words(truth, self.lengths, words, rng, sampler)
+        return word_sample(truth, self.lengths, words, rng, sampler)
 
     @property
     def _given(self) -> bool:
@@ -194,7 +194,7 @@ class Extraction(WordAnalysis):
             rounds = [line._asdict() for line in result.rounds]
             return ExtractionResult(named(result.automaton), result.agreed, rounds, scalars, network)
         if self.method == "vpl":
-            pool = drawn_words(truth, (1, max(self.lengths)), self.tests, rng, "balanced")
+            pool = word_sample(truth, (1, max(self.lengths)), self.tests, rng, "balanced")
             budget = self.tests, self.rounds, self.queries, self.tolerance
             result = learn_visibly(network, truth, pool, rng, *budget)
         else:

@@ -186,7 +186,7 @@ def label_names(truth: Automaton | Pushdown, by: By = "state") -> tuple[str, ...
     return labels_of(truth, distinct_prefixes(np.zeros((1, 1), np.int64)), by)[1]
 
 
-def drawn_words(
+def word_sample(
     truth: Automaton | Pushdown,
     lengths: tuple[int, int],
     words: WordSource,

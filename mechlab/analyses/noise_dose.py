@@ -8,11 +8,11 @@ import numpy as np
 
 from mechlab.analyses.given_words import WordAnalysis, WordSource
 from mechlab.analyses.labelled_states import (
-    drawn_words,
     evaluation_words,
     labels_of,
     padded,
     supported_finding,
+    word_sample,
 )
 from mechlab.automata.extraction.conformance import conformance, outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
@@ -76,7 +76,7 @@ class NoiseDose(WordAnalysis):
         import pandas as pd
 
         clean, truth = run.model().clean(), run.task.ground_truth()
-        words, lengths = drawn_words(truth, self.lengths, self.words, rng, "uniform")
+        words, lengths = word_sample(truth, self.lengths, self.words, rng, "uniform")
         targets = outputs_of(truth, words)
         prefixes = distinct_prefixes(evaluation_words(run, self.evaluation_words, "val"))
         labels, names = labels_of(truth, prefixes)

@@ -9,11 +9,11 @@ import torch
 
 from mechlab.analyses.given_words import WordAnalysis, WordSource
 from mechlab.analyses.labelled_states import (
-    drawn_words,
     evaluation_words,
     labels_of,
     padded,
     supported_finding,
+    word_sample,
 )
 from mechlab.automata.extraction.conformance import conformance, outputs_of
 from mechlab.automata.extraction.word_classifier import WordClassifier
@@ -83,7 +83,7 @@ class Retraining(WordAnalysis):
         prefixes = distinct_prefixes(evaluation_words(run, self.words, self.split))
         labels, names = labels_of(truth, prefixes)
         for_words, for_rows, *streams = rng.spawn(2 + len(networks))
-        words, lengths = drawn_words(truth, self.lengths, self.long_words, for_words, "uniform")
+        words, lengths = word_sample(truth, self.lengths, self.long_words, for_words, "uniform")
         right = outputs_of(truth, words)
 
         states, lines = {}, []

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ENDINGS = ("_low", "_high")
 ENDS = {"at_least": "lower", "at_most": "upper"}
+BETTER: dict[str, Literal["below", "above"]] = {"at_least": "above", "at_most": "below"}
 
 
 class Seeds(SetAnalysis):
@@ -102,7 +103,7 @@ class Seeds(SetAnalysis):
         name = self._chosen(dict.fromkeys(means.index))
         row, numbers = means.loc[name], values[name].dropna().tolist()
         interval = MeanInterval(f"{len(numbers)} seeds", numbers, row["mean"], row["mean_low"], row["mean_high"])
-        return {"mean": forest(name, [interval], self.threshold)}
+        return {"mean": forest(name, [interval], self.threshold, BETTER[self.side])}
 
 
 def numbers_of(result: Mapping[str, Any]) -> dict[str, float]:

@@ -34,7 +34,8 @@ class Spectrum(Analysis):
         draws: number of random orthogonal matrices for the chance level of the angle error.
     """
 
-    needs = Needs(kind="sequence", ground_truth=("companion matrix",))
+    needs = Needs(kind="sequence", ground_truth=("companion matrix",), model=("jacobian",))
+    other_model = "choose a recurrent model, such as model=rnn, or analysis=[]"
     headline = ("rank", "angle_error")
 
     def __init__(
@@ -122,7 +123,8 @@ class Spectrum(Analysis):
         from mechlab.plotting.spectrum import spectrum_figure
 
         saved = out.arrays("spectrum")
-        return {"spectrum": spectrum_figure(saved["learned"], saved["theory"], saved["matched"], saved["partner"])}
+        values = [saved[name] for name in ("learned", "theory", "matched", "partner")]
+        return {"spectrum": spectrum_figure(*values, self.persistent)}
 
 
 def spectrum_at_origin(model: SequenceModel) -> np.ndarray:

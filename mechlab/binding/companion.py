@@ -105,6 +105,16 @@ def cycle_roots(length: int, product: float) -> np.ndarray:
     return abs(product) ** (1 / length) * np.exp(2j * np.pi * turns / length)
 
 
+def on_cycles(matrix: np.ndarray) -> np.ndarray:
+    """Return which cells (n,) bool of a transition matrix (n, n) are on a cycle: the others outlive no transient.
+
+    >>> on_cycles(np.array([[0, 1, 0], [1, 0, 0], [1, 0, 0]])).tolist()
+    [True, True, False]
+    """
+    _, block_of = connected_components(matrix != 0, directed=True, connection="strong")
+    return (np.bincount(block_of)[block_of] > 1) | (np.diagonal(matrix) != 0)
+
+
 def _block_eigenvalues(block: np.ndarray) -> np.ndarray:
     if (np.count_nonzero(block, axis=1) <= 1).all():
         return cycle_roots(len(block), float(block.sum(1).prod()))

@@ -101,6 +101,26 @@ def compare(learned: np.ndarray, theory: np.ndarray, persistent: float = 0.9) ->
     )
 
 
+def spectral_distance(A: np.ndarray, B: np.ndarray, threshold: float = 0.9) -> SpectrumComparison:
+    """Return the comparison of the spectrum of A with the persistent eigenvalues of B; see `compare`.
+
+    Args:
+        A, B: square matrices, or spectra (S,); B is the reference.
+        threshold: modulus above which an eigenvalue is persistent.
+
+    Raises:
+        ValueError: B has no persistent eigenvalue.
+    """
+    reference = eigenvalues_of(B)
+    return compare(eigenvalues_of(A), reference[np.abs(reference) > threshold], threshold)
+
+
+def eigenvalues_of(given: np.ndarray) -> np.ndarray:
+    """Return the eigenvalues (S,) complex of a square matrix; a vector is a spectrum already."""
+    given = np.asarray(given)
+    return given.astype(complex) if given.ndim == 1 else np.linalg.eigvals(given).astype(complex)
+
+
 def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the angle between complex numbers, in radians from 0 to pi, exactly 0 for equal ones; shapes broadcast."""
     gap = np.abs(np.angle(a) - np.angle(b))

@@ -31,6 +31,11 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "val_words": 300,
     "test_words": 300,
     "hidden": 16,
+    "states": 4,
+    "memories": 16,
+    "keys": 6,
+    "values": 5,
+    "width": 16,
     "n_init": 2,
     "noise": 0.1,
     "examples": 3,
@@ -46,6 +51,7 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "long_words": 100,
     "methods": ["k_means_8", "DBSCAN", "lr"],
 }
+PLAIN = ("gru", "mlp")  # models that are quick, and lack nothing
 SECOND_NAMES = ("validation",)  # of members that are under test under their first name
 BASES = {"task": Task, "model": (SequenceModel, StaticModel), "analysis": (Analysis, SetAnalysis)}
 CONTEXT = {"task": 0, "model": 1, "analysis": 0}  # leading parameters that the framework fills in
@@ -151,7 +157,8 @@ class Registry:
     def model_for(self, task: str, needed: tuple[str, ...] = ()) -> str:
         """Return the first model that has what is needed by attribute, and that reads what the task gives; where
         nothing is needed, whatever the task's ground truth."""
-        for name in self.partners("model"):
+        partners = self.partners("model")
+        for name in [*(name for name in PLAIN if name in partners), *partners]:
             target = self.prepared("model", name).target
             suits = all(hasattr(target, word) for word in needed) if needed else not target.ground_truth
             if suits and self.fits(name, task):
@@ -167,7 +174,7 @@ class Registry:
         tasks: dict[tuple[Any, ...], str] = {}
         for name in self.tasks_for(model):
             spec = self.shared_task(name).spec
-            tasks.setdefault((spec.kind, spec.tokens, len(spec.shape), repr(spec.loss)), name)
+            tasks.setdefault((spec.kind, spec.tokens, len(spec.shape), type(spec.loss)), name)
         return list(tasks.values())
 
     def fits(self, model: str, task: str) -> bool:

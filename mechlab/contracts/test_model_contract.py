@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Iterator
 
+import torch
+from torch import Tensor, nn
+
+from mechlab.contracts.devices import DEVICE, on_another_device
+from mechlab.contracts.gradients import no_graph_left
 from mechlab.core.model import outputs_of
 from mechlab.core.seeding import Streams
 from mechlab.core.state import load_weights
@@ -24,12 +28,29 @@ def draw(registry, task: str) -> Batch:
     return registry.shared_task(task).generate(B, "train", torch.Generator().manual_seed(0))
 
 
+def named_tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from network.named_parameters()
+    yield from network.named_buffers()
+
+
 def test_outputs_fit_the_task(registry, model, task):
     """The loss is defined, and outputs end in the axis that the spec names."""
     spec, batch = registry.shared_task(task).spec, draw(registry, task)
     outputs = outputs_of(build(registry, model, task), batch.inputs)
     assert outputs.shape[-1] == spec.outputs
     assert batch_loss(outputs, batch, spec).isfinite()
+
+
+def test_tensors_are_made_on_the_device_of_the_inputs(registry, model, task):
+    """Forward and backward pass, and single steps, work on another device than the CPU."""
+    with on_another_device(f"model={model} must compute on the device of its inputs and parameters") as check:
+        network, inputs = build(registry, model, task).to(DEVICE), draw(registry, task).inputs.to(DEVICE)
+        outputs = outputs_of(network, inputs)
+        check(outputs)
+        outputs.square().sum().backward()
+        if network.kind == "sequence":
+            state = network.initial_state(B)
+            check([state, *network.step(inputs[:, 0], state), network(inputs).states])
 
 
 def test_forward_is_repeated_step(registry, model, task):
@@ -51,7 +72,7 @@ def test_forward_is_repeated_step(registry, model, task):
 def test_jacobians_of_many_states_are_those_of_one_step(registry, model, task):
     """Jacobians and their products with tangents agree with a backward pass for each component of one next state."""
     network = build(registry, model, task).to(torch.float64)
-    if network.kind != "sequence":
+    if network.kind != "sequence" or not hasattr(network, "jacobian"):  # a cache of inputs has none
         return
     rng = torch.Generator().manual_seed(1)
     x = draw(registry, task).inputs[:, 0].double()
@@ -78,7 +99,10 @@ def test_a_solution_follows_from_examples_and_generator_and_can_be_loaded(regist
     examples = source.generate(200, "train", torch.Generator().manual_seed(0))
     before = torch.get_rng_state()
     for network in (solved, same):
-        network.solve(examples, torch.Generator().manual_seed(3))
+        with no_graph_left(f"solve of model={model}"):
+            network.solve(examples, torch.Generator().manual_seed(3))
+    left = [name for name, tensor in named_tensors(solved) if not tensor.is_leaf]
+    assert not left, f"model={model} must not keep the graph of solve in {', '.join(left)}; use .detach()"
     assert torch.equal(torch.get_rng_state(), before)
     inputs = draw(registry, task).inputs
     load_weights(other, solved.state_dict())

@@ -14,6 +14,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from mechlab.contracts.sentences import check_sentence
 from mechlab.core.errors import MechlabError
 from mechlab.core.set_analysis import SetAnalysis
 from mechlab.jobs.sets import run_set_analysis
@@ -106,13 +107,15 @@ def test_the_answer_is_well_formed(set_analysis, answer):
     for name, value in found["scalars"].items():
         assert name.isidentifier() and isinstance(value, float) and math.isfinite(value), (name, value)
     for slug, claim in found["claims"].items():
-        assert slug.isidentifier() and claim["statement"].endswith("."), slug
+        assert slug.isidentifier(), slug
+        check_sentence(f"the statement of claim {slug} of analysis={set_analysis}", claim["statement"])
         assert all(math.isfinite(claim[name]) for name in ("value", "threshold")), slug
         assert claim["kind"] in ("exact", "statistical")
         if claim["interval"] is not None:
             low, high = claim["interval"]
             assert low <= high, slug
-    assert all(note.endswith(".") for note in found.get("notes", {}).values())
+    for slug, note in found.get("notes", {}).items():
+        check_sentence(f"note {slug} of analysis={set_analysis}", note)
 
 
 def test_figures_are_drawn_from_the_artifacts_alone(registry, set_analysis, answer, tmp_path):

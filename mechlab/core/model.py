@@ -125,6 +125,16 @@ class SequenceModel(Model):
             states.append(state)
         return Trace(torch.stack(outputs[-(last or 0) :], 1), initial, (torch.stack(states, 1),))
 
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the outputs (B, outputs) of a step at input 0 that ends in a state (B, S), as far as the model reads
+        them off that state.
+
+        Raises:
+            ConfigError: the model does not say how.
+        """
+        must = f"{type(self).__name__} must say how outputs follow from the state after a step"
+        raise ConfigError(must, key="model", fix="implement read_out(state)")
+
     def columns(self, part: str) -> slice:
         """Return which columns of the flat state are a part of it: "all"; in networks of layers "hidden" (states of all
         layers), "cells" (of an LSTM) or "last" (the hidden state of the last layer).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -214,13 +215,26 @@ class Task(ABC):
 
     def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor | ClassShares]:
         """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that the loss
-        takes for right; see `Loss.right`. A metric that is a mean over classes, such as balanced accuracy, is given as
-        `core.evaluation.ClassShares`."""
+        takes for right, where the task has one; see `has_accuracy` and `Loss.right`. A metric that is a mean over
+        classes, such as balanced accuracy, is given as `core.evaluation.ClassShares`."""
+        if not self.has_accuracy:
+            return {}
         right = self.spec.loss.right(outputs, batch.targets)
         return {"accuracy": per_example(right.to(outputs.dtype), batch.mask)}
 
+    @functools.cached_property
+    def has_accuracy(self) -> bool:
+        """True if a target is met or missed: where the loss defines what is right, or all targets of some training
+        examples are signs, -1 or 1. False for the regression of real numbers."""
+        if type(self.spec.loss).right is not Loss.right:
+            return True
+        batch = self.generate(100, "train", torch.Generator().manual_seed(0))
+        counted = batch.targets if batch.mask is None else batch.targets[batch.mask]
+        return bool((counted.abs() == 1).all())
+
     def chance(self) -> float:
-        """Return the accuracy of the best constant guess on the training split's distribution."""
+        """Return the accuracy of the best constant guess on the training split's distribution, where the task has an
+        accuracy."""
         return 1 / self.spec.outputs if self.spec.loss.classes else 0.5
 
 

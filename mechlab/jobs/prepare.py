@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,7 @@ class Setup:
         expected: published numbers to compare with.
         run_id: the run's identity.
         recorder: writes the history into the run directory.
-        announcement: the size of the history to come, and the accuracy of a constant guess.
+        announcement: the size of the history to come, and the accuracy of a constant guess, where there is one.
         origin: command line and code version; those of this process if None.
     """
 
@@ -141,7 +141,8 @@ def prepare_run(
     callbacks = _prepare_callbacks(config, describe(values), task_name, recipe)
     loggers = _prepare_loggers(config)
     check_examples(recipe)
-    _check_objective(config, recipe, analyses)
+    metrics = _metrics(recipe)
+    _check_objective(config, recipe, analyses, metrics)
     needs = _needs(analyses, sets, callbacks)
     kind = history_kind(config.history, needs)
     check_history(config.history, kind, recipe.max_steps, needs, callbacks)
@@ -151,7 +152,7 @@ def prepare_run(
     folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
     recorder = make_recorder(config.history, kind, recipe, folder / "history")
     size = check_size(recorder, config.history.limit_gb)
-    guess = f"a constant guess has accuracy {recipe.task.chance():.3g}"
+    guess = f"a constant guess has accuracy {recipe.task.chance():.3g}" if "accuracy" in metrics else None
     return Setup(
         config=config,
         values={**values, "task": config.task, "analysis": config.analysis, "callbacks": config.callbacks},
@@ -163,7 +164,7 @@ def prepare_run(
         expected={name: entry for name, entry in expected.items() if _is_of_run(name, entry, sets)},
         run_id=identity,
         recorder=recorder,
-        announcement=guess if size is None else f"{size}; {guess}",
+        announcement="; ".join(part for part in (size, guess) if part is not None),
         origin=origin,
     )
 
@@ -234,22 +235,28 @@ def check_examples(recipe: Recipe) -> None:
         raise ConfigError(must, got=error.got, key="task", fix=fix) from None
 
 
-def _check_objective(config: TrainConfig, recipe: Recipe, analyses: PreparedAnalyses) -> None:
-    """Raise ConfigError unless the objective names a metric that the run will have."""
+def _metrics(recipe: Recipe) -> list[str]:
+    """Return the names of the task's scores, such as accuracy."""
     import torch
 
     from mechlab.core.model import outputs_of
 
     batch = recipe.source().evaluation("val", 2)
     with torch.no_grad():
-        scores = recipe.task.score(outputs_of(recipe.architecture(), batch.inputs), batch)
+        return list(recipe.task.score(outputs_of(recipe.architecture(), batch.inputs), batch))
+
+
+def _check_objective(config: TrainConfig, recipe: Recipe, analyses: PreparedAnalyses, scores: Sequence[str]) -> None:
+    """Raise ConfigError unless the objective names a metric that the run will have."""
     names = {f"{split}/{name}" for split in SPLITS for name in ("loss", *scores)}
     if config.trainer.stop_at is not None and "val/accuracy" not in names:
         must = "trainer.stop_at needs a task that scores accuracy"
-        raise ConfigError(must, got=f"scores: {', '.join(scores)}", key="trainer.stop_at", fix="trainer.stop_at=null")
+        raise ConfigError(
+            must, got=f"scores: {', '.join(scores) or 'none'}", key="trainer.stop_at", fix="trainer.stop_at=null"
+        )
     if recipe.curriculum.next_length([]) is not None and "val/accuracy" not in names:
         must, fix = "a curriculum needs a task that scores accuracy", "curriculum.steps=[...], a step for each length"
-        raise ConfigError(must, got=f"scores: {', '.join(scores)}", key="curriculum.lengths", fix=fix)
+        raise ConfigError(must, got=f"scores: {', '.join(scores) or 'none'}", key="curriculum.lengths", fix=fix)
     if config.objective not in names and config.objective.partition("/")[0] not in analyses:
         fix = did_you_mean(config.objective, names)
         raise ConfigError("objective must be a metric of the run", got=config.objective, key="objective", fix=fix)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mechlab.core.constraints import Size, above, between
 from mechlab.core.task import TaskSpec
+from mechlab.models.deferred import Deferred
 from mechlab.models.recurrent import Recurrent, affine
 
 
@@ -58,23 +59,6 @@ class LSTM(Recurrent):
             return (*hidden, *cells)
 
         return Deferred(compute)
-
-
-class Deferred(Sequence[Tensor]):
-    """A sequence of tensors that is computed at first access."""
-
-    def __init__(self, compute: Callable[[], tuple[Tensor, ...]]):
-        self._compute = compute
-
-    @cached_property
-    def _tensors(self) -> tuple[Tensor, ...]:
-        return self._compute()
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-    def __getitem__(self, index):
-        return self._tensors[index]
 
 
 def _gates(layer: nn.LSTM, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -83,6 +83,10 @@ class Recurrent(SequenceModel):
             x = parts[depth]
         return self.readout(x), torch.cat(parts, -1)
 
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the outputs (B, outputs) that the read-out takes from states (B, S) after a step."""
+        return self.readout(state[..., self.columns("last")])
+
     def forward(self, x: Tensor, last: int | None = None) -> Trace:
         """Read sequences x (B, T, inputs) with torch's fused kernels; read out the `last` steps (all by default)."""
         read, hidden = [], [x]

@@ -57,7 +57,7 @@ def frames_figure(
     shown = steps_of_change(planes, table, COLUMNS * ROWS)
     rows, columns = math.ceil(len(shown) / COLUMNS), min(COLUMNS, len(shown))
     handles, texts = key(labels, dict(enumerate(names)))
-    figure, axes = new_figure(panels=columns, width=2.2, height=2.4 * rows, rows=rows)
+    figure, axes = new_figure(panels=columns, width=2.4, height=2.5 * rows, rows=rows)
     for axis, frame in zip(axes, shown, strict=False):
         cloud(axis, planes[frame], labels)
         same_limits(axis, planes)

@@ -18,9 +18,10 @@ from mechlab.plotting.machine import Machine
 from mechlab.plotting.style import COLOURS, DASHES, INK, TEXT, legend, text_width, title, wrapped
 from mechlab.plotting.transition_matrix import matrix_figure
 
-MOST = {"graphviz": (60, 200), "plain": (16, 60)}  # states and edges; with more, the matrix is drawn
+MOST = {"graphviz": (60, 160), "plain": (16, 60)}  # states and edges; with more, the matrix is drawn
 UNNAMED = 60  # edges; with more, a letter is a colour and dashes instead of a label
 COLOURED = 12  # edges; with more, labels and edges are coloured by letter
+PAGES = 3  # a larger drawing is not readable: the matrix is drawn
 PAGE = np.array([7.0, 8.5])  # width and height in inches
 SMALLEST, LARGEST = 0.3, 0.62  # diameters of states, in inches
 FILL = "#f4f6f8"
@@ -55,15 +56,16 @@ def automaton_figure(
     accepts = None if accepting is None else tuple(map(bool, accepting))
     transitions = np.asarray(transitions)
     machine = Machine(tuple(names), tuple(outputs), tuple(letters), transitions, initial, accepts, given)
-    drawing = _drawing(machine)
-    if drawing is None:
+    drawing, meanings = _drawing(machine), ""
+    if drawing is not None and _pages(drawing) > 1.1:
+        short, explained = machine.abbreviated()
+        smaller = _drawing(short) if explained else None
+        if smaller is not None and _pages(smaller) < _pages(drawing):
+            drawing, meanings = smaller, explained
+    if drawing is None or _pages(drawing) > PAGES:
         shown = outputs if accepting is None and given is None else ()
         return matrix_figure(names, letters, transitions, initial, accepting, shown, heading)
-    if _pages(drawing) > 1.1:
-        short, meanings = machine.abbreviated()
-        if meanings and (smaller := _drawing(short)) is not None and _pages(smaller) < _pages(drawing):
-            return _figure(smaller, heading, meanings)
-    return _figure(drawing, heading, "")
+    return _figure(drawing, heading, meanings)
 
 
 @dataclass(frozen=True)

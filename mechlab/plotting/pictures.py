@@ -140,12 +140,12 @@ def axis_names(scores: Any, dimensions: int, method: str) -> list[str]:
     """
     shares = [getattr(scores, f"explained_{n + 1}", np.nan) for n in range(dimensions)]
     names = [f"{AXES.get(method, 'direction')} {n + 1}" for n in range(dimensions)]
+    of = " of variance" if dimensions == 2 else ""  # there is less room in space
     if np.isfinite(shares).all():
-        of = " of variance" if dimensions == 2 else ""
         return [f"{name} ({_percent(share)}{of})" for name, share in zip(names, shares, strict=True)]
     every = getattr(scores, "explained", np.nan)
     if np.isfinite(every):
-        names[0] += f" (all axes: {_percent(every)} of variance)"
+        names[0] += f" (all axes: {_percent(every)}{of})"
     return names
 
 
@@ -231,6 +231,8 @@ def _word_key(words: Sequence[Sequence[str]]) -> Key:
 
 
 def _percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "below 0.1%"
     return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
-from mechlab.plotting.style import COLOURS, FAINT, legend, look, new_figure, title
+from mechlab.plotting.style import (
+    COLOURS,
+    FAINT,
+    INK,
+    STEPS,
+    TEXT,
+    band,
+    direct_labels,
+    interval,
+    line_look,
+    log_axis,
+    new_figure,
+    no_value,
+    points_axis,
+    row_names,
+    shortened,
+    text_width,
+    title,
+)
+from mechlab.plotting.style import (
+    threshold as draw_threshold,
+)
 
-STEPS = 160  # maximal number of points of a curve
+POINTS = 160  # maximal number of points of a curve
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 LINES = len(COLOURS)  # curves in one figure
+LONGEST = 54  # letters of a label
+BESIDE = 80.0  # width in points beyond which a forest's labels stand above its rows
 
 
 @dataclass(frozen=True)
@@ -35,29 +59,48 @@ class Learning:
     runs: Sequence[tuple[Sequence[int], Sequence[float]]]
 
 
-def forest(name: str, rows: Sequence[MeanInterval], threshold: float | None = None) -> Figure:
-    """Draw means with intervals, one row for each cell, the runs' values faintly behind, and a claim's threshold."""
-    figure, (axis,) = new_figure(width=3.1, height=0.75 + 0.21 * len(rows))
+def forest(
+    name: str,
+    rows: Sequence[MeanInterval],
+    threshold: float | None = None,
+    better: Literal["below", "above"] | None = None,
+) -> Figure:
+    """Draw means with intervals, one row for each cell, the runs' values faintly behind, and a claim's threshold.
+
+    Args:
+        name: what is drawn.
+        rows: the rows, from the top.
+        threshold: the threshold of the claim.
+        better: the side on which it holds; None where that is not known, for a line alone.
+    """
+    wide = max((text_width(row.label, TEXT - 1) for row in rows), default=0) > BESIDE
+    figure, (axis,) = new_figure(width=3.1, height=0.75 + (0.36 if wide else 0.21) * len(rows))
+    axis.grid(axis="y", color=FAINT, linewidth=0.5, alpha=0.6)
     for place, row in enumerate(rows):
         axis.plot(row.values, [place] * len(row.values), "|", color=COLOURS[0], markersize=7, alpha=0.45)
         if row.low is not None and row.high is not None:
-            axis.plot([row.low, row.high], [place, place], color=COLOURS[0], linewidth=1.6, solid_capstyle="butt")
+            interval(axis, place, row.low, row.high, along="x")
         axis.plot(row.mean, place, "o", color=COLOURS[0], markersize=4.5)
-    if threshold is not None:
-        axis.axvline(threshold, color=COLOURS[3], linewidth=1.0, linestyle="--", zorder=0)
-    axis.set_yticks(range(len(rows)), [row.label for row in rows])
-    axis.tick_params(axis="y", length=0)
-    axis.spines["left"].set_visible(False)
-    axis.grid(axis="y", color=FAINT, linewidth=0.5, alpha=0.6)
-    axis.set_ylim(len(rows) - 0.5, -0.5)
+    numbers = [value for row in rows for value in (*row.values, row.mean, row.low, row.high) if value is not None]
     axis.margins(x=0.06)
-    axis.ticklabel_format(axis="x", useOffset=False)
-    axis.locator_params(axis="x", nbins=5)
+    limits = [threshold] if threshold is not None and np.isfinite(threshold) else []
+    points_axis(axis, "x", numbers + limits)
+    if wide:
+        _names_above(axis, [row.label for row in rows])
+    else:
+        row_names(axis, [row.label for row in rows])
+    axis.spines["left"].set_visible(False)
+    if better is not None:
+        draw_threshold(axis, threshold, better, along="x")
+    elif limits:
+        axis.axvline(limits[0], color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5)
+    if not np.isfinite(np.array(numbers, float)).any():
+        no_value(axis)
     title(axis, name)
     return figure
 
 
-def learning(name: str, cells: Sequence[Learning], along: str = "optimiser step", named: bool = False) -> Figure:
+def learning(name: str, cells: Sequence[Learning], along: str = STEPS, named: bool = False) -> Figure:
     """Draw the mean curve of each cell, and a band from the least to the greatest of its runs.
 
     A run that stopped early is continued with its last value.
@@ -66,26 +109,29 @@ def learning(name: str, cells: Sequence[Learning], along: str = "optimiser step"
         name: what is drawn.
         cells: the curves.
         along: what they are drawn against.
-        named: True for a legend of the cells' labels.
+        named: True for the cells' labels beside the curves.
     """
     figure, (axis,) = new_figure(width=3.1, height=2.3)
-    least, most = np.inf, 0.0
+    drawn, places = [np.empty(0)], [np.empty(0)]
     for number, cell in enumerate(cells):
         steps, values = on_common_steps(cell.runs)  # (S,), (N, S)
-        colour = look(number)["color"]
         if len(values) > 1:
-            axis.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
-        axis.plot(steps, values.mean(0), color=colour, linewidth=1.4, label=cell.label, **_dots(number, len(steps)))
-        least, most = min(least, values.min()), max(most, values.max())
-    if least > 0 and most / least > WIDE:
-        axis.set_yscale("log")
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter(NullFormatter())
+            band(axis, steps, values.min(0), values.max(0), number)
+        axis.plot(steps, values.mean(0), label=cell.label, **line_look(number, len(steps)))
+        drawn.append(values[np.isfinite(values)])
+        places.append(steps)
+    every = np.concatenate(drawn)
     axis.set_xlabel(along)
-    axis.locator_params(axis="x", nbins=5)
-    if named:
-        legend(axis)
+    points_axis(axis, "x", np.concatenate(places))
+    if every.min(initial=np.inf) > 0 and every.max(initial=0) > WIDE * every.min(initial=np.inf):
+        log_axis(axis, "y")
+    else:
+        points_axis(axis, "y", every)
+    if not len(every):
+        no_value(axis)
     title(axis, name)
+    if named:
+        direct_labels(axis)
     return figure
 
 
@@ -99,11 +145,16 @@ def on_common_steps(runs: Sequence[tuple[Sequence[int], Sequence[float]]]) -> tu
         steps (S,) and values (N, S); between the steps of a run linear, beyond them constant.
     """
     steps = np.unique(np.concatenate([np.asarray(run[0]) for run in runs]))
-    if len(steps) > STEPS:
-        steps = steps[np.linspace(0, len(steps) - 1, STEPS).round().astype(int)]
+    if len(steps) > POINTS:
+        steps = steps[np.linspace(0, len(steps) - 1, POINTS).round().astype(int)]
     return steps, np.stack([np.interp(steps, *run) for run in runs])
 
 
-def _dots(number: int, steps: int) -> dict[str, object]:
-    """Return markers for a few points of a curve, so that curves differ without colour."""
-    return {"marker": look(number)["marker"], "markersize": 4, "markevery": max(1, steps // 5)}
+def _names_above(axis: Axes, names: Sequence[str]) -> None:
+    """Write the names of rows 0, 1, … above them, where they need no room beside the panel."""
+    for place, name in enumerate(names):
+        small = {"fontsize": TEXT - 1, "color": INK, "va": "bottom", "parse_math": False}
+        axis.text(0, place - 0.2, shortened(name, LONGEST), transform=axis.get_yaxis_transform(), **small)
+    axis.set_yticks(range(len(names)), [""] * len(names))
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(len(names) - 0.6, -0.9)

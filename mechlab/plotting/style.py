@@ -8,11 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
+
+from mechlab.plotting.placement import decimal, log_ticks, spread, with_room
+from mechlab.plotting.text import number, power_of_ten, shortened, text_width, wrapped
 
 TEXT = 8  # points
 INK = "#333333"
@@ -23,8 +24,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
 LINE_HEIGHT = 1.25  # of text, in font sizes
 HEADER = "_header"  # label of the small lines between a panel and its title
+BESIDE = "_beside"  # label of the conditions of thresholds, beside a panel
+MANY = 1000  # points that are rasterised: as vector marks they make a large file
 STEPS = "optimiser step"
-SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Along = Literal["x", "y"]
 
@@ -81,10 +83,7 @@ def subject(figure: Figure, text: str) -> None:
 
 def title(axis: Axes, text: str) -> None:
     """Write a panel's title at its upper left, above its other headings, in lines of the panel's width."""
-    if place := axis.get_subplotspec():
-        columns = place.get_gridspec().ncols
-        span = (place.colspan.stop - place.colspan.start) / columns
-        text = wrapped(text.replace("\n", " "), 72 * (axis.figure.get_size_inches()[0] * span - 0.55), TEXT + 1)
+    text = wrapped(text, _width(axis), TEXT + 1)
     place = {"loc": "left", "pad": 3 + _header_height(axis), "va": "bottom"}  # also of several lines
     words = axis.set_title(text, fontsize=TEXT + 1, color=INK, **place)
     words.set_parse_math(False)
@@ -96,8 +95,14 @@ def sample_size(axis: Axes, n: int, noun: str) -> None:
 
 
 def note(axis: Axes, text: str) -> None:
-    """Write a small line between a panel and its title."""
-    _header(axis, text, 0, "axes", ha="left")
+    """Write small print between a panel and its title."""
+    _header(axis, wrapped(text, _width(axis), TEXT - 1), 0, "axes", ha="left")
+
+
+def no_value(axis: Axes, text: str = "no value") -> None:
+    """Write in an empty panel that it has no data, and give it no ticks."""
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", fontsize=TEXT - 1, color=SOFT)
+    axis.set(xticks=[], yticks=[])
 
 
 def legend(axis: Axes | Figure, **options: Any) -> None:
@@ -124,11 +129,17 @@ def line_look(number: int, points: int = 1) -> dict[str, Any]:
 
 
 def scatter_kinds(axis: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str] | None = None) -> None:
-    """Scatter points (P, 2), each kind (P,) with its own colour and marker, and its name for the legend if given."""
-    for kind in np.unique(kinds):
+    """Scatter points (P, 2), each kind (P,) with its own colour and marker, and its name for the legend if given.
+
+    Rare kinds lie above frequent ones.
+    """
+    occurring, count = np.unique(kinds, return_counts=True)
+    heights = 1 + np.argsort(np.argsort(-count, kind="stable")) / max(1, len(count))  # below the lines of a panel
+    for kind, height in zip(occurring, heights, strict=True):
         members = points[kinds == kind]
         label = None if names is None else names[kind]
-        axis.scatter(*members.T, s=9, alpha=0.75, linewidths=0, label=label, **look(int(kind)))
+        marks = {"s": 9, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > MANY, "zorder": height}
+        axis.scatter(*members.T, label=label, **marks, **look(int(kind)))
 
 
 def band(axis: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], number: int = 0) -> None:
@@ -187,7 +198,7 @@ def threshold(
     scale = (axis.yaxis if along == "y" else axis.xaxis).get_transform()
     if not np.isfinite(scale.transform(value)):
         return  # a logarithmic axis has no place for it
-    low, high = _with_room(scale, low, high, value)
+    low, high = with_room(scale, low, high, value)
     set_limits((low, high) if limits()[0] <= limits()[1] else (high, low))
     line, span = (axis.axhline, axis.axhspan) if along == "y" else (axis.axvline, axis.axvspan)
     line(value, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5)
@@ -197,36 +208,54 @@ def threshold(
         _header(axis, text, value, "data", ha="center")
     elif text:
         beside = axis.get_yaxis_transform() + ScaledTranslation(3 / 72, 0, axis.figure.dpi_scale_trans)
-        axis.text(1, value, text, transform=beside, va="center", fontsize=TEXT - 1, color=INK)
+        axis.text(1, value, text, transform=beside, va="center", fontsize=TEXT - 1, color=INK, label=BESIDE)
 
 
 def whole_numbers(axis: Axes, along: Along) -> None:
     """Give an axis integer ticks that look like integers."""
     side = axis.xaxis if along == "x" else axis.yaxis
     largest = max(map(abs, side.get_view_interval()), default=0)
-    side.set_major_locator(MaxNLocator(nbins=4 if largest >= 1e5 else 6, integer=True, min_n_ticks=1))
+    side.set_major_locator(
+        MaxNLocator(nbins=4 if largest >= 1e5 else 6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    )
     side.set_major_formatter(FuncFormatter(lambda value, _: number(round(value))))
 
 
 def points_axis(axis: Axes, along: Along, values: Sequence[float]) -> None:
-    """Scale an axis for these values: ticks without an offset, and a single value gets its one tick and no scale."""
+    """Scale an axis for these values: ticks without an offset, and a single value gets its one tick and no scale.
+
+    To be called when the axis has its name, to which the power of ten of very small or large values is added.
+    """
     side = axis.xaxis if along == "x" else axis.yaxis
     finite = np.asarray(values, float)[np.isfinite(np.asarray(values, float))]
     if not len(finite):
         side.set_major_locator(NullLocator())
         return
     low, high = finite.min(), finite.max()
-    if high - low > 1e-9 * max(abs(low), abs(high)):
-        if side.get_scale() == "linear":
-            formatter = ScalarFormatter(useOffset=False, useMathText=True)
-            formatter.set_powerlimits((-4, 5))
-            side.set_major_formatter(formatter)
-            side.set_major_locator(MaxNLocator(nbins=5))
-        return
-    room = abs(low) / 2 or 0.5
-    (axis.set_xlim if along == "x" else axis.set_ylim)(low - room, low + room)
-    side.set_ticks([low], [number(low)])
-    side.set_minor_locator(NullLocator())
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        room = abs(low) / 2 or 0.5
+        (axis.set_xlim if along == "x" else axis.set_ylim)(low - room, low + room)
+        side.set_ticks([low], [number(low)])
+        side.set_minor_locator(NullLocator())
+    elif (finite == finite.round()).all():
+        whole_numbers(axis, along)
+    else:
+        power = int(np.floor(np.log10(max(abs(low), abs(high)))))
+        power = 0 if -4 < power < 5 else power
+        side.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+        side.set_major_formatter(FuncFormatter(lambda value, _: decimal(value, side.get_majorticklocs(), power)))
+        if power:
+            side.set_label_text(f"{side.get_label_text()} (×{power_of_ten(power)})".strip())
+
+
+def log_axis(axis: Axes, along: Along) -> None:
+    """Make an axis logarithmic, with ticks at powers of ten, or at 1, 2 and 5 times them in a narrow range.
+
+    To be called when the panel's data, of which some are positive, are drawn.
+    """
+    axis.set(**{f"{along}scale": "log"})
+    side = axis.xaxis if along == "x" else axis.yaxis
+    _set_log_ticks(axis, along, *log_ticks(*sorted(side.get_view_interval())))
 
 
 def steps_axis(axis: Axes, steps: Sequence[float]) -> None:
@@ -239,22 +268,32 @@ def steps_axis(axis: Axes, steps: Sequence[float]) -> None:
     elif positive[-1] < 20 * positive[0]:
         whole_numbers(axis, "x")
     else:
-        first, last = positive[0], positive[-1]
+        ticks, labels, minor = log_ticks(positive[0], positive[-1])
         if len(positive) < len(steps):
-            axis.set_xscale("symlog", linthresh=first, linscale=0.5)
+            axis.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
+            ticks, labels = np.append(0, ticks), ["0", *labels]
         else:
             axis.set_xscale("log")
-        decades = 10.0 ** np.arange(np.floor(np.log10(first)), np.ceil(np.log10(last)) + 1)
-        every = np.outer(decades, np.arange(1, 10)).ravel()
-        ticks = decades[(decades >= first) & (decades <= last)]
-        if len(ticks) < 2:
-            ticks = np.outer(decades, (1, 2, 5)).ravel()
-        ticks = ticks[(ticks >= first) & (ticks <= last)]
-        ticks = np.append(steps[steps <= 0], ticks[:: -(-len(ticks) // 5)])
-        axis.set_xticks(ticks, [number(tick) for tick in ticks])
-        axis.xaxis.set_minor_locator(FixedLocator(every[(every >= first) & (every <= last)]))
-        axis.xaxis.set_minor_formatter("")
-        axis.tick_params(axis="x", which="minor", length=1.5)
+        _set_log_ticks(axis, "x", ticks, labels, minor)
+
+
+def ticks_at(axis: Axes, along: Along, values: Sequence[float]) -> None:
+    """Put ticks at the values that were measured, without those whose labels would overlap.
+
+    To be called when the panel's data are drawn and its scales set.
+    """
+    side = axis.xaxis if along == "x" else axis.yaxis
+    values = np.unique(np.asarray(values, float)[np.isfinite(np.asarray(values, float))])
+    low, high = side.get_transform().transform(np.array(sorted(side.get_view_interval())))
+    length = 72 * (axis.bbox.width if along == "x" else axis.bbox.height) / axis.figure.dpi
+    places = (side.get_transform().transform(values) - low) / (high - low) * length
+    halves = [text_width(number(value), TEXT - 1) / 2 + 2 if along == "x" else TEXT * 0.6 for value in values]
+    chosen: list[int] = []
+    for i in range(len(values)):
+        if not chosen or places[i] - places[chosen[-1]] >= halves[i] + halves[chosen[-1]]:
+            chosen.append(i)
+    side.set_ticks(values[chosen], [number(value) for value in values[chosen]])
+    side.set_minor_locator(NullLocator())
 
 
 def row_names(axis: Axes, names: Sequence[str], longest: int = 40) -> None:
@@ -266,6 +305,24 @@ def row_names(axis: Axes, names: Sequence[str], longest: int = 40) -> None:
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(len(texts) - 0.4, -0.6)
     _widen(axis.figure, max((text_width(text, TEXT - 1) for text in texts), default=0))
+
+
+def side_column(axis: Axes, heading: str, texts: Sequence[str], indent: float = 0.0) -> None:
+    """Write a text beside each of the rows 0, 1, … of a panel, and a heading above them.
+
+    Args:
+        axis: the panel.
+        heading: of the column.
+        texts: of the rows.
+        indent: space in points between the panel and the column.
+    """
+    place = ScaledTranslation((8 + indent) / 72, 0, axis.figure.dpi_scale_trans)
+    small = {"fontsize": TEXT - 1, "parse_math": False}
+    for row, text in enumerate(texts):
+        axis.text(1, row, text, transform=axis.get_yaxis_transform() + place, va="center", color=INK, **small)
+    above = axis.transAxes + place + ScaledTranslation(0, 3 / 72, axis.figure.dpi_scale_trans)
+    axis.text(1, 1, heading, transform=above, va="bottom", color=SOFT, **small)
+    _widen(axis.figure, max(text_width(text, TEXT - 1) for text in (heading, *texts)) + 8)
 
 
 def direct_labels(axis: Axes, lines: Sequence[Line2D] | None = None) -> None:
@@ -283,120 +340,65 @@ def direct_labels(axis: Axes, lines: Sequence[Line2D] | None = None) -> None:
         return
     figure, size, gap = axis.figure, TEXT - 1, LINE_HEIGHT * (TEXT - 1)
     texts = [shortened(str(line.get_label()), 40) for line in ends]
+    conditions = [text for text in axis.texts if text.get_label() == BESIDE]
     _widen(figure, max(text_width(text, size) for text in texts) + 12)
     figure.draw_without_rendering()  # places the panel
-    missing = gap * len(ends) - _height(axis)
+    missing = gap * (len(ends) + len(conditions)) - _height(axis)
     if missing > 0:
         figure.set_figheight(figure.get_figheight() + missing / 72 + 0.02)
         figure.draw_without_rendering()
     height = _height(axis)
-    points = axis.transAxes.inverted().transform(axis.transData.transform(list(ends.values())))
+    to_panel = axis.transData + axis.transAxes.inverted()
+    points = to_panel.transform([*ends.values(), *((0, text.get_position()[1]) for text in conditions)])
     points = np.clip(points, 0, 1)
-    places = spread(points[:, 1] * height, gap, gap / 2, height - gap / 2)
+    places = spread(points[:, 1] * height, gap, gap / 2, height - gap / 2) / height
     beside = axis.transAxes + ScaledTranslation(10 / 72, 0, figure.dpi_scale_trans)
-    for line, text, end, place in zip(ends, texts, points, places, strict=True):
+    for line, text, end, place in zip(ends, texts, points, places, strict=False):
         leader = {"arrowstyle": "-", "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 0, "linewidth": 0.7}
         options = {"textcoords": beside, "va": "center", "fontsize": size, "color": INK, "annotation_clip": False}
         axis.annotate(
             text,
             end,
-            (1, place / height),
+            (1, place),
             xycoords="axes fraction",
             arrowprops={**leader, "color": line.get_color(), "alpha": 0.8},
             parse_math=False,
             **options,
         )
-
-
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
-    """Return the places (P,) nearest to the wanted ones (least squares) that are at least `gap` apart.
-
-    They lie between `low` and `high` if there is room for all; the order is that of the wanted places.
-    """
-    order = np.argsort(wanted, kind="stable")
-    steps = gap * np.arange(len(order))
-    blocks: list[tuple[float, int]] = []  # means and sizes: the isotonic regression of what is wanted less the gaps
-    for value in np.asarray(wanted, float)[order] - steps:
-        mean, size = float(value), 1
-        while blocks and blocks[-1][0] > mean:
-            before, count = blocks.pop()
-            mean, size = (mean * size + before * count) / (size + count), size + count
-        blocks.append((mean, size))
-    flat = np.concatenate([np.full(size, mean) for mean, size in blocks]) if blocks else np.empty(0)
-    places = np.empty(len(order))
-    places[order] = np.clip(flat, low, max(low, high - gap * (len(order) - 1))) + steps
-    return places
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Return a number as text with a minus sign and powers of ten.
-
-    >>> [number(value) for value in (-0.25, 12000, 1.5e-05)]
-    ['−0.25', '12,000', '1.5×10⁻⁵']
-    """
-    if value == round(value, 0) and abs(value) < 1e7:
-        return f"{round(value):,}".replace("-", "−")
-    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
-    raised = str(int(exponent)).translate(SUPERSCRIPT) if e else ""
-    return (f"{mantissa}×10{raised}" if e else mantissa).replace("-", "−")
-
-
-def shortened(text: str, longest: int) -> str:
-    """Return a text of at most `longest` letters, without its middle if it has more.
-
-    >>> shortened("a very long name", 9)
-    'a ve…name'
-    """
-    if len(text) <= longest:
-        return text
-    return f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
-
-
-def wrapped(text: str, width: float, size: float) -> str:
-    """Return a text in lines of at most `width` points in letters of `size` points."""
-    lines: list[str] = []
-    for word in text.split():
-        joined = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(joined, size) <= width:
-            lines[-1] = joined
-            continue
-        while text_width(word, size) > width and len(word) > 1:  # a word longer than a line
-            fits = max((n for n in range(1, len(word)) if text_width(word[:n], size) <= width), default=1)
-            lines.append(word[:fits])
-            word = word[fits:]
-        lines.append(word)
-    return "\n".join(lines)
-
-
-def text_width(text: str, size: float) -> float:
-    """Return the width of a line of text in points."""
-    return text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0]
+    for condition, place in zip(conditions, places[len(ends) :], strict=True):
+        condition.set(position=(1, place), transform=beside)
 
 
 def _header(axis: Axes, text: str, place: float, coordinates: Literal["axes", "data"], ha: str) -> None:
     """Write a small line between a panel and its title, above those that are there."""
     across = axis.transAxes if coordinates == "axes" else axis.get_xaxis_transform()
     above = across + ScaledTranslation(0, (3 + _header_height(axis)) / 72, axis.figure.dpi_scale_trans)
-    small = {"fontsize": TEXT - 1, "color": SOFT, "va": "bottom", "ha": ha, "parse_math": False}
+    small = {"fontsize": TEXT - 1, "color": SOFT, "va": "bottom", "ha": ha, "parse_math": False, "linespacing": 1.05}
     write = axis.text2D if axis.name == "3d" else axis.text
-    write(place, 1, text, transform=above, label=HEADER, **small)
+    words = write(place, 1, text, transform=above, label=HEADER, **small)
+    words.set_in_layout(coordinates == "data")  # else a long line would make the panel narrower
     title(axis, axis.get_title(loc="left"))
 
 
 def _header_height(axis: Axes) -> float:
-    lines = sum(text.get_label() == HEADER for text in axis.texts)
+    lines = sum(text.get_text().count("\n") + 1 for text in axis.texts if text.get_label() == HEADER)
     return lines * LINE_HEIGHT * (TEXT - 1)
 
 
-def _with_room(scale: Any, low: float, high: float, value: float) -> tuple[float, float]:
-    """Return limits with the value well inside, on the axis's scale."""
-    ends, place = scale.transform(np.array([low, high])), float(scale.transform(value))
-    margin = 0.06 * (max(ends[1], place) - min(ends[0], place))
-    if place < ends[0] + margin:
-        low = float(scale.inverted().transform(place - margin))
-    if place > ends[1] - margin:
-        high = float(scale.inverted().transform(place + margin))
-    return low, high
+def _width(axis: Axes) -> float:
+    """Return the width in points of a panel's place in the figure, less that of the names of its y-axis."""
+    place, whole = axis.get_subplotspec(), 72 * axis.figure.get_size_inches()[0]
+    columns = 1 if place is None else place.get_gridspec().ncols
+    spanned = 1 if place is None else place.colspan.stop - place.colspan.start
+    return whole * spanned / columns - 54
+
+
+def _set_log_ticks(axis: Axes, along: Along, ticks: np.ndarray, labels: Sequence[str], minor: np.ndarray) -> None:
+    side = axis.xaxis if along == "x" else axis.yaxis
+    side.set_ticks(ticks, labels)
+    side.set_minor_locator(FixedLocator(minor))
+    side.set_minor_formatter("")
+    axis.tick_params(axis=along, which="minor", length=1.5)
 
 
 def _right_end(line: Line2D) -> tuple[float, float] | None:

@@ -42,7 +42,8 @@ def draw_trajectories(
             mark = {"markersize": 4.5, "markeredgecolor": INK, "markeredgewidth": 0.5, "zorder": 7}
             axis.plot(*points[-1:].T, linewidth=0, **look(number), **mark)
         for points in ways[:1]:  # the initial state is the same for all
-            axis.scatter(*points[:1].T, s=24, color="white", edgecolors=INK, linewidths=0.9, zorder=7)
+            ring = {"marker": "o", "markersize": 5, "markeredgewidth": 0.9, "color": "white", "markeredgecolor": INK}
+            axis.plot(*points[:1].T, linewidth=0, zorder=9, **ring)
 
 
 def _draw_trajectory(

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from mechlab.plotting.style import COLOURS, FAINT, INK, MARKERS, TEXT, legend, new_figure, shortened, title
+from mechlab.plotting.style import COLOURS, FAINT, INK, TEXT, legend, look, new_figure, shortened, title
 
 NAMED = 80  # states at most have their names on the axes
+MOST_LETTERS = 24  # with marks of their own
 SIDE = 0.11  # of a cell with a name, in inches
 
 
@@ -24,7 +25,7 @@ def matrix_figure(
 ) -> Figure:
     """Draw a mark for each letter from each state (row) to each state (column), letters by colour and marker.
 
-    Rows of accepting states are tinted. With more than eight letters all marks are alike.
+    Rows of accepting states are tinted. With more than 24 letters all marks are alike.
 
     Args:
         names, letters, transitions, initial, accepting, heading: as in `automaton_figure`.
@@ -35,16 +36,16 @@ def matrix_figure(
     figure, (axis,) = new_figure(width=side + 1.2, height=side + 1.0)
     for i in np.flatnonzero(accepting) if accepting is not None else ():
         axis.axhspan(i - 0.5, i + 0.5, color=COLOURS[2], alpha=0.12, linewidth=0, zorder=0)
-    distinct = m <= len(COLOURS)
+    distinct = m <= MOST_LETTERS
     rows = np.arange(n)
     for letter, name in enumerate(letters):
-        look = {"color": COLOURS[letter], "marker": MARKERS[letter]} if distinct else {"color": INK, "marker": "s"}
+        mark = look(letter) if distinct else {"color": INK, "marker": "s"}
         same = transitions == transitions[:, [letter]]  # letters with the same target share its cell, side by side
         share, before = same.sum(1), same[:, :letter].sum(1)
         columns = transitions[:, letter] + (before - (share - 1) / 2) * 0.9 / share
         size = (0.7 * 72 * side / n) ** 2 / share**1.3
         label = name if distinct else None
-        axis.scatter(columns, rows, s=size, linewidths=0, alpha=0.9, label=label, zorder=2, **look)
+        axis.scatter(columns, rows, s=size, linewidths=0, alpha=0.9, label=label, zorder=2, **mark)
     shown = rows if n <= NAMED else rows[:: -(-n // 40)]
     axis.set_xticks(shown, [shortened(names[i], 12) for i in shown], rotation=90)
     with_output = [f"{shortened(names[i], 12)}  {shortened(outputs[i], 12)}" if outputs else names[i] for i in shown]

@@ -44,7 +44,7 @@ def differences(parameters: Mapping[str, Any], configured: Mapping[str, Any], se
     A long list is represented by its length and hash.
     """
     given, usual = _plain(parameters), _plain(configured)
-    differing = {key: _short(value) for key, value in given.items() if key not in usual or usual[key] != value}
+    differing = {key: shortened(value) for key, value in given.items() if key not in usual or usual[key] != value}
     return differing if seed is None else {**differing, "seed": seed}
 
 
@@ -156,10 +156,11 @@ def _again(path: Path) -> str:
     return f"run it again: python -m mechlab.analyze run=RUN analysis={path.parent.name.partition('@')[0]}"
 
 
-def _short(value: Any) -> Any:
+def shortened(value: Any) -> Any:
+    """Return a value for display: a long list as its length and hash."""
     if not isinstance(value, list) or len(value) <= SHOWN:
         return value
-    return f"{len(value)} items, sha256 {hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]}"
+    return f"{len(value)} items, sha256 {hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest()[:8]}"
 
 
 def _plain(value: Any) -> Any:

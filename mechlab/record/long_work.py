@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Protocol
 from torch import Tensor
 
 from mechlab.core.errors import MechlabError
+from mechlab.core.progress import ProgressLine, duration
 from mechlab.record.tensors import load_tensors, save_tensors
 
-PRINT_EVERY = 30.0  # seconds between plain lines
 SAVE_EVERY = 60.0  # seconds between checkpoints
 
 
@@ -41,39 +40,16 @@ def carry_out(work: Resumable, name: str, checkpoint: Path, save_every: float | 
             print(f"{name}: starts from the beginning, since {checkpoint} does not fit: {error.must}", flush=True)
     save_every = SAVE_EVERY if save_every is None else save_every
     started = saved = time.monotonic()
-    first, printed = None, started
-    for done, total in work:
-        now = time.monotonic()
-        first = done - 1 if first is None else first
-        left = (now - started) / (done - first) * (total - done)
-        if done < total and now - saved >= save_every:
-            save_tensors(checkpoint, work.state())
-            saved = time.monotonic()
-        if now - printed >= (1.0 if sys.stdout.isatty() else PRINT_EVERY):
-            printed = now
-            _print_progress(f"{name}: step {done}/{total}, {_duration(left)} left")
-    if first is not None and sys.stdout.isatty() and printed > started:
-        print(flush=True)
+    first, line = None, f"{name}: begins"
+    with ProgressLine(lambda: line):
+        for done, total in work:
+            now = time.monotonic()
+            first = done - 1 if first is None else first
+            left = (now - started) / (done - first) * (total - done)
+            line = f"{name}: step {done}/{total}, {duration(left)} left"
+            if done < total and now - saved >= save_every:
+                save_tensors(checkpoint, work.state())
+                saved = time.monotonic()
     checkpoint.unlink(missing_ok=True)
     if checkpoint.parent.is_dir() and not any(checkpoint.parent.iterdir()):
         checkpoint.parent.rmdir()
-
-
-def _print_progress(line: str) -> None:
-    """Print a progress line; on a terminal it replaces the previous one."""
-    if sys.stdout.isatty():
-        print(f"\r\033[K{line}", end="", flush=True)
-    else:
-        print(line, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    """Format a duration for people.
-
-    >>> _duration(75), _duration(7500)
-    ('1 min 15 s', '2 h 05 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

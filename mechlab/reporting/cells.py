@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.core.printable import as_command
+from mechlab.record.answers import shortened
 from mechlab.reporting.record import ExpectedNumber, Record, ReportedClaim
 from mechlab.statistics.bootstrap import Summary, summarise
 
@@ -33,6 +34,7 @@ class Cell:
 
     number: int
     records: list[Record]
+    _values: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def task(self) -> str:
@@ -74,7 +76,9 @@ class Cell:
 
     def value(self, key: str) -> str:
         """Return the value of a config key, `task` or `model` in words: all values, if the runs differ in it."""
-        return ", ".join(dict.fromkeys(shown(value_of(record, key)) for record in self.records))
+        if key not in self._values:
+            self._values[key] = ", ".join(dict.fromkeys(shown(value_of(record, key)) for record in self.records))
+        return self._values[key]
 
     def commands(self) -> list[str]:
         """Return the commands that make the runs; those that differ in their seed only are made by one."""
@@ -132,7 +136,8 @@ def value_of(record: Record, key: str) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a config value as text: strings unchanged, everything else as JSON."""
+    """Return a config value as text: strings unchanged, long lists shortened, everything else as JSON."""
+    value = shortened(value)
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 

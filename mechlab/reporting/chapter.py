@@ -11,9 +11,10 @@ from mechlab.record.files import write_text
 from mechlab.reporting import front
 from mechlab.reporting.cells import Cell
 from mechlab.reporting.drawn import Drawer, Plot
+from mechlab.reporting.evidence import WIDE, Evidence
 from mechlab.reporting.paper import paper_tables
 from mechlab.reporting.section import Section
-from mechlab.reporting.shots import Shots, choose_shots, fit_beside, one_row
+from mechlab.reporting.shots import Shots, choose_shots
 from mechlab.reporting.table import Code, Mean, Table, Verdict
 from mechlab.reporting.verdict import Line, verdict
 
@@ -26,31 +27,20 @@ SEEDS = 20  # of a cell that are listed
 
 
 @dataclass
-class AnalysisPart:
+class AnalysisPart(Evidence):
     """What the page shows of an analysis.
 
     Args:
         name: of the analysis, with the parameters that differ from the configured ones.
         verdict: how many of its claims hold.
-        tables: claims, or the main scalars of an analysis that makes none.
-        notes: its sentences.
-        shots: its figures.
         each: claims in each cell, behind.
         plots: claims of the cells side by side, behind.
     """
 
-    name: str
-    verdict: Verdict | None
-    tables: list[Table]
-    notes: list[str]
-    shots: Shots
+    name: str = ""
+    verdict: Verdict | None = None
     each: Table | None = None
     plots: list[Plot] = field(default_factory=list)
-
-    @property
-    def beside(self) -> int:
-        """The number of its figures that stand beside its claims."""
-        return fit_beside(self.tables, self.notes, self.shots.shown)
 
 
 @dataclass
@@ -146,7 +136,7 @@ def _analyses(section: Section, drawer: Drawer, shots: dict[str, Shots]) -> Iter
     for name in names:
         made = [cell.claims.get(key, ()) for key in section.claims if key[0] == name for cell in section.done]
         claims = [claim for claims in made for claim in claims]
-        part = AnalysisPart(name, None, [], front.notes_of(section, name), shots.get(_folder(name), Shots()))
+        part = AnalysisPart([], front.notes_of(section, name), shots.get(_folder(name), Shots()), name)
         if claims:
             part.verdict = Verdict(sum(claim.holds for claim in claims), len(claims))
             part.tables.append(front.claims_of(section, name))
@@ -154,8 +144,9 @@ def _analyses(section: Section, drawer: Drawer, shots: dict[str, Shots]) -> Iter
             part.plots = list(drawer.claims(name))
         elif (scalars := _scalars(section, name)) is not None:
             part.tables.append(scalars)
+        part.shots.shown.sort(key=lambda shot: shot.picture.width > WIDE)
         if len(section.done) > 1:
-            part.shots = one_row(part.shots, part.beside)
+            part.one_row_below()
         parts.append(part)
     return iter(sorted(parts, key=lambda part: -2 * bool(part.shots.shown) - (part.verdict is not None)))
 

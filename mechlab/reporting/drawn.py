@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from markupsafe import Markup
 from mechlab.plotting.report import LINES, Learning, MeanInterval, forest, learning
 from mechlab.reporting.cells import Cell
 from mechlab.reporting.collect import read_curves
+from mechlab.reporting.front import direction
 from mechlab.reporting.pictures import drawn, file_name
 from mechlab.reporting.section import Section, cut, loss_last
 from mechlab.statistics.bootstrap import summarise
@@ -19,10 +20,12 @@ from mechlab.statistics.bootstrap import summarise
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FOREST_ROWS = 40
+FOREST_ROWS = 24
 PANELS = 5  # claims of a task that are drawn
 LEARNED = 2  # metrics whose curves are drawn
-LINE = 44  # letters beside a forest plot, which has little room
+BETTER: dict[str, Any] = {"≤": "below", "≥": "above"}  # side of a threshold on which a claim holds
+TITLE = 48  # letters above a figure
+LINE = 32  # letters beside a forest plot, which has little room
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,11 @@ class Drawer:
             cells = [cell for cell in self.section.done[:FOREST_ROWS] if metric in cell.numbers]
             if len(cells) > 1:
                 rows = [self._interval(cell, cell.numbers[metric]) for cell in cells]
-                return self._plot(f"forest-{file_name(metric)}", forest(metric, rows), f"{metric} of each cell")
+                plot = self._plot(
+                    f"forest-{file_name(metric)}", forest(cut(metric, TITLE), rows), f"{metric} of each cell"
+                )
+                left = len(self.section.done) - FOREST_ROWS
+                return replace(plot, caption=f"The first {FOREST_ROWS} cells." if left > 0 else "")
         return None
 
     def claims(self, analysis: str) -> Iterator[Plot]:
@@ -61,11 +68,16 @@ class Drawer:
             made = [(cell, cell.claims[key]) for cell in self.section.done[:FOREST_ROWS] if key in cell.claims]
             thresholds = {claim.threshold for _, claims in made for claim in claims}
             threshold = thresholds.pop() if len(thresholds) == 1 else None
+            better = BETTER.get(direction([claim for _, claims in made for claim in claims]))
             values = [(cell, [claim.value for claim in claims if claim.value is not None]) for cell, claims in made]
             rows = [self._interval(cell, summarise(numbers)) for cell, numbers in values if numbers]
             if len(rows) > 1:
                 name = "/".join(key)
-                yield self._plot(f"forest-{file_name(name)}", forest(name, rows, threshold), f"{name} of each cell")
+                yield self._plot(
+                    f"forest-{file_name(name)}",
+                    forest(cut(name, TITLE), rows, threshold, better),
+                    f"{name} of each cell",
+                )
 
     def curves(self) -> Iterator[tuple[list[Cell], list[Plot]]]:
         """Yield (cells, plots) of how cells learned, eight cells at a time."""
@@ -80,7 +92,7 @@ class Drawer:
                 if lines:
                     file = f"learning-{start // LINES + 1}-{file_name(name)}"
                     text = f"{name} against the optimiser step: {', '.join(line.label for line in lines)}"
-                    plots.append(self._plot(file, learning(name, lines), text))
+                    plots.append(self._plot(file, learning(cut(name, TITLE), lines), text))
             if plots:
                 yield cells, plots
 
@@ -88,7 +100,7 @@ class Drawer:
         return Plot(Markup(drawn(figure, self.folder / f"{self.name}-{file}", f"{self.section.task}: {text}")))
 
     def _interval(self, cell: Cell, summary: Any) -> MeanInterval:
-        label = cut(self.section.label(cell), LINE)
+        label = cut(f"{cell.number} {self.section.label(cell)}", LINE)
         return MeanInterval(label, summary.values, summary.mean, summary.low, summary.high)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mechlab.reporting.cells import Cell, shown, value_of
+from mechlab.reporting.cells import ABSENT, Cell, shown, value_of
 from mechlab.reporting.paper import (
     CLAIM,
     MEASURES,
@@ -26,10 +26,12 @@ from mechlab.statistics.bootstrap import Summary, summarise
 KEYS = 4  # of the configuration in a table of results
 METRICS = 3  # in a table of results
 STATEMENTS = 6  # claims of an analysis that stand with their statements, a row for each cell
-CLAIM_ROWS = 24  # of a table of claims that has a row for each cell
+CLAIM_ROWS = 16  # of a table of claims that has a row for each cell
 EACH_ROWS = 600  # of the claims of an analysis in each cell
+SIDE_BY_SIDE = 4  # cells whose numbers stand in a column each
 VALUE = 60  # letters of a config value
 SHORT = 3  # digits of ranges
+OPPOSITE = {"≤": "≥", "≥": "≤"}
 SIGNS = {"at most": "≤", "at least": "≥"}
 
 
@@ -38,7 +40,7 @@ def results(section: Section) -> Table:
     keys, metrics = section.varied[:KEYS], section.main_metrics[:METRICS]
     rows: list[list[Entry]] = []
     for cell in section.cells:
-        start = [f"{cell.number}", *(cut(cell.value(key), VALUE) for key in keys)]
+        start = [f"{cell.number}", *(_value(cell, key) for key in keys)]
         means = [Mean(cell.numbers.get(name)) for name in metrics]
         rows.append([*start, Number(len(cell.done)), *means, held(cell)])
     columns = ["cell", *map(short, keys), "n", *metrics, "claims hold"]
@@ -49,17 +51,21 @@ def results(section: Section) -> Table:
 def claims_of(section: Section, analysis: str) -> Table:
     """Return the claims of an analysis: a row for each cell, or a row for each claim where those would be too many."""
     made = _made(section, analysis)
-    if len(made) > STATEMENTS or sum(map(len, made.values())) > CLAIM_ROWS:
+    caption = f"{analysis}: claims over all cells, from the least to the greatest"
+    if len(made) > STATEMENTS:
         groups: list[Any] = [(None, [[Code(slug), *_brief(_joined(cells))] for (_, slug), cells in made.items()])]
-        caption = f"{analysis}: claims over all cells, from the least to the greatest"
         return without_empty(Table("claims", caption, ["claim", *BRIEF], groups))
+    if not _in_rows(made):
+        groups = [
+            (_heading(key, cells), [[f"{len(cells)} cells", *_brief(_joined(cells))]]) for key, cells in made.items()
+        ]
+        return without_empty(Table("claims", caption, ["cell", *BRIEF], groups))
     named = len(section.done) > 1
     groups = []
-    for (_, slug), cells in made.items():
+    for key, cells in made.items():
         joined = _joined(cells)
-        small = f"{slug}, {' or '.join(dict.fromkeys(claim.kind for claim in joined))}"
         rows = [[*([_name(section, cell)] if named else []), *_brief(claims, joined)] for cell, claims in cells]
-        groups.append((Heading(statement_of(joined), small), rows))
+        groups.append((_heading(key, cells), rows))
     return without_empty(Table("claims", f"{analysis}: claims", [*(["cell"] if named else []), *BRIEF], groups))
 
 
@@ -70,7 +76,7 @@ def claims_in_each(section: Section, analysis: str) -> Table | None:
     """Return the claims of an analysis in each cell with all that is known; None if that is too long for the page, or
     is no more than `claims_of` shows."""
     made = _made(section, analysis)
-    if max(len(claims) for cells in made.values() for _, claims in cells) == 1 and len(section.done) == 1:
+    if _in_rows(made) and all(len(claims) == 1 for cells in made.values() for _, claims in cells):
         return None
     groups: list[Any] = []
     for (_, slug), cells in made.items():
@@ -83,12 +89,14 @@ def claims_in_each(section: Section, analysis: str) -> Table | None:
 def direction(claims: Sequence[ReportedClaim]) -> str:
     """Return on which side of its threshold a claim holds, ≤ or ≥, = where it was met exactly, or nothing.
 
-    It is read from the statement, and where that names none or both sides, from the values of claims that hold.
+    It is read from the statement, and where that names none or both sides, from the values of claims that hold, or
+    else of those that fail.
     """
     words = {sign for words, sign in SIGNS.items() for claim in claims if words in claim.statement}
     if len(words) == 1:
         return words.pop()
     sides = Counter(side(claim) for claim in claims if claim.holds)
+    sides = sides or Counter(OPPOSITE.get(side(claim), "") for claim in claims)
     return sides.most_common(1)[0][0] if sides else ""
 
 
@@ -125,6 +133,10 @@ def numbers(section: Section) -> Table | None:
     if len(section.done) == 1:
         rows: list[list[Entry]] = [[Code(name), *number_entries(section.done[0], name)] for name in names]
         return Table("numbers", caption, ["name", *columns], [(None, rows)])
+    if len(section.done) <= SIDE_BY_SIDE:
+        rows = [[Code(name), *(Mean(cell.numbers.get(name)) for cell in section.done)] for name in names]
+        cells = [f"{_name(section, cell)} (n = {len(cell.done)})" for cell in section.done]
+        return Table("numbers", f"{caption}: means [95 % interval]", ["name", *cells], [(None, rows)])
     groups: list[Any] = []
     for name in names:
         cells = [cell for cell in section.done if name in cell.numbers]
@@ -183,8 +195,18 @@ def without_empty(table: Table) -> Table:
     return Table(table.name, table.caption, [table.columns[place] for place in chosen], groups)
 
 
+def _value(cell: Cell, key: str) -> str:
+    value = cell.value(key)
+    return ABSENT if value == "null" else cut(value, VALUE)
+
+
 def _is_empty(entry: Entry) -> bool:
     return entry == "" or (not isinstance(entry, str | Code | Verdict) and not entry.main and not entry.interval)
+
+
+def _in_rows(made: dict[tuple[str, str], list]) -> bool:
+    """True if claims stand with their statements, a row for each cell."""
+    return len(made) <= STATEMENTS and sum(map(len, made.values())) <= CLAIM_ROWS
 
 
 def _made(section: Section, analysis: str) -> dict[tuple[str, str], list[tuple[Cell, list[ReportedClaim]]]]:
@@ -194,6 +216,12 @@ def _made(section: Section, analysis: str) -> dict[tuple[str, str], list[tuple[C
         for key in section.claims
         if key[0] == analysis
     }
+
+
+def _heading(key: tuple[str, str], cells: Sequence[tuple[Cell, list[ReportedClaim]]]) -> Heading:
+    """Return a claim's statement, and its slug and kind as the remark."""
+    joined = _joined(cells)
+    return Heading(statement_of(joined), f"{key[1]}, {' or '.join(dict.fromkeys(claim.kind for claim in joined))}")
 
 
 def _joined(cells: Sequence[tuple[Cell, list[ReportedClaim]]]) -> list[ReportedClaim]:
@@ -208,7 +236,7 @@ def _brief(claims: list[ReportedClaim], all_of_them: list[ReportedClaim] | None 
         low, high = (claims[0].interval or (None, None)) if len(claims) == 1 else (None, None)
         alone = Summary(values, values[0], low, high) if len(values) == 1 else None
         measured = Mean(alone or (summarise(values) if values else None))
-    bound = Bound(known(claims, "threshold"), sign=direction(all_of_them or claims))
+    bound = Bound(known(claims, "threshold"), SHORT, direction(all_of_them or claims))
     return [
         Truth(sum(claim.holds for claim in claims), len(claims)),
         measured,

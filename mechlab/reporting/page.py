@@ -98,9 +98,9 @@ class Page:
 
     @property
     def varies(self) -> str:
-        """What varies among all runs, in words."""
-        names = {"task": [cell.task for cell in self.cells], "network": [cell.model for cell in self.cells]}
-        return "; ".join(f"{name} {_some(list(dict.fromkeys(values)))}" for name, values in names.items())
+        """What varies among all runs, in words; empty if task and network are the same."""
+        names = {"task": {cell.task: None for cell in self.cells}, "network": {cell.model: None for cell in self.cells}}
+        return "; ".join(f"{name} {_some(list(values))}" for name, values in names.items() if len(values) > 1)
 
     @property
     def overview(self) -> list[tuple[str, list[Entry]]]:

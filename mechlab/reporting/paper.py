@@ -7,7 +7,7 @@ from typing import Any
 
 from mechlab.reporting.cells import Cell
 from mechlab.reporting.section import Section, short
-from mechlab.reporting.table import Code, Ends, Entry, Mean, Number, Span, Table, Verdict
+from mechlab.reporting.table import Code, Ends, Entry, Mean, Number, Span, Table, Truth, Verdict, count
 from mechlab.statistics.bootstrap import summarise
 
 CLAIM = ("holds", "measured", "least … greatest", "intervals of runs", "threshold", "chance")
@@ -70,7 +70,7 @@ def held(cell: Cell) -> Entry:
 def statement_of(claims: list[Any]) -> str:
     """Return the first statement of claims of the same slug, and how many others there are."""
     statements = list(dict.fromkeys(claim.statement for claim in claims))
-    return statements[0] + (f" (and {len(statements) - 1} variants)" if len(statements) > 1 else "")
+    return statements[0] + (f" (and {count(len(statements) - 1, 'variant')})" if len(statements) > 1 else "")
 
 
 def claim_entries(claims: list[Any]) -> list[Entry]:
@@ -105,7 +105,7 @@ def expected_entries(section: Section) -> Iterator[tuple[Cell, list[Entry]]]:
                     Mean(summarise(measured) if measured else None),
                     Number(summarise(deviations).mean if deviations else None, signed=True),
                     Number(first.tolerance),
-                    Verdict(sum(verdicts), len(verdicts)) if verdicts else "not measured",
+                    Truth(sum(verdicts), len(verdicts)) if verdicts else "not measured",
                     first.source,
                 ],
             )

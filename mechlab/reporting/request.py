@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from mechlab.core.errors import ConfigError, did_you_mean
 from mechlab.record.status import has_status
 
 KEYS = ("runs", "by", "out")
+OUT = "out=report.html, or another file in a folder of yours"
 EXAMPLE = 'python -m mechlab.report runs="runs/*/*"'
 
 
@@ -58,9 +60,39 @@ def parse(words: Sequence[str]) -> Request:
     if "runs" not in given:
         raise ConfigError("runs must name the runs of the report", key="runs", fix=EXAMPLE)
     out = Path(given["out"]) if "out" in given else None
-    if out is not None and (out.is_dir() or not out.suffix):
-        raise ConfigError("out must name a file", got=given["out"], key="out", fix=f"out={out / 'report.html'}")
+    if out is not None:
+        _check_name(out)
     return Request(_list(given["runs"]), _list(given.get("by", "")), out)
+
+
+def _check_name(out: Path) -> None:
+    """Raise ConfigError unless a path can be the name of the page."""
+    try:
+        folder, file = out.is_dir(), out.is_file()
+    except OSError as error:
+        raise ConfigError("out must name a file that can be written", got=str(error), key="out", fix=OUT) from None
+    if folder or not out.suffix:
+        fix = f"out={out}.html" if file else f"out={out / 'report.html'}"
+        raise ConfigError("out must name a file with an ending", got=str(out), key="out", fix=fix)
+
+
+def check_writable(out: Path) -> None:
+    """Raise ConfigError unless the page and its tables, in the folder of its name, can be written.
+
+    Missing folders are made, as far as that is possible.
+    """
+    tables = out.with_suffix("")
+    try:
+        if tables.exists() and not tables.is_dir():
+            must = f"the tables of the report need a folder beside it, {tables}, where there is a file"
+            raise ConfigError(must, got=str(out), key="out", fix=f"out={out.with_stem(out.stem + '-report')}")
+        tables.mkdir(parents=True, exist_ok=True)
+        for folder in (out.parent, tables):
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+    except OSError as error:
+        must = f"out must lie in a folder that exists or can be made, and that is writable: {out.parent}"
+        raise ConfigError(must, got=str(error), key="out", fix=OUT) from None
 
 
 def find_runs(patterns: Sequence[str]) -> list[Path]:
@@ -70,8 +102,10 @@ def find_runs(patterns: Sequence[str]) -> list[Path]:
         ConfigError: there are none.
     """
     matches: set[Path] = set()
+    matched = False
     for pattern in patterns:
         folders = [Path(path) for path in glob.glob(os.path.expanduser(pattern), recursive=True)]
+        matched = matched or bool(folders)
         for folder in folders:
             if has_status(folder):
                 matches.add(folder)
@@ -79,6 +113,7 @@ def find_runs(patterns: Sequence[str]) -> list[Path]:
                 matches |= {inside for inside in (*folder.glob("*"), *folder.glob("*/*")) if has_status(inside)}
     if not matches:
         must = "runs must name at least one run directory: one that holds status.json"
+        must = must if matched else "runs must name run directories, and this matches no file or folder"
         raise ConfigError(must, got=_joined(patterns), key="runs", fix=_near(patterns))
     return sorted(matches)
 

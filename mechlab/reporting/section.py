@@ -56,9 +56,9 @@ class Section:
                     break
                 chosen, kinds = [*chosen, best], self._kinds([*chosen, best])
                 candidates.remove(best)
-        return sorted(chosen, key=self.keys.index) or self.keys[:1]
+        return sorted(chosen, key=lambda key: (key not in NAMES, _rank(key), self.keys.index(key))) or self.keys[:1]
 
-    @property
+    @cached_property
     def varied(self) -> list[str]:
         """The keys that separate the cells, and the model if it differs."""
         model = ["model"] if self._kinds(["model"]) > 1 and "model" not in self.distinguishing else []
@@ -80,15 +80,28 @@ class Section:
 
     def label(self, cell: Cell) -> str:
         """Return the label of a cell: the values that distinguish it from the others, as many as it takes."""
-        words, alike = [], self.cells
-        for key in self.varied:
-            if words and len(alike) == 1:
-                break
-            value = cell.value(key)
-            alike = [other for other in alike if other.value(key) == value]
-            if value not in NOTHING or not words:
-                words.append(value if key in NAMES else f"{short(key)}={value}")
-        return " ".join(cut(word, LABEL) for word in words)
+        return self._labels[cell.number]
+
+    @cached_property
+    def _labels(self) -> dict[int, str]:
+        values = {cell.number: [cell.value(key) for key in self.varied] for cell in self.cells}
+        tails = list(map(self._tail, self.varied))
+        labels = {}
+        for number, own in values.items():
+            words, alike = [], list(values.values())
+            for place, value in enumerate(own):
+                if words and len(alike) == 1:
+                    break
+                alike = [other for other in alike if other[place] == value]
+                if value not in NOTHING or not words:
+                    words.append(value if self.varied[place] in NAMES else f"{tails[place]}={value}")
+            labels[number] = " ".join(cut(word, LABEL) for word in words)
+        return labels
+
+    def _tail(self, key: str) -> str:
+        """Return the last word of a key, or more of it where another key ends alike."""
+        tail = key.rpartition(".")[2]
+        return tail if sum(other.rpartition(".")[2] == tail for other in self.varied) == 1 else short(key)
 
     def _kinds(self, keys: Sequence[str]) -> int:
         return len({tuple(map(cell.value, keys)) for cell in self.cells})

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mechlab.record.files import atomic, read_bytes, write_text
 from mechlab.reporting.cells import shown
 from mechlab.reporting.collect import DAMAGE
+from mechlab.reporting.evidence import Evidence
 from mechlab.reporting.front import direction, without_empty
 from mechlab.reporting.pictures import picture
 from mechlab.reporting.record import Problem, ReportedClaim
 from mechlab.reporting.sets import SetAnswer, scalar_rows, table_of
-from mechlab.reporting.shots import OPEN, Shot, Shots, fit_beside
+from mechlab.reporting.shots import OPEN, Shot, Shots
 from mechlab.reporting.table import (
     Bound,
     Code,
@@ -32,6 +33,7 @@ from mechlab.statistics.bootstrap import Summary
 
 ROWS = 300  # of a table in the page
 OPEN_ROWS = 12  # of a table that is shown open
+NAMED = 3  # columns that hold the same in every row, in a caption
 COLUMNS = 8  # of a table in the page
 RUNS = 60  # that are named
 SHOWN = 24  # answers in the page
@@ -39,29 +41,25 @@ FILE_BYTES = 2**26  # of a table or figure
 
 
 @dataclass
-class SetPart:
+class SetPart(Evidence):
     """What the page shows of an answer about a set of runs.
 
     Args:
         answer: the answer.
         verdict: how many of its claims hold.
-        tables: the claims.
-        shots: its figures.
         expected: expected numbers.
         open, closed: tables that it saved, short ones and others.
         long: names of tables that are too long for the page.
         scalars: all of them.
     """
 
-    answer: SetAnswer
-    verdict: Verdict | None
-    tables: list[Table]
-    shots: Shots
-    expected: Table | None
-    open: list[Table]
-    closed: list[Table]
-    long: list[str]
-    scalars: Table
+    answer: SetAnswer = field(kw_only=True)
+    verdict: Verdict | None = None
+    expected: Table | None = None
+    open: list[Table] = field(default_factory=list)
+    closed: list[Table] = field(default_factory=list)
+    long: list[str] = field(default_factory=list)
+    scalars: Table = field(kw_only=True)
 
     @property
     def title(self) -> str:
@@ -69,19 +67,9 @@ class SetPart:
         return f"{self.answer.analysis} of {count(len(self.answer.runs), 'run')}"
 
     @property
-    def notes(self) -> list[str]:
-        """Its sentences."""
-        return list(self.answer.notes.values())
-
-    @property
     def parameters(self) -> str:
         """The parameters of the analysis, as key=value words."""
         return ", ".join(f"{name}={shown(value)}" for name, value in self.answer.parameters.items())
-
-    @property
-    def beside(self) -> int:
-        """The number of its figures that stand beside its claims."""
-        return fit_beside(self.tables, self.notes, self.shots.shown)
 
 
 def make_set_part(answer: SetAnswer, folder: Path, problems: list[Problem]) -> SetPart:
@@ -103,15 +91,16 @@ def make_set_part(answer: SetAnswer, folder: Path, problems: list[Problem]) -> S
         (shots.shown if len(shots.shown) < OPEN else shots.further).append(shot)
     tables, long = _tables(answer, folder)
     return SetPart(
-        answer,
-        Verdict(sum(held), len(held)) if held else None,
         [claims] if claims else [],
+        list(answer.notes.values()),
         shots,
-        without_empty(expected) if expected else None,
-        [table for table in tables if table.rows <= OPEN_ROWS],
-        [table for table in tables if table.rows > OPEN_ROWS],
-        long,
-        scalars,
+        answer=answer,
+        verdict=Verdict(sum(held), len(held)) if held else None,
+        expected=without_empty(expected) if expected else None,
+        open=[table for table in tables if table.rows <= OPEN_ROWS],
+        closed=[table for table in tables if table.rows > OPEN_ROWS],
+        long=long,
+        scalars=scalars,
     )
 
 
@@ -142,7 +131,7 @@ def _brief(claim: ReportedClaim) -> list[Entry]:
 def _expected(answer: SetAnswer) -> Table | None:
     rows: list[list[Entry]] = []
     for name, row in answer.expected.items():
-        verdict = "not measured" if row.within is None else Verdict(int(row.within), 1)
+        verdict = "not measured" if row.within is None else Truth(int(row.within), 1)
         numbers = [Number(row.published), Number(row.corrected), Number(row.measured), Number(row.deviation, True)]
         rows.append([Code(name), *numbers, Number(row.tolerance), verdict, row.source])
     columns = ["scalar", "published", "corrected", "measured", "deviation", "tolerance", "within", "source"]
@@ -172,10 +161,11 @@ def narrow(table: Table, file: str) -> Table:
     places = list(range(len(table.columns)))
     if len(places) > COLUMNS and len(rows) > 1:
         places = [place for place in places if any(row[place] != rows[0][place] for row in rows)]
-    same = [f"{table.columns[place]} {_plain(rows[0][place])}" for place in range(len(rows[0])) if place not in places]
-    chosen, further = places[:COLUMNS], [table.columns[place] for place in places[COLUMNS:]]
+    alike = [place for place in range(len(rows[0])) if place not in places]
+    same = [f"{table.columns[place]} {_plain(rows[0][place])}" for place in alike[:NAMED]]
+    chosen, left = places[:COLUMNS], len(table.columns) - len(places[:COLUMNS]) - len(same)
     caption = table.caption + (f"; in all rows {', '.join(same)}" if same else "")
-    caption += f". {file} also has {', '.join(further)}" if further else ""
+    caption += f"; {count(left, 'further column')} in {file}" if left else ""
     groups = [(heading, [[row[place] for place in chosen] for row in group]) for heading, group in table.groups]
     return Table(table.name, caption, [table.columns[place] for place in chosen], groups)
 

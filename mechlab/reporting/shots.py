@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,12 @@ from mechlab.reporting.collect import DAMAGE, clean
 from mechlab.reporting.pictures import Picture, animation, picture
 from mechlab.reporting.record import Record
 from mechlab.reporting.section import Section
-from mechlab.reporting.table import Heading, Table
 
 SHOTS = 60  # figures in the page
 BYTES = 6_000_000  # of them all
 OPEN = 4  # figures of an analysis that stand beside its claims
 FURTHER = 12  # figures of an analysis behind
-WIDE = 600  # pixels of a figure that stands below the claims instead of beside them
-ROW_WIDTH, FRAME = 1264, 44  # pixels of the page, and around a figure
-ROW, LINE, LETTERS, CAPTION = 33, 21, 75, 70  # pixels of a row, pixels and letters of a line of text, and of a caption
+HALF = (590, 780)  # pixels of figures of which two share a row
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,11 @@ class Shot:
     def caption(self) -> str:
         """The title and the subject."""
         return f"{self.title}: {self.subject}" if self.subject else self.title
+
+    @property
+    def half(self) -> bool:
+        """True if two figures of this width share a row."""
+        return HALF[0] < self.picture.width <= HALF[1]
 
 
 @dataclass
@@ -88,46 +90,15 @@ def choose_shots(sections: Sequence[Section]) -> dict[tuple[int, str], Shots]:
     return chosen
 
 
-def fit_beside(tables: Sequence[Table], notes: Sequence[str], shots: Sequence[Shot]) -> int:
-    """Return how many of the first figures stand beside claims: as many as are about as tall, unless they are wide."""
-    if not tables or not shots or shots[0].picture.width > WIDE:
-        return 0
-    groups = [(heading, len(rows)) for table in tables for heading, rows in table.groups]
-    texts = [*notes, *(f"{heading.text} {heading.small}" for heading, _ in groups if isinstance(heading, Heading))]
-    room = ROW * (1 + sum(rows for _, rows in groups)) + LINE * sum(1 + len(text) // LETTERS for text in texts)
-    number = 0
-    for shot in shots:
-        height = shot.picture.height + CAPTION
-        if shot.picture.width > WIDE or (number and room < height * 0.7):
-            break
-        number, room = number + 1, room - height
-    return number
-
-
-def one_row(shots: Shots, beside: int) -> Shots:
-    """Return the figures with as many open as stand beside the claims and in one row below; the others are behind."""
-    room, number = ROW_WIDTH, beside
-    for shot in shots.shown[beside:]:
-        room -= min(shot.picture.width, ROW_WIDTH) + FRAME
-        if room < -FRAME and number:
-            break
-        number += 1
-    return replace(shots, shown=shots.shown[:number], further=[*shots.shown[number:], *shots.further])
-
-
 def folders(section: Section) -> list[str]:
     """Return the folders of analyses that have figures, in order."""
     return list(dict.fromkeys(_folder(cell, path) for cell in section.done for path in cell.figures))
 
 
 def _of_analysis(section: Section, folder: str) -> Iterator[tuple[Cell, Path]]:
-    """Yield (cell, figure) of an analysis: the first figure of each cell, then the second, animations last."""
-    by_cell = [
-        [(cell, path) for path in cell.figures if _folder(cell, path) == folder]
-        for cell in section.done
-        if any(_folder(cell, path) == folder for path in cell.figures)
-    ]
-    yield from (place for rank in zip_longest(*by_cell) for place in rank if place is not None)
+    """Yield (cell, figure) of an analysis: all figures of the first cell, then those of the second."""
+    for cell in section.done:
+        yield from ((cell, path) for path in cell.figures if _folder(cell, path) == folder)
 
 
 def _folder(cell: Cell, path: Path) -> str:

@@ -77,6 +77,7 @@ def _claims(sections: Sequence[Section], sets: Sequence[SetAnswer]) -> Line | No
     held = claims_held(sections, sets)
     if not held.n:
         return None
+    tasks = [section.task for section in sections]
     groups: dict[tuple[str, str], list[tuple[str, list]]] = {}
     for place, analysis, slug, claims in _tallies(sections, sets):
         groups.setdefault((place, analysis), []).append((slug, claims))
@@ -86,7 +87,7 @@ def _claims(sections: Sequence[Section], sets: Sequence[SetAnswer]) -> Line | No
         failing = [f"{slug} ({_of(got)})" for slug, got in verdicts.items() if got.grade != "yes"]
         if failing:
             more = f" and {len(failing) - SLUGS} more" if len(failing) > SLUGS else ""
-            where = f" on {place}" if len(sections) + len(sets) > 1 else ""
+            where = f" on {place}" if len(sections) > 1 or place not in tasks else ""
             exceptions.append(f"{analysis}{where}: {', '.join(failing[:SLUGS])}{more}")
     text = f"{held.count} of {count(held.n, 'claim')} {'holds' if held.n == 1 else 'hold'}"
     return Line(held.grade, f"{text}{'; these fail:' if exceptions else '.'}", _named(exceptions))
@@ -128,8 +129,13 @@ def _expected(sections: Sequence[Section], sets: Sequence[SetAnswer]) -> Line | 
             wanted = "" if right is None else f" where {rounded(right)}{_tolerance(row.tolerance)} was expected"
             got = "" if row.measured is None else f" is {rounded(row.measured)}"
             exceptions.append(f"{metric}{got}{wanted} ({place})")
-    text = f"{met.count} of {count(met.n, 'expected number')} met" if met.n else "No expected number was measured"
-    return Line(met.grade if met.n else "some", f"{text}{':' if exceptions else '.'}", _named(exceptions))
+    missing = sum(row.within is None for *_, row in rows)
+    text = f"{met.count} of {count(met.n, 'expected number')} met" + (f"; {missing} not measured" if missing else "")
+    return Line(
+        "some" if missing and met.grade == "yes" else met.grade,
+        f"{text}{':' if exceptions else '.'}",
+        _named(exceptions),
+    )
 
 
 def _tolerance(tolerance: float | None) -> str:

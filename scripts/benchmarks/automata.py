@@ -1,4 +1,5 @@
-"""A GRU-20 on Tomita 3: reading its states, testing it, and clustering its states, each against a plain loop."""
+"""A GRU-20 on Tomita 3: reading its states and testing it, each against a plain loop over letters and against one fused
+call of torch.nn.GRU on all words, padded; and clustering its states."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any
 
 WORDS, LENGTHS = 2000, 14  # words whose states are read, by the published rule of lengths
 TESTED, SHORTEST, LONGEST = 10_000, 16, 30  # words of the conformance test
+TURNS = 5  # of what takes milliseconds, in each repeat
 LOOPED = 500  # number of these that the loop reads; its time is scaled up
 
 
@@ -58,23 +60,27 @@ def _network() -> tuple[Any, Any, list[list[int]]]:
 
 
 def _states(model: Any, words: list[list[int]], repeats: int) -> None:
-    """Read the states after every prefix of all words: `trie_states` against a module call for each letter."""
+    """Read the states after every prefix of all words: `trie_states` against the two references."""
     import numpy as np
 
     from mechlab.automata import trie_states
 
-    result = trie_states(model, words)
-    rows, seconds = _looped(model, words)
-    error = np.abs(result.states[result.index] - np.array(rows)).max()
-    ratios = [_looped(model, words)[1] / _seconds(lambda: trie_states(model, words)) for _ in range(repeats)]
+    result, rows = trie_states(model, words), _looped(model, words)
+    errors = [np.abs(result.states[result.index] - np.array(other)).max() for other in (rows, _fused(model, words))]
     print(f"states of {len(words)} words, {len(rows)} letters, {len(result.states)} distinct prefixes")
-    print(f"  a call for each letter {seconds:7.2f} s; largest difference {error:.1e}")
-    print(f"  trie_states            {seconds / statistics.median(ratios):7.4f} s; {_ratio_text(ratios)}", flush=True)
+    print(f"  largest difference from the loop {errors[0]:.1e}, from the fused call {errors[1]:.1e}")
+    times = []
+    for _ in range(repeats):
+        ours, fused = _seconds(lambda: trie_states(model, words), TURNS), _seconds(lambda: _fused(model, words), TURNS)
+        times.append([ours, _seconds(lambda: _looped(model, words)), fused])
+    _compare("trie_states", times)
 
 
 def _conformance(model: Any, truth: Any, repeats: int) -> None:
-    """Count the words that are right after every prefix: all at once against letter by letter until the first error."""
+    """Count the words that are right after every prefix: against one fused call, and against a loop that ends at the
+    first error."""
     import numpy as np
+    import torch
 
     from mechlab.automata.extraction.conformance import conformance, draw_words, outputs_of
     from mechlab.automata.extraction.word_classifier import WordClassifier
@@ -89,13 +95,29 @@ def _conformance(model: Any, truth: Any, repeats: int) -> None:
         chosen = np.random.default_rng(2).choice(TESTED, LOOPED, replace=False)
         return float(np.mean([_right(model, truth, words[row, : lengths[row]].tolist()) for row in chosen]))
 
-    ratios = []
-    for _ in range(repeats):
-        slow, fast = _seconds(looped) * TESTED / LOOPED, _seconds(lambda: at_once(TESTED))
-        ratios.append(slow / fast)
+    def fused() -> float:
+        inside = np.arange(words.shape[1]) < lengths[:, None]
+        with torch.no_grad():
+            hidden, _ = model.layers[0](torch.eye(model.spec.inputs)[torch.from_numpy(words)])
+            predicted = model.readout(hidden).argmax(-1).numpy()
+        return float(((predicted == outputs_of(truth, words)) | ~inside).all(1).mean())
+
     print(f"conformance of {TESTED} words of {SHORTEST} to {LONGEST} letters: accuracy {at_once(TESTED):.4f}")
-    print(f"  a call for each letter {slow:7.2f} s (from {LOOPED} words; accuracy {looped():.4f})")
-    print(f"  all at once            {fast:7.4f} s; {_ratio_text(ratios)}", flush=True)
+    print(f"  accuracy of the loop {looped():.4f} (on {LOOPED} words; its time is scaled up), fused {fused():.4f}")
+    times = []
+    for _ in range(repeats):
+        loop = _seconds(looped) * TESTED / LOOPED
+        times.append([_seconds(lambda: at_once(TESTED), TURNS), loop, _seconds(fused, TURNS)])
+    _compare("conformance", times)
+
+
+def _compare(name: str, times: list[list[float]]) -> None:
+    """Print the median seconds of our way, of the loop and of the fused call, and the ratios to ours of the latter."""
+    ours, loop, fused = (statistics.median(column) for column in zip(*times, strict=True))
+    for what, seconds, place in (("a call for each letter", loop, 1), ("one fused call, padded", fused, 2)):
+        ratios = [row[place] / row[0] for row in times]
+        print(f"  {what:22} {seconds:8.4f} s; {_ratio_text(ratios)}")
+    print(f"  {name:22} {ours:8.4f} s", flush=True)
 
 
 def _clusterings(model: Any, truth: Any, words: list[list[int]]) -> None:
@@ -122,18 +144,30 @@ def _clusterings(model: Any, truth: Any, words: list[list[int]]) -> None:
     print(f"  {'all':18} {total:6.2f} s  greatest memory of the process {gigabytes:.2f} GiB")
 
 
-def _looped(model: Any, words: list[list[int]]) -> tuple[list, float]:
-    """Read words letter by letter, each by a call of its own; return the states and the seconds."""
+def _looped(model: Any, words: list[list[int]]) -> list[list[float]]:
+    """Return the state after each letter, read by a call of its own."""
     import torch
 
-    start, states = time.perf_counter(), []
+    states = []
     with torch.no_grad():
         for word in words:
             state = None
             for letter in word:
                 _, state = _call(model, letter, state)
                 states.append(state.flatten().tolist())
-    return states, time.perf_counter() - start
+    return states
+
+
+def _fused(model: Any, words: list[list[int]]) -> Any:
+    """Return the state after each letter (R, H), read by one call of torch's GRU on all words, padded."""
+    import torch
+
+    from mechlab.automata.words.trie import padded
+
+    letters = torch.from_numpy(padded(words))  # -1 past the end of a word
+    with torch.no_grad():
+        states, _ = model.layers[0](torch.eye(model.spec.inputs)[letters])
+    return states[letters >= 0].numpy()
 
 
 def _right(model: Any, truth: Any, word: list[int]) -> bool:
@@ -160,15 +194,19 @@ def _call(model: Any, letter: int, state: Any) -> tuple[Any, Any]:
     return model.readout(hidden[:, -1])[0], state
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def _seconds(work: Callable[[], object], turns: int = 1) -> float:
+    """Return the median seconds of some turns."""
+    times = []
+    for _ in range(turns):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def _ratio_text(ratios: list[float]) -> str:
     low, high = min(ratios), max(ratios)
-    return f"median ratio {statistics.median(ratios):.0f} (min {low:.0f}, max {high:.0f}, n {len(ratios)})"
+    return f"median ratio {statistics.median(ratios):.3g} (min {low:.3g}, max {high:.3g}, n {len(ratios)})"
 
 
 if __name__ == "__main__":

@@ -203,6 +203,7 @@ def test_all_seeds_of_a_setting_share_their_id() -> None:
     assert [run_name(*COPY, f"seed={seed}") for seed in range(3)] == [f"{run_id(*COPY)}-s{seed}" for seed in range(3)]
 
 
+CONFORMANCE = "mechlab.analyses.conformance.Conformance"
 FILE = ("name=automaton-gru", "task=automaton", "task.language=file", *WORDS[2:])
 
 
@@ -230,6 +231,24 @@ def test_the_record_of_a_run_needs_no_file(tmp_path: Path) -> None:
     run = load_run(setup.folder)
     assert run.task.ground_truth() == setup.recipe.task.ground_truth() == from_definition(definition)
     assert run.config["task"] == setup.values["task"] and run.config["task"]["path"] is None
+
+
+def test_given_words_of_an_analysis_are_recorded_and_leave_the_id_as_it_is(tmp_path: Path) -> None:
+    """Those of an analysis at the end of training, and of one in a callback."""
+    path, words = tmp_path / "words.txt", ["000", "1 0", "", "11"]
+    path.write_text("\n".join([*words, ""]))
+    of_end = ("analysis=[conformance]", f"analysis.conformance.words={path}")
+    inside = (
+        f"+callbacks.it={{_target_:mechlab.training.callbacks.AnalysisCallback,analysis:{{_target_:{CONFORMANCE}}}}}"
+    )
+    overrides = [*WORDS, *of_end, inside, f"+callbacks.it.analysis.words={path}"]
+    cfg = hydra.compose("train", overrides=overrides)
+    setup = prepare_run(resolve(cfg), masked(cfg))
+    path.unlink()
+    assert setup.values["analysis"]["conformance"]["words"] == words
+    assert setup.values["callbacks"]["it"]["analysis"]["words"] == words
+    assert setup.analyses["conformance"][1].words == tuple(words) == setup.callbacks["it"].analysis.words
+    assert setup.run_id == run_id(*WORDS, "analysis=[]")
 
 
 def test_a_value_that_follows_the_seed_differs_from_one_that_merely_equals_it() -> None:

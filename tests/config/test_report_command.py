@@ -20,25 +20,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_runs import write_runs
+from synthetic_runs import write_run, write_runs, write_status
 from warm_process import command
+
+from mechlab.record.events import tag_of
+from mechlab.report import report
+from mechlab.reporting.request import Request
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded_runs"
 SMALL = ("task.words=1000", "analysis.ambiguity.n_init=1", "analysis.ambiguity.curve=[]")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
          "disable-component-update", "disable-sync", "hide-scrollbars", "allow-file-access-from-files")  # fmt: skip
-PHONE = 390  # pixels
+WIDTHS = [400, 1400]  # pixels of a phone and of a laptop
 MEASURE = """
 <iframe src="{page}" style="border:0;width:{width}px;height:800px"></iframe><pre id="told"></pre>
 <script>
 addEventListener("load", () => {{
   const page = document.querySelector("iframe").contentDocument;
-  const images = [...page.querySelectorAll(".zoom img")];
+  const visible = [...page.querySelectorAll("figure")].filter(figure => figure.getBoundingClientRect().width > 0);
+  const open = visible.length;
+  page.querySelectorAll("details").forEach(details => details.open = true);
+  const boxes = [...page.querySelectorAll(".scroll, pre")].filter(box => box.scrollWidth > box.clientWidth);
   document.querySelector("#told").textContent = JSON.stringify({{
-    width: page.documentElement.scrollWidth,
-    plots: [...page.querySelectorAll(".plots svg")].map(plot => plot.getBoundingClientRect().width),
-    images: images.length,
+    width: page.scrollingElement.scrollWidth,
+    scrolling: boxes.map(box => `${{box.textContent.trim().slice(0, 60)}} ${{box.scrollWidth}} > ${{box.clientWidth}}`),
+    plots: [...page.querySelectorAll(".plots svg, .plot svg")].map(plot => plot.getBoundingClientRect().width),
+    open: open,
+    images: [...page.images].map(image => image.complete && image.naturalWidth > 0),
     captions: [...page.querySelectorAll("caption")].map(caption => caption.textContent),
     verdicts: page.querySelectorAll(".verdict").length,
     scheme: getComputedStyle(page.body).backgroundColor,
@@ -130,7 +139,8 @@ def test_by_and_out(swept: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["runs=nothing/*/*"], "runs must name at least one run directory"),
+        (["runs=nothing/*/*"], "this matches no file or folder"),
+        (["runs=runs/tomita-gru/*/provenance"], "runs must name at least one run directory"),
         (["runs=runs/tomita-gur/*"], "did you mean 'tomita-gru'?"),
         (["run=runs/*/*"], "did you mean 'runs'?"),
         (["runs=runs/*/*", "by=modle"], "did you mean 'model'?"),
@@ -187,26 +197,59 @@ def browse(page: Path, *options: str) -> subprocess.CompletedProcess:
     return done
 
 
+def measure(page: Path, width: int, *options: str) -> dict[str, Any]:
+    """Show a page in a frame of so many pixels, and return its measures with all details open."""
+    frame = page.parent / f"frame-{width}.html"
+    frame.write_text(MEASURE.format(page=page.as_uri(), width=width))
+    size = f"--window-size={max(width, 500)},900"
+    dom = browse(frame, size, "--virtual-time-budget=10000", "--dump-dom", *options).stdout
+    return json.loads(html.unescape(re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)[1]))
+
+
 @pytest.mark.ci
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
-@pytest.mark.parametrize("width", [PHONE, 1280])
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_in_a_browser(swept: Path, reported: str, tmp_path: Path, width: int, scheme: str) -> None:
     """Tables, plots, claims and saved figures are there, and the page is as wide as the window, however narrow."""
-    frame = tmp_path / "frame.html"
-    frame.write_text(MEASURE.format(page=(swept / "runs" / "report.html").as_uri(), width=width))
+    page = shutil.copy(swept / "runs" / "report.html", tmp_path)
     dark = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
-    size = f"--window-size={max(width, 500)},900"
-    dom = browse(frame, size, "--virtual-time-budget=10000", "--dump-dom", *dark).stdout
-    told = json.loads(re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)[1])
-    assert told["width"] == width
+    told = measure(Path(page), width, *dark)
+    assert told["width"] <= width
+    assert width < 1400 or told["scrolling"] == [], "\n".join(told["scrolling"])
     assert len(told["plots"]) >= 8 and all(250 < plot <= width for plot in told["plots"])
-    assert told["images"] >= 4 and told["verdicts"] >= 8
+    assert told["open"] >= 4 and len(told["images"]) >= 4 and all(told["images"]) and told["verdicts"] >= 8
     assert any("claims" in caption for caption in told["captions"])
     brightness = sum(map(int, re.findall(r"\d+", told["scheme"])))
     assert brightness < 150 if scheme == "dark" else brightness > 650
-    browse(frame, size, f"--screenshot={tmp_path / 'shot.png'}", *dark)
+    browse(Path(page), f"--window-size={max(width, 500)},900", f"--screenshot={tmp_path / 'shot.png'}", *dark)
     assert (tmp_path / "shot.png").stat().st_size > 20_000
+
+
+@pytest.mark.ci
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_scrolls_sideways(tmp_path: Path, width: int) -> None:
+    """Neither do many cells, nor long names, sentences, values and commands: on a phone single tables may."""
+    write_runs(tmp_path / "runs", runs=60, seeds=2)
+    name, words = "a_long_name_without_a_break_" * 4, "A sentence of many words about the network. " * 12
+    statement = {"statement": words, "value": 1.23456789e-7, "threshold": 0.5, "holds": True, "kind": "exact"}
+    claims = {name: {**statement, "null": 0.123456, "interval": [1e-9, 1.2345e-7]}, "short": statement}
+    findings = {name: {"scalars": {name: 1.0}, "claims": claims, "notes": {"x": f"{words} {name}"}}}
+    expected = {f"{name}/{name}": {"published": 1.0, "source": name, "measured": 0.5, "within": False}}
+    for hidden in (1, 2):
+        run = write_run(tmp_path / "runs", "tomita", "gru", 9, hidden, 0, findings=findings, expected=expected)
+        config = {"name": "tomita-gru", "seed": 0, "model": {name: name * 3, "hidden": hidden}}
+        (run / "provenance" / "config.yaml").write_text(json.dumps(config))
+        (run / "provenance" / "overrides.json").write_text(json.dumps([f"model.{name}={name}"]))
+    for seed in (1, 2):
+        run = write_run(tmp_path / "runs", "tomita", "gru", 9, 3, seed)
+        (run / "provenance" / "config.yaml").write_text(json.dumps({"name": f"{name}-gru", "seed": seed}))
+        write_status(run, "failed", reason=name * 3) if seed == 1 else (run / "result.json").write_text(name)
+    report(Request((str(tmp_path / "runs"),), out=tmp_path / "report.html"))
+    told = measure(tmp_path / "report.html", width)
+    assert told["width"] <= width
+    assert width < 1400 or told["scrolling"] == [], "\n".join(told["scrolling"])
 
 
 @contextlib.contextmanager
@@ -251,10 +294,10 @@ def test_tensorboard_shows_scalars_figures_and_hyperparameters(swept: Path, tmp_
         images = json.loads(ask(address, "plugin/images/tags"))
         for name, result in wanted.items():
             for metric in ("train/loss", "val/accuracy", "test/accuracy"):
-                curve = json.loads(ask(address, "plugin/scalars/scalars", run=name, tag=metric))
+                curve = json.loads(ask(address, "plugin/scalars/scalars", run=name, tag=tag_of(metric)))
                 assert curve[-1][2] == pytest.approx(result["metrics"][metric], rel=1e-6), metric
                 assert curve[-1][1] == 60
-            figures = [tag for tag in images[name] if tag.startswith("ambiguity/figures/")]
+            figures = [tag for tag in images[name] if tag.startswith("~ambiguity/figures/")]
             assert figures
             for tag in figures:
                 shown = json.loads(ask(address, "plugin/images/images", run=name, tag=tag, sample="0"))
@@ -267,9 +310,10 @@ def check_hyperparameters(address: str, wanted: dict[str, Any]) -> None:
     """Assert that the HParams page has a line for each run, with its seed, settings and final metrics."""
     experiment = json.loads(ask(address, "plugin/hparams/experiment", {"experimentName": ""}))
     names = {info["name"] for info in experiment["hparamInfos"]}
-    assert {"seed", "model.hidden", "task.words", "name"} <= names
+    assert {"task", "model", "seed", "model.hidden", "task.words"} <= names
+    assert len(names) < 20, "what was given, not the whole configuration"
     metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
-    assert {"test/accuracy", "test/loss"} <= metrics
+    assert {"val/loss", "~test/accuracy", "~test/loss"} <= metrics
     columns = [{"hparam": name, "order": "ORDER_UNSPECIFIED"} for name in sorted(names)]
     statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     question = {"experimentName": "", "allowedStatuses": statuses, "colParams": columns}
@@ -280,5 +324,5 @@ def check_hyperparameters(address: str, wanted: dict[str, Any]) -> None:
     for group in groups:
         result = by_seed[group["hparams"]["seed"]]
         values = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
-        assert values["test/accuracy"] == pytest.approx(result["metrics"]["test/accuracy"], rel=1e-6)
+        assert values["~test/accuracy"] == pytest.approx(result["metrics"]["test/accuracy"], rel=1e-6)
         assert group["hparams"]["model.hidden"] == 8

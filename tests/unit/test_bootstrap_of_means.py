@@ -13,7 +13,9 @@ from mechlab.statistics.bootstrap import bootstrap, summarise
 def test_the_interval_is_that_of_scipy(n: int) -> None:
     values = np.random.default_rng(n).lognormal(size=n)
     found = bootstrap(list(values))
-    wanted = reference((values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1))
+    wanted = reference(
+        (values,), np.mean, method="percentile", n_resamples=20_000, random_state=np.random.default_rng(1)
+    )
     width = wanted.confidence_interval.high - wanted.confidence_interval.low
     assert found == pytest.approx(wanted.confidence_interval, abs=0.05 * width)
 

@@ -36,7 +36,7 @@ def test_spectrum_shows_every_eigenvalue_and_multiplicities() -> None:
     figure = spectrum_figure(np.append(theory, [0.1, 0.2]), theory, theory, theory)
     rings, points = figure.axes[0].collections
     assert (len(rings.get_offsets()), len(points.get_offsets())) == (6, 8)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["×2"] * 3
+    assert [text.get_text() for text in figure.axes[0].texts] == ["×2", "×2", "×2", "n = 8 eigenvalues"]
 
 
 def test_curve_draws_the_nulls_that_there_are() -> None:
@@ -51,6 +51,13 @@ def test_kinds_have_names_only_if_given(names: list[str] | None) -> None:
     _, (axis,) = new_figure()
     scatter_kinds(axis, np.eye(2), np.array([0, 1]), names)
     assert axis.get_legend_handles_labels()[1] == (names or [])
+
+
+def test_rare_kinds_lie_above_frequent_ones() -> None:
+    _, (axis,) = new_figure()
+    scatter_kinds(axis, np.zeros((6, 2)), np.array([0, 0, 1, 2, 2, 2]))
+    heights = [marks.get_zorder() for marks in axis.collections]
+    assert heights[2] < heights[0] < heights[1] < 2
 
 
 def test_looks_are_distinct() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from synthetic_runs import claim, figure, write, write_run, write_status
 
-from mechlab.core.errors import RunError
+from mechlab.core.errors import ConfigError
 from mechlab.record import sets
 from mechlab.report import report
 from mechlab.reporting.request import Request, parse
@@ -340,11 +340,20 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
     assert f"'{formula}" in seen and "-0.5" in seen and "'-1+cmd|' /C calc'!A0" in seen and "-8" in seen
 
 
-def test_a_report_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(tmp_path / "runs", "tomita", "gru", 3, 8, 0)
     write(tmp_path / "file", "")
-    with pytest.raises(RunError, match="must be writable"):
-        report(parse([f"runs={tmp_path}/runs", f"out={tmp_path}/file/report.html"]))
+    write(tmp_path / "page", "")
+    write(tmp_path / "folder.html" / "file", "")
+    monkeypatch.setattr("mechlab.reporting.collect.read_run", None)  # nothing is computed before
+    for out, told in {
+        "file/report.html": "is writable",
+        "page.html": "need a folder beside it",
+        "folder.html": "with an ending",
+        f"{'a' * 300}.html": "can be written",
+    }.items():
+        with pytest.raises(ConfigError, match=told):
+            report(parse([f"runs={tmp_path}/runs", f"out={tmp_path}/{out}"]))
 
 
 @pytest.mark.usefixtures("without_plots")

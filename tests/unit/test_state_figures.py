@@ -47,7 +47,7 @@ def test_legends_and_letters_leave_the_data_free(dimensions: int) -> None:
         box = axis.get_legend().get_window_extent()
         assert box.y1 < axis.bbox.y0 and box.y0 > 0
         assert "n = 300 prefixes" in axis.texts[0].get_text()
-    assert "all axes: 80% of variance" in figure.axes[0].get_xlabel()
+    assert "all axes: 80%" in figure.axes[0].get_xlabel()
     drawn = [text for text in figure.axes[2].texts if text.get_text() in ("a", "b")]
     boxes = [text.get_window_extent() for text in drawn]
     assert len(boxes) >= 3
