@@ -82,7 +82,7 @@ class Generator(torch.Generator):
     def __init__(self, seed: int):
         super().__init__()
         self.manual_seed(seed)
-        self.known[self._cdata] = self
+        self.known[self._cdata] = self  # type: ignore[attr-defined]
 
     @property
     def device(self) -> torch.device:
@@ -152,7 +152,7 @@ def _run(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     for leaf in tree_leaves(result):
         if isinstance(leaf, Tensor) and leaf.ndim and not hasattr(leaf, "made_in"):
             made = not here or name == "aten::lift_fresh"  # the latter is called by torch.tensor
-            leaf.made_in = calling_line() if made else getattr(here[0], "made_in", None)
+            vars(leaf)["made_in"] = calling_line() if made else getattr(here[0], "made_in", None)
     return result
 
 
