@@ -10,13 +10,28 @@ from typing import TYPE_CHECKING, Any
 from mechlab.config.describe import describe
 from mechlab.config.schema import Expected
 from mechlab.core.errors import MechlabError
+from mechlab.core.set_analysis import config_value
 from mechlab.jobs.analyses import answer_folder
 from mechlab.record import answers
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.digests import METRICS, check_file, read_digests, write_digests
-from mechlab.record.files import write_json
+from mechlab.record.files import read_json, write_json
 from mechlab.record.result import read_result
 from mechlab.record.status import read_status
+
+# sections and keys of the configuration that do not decide the result of training
+UNDECIDING = (
+    "hydra",
+    "paths",
+    "analysis",
+    "callbacks",
+    "loggers",
+    "objective",
+    "code",
+    "rerun",
+    "allow_targets",
+    "name",
+)
 
 if TYPE_CHECKING:
     from mechlab.jobs.prepare import Setup
@@ -34,7 +49,7 @@ def finish(setup: Setup, fitted: Fitted) -> None:
             out = Artifacts(folder, describe(setup.values))
             figures = out.with_subject(analysis.figures(out))
             fitted.log(folder.name, findings[folder.name]["scalars"], figures)
-    fitted.log_hyperparameters({"name": setup.config.name, "seed": setup.config.seed, **_hyperparameters(setup)})
+    fitted.log_hyperparameters(_hyperparameters(setup))
     write_digests(setup.folder, fitted.steps, fitted.seconds)
 
 
@@ -111,10 +126,17 @@ def _readable_result(folder: Path) -> dict[str, Any] | None:
 
 
 def _hyperparameters(setup: Setup) -> dict[str, Any]:
-    sections = {name: setup.values[name] for name in ("task", "model", "optimizer", "trainer")}
-    return {
-        f"{section}.{key}": value if isinstance(value, bool | int | float | str) else str(value)
-        for section, values in sections.items()
-        for key, value in values.items()
-        if key != "_target_"
-    }
+    """Return task, model, seed, and what the run's overrides set, apart from what does not decide its result."""
+    try:
+        words = read_json(setup.folder / "provenance" / "overrides.json") or []
+    except MechlabError:  # restored when the run is repeated
+        words = []
+    task, _, model = setup.config.name.rpartition("-")
+    chosen: dict[str, Any] = {"task": task, "model": model, "seed": setup.config.seed}
+    for word in words:
+        key, _, given = word.partition("=")
+        key = key.lstrip("+~").partition("@")[0]
+        if key.partition(".")[0].partition("/")[0] not in (*UNDECIDING, "seed"):
+            value = config_value("", setup.values, key)
+            chosen[key] = value if isinstance(value, bool | int | float | str) else given or "removed"
+    return chosen

@@ -66,7 +66,7 @@ def states_figure(
     names = [shortened(name, LONGEST) for name in names]
     wide = columns * (max((text_width(names[label], TEXT - 1) for label in occurring), default=0) + 20) / 72
     figure, (by_cluster, by_state) = new_figure(panels=2, width=3.3 + wide / 2, height=3.2)
-    scatter_kinds(by_cluster, plane, clusters)
+    scatter_kinds(by_cluster, plane, _in_order(plane, clusters))
     scatter_kinds(by_state, plane, labels, names)
     for axis in (by_state, by_cluster):
         parts = [f" ({share:.0%} of variance)" if np.isfinite(share) else "" for share in shares]
@@ -185,6 +185,13 @@ def lengths_figure(table: pd.DataFrame) -> Figure:
     title(axis, "Ambiguity by length")
     direct_labels(axis)
     return figure
+
+
+def _in_order(plane: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Number clusters along the first component, so that those of the same colour lie apart."""
+    _, numbers = np.unique(clusters, return_inverse=True)
+    means = np.bincount(numbers, plane[:, 0]) / np.bincount(numbers)
+    return np.argsort(np.argsort(means, kind="stable"))[numbers]
 
 
 def _letters_axis(axis: Axes, lengths: pd.Series) -> None:

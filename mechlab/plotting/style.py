@@ -129,11 +129,16 @@ def line_look(number: int, points: int = 1) -> dict[str, Any]:
 
 
 def scatter_kinds(axis: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str] | None = None) -> None:
-    """Scatter points (P, 2), each kind (P,) with its own colour and marker, and its name for the legend if given."""
-    for kind in np.unique(kinds):
+    """Scatter points (P, 2), each kind (P,) with its own colour and marker, and its name for the legend if given.
+
+    Rare kinds lie above frequent ones.
+    """
+    occurring, count = np.unique(kinds, return_counts=True)
+    heights = 1 + np.argsort(np.argsort(-count, kind="stable")) / max(1, len(count))  # below the lines of a panel
+    for kind, height in zip(occurring, heights, strict=True):
         members = points[kinds == kind]
         label = None if names is None else names[kind]
-        marks = {"s": 9, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > MANY}
+        marks = {"s": 9, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > MANY, "zorder": height}
         axis.scatter(*members.T, label=label, **marks, **look(int(kind)))
 
 

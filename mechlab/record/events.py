@@ -12,6 +12,26 @@ from mechlab.record.files import atomic
 EVENTS = "events.out.tfevents.*"  # of training
 FIRST = "events.out.tfevents.0000000000.cut"
 HPARAMS = "_hparams_/"  # what the tags of hyper-parameters begin with
+FIRST_GROUPS = ("train", "val")  # of metrics
+LATER = "~"  # sorts after all letters
+
+
+def tag_of(metric: str) -> str:
+    """Return the tag of a metric or figure in TensorBoard.
+
+    TensorBoard groups tags by their first word, sorts the groups by character code, and opens the first two: these must
+    be train and val, so all others begin with ~.
+
+    >>> tag_of("val/loss"), tag_of("ambiguity/weighted")
+    ('val/loss', '~ambiguity/weighted')
+    """
+    plain = metric.partition("/")[0] in FIRST_GROUPS or metric.startswith((HPARAMS, LATER))
+    return metric if plain else LATER + metric
+
+
+def metric_of(tag: str) -> str:
+    """Return the name of the metric of a tag, also of one that was written before tags had a ~."""
+    return tag.removeprefix(LATER)
 
 
 def cut_events(folder: Path, step: int, rows: Sequence[Mapping[str, str]] = ()) -> list[Any]:
@@ -29,8 +49,7 @@ def cut_events(folder: Path, step: int, rows: Sequence[Mapping[str, str]] = ()) 
     from tensorboard.compat.proto import event_pb2
 
     paths = sorted(folder.glob(EVENTS))
-    records = dict.fromkeys(record for path in paths for record in _records(path))
-    events = [event_pb2.Event.FromString(record) for record in records]
+    events = [event_pb2.Event.FromString(record) for record in _tagged(_events(paths))]
     retained = [event for event in events if event.step <= step and _is_measured(event)]
     wall_time = min((event.wall_time for event in events), default=0.0)
     if missing := _missing(retained, rows, wall_time):
@@ -75,13 +94,24 @@ def write_curves(folder: Path, analysis: str, points: Mapping[int, Mapping[str, 
 
 
 def read_scalars(folder: Path, step: int) -> dict[int, dict[str, float]]:
-    """Return the scalars up to an optimiser step in a folder's readable events, by step and tag (single precision)."""
+    """Return the scalars up to an optimiser step in a folder's readable events, by step and metric, in single
+    precision."""
     scalars: dict[int, dict[str, float]] = {}
     for event in _events(sorted(folder.glob(EVENTS))):
         for value in event.summary.value if event.step <= step and _is_measured(event) else ():
             if value.WhichOneof("value") == "simple_value":
-                scalars.setdefault(event.step, {})[value.tag] = value.simple_value
+                scalars.setdefault(event.step, {})[metric_of(value.tag)] = value.simple_value
     return dict(sorted(scalars.items()))
+
+
+def _tagged(events: Iterable[Any]) -> dict[bytes, None]:
+    """Return different events, serialised, with the tags that they have today."""
+    records: dict[bytes, None] = {}
+    for event in events:
+        for value in event.summary.value if event.HasField("summary") else ():
+            value.tag = tag_of(value.tag)
+        records[event.SerializeToString(deterministic=True)] = None
+    return records
 
 
 def _missing(events: Sequence[Any], rows: Sequence[Mapping[str, Any]], wall_time: float) -> list[Any]:
@@ -89,12 +119,12 @@ def _missing(events: Sequence[Any], rows: Sequence[Mapping[str, Any]], wall_time
     from tensorboard.compat.proto import event_pb2
     from torch.utils.tensorboard.summary import scalar
 
-    present = {(event.step, value.tag) for event in events for value in event.summary.value}
-    cells = [(int(row["step"]), tag, value) for row in rows for tag, value in row.items() if tag != "step"]
+    present = {(event.step, metric_of(value.tag)) for event in events for value in event.summary.value}
+    cells = [(int(row["step"]), name, value) for row in rows for name, value in row.items() if name != "step"]
     return [
-        event_pb2.Event(wall_time=wall_time, step=step, summary=scalar(tag, float(value)))
-        for step, tag, value in cells
-        if (step, tag) not in present
+        event_pb2.Event(wall_time=wall_time, step=step, summary=scalar(tag_of(name), float(value)))
+        for step, name, value in cells
+        if (step, name) not in present
     ]
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from mechlab.record.files import write_text
 from mechlab.reporting import front
 from mechlab.reporting.cells import Cell
+from mechlab.reporting.claims import claims_in_each, claims_of, notes_of
 from mechlab.reporting.drawn import Drawer, Plot
+from mechlab.reporting.entries import Code, Mean, Verdict
 from mechlab.reporting.evidence import WIDE, Evidence
 from mechlab.reporting.paper import paper_tables
+from mechlab.reporting.record import title
 from mechlab.reporting.section import Section
 from mechlab.reporting.shots import Shots, choose_shots
-from mechlab.reporting.table import Code, Mean, Table, Verdict
+from mechlab.reporting.table import Table
 from mechlab.reporting.verdict import Line, verdict
 
 CURVES = 20  # figures of learning curves in the page
@@ -136,11 +139,11 @@ def _analyses(section: Section, drawer: Drawer, shots: dict[str, Shots]) -> Iter
     for name in names:
         made = [cell.claims.get(key, ()) for key in section.claims if key[0] == name for cell in section.done]
         claims = [claim for claims in made for claim in claims]
-        part = AnalysisPart([], front.notes_of(section, name), shots.get(_folder(name), Shots()), name)
+        part = AnalysisPart([], notes_of(section, name), shots.get(_folder(name), Shots()), title(name))
         if claims:
             part.verdict = Verdict(sum(claim.holds for claim in claims), len(claims))
-            part.tables.append(front.claims_of(section, name))
-            part.each = front.claims_in_each(section, name)
+            part.tables.append(claims_of(section, name))
+            part.each = claims_in_each(section, name)
             part.plots = list(drawer.claims(name))
         elif (scalars := _scalars(section, name)) is not None:
             part.tables.append(scalars)

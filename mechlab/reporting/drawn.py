@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from mechlab.plotting.report import LINES, Learning, MeanInterval, forest, learning
 from mechlab.reporting.cells import Cell
+from mechlab.reporting.claims import direction
 from mechlab.reporting.collect import read_curves
-from mechlab.reporting.front import direction
 from mechlab.reporting.pictures import drawn, file_name
 from mechlab.reporting.section import Section, cut, loss_last
 from mechlab.statistics.bootstrap import summarise

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mechlab.reporting.entries import Heading
 from mechlab.reporting.shots import Shots
-from mechlab.reporting.table import Heading, Table
+from mechlab.reporting.table import Table
 
 WIDE = 740  # pixels of a figure that stands below the claims instead of beside them
-COLUMN = 630  # least pixels of the figures beside claims
+COLUMN, WIDEST = 630, 710  # least and most pixels of the figures beside claims
 PAGE, FRAME = 1264, 44  # pixels of the page's width, and around a figure
 ROW, LINE, LETTERS, CAPTION = 33, 21, 75, 70  # pixels of a row, pixels and letters of a line of text, and of a caption
 
@@ -48,7 +49,8 @@ class Evidence:
     @property
     def column(self) -> int:
         """The width of the figures beside the claims in pixels."""
-        return max(COLUMN, *(shot.picture.width + FRAME // 2 for shot in self.shots.shown[: self.beside]))
+        widths = (shot.picture.width + FRAME // 2 for shot in self.shots.shown[: self.beside])
+        return min(max(COLUMN, *widths), WIDEST)
 
     def one_row_below(self) -> None:
         """Move figures behind until they fill no more than one row below the claims."""

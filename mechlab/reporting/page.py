@@ -15,13 +15,14 @@ from mechlab.record.files import write_text
 from mechlab.reporting import front
 from mechlab.reporting.cells import Cell
 from mechlab.reporting.chapter import Chapter, make_chapters
+from mechlab.reporting.entries import Code, Entry, Mean, Span
 from mechlab.reporting.record import DONE, Problem, Record
 from mechlab.reporting.request import Request
 from mechlab.reporting.rows import failure_rows
 from mechlab.reporting.section import Section
 from mechlab.reporting.set_part import SHOWN, SetPart, make_set_part
 from mechlab.reporting.sets import SetAnswer
-from mechlab.reporting.table import Code, Entry, Mean, Span, Table, count, join
+from mechlab.reporting.table import Table, count, join
 from mechlab.reporting.verdict import Line, claims_held, expected_met, verdict
 from mechlab.statistics.bootstrap import RESAMPLES
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mechlab.reporting.cells import Cell
+from mechlab.reporting.entries import Code, Ends, Entry, Mean, Number, Span, Truth, Verdict
 from mechlab.reporting.section import Section, short
-from mechlab.reporting.table import Code, Ends, Entry, Mean, Number, Span, Table, Truth, Verdict, count
+from mechlab.reporting.table import Table, count
 from mechlab.statistics.bootstrap import summarise
 
 CLAIM = ("holds", "measured", "least … greatest", "intervals of runs", "threshold", "chance")

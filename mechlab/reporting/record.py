@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +41,15 @@ class ExpectedNumber(NamedTuple):
     measured: float | None
     deviation: float | None
     within: bool | None
+
+
+def title(analysis: str) -> str:
+    """Return an analysis with the parameters that differ from the configured ones, without the hash of its folder.
+
+    >>> title("spectrum@0a1b2c3d (top=3)"), title("spectrum")
+    ('spectrum (top=3)', 'spectrum')
+    """
+    return re.sub(r"@\w+(?= \()", "", analysis, count=1)
 
 
 @dataclass

@@ -8,27 +8,16 @@ from pathlib import Path
 
 from mechlab.record.files import atomic, read_bytes, write_text
 from mechlab.reporting.cells import shown
+from mechlab.reporting.claims import direction
 from mechlab.reporting.collect import DAMAGE
+from mechlab.reporting.entries import Bound, Code, Entry, Heading, Mean, Number, Span, Truth, Verdict, rounded
 from mechlab.reporting.evidence import Evidence
-from mechlab.reporting.front import direction, without_empty
+from mechlab.reporting.front import without_empty
 from mechlab.reporting.pictures import picture
 from mechlab.reporting.record import Problem, ReportedClaim
 from mechlab.reporting.sets import SetAnswer, scalar_rows, table_of
 from mechlab.reporting.shots import OPEN, Shot, Shots
-from mechlab.reporting.table import (
-    Bound,
-    Code,
-    Entry,
-    Heading,
-    Mean,
-    Number,
-    Span,
-    Table,
-    Truth,
-    Verdict,
-    count,
-    rounded,
-)
+from mechlab.reporting.table import Table, count
 from mechlab.statistics.bootstrap import Summary
 
 ROWS = 300  # of a table in the page

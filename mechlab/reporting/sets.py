@@ -13,9 +13,10 @@ from mechlab.record import sets
 from mechlab.record.files import TABLE_BYTES, open_regular, refuse_links
 from mechlab.record.spreadsheet import from_text
 from mechlab.reporting.collect import DAMAGE, clean, numbers_of, read_claims, read_expected
+from mechlab.reporting.entries import Entry, Mean, Number
 from mechlab.reporting.pictures import file_name
 from mechlab.reporting.record import ExpectedNumber, Problem, Record, ReportedClaim
-from mechlab.reporting.table import Entry, Mean, Number, Table
+from mechlab.reporting.table import Table
 from mechlab.statistics.bootstrap import Summary
 
 LOW, HIGH = "_low", "_high"  # endings of the columns that hold the ends of a column's interval

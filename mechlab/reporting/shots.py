@@ -15,7 +15,7 @@ from mechlab.reporting.cells import Cell
 from mechlab.reporting.collect import DAMAGE, clean
 from mechlab.reporting.pictures import Picture, animation, picture
 from mechlab.reporting.record import Record
-from mechlab.reporting.section import Section
+from mechlab.reporting.section import NOTHING, Section
 
 SHOTS = 60  # figures in the page
 BYTES = 6_000_000  # of them all
@@ -128,7 +128,8 @@ def _subject(section: Section, cell: Cell, path: Path) -> str:
         about: dict[str, Any] = clean(read_finding(folder / FINDING))
     except DAMAGE:
         about = {}
-    values = [f"{key.rpartition('.')[2]} {cell.value(key)}" for key in section.varied if "." in key]
+    varied = {key: cell.value(key) for key in section.varied if "." in key}
+    values = [f"{key.rpartition('.')[2]} {value}" for key, value in varied.items() if value not in NOTHING]
     own = f"{record.model} on {record.task}{' (' + ', '.join(values) + ')' if values else ''}, seed {record.seed}"
     subject = about.get("subject")
     moment = ", over training" if path.parent.name == MOMENTS else _step(record, about.get("at", "last"))

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mechlab.reporting.record import DONE, Problem, Record
+from mechlab.reporting.entries import Verdict, rounded
+from mechlab.reporting.record import DONE, Problem, Record, title
 from mechlab.reporting.section import Section
 from mechlab.reporting.sets import SetAnswer
-from mechlab.reporting.table import Verdict, count, join, rounded
+from mechlab.reporting.table import count, join
 
 NAMED = 4  # failures that are named of each kind
 SLUGS = 3  # claims of an analysis that are named
@@ -88,7 +89,7 @@ def _claims(sections: Sequence[Section], sets: Sequence[SetAnswer]) -> Line | No
         if failing:
             more = f" and {len(failing) - SLUGS} more" if len(failing) > SLUGS else ""
             where = f" on {place}" if len(sections) > 1 or place not in tasks else ""
-            exceptions.append(f"{analysis}{where}: {', '.join(failing[:SLUGS])}{more}")
+            exceptions.append(f"{title(analysis)}{where}: {', '.join(failing[:SLUGS])}{more}")
     text = f"{held.count} of {count(held.n, 'claim')} {'holds' if held.n == 1 else 'hold'}"
     return Line(held.grade, f"{text}{'; these fail:' if exceptions else '.'}", _named(exceptions))
 

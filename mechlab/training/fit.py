@@ -76,10 +76,9 @@ class Fitted:
         for name, figure in figures.items():
             self.tensorboard.log_figure(analysis, name, figure, self.steps)
 
-    def log_hyperparameters(self, hyperparameters: dict[str, Any]) -> None:
-        """Log what the HParams page shows: hyper-parameters beside the final test metrics."""
-        final = {name: value for name, value in self.metrics.items() if name.startswith("test/")}
-        self.tensorboard.log_final(hyperparameters, final)
+    def log_hyperparameters(self, hyperparameters: Mapping[str, Any]) -> None:
+        """Log what the HParams page shows."""
+        self.tensorboard.log_final(hyperparameters)
 
 
 def fit(

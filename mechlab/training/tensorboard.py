@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from mechlab.record.events import EVENTS, cut_events
+from mechlab.record.events import EVENTS, cut_events, metric_of, tag_of
 
 
 class RunTensorBoard(TensorBoardLogger):
@@ -29,14 +29,16 @@ class RunTensorBoard(TensorBoardLogger):
         _silence_writers()
         self.folder, self._resume_at = folder / "tb", resume_at
         retained = cut_events(self.folder, resume_at, rows)
-        self._present = {value.tag for event in retained if event.step == resume_at for value in event.summary.value}
+        at_resume = (value for event in retained if event.step == resume_at for value in event.summary.value)
+        self._present = {metric_of(value.tag) for value in at_resume}
         self.figures = sum(value.HasField("image") for event in retained for value in event.summary.value)
         if resume_at:
             self._forget_beyond(resume_at)
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Write scalars at an optimiser step."""
-        super().log_metrics({tag: value for tag, value in metrics.items() if not self._written(tag, step)}, step)
+        written = {name for name in metrics if self._written(name, step)}
+        super().log_metrics({tag_of(name): value for name, value in metrics.items() if name not in written}, step)
 
     def log_figure(self, analysis: str, name: str, figure: Figure, step: int) -> None:
         """Write a figure of an analysis at an optimiser step."""
@@ -45,14 +47,18 @@ class RunTensorBoard(TensorBoardLogger):
         tag = f"{analysis}/figures/{name}"  # TensorBoard cannot show a scalar and a figure under one tag
         if not self._written(tag, step):
             FigureCanvasAgg(figure)  # add_figure draws on the figure's canvas
-            self.experiment.add_figure(tag, figure, step, close=False)
+            self.experiment.add_figure(tag_of(tag), figure, step, close=False)
             self.figures += 1
 
-    def log_final(self, hyperparameters: dict[str, Any], metrics: dict[str, float]) -> None:
-        """Write the hyper-parameters and final metrics of the HParams page."""
+    def log_final(self, hyperparameters: Mapping[str, Any]) -> None:
+        """Write the hyper-parameters that the HParams page shows beside the last value of every scalar.
+
+        Without the summary of an experiment the page shows the hyper-parameters of all runs; else those of one run.
+        """
         from torch.utils.tensorboard.summary import hparams
 
-        for summary in hparams(hyperparameters, metrics):
+        _experiment, start, end = hparams(dict(hyperparameters), {})
+        for summary in (start, end):
             self.experiment.file_writer.add_summary(summary)
         self.experiment.close()
 

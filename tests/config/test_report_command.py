@@ -23,6 +23,7 @@ import pytest
 from synthetic_runs import write_run, write_runs, write_status
 from warm_process import command
 
+from mechlab.record.events import tag_of
 from mechlab.report import report
 from mechlab.reporting.request import Request
 
@@ -293,10 +294,10 @@ def test_tensorboard_shows_scalars_figures_and_hyperparameters(swept: Path, tmp_
         images = json.loads(ask(address, "plugin/images/tags"))
         for name, result in wanted.items():
             for metric in ("train/loss", "val/accuracy", "test/accuracy"):
-                curve = json.loads(ask(address, "plugin/scalars/scalars", run=name, tag=metric))
+                curve = json.loads(ask(address, "plugin/scalars/scalars", run=name, tag=tag_of(metric)))
                 assert curve[-1][2] == pytest.approx(result["metrics"][metric], rel=1e-6), metric
                 assert curve[-1][1] == 60
-            figures = [tag for tag in images[name] if tag.startswith("ambiguity/figures/")]
+            figures = [tag for tag in images[name] if tag.startswith("~ambiguity/figures/")]
             assert figures
             for tag in figures:
                 shown = json.loads(ask(address, "plugin/images/images", run=name, tag=tag, sample="0"))
@@ -309,9 +310,10 @@ def check_hyperparameters(address: str, wanted: dict[str, Any]) -> None:
     """Assert that the HParams page has a line for each run, with its seed, settings and final metrics."""
     experiment = json.loads(ask(address, "plugin/hparams/experiment", {"experimentName": ""}))
     names = {info["name"] for info in experiment["hparamInfos"]}
-    assert {"seed", "model.hidden", "task.words", "name"} <= names
+    assert {"task", "model", "seed", "model.hidden", "task.words"} <= names
+    assert len(names) < 20, "what was given, not the whole configuration"
     metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
-    assert {"test/accuracy", "test/loss"} <= metrics
+    assert {"val/loss", "~test/accuracy", "~test/loss"} <= metrics
     columns = [{"hparam": name, "order": "ORDER_UNSPECIFIED"} for name in sorted(names)]
     statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     question = {"experimentName": "", "allowedStatuses": statuses, "colParams": columns}
@@ -322,5 +324,5 @@ def check_hyperparameters(address: str, wanted: dict[str, Any]) -> None:
     for group in groups:
         result = by_seed[group["hparams"]["seed"]]
         values = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
-        assert values["test/accuracy"] == pytest.approx(result["metrics"]["test/accuracy"], rel=1e-6)
+        assert values["~test/accuracy"] == pytest.approx(result["metrics"]["test/accuracy"], rel=1e-6)
         assert group["hparams"]["model.hidden"] == 8

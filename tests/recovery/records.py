@@ -15,6 +15,7 @@ from torch import Tensor
 from warm_process import command
 
 from mechlab.config.recipe import load_run
+from mechlab.record.events import metric_of
 from mechlab.record.files import read_json
 from mechlab.record.history import History
 from mechlab.record.tensors import load_tensors
@@ -134,11 +135,12 @@ def events(run: Path) -> list[tuple[int, str, float | None]]:
 
 
 def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """Return the scalar curves that TensorBoard shows."""
+    """Return the scalar curves that TensorBoard shows, by metric."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     reader = EventAccumulator(str(run / "tb"), size_guidance={"scalars": 0}).Reload()
-    return {tag: [(entry.step, entry.value) for entry in reader.Scalars(tag)] for tag in reader.Tags()["scalars"]}
+    shown = {tag: [(entry.step, entry.value) for entry in reader.Scalars(tag)] for tag in reader.Tags()["scalars"]}
+    return {metric_of(tag): curve for tag, curve in shown.items()}
 
 
 def check_record(found: dict[str, Any]) -> None:

@@ -34,8 +34,8 @@ class Size(Analysis):
 def curves(folder):
     """Steps and values of the scalar, and the steps of the figures, as TensorBoard reads them."""
     read = EventAccumulator(str(folder / "tb"), size_guidance={"scalars": 0, "images": 0}).Reload()
-    images = read.Images("size/figures/plane") if "size/figures/plane" in read.Tags()["images"] else []
-    return {e.step: e.value for e in read.Scalars("size/size")}, [e.step for e in images]
+    images = read.Images("~size/figures/plane") if "~size/figures/plane" in read.Tags()["images"] else []
+    return {e.step: e.value for e in read.Scalars("~size/size")}, [e.step for e in images]
 
 
 def run(folder, every, kind="sparse", figures="last", steps=CHOSEN, **callbacks):

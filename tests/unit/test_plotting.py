@@ -53,6 +53,13 @@ def test_kinds_have_names_only_if_given(names: list[str] | None) -> None:
     assert axis.get_legend_handles_labels()[1] == (names or [])
 
 
+def test_rare_kinds_lie_above_frequent_ones() -> None:
+    _, (axis,) = new_figure()
+    scatter_kinds(axis, np.zeros((6, 2)), np.array([0, 0, 1, 2, 2, 2]))
+    heights = [marks.get_zorder() for marks in axis.collections]
+    assert heights[2] < heights[0] < heights[1] < 2
+
+
 def test_looks_are_distinct() -> None:
     looks = [tuple(look(number).values()) for number in range(64)]
     assert len(set(looks)) == 64

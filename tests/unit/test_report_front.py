@@ -12,9 +12,11 @@ from synthetic_runs import claim, write, write_run, write_status
 
 from mechlab.report import report
 from mechlab.reporting.cells import make_cells
+from mechlab.reporting.claims import direction
 from mechlab.reporting.collect import read_run
+from mechlab.reporting.entries import Heading, Number, Span, rounded
 from mechlab.reporting.evidence import Evidence
-from mechlab.reporting.front import direction, ranges, varies
+from mechlab.reporting.front import ranges, varies
 from mechlab.reporting.page import _templates
 from mechlab.reporting.pictures import Picture
 from mechlab.reporting.record import ReportedClaim
@@ -22,7 +24,7 @@ from mechlab.reporting.request import Request
 from mechlab.reporting.section import make_sections
 from mechlab.reporting.set_part import COLUMNS, narrow
 from mechlab.reporting.shots import OPEN, Shot, Shots
-from mechlab.reporting.table import Heading, Number, Span, Table, rounded
+from mechlab.reporting.table import Table
 from mechlab.reporting.verdict import verdict
 
 HOSTILE = "<img src=x onerror=alert(1)>{{ 7 * 7 }}{% raw %}\"'&"

@@ -1,27 +1,29 @@
 """TensorBoard events of an interrupted run, and its page of hyper-parameters, as TensorBoard itself reads them."""
 
+import re
+
 import pytest
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import api_pb2, metadata
 
-from mechlab.record.events import cut_events, read_scalars, write_curves
+from mechlab.record.events import cut_events, metric_of, read_scalars, tag_of, write_curves
 from mechlab.training.tensorboard import RunTensorBoard
 
 
 def events(folder):
     """(step, tag) of every event in every file, in the order of the files."""
     found = [event for path in sorted((folder / "tb").iterdir()) for event in EventFileLoader(str(path)).Load()]
-    return [(event.step, value.tag) for event in found for value in event.summary.value]
+    return [(event.step, metric_of(value.tag)) for event in found for value in event.summary.value]
 
 
 def read(folder):
     return EventAccumulator(str(folder / "tb"), size_guidance={"scalars": 0, "images": 0}).Reload()
 
 
-def curve(folder, tag):
-    return [(entry.step, entry.value) for entry in read(folder).Scalars(tag)]
+def curve(folder, metric):
+    return [(entry.step, entry.value) for entry in read(folder).Scalars(tag_of(metric))]
 
 
 def figure():
@@ -51,7 +53,7 @@ def test_no_step_is_doubled_however_far_the_dead_run_had_come(tmp_path, resume):
     wanted = [(step, float(step)) for step in range(1, last + 1)]
     wanted += [(step, 10.0 * step) for step in range(resume, 8) if step not in range(1, last + 1)]
     assert curve(tmp_path, "loss") == wanted
-    assert [entry.step for entry in read(tmp_path).Images("spectrum/figures/plane")] == [
+    assert [entry.step for entry in read(tmp_path).Images("~spectrum/figures/plane")] == [
         step for step, _ in wanted if step % 2 == 0
     ]
 
@@ -66,12 +68,12 @@ def test_a_run_interrupted_again_and_again_has_one_curve(tmp_path):
 
 
 def tags(events, step):
-    return {value.tag for event in events if event.step == step for value in event.summary.value}
+    return {metric_of(value.tag) for event in events if event.step == step for value in event.summary.value}
 
 
 def test_cutting_returns_the_events_that_are_kept_figures_among_them(tmp_path):
     log(tmp_path, range(1, 6))
-    before = read(tmp_path).Images("spectrum/figures/plane")[0].encoded_image_string
+    before = read(tmp_path).Images("~spectrum/figures/plane")[0].encoded_image_string
     assert tags(cut_events(tmp_path / "tb", 2), 2) == {"loss", "spectrum/figures/plane"}
     assert tags(cut_events(tmp_path / "tb", 1), 1) == {"loss"}
     assert events(tmp_path) == [(1, "loss")]
@@ -101,9 +103,9 @@ def hparams(folder):
                     starts.append({name: getattr(item, item.WhichOneof("kind")) for name, item in found.items()})
                 if value.tag == metadata.SESSION_END_INFO_TAG:
                     ends.append(metadata.parse_session_end_info_plugin_data(content).status)
-                if value.tag == metadata.EXPERIMENT_TAG:
-                    experiment = metadata.parse_experiment_plugin_data(content)
-                    assert {info.name.tag for info in experiment.metric_infos} == {"test/loss", "test/accuracy"}
+                assert value.tag != metadata.EXPERIMENT_TAG, (
+                    "with it, the page has the hyper-parameters of one run only"
+                )
     return starts, ends
 
 
@@ -112,7 +114,7 @@ def test_the_final_log_is_one_session_with_its_metrics(tmp_path):
     final = {"test/loss": 0.25, "test/accuracy": 0.75}
     logger = RunTensorBoard(tmp_path)
     logger.log_metrics(final, 100)
-    logger.log_final(chosen, final)
+    logger.log_final(chosen)
     logger.experiment.close()
     starts, ends = hparams(tmp_path)
     assert starts == [chosen]
@@ -125,7 +127,7 @@ def test_a_run_that_ends_twice_shows_one_session(tmp_path):
     for rate in (1.0, 2.0):
         logger = RunTensorBoard(tmp_path, resume_at=0 if rate == 1.0 else 100)
         logger.log_metrics({"test/loss": 0.5, "test/accuracy": 0.5}, 100)
-        logger.log_final({"optimizer.lr": rate}, {"test/loss": 0.5, "test/accuracy": 0.5})
+        logger.log_final({"optimizer.lr": rate})
         logger.experiment.close()
     starts, ends = hparams(tmp_path)
     assert starts == [{"optimizer.lr": 2.0}] and len(ends) == 1
@@ -185,3 +187,83 @@ def test_a_run_that_goes_on_neither_repeats_nor_reads_the_curves_of_analyses(tmp
 def test_curves_of_a_run_without_events(tmp_path):
     write_curves(tmp_path / "tb", "spectrum", {0: {"rank": 1.0}})
     assert curve(tmp_path, "spectrum/rank") == [(0, 1.0)]
+
+
+def names_before_tags(folder):
+    """Events with the tags of earlier versions, which were the names of metrics, of which one is not at the end."""
+    logger = RunTensorBoard(folder)
+    for step in (1, 2):
+        for tag in ("val/loss", "ambiguity/weighted"):
+            logger.experiment.add_scalar(tag, step / 4, step)
+    logger.save()
+    logger.experiment.close()
+
+
+def test_earlier_tags_are_renamed_where_a_run_goes_on(tmp_path):
+    names_before_tags(tmp_path)
+    assert read_scalars(tmp_path / "tb", 9)[2] == {"val/loss": 0.5, "ambiguity/weighted": 0.5}
+    rows = [{"step": "1", "ambiguity/weighted": "0.25"}, {"step": "2", "ambiguity/weighted": "0.5"}]
+    logger = RunTensorBoard(tmp_path, 2, rows)
+    logger.log_metrics({"ambiguity/weighted": 9.0, "val/loss": 9.0}, 2)  # there already
+    logger.log_metrics({"ambiguity/weighted": 0.75}, 3)
+    logger.experiment.close()
+    assert curve(tmp_path, "ambiguity/weighted") == [(1, 0.25), (2, 0.5), (3, 0.75)]
+    assert set(read(tmp_path).Tags()["scalars"]) == {"val/loss", "~ambiguity/weighted"}
+
+
+GROUPS = re.compile(r"\d+|\D")
+
+
+def as_tensorboard_sorts(tag):
+    """Key of the order of tags in TensorBoard's page (compareTagNames in vz_sorting): numbers by value, a slash and
+    digits before all other characters, and these by their codes."""
+    return [
+        (0, int(part)) if part.isdigit() else (0, -1) if part == "/" else (1, ord(part)) for part in GROUPS.findall(tag)
+    ]
+
+
+def groups(tags):
+    """Groups of tags in the order of TensorBoard's page, which opens the first two."""
+    return list(dict.fromkeys(tag.partition("/")[0] for tag in sorted(tags, key=as_tensorboard_sorts)))
+
+
+def test_training_and_validation_are_the_first_groups_of_the_page(tmp_path):
+    logger = RunTensorBoard(tmp_path)
+    names = [
+        "spectrum/rank",
+        "test/loss",
+        "ambiguity/weighted",
+        "val/loss",
+        "train/loss",
+        "zeta/x",
+        "Custom/x",
+        "2nd/x",
+    ]
+    logger.log_metrics(dict.fromkeys(names, 1.0), 1)
+    logger.log_figure("ambiguity", "states", figure(), 1)
+    logger.save()
+    logger.experiment.close()
+    tags = read(tmp_path).Tags()
+    assert groups([*tags["scalars"], *tags["images"]])[:2] == ["train", "val"]
+    assert groups(names)[:2] != ["train", "val"], "without ~ others come first"
+
+
+def test_the_page_of_hyper_parameters_has_those_of_all_runs(tmp_path):
+    """What TensorBoard's own code answers to its page, of two runs that were given different keys."""
+    from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.base_plugin import TBContext
+    from tensorboard.plugins.hparams.backend_context import Context
+
+    for name, chosen in (("a", {"seed": 1, "optimizer.lr": 0.1}), ("b", {"seed": 2, "model.hidden": 8})):
+        logger = RunTensorBoard(tmp_path / name)
+        logger.log_metrics({"test/loss": 0.5, "val/loss": 0.5}, 3)
+        logger.log_final(chosen)
+        logger.experiment.close()
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+    context = Context(TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(tmp_path))))
+    asked = RequestContext()
+    shown = context.experiment_from_metadata(asked, "", True, context.hparams_metadata(asked, ""), None)
+    assert {info.name for info in shown.hparam_infos} == {"seed", "optimizer.lr", "model.hidden"}
+    assert {info.name.tag for info in shown.metric_infos} == {"val/loss", "~test/loss"}
