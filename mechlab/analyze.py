@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mechlab.config.launch import hydra_program, resolve
 from mechlab.core.errors import ConfigError
+from mechlab.record.run_folders import check_run_folder
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,7 +32,7 @@ def main() -> None:
 def job(cfg: DictConfig) -> None:
     """Run every analysis on every run at the requested moments, and every analysis of a set once on all runs."""
     from mechlab.config.build import all_without_files
-    from mechlab.config.recipe import load_run
+    from mechlab.config.recipe import load_run, stored_config
     from mechlab.config.schema import AnalyzeConfig, typed
     from mechlab.jobs.analyses import prepare_analyses, prepare_sets
     from mechlab.jobs.sets import run_set_analysis
@@ -53,7 +54,7 @@ def job(cfg: DictConfig) -> None:
     runs = [load_run(folder, allow_targets=config.allow_targets) for folder in (folders if of_runs else ())]
     chosen = {}
     for run in runs:  # everything is checked before anything is computed
-        task_name = run.folder.parent.name.rpartition("-")[0]
+        task_name = str(stored_config(run.folder).get("name")).rpartition("-")[0]  # a copy may lie in any folder
         analyses = prepare_analyses(of_runs, config.allow_targets, task_name, run.recipe)
         chosen[run.folder] = (analyses, moments(run, config.at))
     for run in runs:
@@ -68,14 +69,13 @@ def job(cfg: DictConfig) -> None:
 
 
 def find_runs(pattern: str | list[str]) -> list[Path]:
-    """Return the run directories that a path or glob, or each of a list, names, or raise ConfigError."""
+    """Return the run directories that a path or glob, or each of a list, names, or raise RunError if there are none."""
     patterns = [pattern] if isinstance(pattern, str) else pattern
     paths = [Path(path) for path in sorted({path for entry in patterns for path in glob.glob(entry, recursive=True)})]
     folders = [path for path in paths if (path / "provenance" / "config.yaml").is_file()]
     if not folders:
-        got = "nothing there" if not paths else f"{len(paths)} path(s), none of them a run directory"
-        fix = "python -m mechlab.runs ls lists the runs"
-        raise ConfigError("run must name at least one run directory", got=f"{pattern}: {got}", key="run", fix=fix)
+        for path in paths or patterns or [""]:
+            check_run_folder(path, "run")
     return folders
 
 

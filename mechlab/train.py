@@ -5,11 +5,10 @@ python -m mechlab.train task=repeat_copy model=rnn
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mechlab.config.launch import check_choices, hydra_program, resolve
+from mechlab.config.launch import check_choices, hydra_program, print_error, resolve
 from mechlab.config.multirun import JobNote, in_multirun, noted_job, started_multirun
 from mechlab.core.errors import ConfigError, MechlabError, did_you_mean
 
@@ -58,7 +57,7 @@ def _run(cfg: DictConfig, note: JobNote) -> float | None:
 
         results = execute_together(setups)
     except MechlabError as error:
-        _report(error)
+        print_error(error, "train")
         raise
     if not in_multirun():
         if setups[0].sets and results is not None:
@@ -92,12 +91,6 @@ def _objective(result: dict[str, Any], name: str) -> float:
     except KeyError:
         known = did_you_mean(name, values)
         raise ConfigError("objective must be a metric of the run", got=name, key="objective", fix=known) from None
-
-
-def _report(error: MechlabError) -> None:
-    """Print an error where it happens: in a multirun, later jobs must not hide it."""
-    print(f"error: {error}", file=sys.stderr, flush=True)
-    error.reported = True
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from mechlab.config.launch import user_folders
+from mechlab.config.choices import user_folders
 from mechlab.config.multirun import JobFailed, JobNote
 from mechlab.core.errors import ConfigError
 from mechlab.jobs import pool

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from mechlab.core.analysis import Analysis
 from mechlab.core.constraints import ConstraintError, OnlyWhereSet, check, hints_of, takes_function
-from mechlab.core.errors import ConfigError, MechlabError, did_you_mean, out_of_memory
+from mechlab.core.errors import ConfigError, MechlabError, WrongValue, did_you_mean, out_of_memory
 from mechlab.core.task import Task
 
 ALLOWED = ("mechlab.", "torch.optim.", "pytorch_lightning.loggers.")
@@ -178,7 +178,7 @@ def _argument(value: Any, hint: Any, key: str, target: Any, allow: Sequence[str]
         if isinstance(value, str) and "." in value and takes_function(hint):
             return Imported(_function(value, key, allow), value)
         must = f"{key} must be {error.must}"
-        raise ConfigError(must, got=repr(error.got), key=key, fix=_default_of(target, key)) from None
+        raise WrongValue(must, got=repr(error.got), key=key, fix=_default_of(target, key)) from None
 
 
 def _function(path: str, key: str, allow: Sequence[str]) -> Callable:

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mechlab.config.build import Prepared, prepare
-from mechlab.config.launch import config_dir, user_folders
+from mechlab.config.choices import config_dir, user_folders
 from mechlab.config.recipe import stored_config
 from mechlab.core.analysis import Analysis
 from mechlab.core.errors import ConfigError

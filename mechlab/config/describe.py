@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mechlab.config.launch import config_dir, user_folders
+from mechlab.config.choices import config_dir, user_folders
 
 LONGEST = 24  # letters of a value
 

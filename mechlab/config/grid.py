@@ -17,7 +17,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mechlab.config.launch import check_choices, config_dir, readable, register, resolve
+from mechlab.config.choices import config_dir
+from mechlab.config.launch import check_choices, register, resolve
+from mechlab.config.messages import readable
 
 
 @dataclass(frozen=True)

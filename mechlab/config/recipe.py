@@ -23,6 +23,7 @@ from mechlab.record.digests import CONFIG, check_file
 from mechlab.record.files import read_yaml, refuse_links
 from mechlab.record.lock import complete
 from mechlab.record.run import Run
+from mechlab.record.run_folders import check_run_folder
 
 RESTORE = "restore the file, or delete the run directory and train again"
 DTYPES = {32: "float32", 64: "float64"}
@@ -157,9 +158,7 @@ def _with_steps(recipe: Recipe, config: TrainConfig) -> Recipe:
 def stored_config(folder: str | Path) -> dict[str, Any]:
     """Return the resolved configuration of a recorded run as plain data."""
     path = Path(folder) / CONFIG
-    if not path.is_file():
-        must = "a run directory holds provenance/config.yaml"
-        raise RunError(must, got=f"none in {folder}", fix="python -m mechlab.runs ls lists the runs")
+    check_run_folder(folder)
     _warn_of_changes(Path(folder))
     must = "a run's configuration must be valid YAML"
     try:

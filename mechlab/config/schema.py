@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_type_hints
 
+from mechlab.config.lightning_options import refused_key, refused_value
 from mechlab.core.constraints import ConstraintError, Filled, Seed, above, at_least, between, check
 from mechlab.core.curriculum import Curriculum
-from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.errors import ConfigError, WrongValue, did_you_mean
 from mechlab.core.schedule import Schedule
 
 
@@ -206,6 +207,8 @@ def typed(schema: type, values: dict[str, Any], key: str = "") -> Any:
     hints = get_type_hints(schema, include_extras=True)
     names = {item.name for item in fields(schema)}
     for name in values:
+        if name not in names and (refusal := refused_key(key + name)) is not None:
+            raise ConfigError(f"{key}{name} is not offered: {refusal.reason}", key=key + name, fix=refusal.fix)
         if name not in names:
             raise ConfigError(
                 f"{key + name} is not a key of the configuration", key=key + name, fix=did_you_mean(name, names)
@@ -225,5 +228,7 @@ def typed(schema: type, values: dict[str, Any], key: str = "") -> Any:
             shown = "null" if default is None else "[]" if default == () else default
             fix = None if default is MISSING else f"the default is {key}{name}={shown}"
             must = f"{key}{name} must be {error.must}"
-            raise ConfigError(must, got=repr(error.got), key=key + name, fix=fix) from None
+            if (refusal := refused_value(key + name, error.got)) is not None:
+                raise ConfigError(f"{must}; {refusal.reason}", got=error.got, key=key + name, fix=refusal.fix) from None
+            raise WrongValue(must, got=repr(error.got), key=key + name, fix=fix) from None
     return schema(**checked)

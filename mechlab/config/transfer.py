@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mechlab.config.schema import TrainConfig
 from mechlab.core.errors import ConfigError, MechlabError, NotRecorded, RunError, did_you_mean
+from mechlab.record.run_folders import check_run_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -124,8 +125,9 @@ def _recorded(config: TrainConfig, allow: Sequence[str]) -> Mapping[str, Tensor]
 def _final_weights(init_from: str) -> Path:
     path = Path(init_from) / "checkpoints" / "weights.safetensors"
     if not path.is_file():
-        fix = "name a finished run directory, as its `run:` line printed it"
-        raise ConfigError("init_from must be a finished run", got=init_from, key="init_from", fix=fix)
+        check_run_folder(init_from, "init_from")
+        fix = "repeat the command that trains it, which `runs show` prints"
+        raise ConfigError("init_from must be a finished run", got=f"{init_from}: no weights", key="init_from", fix=fix)
     return path
 
 

@@ -13,8 +13,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mechlab.config.build import ALLOWED, Prepared, prepare
+from mechlab.config.choices import config_dir
 from mechlab.config.identity import masked
-from mechlab.config.launch import config_dir, register, resolve
+from mechlab.config.launch import register, resolve
 from mechlab.config.recipe import check_fit
 from mechlab.core.analysis import Analysis, Needs, check_needs
 from mechlab.core.constraints import hints_of
@@ -42,7 +43,7 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "fractions": [0.1],
     "leave_one_out": 2,
     "other_seeds": 0,
-    "compared": ["gradient_dot"],
+    "compared": ["tracin"],
     "resamples": 20,
     "points": 60,
     "dimensions": [2],

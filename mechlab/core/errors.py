@@ -46,6 +46,10 @@ class ConfigError(MechlabError):
     """A setting or an argument cannot be used; wherever possible this is raised before any compute."""
 
 
+class WrongValue(ConfigError):
+    """A value is not what its config key accepts; the fix may name the default."""
+
+
 class NoRule(ConfigError):
     """The targets of a task are recorded with its examples, and are no function of the inputs."""
 

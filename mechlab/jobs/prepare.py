@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from mechlab.config.build import all_without_files, prepare, without_files
 from mechlab.config.describe import describe
 from mechlab.config.identity import identity as identity_of
+from mechlab.config.lightning_options import refused_callback
 from mechlab.config.provenance import Origin
 from mechlab.config.recipe import make_recipe
 from mechlab.config.schema import Expected, TrainConfig, typed
@@ -120,6 +121,7 @@ def prepare_run(
     import torch
 
     config = typed(TrainConfig, values)
+    _check_offered(config.callbacks)
     config.task = without_files(config.task, "task", config.allow_targets)
     for group in ("analysis", "callbacks"):
         setattr(config, group, all_without_files(getattr(config, group), group, config.allow_targets))
@@ -188,6 +190,16 @@ def _prepare_callbacks(config: TrainConfig, subject: str, task_name: str, recipe
             callback.subject = subject
         callbacks[name] = callback
     return callbacks
+
+
+def _check_offered(callbacks: Mapping[str, Any]) -> None:
+    """Raise ConfigError for callbacks of Lightning that would not work, or would change what is recorded."""
+    for name, node in callbacks.items():
+        target = str(node.get("_target_")) if isinstance(node, Mapping) else ""
+        refusal = refused_callback(target) if target.startswith(("pytorch_lightning.", "lightning.")) else None
+        if refusal is not None:
+            must = f"{target.rpartition('.')[2]} is not offered: {refusal.reason}"
+            raise ConfigError(must, got=target, key=f"callbacks.{name}._target_", fix=refusal.fix)
 
 
 def _prepare_loggers(config: TrainConfig) -> list[Logger]:

@@ -14,7 +14,7 @@ from mechlab.config.describe import describe_set
 from mechlab.config.recipe import load_run, stored_config
 from mechlab.config.schema import Expected, typed
 from mechlab.core.analysis import Finding, check_needs
-from mechlab.core.errors import MechlabError, RunError
+from mechlab.core.errors import ConfigError, MechlabError, RunError
 from mechlab.core.printable import quoted
 from mechlab.core.seeding import Streams
 from mechlab.core.set_analysis import SetAnalysis
@@ -57,7 +57,9 @@ def run_set_analysis(
     root = sets.root_of(folders)
     done = sorted((folder for folder in folders if read_status(folder)["status"] == "done"), key=_order)
     left_out = {sets.run_name(folder): read_status(folder)["status"] for folder in folders if folder not in done}
-    analysis.check(name, {sets.run_name(folder): stored_config(folder) for folder in done})
+    configs = {sets.run_name(folder): stored_config(folder) for folder in done}
+    check_distinct(configs)
+    analysis.check(name, configs)
     runs = [load_run(folder, allow_targets=allow) for folder in done]
     for run in runs:
         _check_run(name, analysis, run)
@@ -82,6 +84,26 @@ def run_set_analysis(
             _compute(folder, name, analysis, runs, about)
     _print(folder)
     return folder
+
+
+def check_distinct(configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ConfigError if two runs of a set are one run and its copy, or if a run has another folder's name.
+
+    Args:
+        configs: the configuration of each run by its run directory, `<task>-<model>/<run_id>-s<seed>`.
+    """
+    first: dict[str, str] = {}
+    for run, config in configs.items():
+        text = json.dumps(config, sort_keys=True, default=str)
+        if (other := first.setdefault(text, run)) != run:
+            must, got = "the runs of a set must be different ones", f"{run} has the configuration and seed of {other}"
+            raise ConfigError(must, got=f"{got}: a copy", key="run", fix="leave one of the two out")
+        if not run.endswith(f"-s{config.get('seed')}"):
+            must = (
+                "a run of a set must have the name that it was recorded under, TASK-MODEL/ID-sSEED, which identifies it"
+            )
+            got = f"{run}, of seed {config.get('seed')}"
+            raise ConfigError(must, got=got, key="run", fix="give a renamed folder its name back")
 
 
 def _compute(folder: Path, name: str, analysis: SetAnalysis, runs: Sequence[Run], about: dict[str, Any]) -> None:
@@ -139,7 +161,7 @@ def _check_run(name: str, analysis: SetAnalysis, run: Run) -> None:
     """Raise RunError if a run lacks a record or a finding that the analysis needs."""
     each = analysis.needs.each
     if each.kind is not None or each.ground_truth or each.model:
-        task = run.folder.parent.name.rpartition("-")[0]
+        task = str(stored_config(run.folder).get("name")).rpartition("-")[0]
         check_needs(each, name, task, run.task, "run", model_class(run.recipe))
     if each.history != "none":
         check_history(name, each, run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 from mechlab.listing.row import Row
@@ -51,7 +50,7 @@ def _differ(rows: Sequence[Row], key: str) -> bool:
 
 
 def _text(row: Row, key: str) -> str:
-    return json.dumps(row.values.get(key), default=str)
+    return repr(row.values.get(key))
 
 
 def _place(key: str) -> float:

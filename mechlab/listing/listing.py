@@ -13,6 +13,7 @@ from mechlab.listing.condition import check_keys, in_order, parse_condition
 from mechlab.listing.row import Row, read_row
 from mechlab.record.status import DAMAGED
 
+SHOWN = 3  # copies that are named
 METRICS = ("test/accuracy", "test/loss")  # the column without --metric: the first that a run has
 
 
@@ -84,9 +85,21 @@ def _print_summary(rows: Sequence[Row], matching: int, every: int) -> None:
     for row in rows:
         for reason in (*row.damages, *row.failures):
             print(printable(f"{row.status}: {row.run}: {reason}"), file=sys.stderr)
+    copies = _copies(rows)
+    for run, original in copies[:SHOWN]:
+        print(printable(f"copy: {run} has the configuration and seed of {original}"), file=sys.stderr)
+    if len(copies) > SHOWN:
+        print(f"copy: {len(copies) - SHOWN} more runs", file=sys.stderr)
     of = "" if matching == every else f" of {every}"
     shown = "" if len(rows) == matching else f", {len(rows)} of them listed"
     damaged = sum(row.status == DAMAGED for row in rows)
     counted = f", {damaged} damaged" if damaged else ""
     print(f"{matching}{of} runs{shown}{counted}; sizes include histories of training", file=sys.stderr)
     print("next:\n  show   python -m mechlab.runs show RUN", file=sys.stderr)
+
+
+def _copies(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return each run whose recorded configuration is that of another listed one, with that one."""
+    first: dict[str, str] = {}
+    known = [(row.run, repr(row.record.config)) for row in rows if row.record.config]
+    return [(run, original) for run, text in known if (original := first.setdefault(text, run)) != run]

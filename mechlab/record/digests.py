@@ -103,11 +103,8 @@ def check_file(run: Path, name: str) -> None:
 
 
 def missing_files(run: Path) -> Iterator[RunError]:
-    """Yield an error for every file of a run that its digests list and that is not there; no file is compared."""
-    finished = _after_training(run) if read_digests(run) is not None else ()
-    for path in dict.fromkeys([*(run / name for name in _recorded(run)), *finished]):
-        if not os.path.lexists(path):
-            yield _missing(path)
+    """Yield an error for every file of a run that its digests list and that is not there; no content is compared."""
+    yield from (_missing(run / name) for name in _recorded(run) if not os.path.lexists(os.path.join(run, name)))
 
 
 def damages(run: Path) -> Iterator[RunError]:

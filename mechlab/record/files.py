@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -26,6 +28,7 @@ JSON_BYTES = 64 * 2**20
 LINES_BYTES = 2**30  # of a manifest of a hundred thousand jobs
 TABLE_BYTES = 2**28
 YAML_BYTES = 4 * 2**20
+SECTION_LETTERS = 10_000  # of a section of YAML that is parsed once for all records that have it
 DEPTH = 64  # containers within containers
 TOO_DEEP = f"more than {DEPTH} containers within each other"
 LONG_NUMBER = "a whole number of thousands of digits"
@@ -282,6 +285,28 @@ def _check_depth(value: Any) -> None:
 
 
 def _load_yaml(text: str) -> Any:
+    """Return the value of a YAML text, by its top-level sections where it has some: many records share most of them."""
+    parts = [part for part in re.split(r"^(?=\w)", text, flags=re.MULTILINE) if part]
+    if len(parts) > 1 and max(map(len, parts)) < SECTION_LETTERS:
+        with contextlib.suppress(ValueError):
+            sections = [_load_section(part) for part in parts]
+            if all(isinstance(section, dict) and len(section) == 1 for section in sections):
+                return {key: _copy(value) for section in sections for key, value in section.items()}
+    return _load_whole_yaml(text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _load_section(text: str) -> Any:
+    return _load_whole_yaml(text)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
+
+
+def _load_whole_yaml(text: str) -> Any:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -26,7 +26,7 @@ def sources(targets: Iterable[str]) -> dict[str, Path]:
     Raises:
         ConfigError: Python cannot import one of them.
     """
-    from mechlab.config.launch import config_dir
+    from mechlab.config.choices import config_dir
 
     for target in targets:
         if not re.fullmatch(PACKAGE, target):

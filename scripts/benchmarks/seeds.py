@@ -50,8 +50,9 @@ def _seconds(overrides: list[str]) -> float:
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
+    from mechlab.config.choices import config_dir
     from mechlab.config.identity import masked
-    from mechlab.config.launch import config_dir, register, resolve
+    from mechlab.config.launch import register, resolve
     from mechlab.config.seeds import members
     from mechlab.jobs.execute import execute_together
     from mechlab.jobs.together import prepare_runs

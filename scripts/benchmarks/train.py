@@ -55,8 +55,9 @@ def _seconds_of_mechlab(overrides: list[str]) -> float:
     from hydra.core.hydra_config import HydraConfig
     from pytorch_lightning.callbacks import Callback
 
+    from mechlab.config.choices import config_dir
     from mechlab.config.identity import masked
-    from mechlab.config.launch import config_dir, register, resolve
+    from mechlab.config.launch import register, resolve
     from mechlab.jobs.execute import execute
     from mechlab.jobs.prepare import prepare_run
 

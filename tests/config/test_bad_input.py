@@ -17,6 +17,7 @@ SMALL = ("task.d=2", "task.s=2", "model.hidden=8", "trainer.max_steps=3", "train
 ADDITION = "task=modular_addition model=mlp"
 OUTPUTS = "analysis.path_kernel.outputs"
 OWN_ANALYSIS = ("+analysis.count._target_=user_parts.CountSteps", "allow_targets=[user_parts]")
+LIGHTNING = "allow_targets=[pytorch_lightning] +callbacks.c._target_=pytorch_lightning.callbacks"
 
 # kind of mistake -> (arguments, config key in the message, what the message also says)
 TRAIN: dict[str, list[tuple[str, str, str]]] = {
@@ -38,6 +39,48 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("task.dd=3", "task.dd", "did you mean 'task.d'?"),
         ("+trainer.steps=1", "trainer.steps", "did you mean 'max_steps'?"),
         ("+optimizer.learning_rate=1", "optimizer.learning_rate", "choose one of: "),
+    ],
+    "key of another choice": [
+        ("task.index=3", "task.index", "task=tomita has it"),
+        ("analysis.conformance.words=3", "analysis.conformance.words", "analysis=conformance has it"),
+        ("analysis=[spectrum] analysis.spectrum.angel=1", "analysis.spectrum.angel", "did you mean"),
+        ("callbacks.spectrum.every=3", "callbacks.spectrum.every", "+callbacks=spectrum"),
+    ],
+    "default of the chosen configuration": [
+        ("experiment=epk_quick trainer.max_steps=x", "trainer.max_steps", "is trainer.max_steps=60"),
+        ("experiment=epk_quick optimizer.lr=x trainer.max_steps=7", "optimizer.lr", "is optimizer.lr=0.001"),
+        ("task=tomita model=gru task.max_length=1", "task.max_length", "is task.max_length=14"),
+        ("task=tomita model=gru analysis.ambiguity.multiple=0", "analysis.ambiguity.multiple", "multiple=4"),
+    ],
+    "grammar of overrides": [
+        ("seed=1,2", "seed", "-m seed=1,2, or seed=[1,2] for a list"),
+        ("model=rnn,gru", "model", "fix:   -m model=rnn,gru\n"),
+        ("task.s", "task.s", "KEY=VALUE"),
+        ("task.s=[1", "task.s", "KEY=VALUE"),
+    ],
+    "sweeper or launcher": [
+        ("-m hydra/sweeper=nevergrad", "hydra/sweeper", "pip install 'hydra-nevergrad-sweeper'"),
+        ("-m hydra/sweeper=basci", "hydra/sweeper", "did you mean 'basic'?"),
+        ("-m hydra/launcher=ray", "hydra/launcher", "pip install 'hydra-ray-launcher'"),
+    ],
+    "option of Lightning": [
+        ("trainer.devices=2", "trainer.devices", "trainer=gpu"),
+        ("+trainer.strategy=ddp", "trainer.strategy", "hydra/launcher=local_gpus"),
+        ("trainer.precision=bf16-mixed", "trainer.precision", "history.dtype=float16"),
+        ("trainer.precision=16", "trainer.precision", "half precision is not offered"),
+        ("trainer.precision=32-true", "trainer.precision", "is trainer.precision=32"),
+        ("trainer.accelerator=auto", "trainer.accelerator", "trainer=gpu"),
+        ("trainer.accumulate_grad_batches=4", "trainer.accumulate_grad_batches", "trainer.batch_size=N"),
+        ("+trainer.profiler=simple", "trainer.profiler", "cProfile"),
+        ("+callbacks=model_checkpoint", "callbacks", "trainer.checkpoint_every=N"),
+        (
+            "+callbacks.c._target_=pytorch_lightning.callbacks.ModelCheckpoint",
+            "callbacks.c",
+            "trainer.checkpoint_every",
+        ),
+        (f"{LIGHTNING}.RichProgressBar", "callbacks.c._target_", "a bar on a terminal"),
+        (f"{LIGHTNING}.StochasticWeightAveraging", "callbacks.c._target_", "neither replay nor attribution"),
+        (f"{LIGHTNING}.GradientAccumulationScheduler", "callbacks.c._target_", "trainer.batch_size=N"),
     ],
     "misspelt value": [
         ("model.activation=tahn", "model.activation", "one of tanh, relu"),
@@ -91,8 +134,8 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("trainer.batch_size=null", "trainer.batch_size", "trainer.batch_size=64"),
     ],
     "missing or foreign path": [
-        ("init_from=nowhere", "init_from", "a finished run"),
-        ("init_from=file", "init_from", "a finished run"),
+        ("init_from=nowhere", "init_from", "there is no nowhere"),
+        ("init_from=file", "init_from", "a run directory holds"),
         ("--config-dir nowhere", "--config-dir", "not found"),
     ],
     "unwritable folder": [
@@ -200,7 +243,7 @@ def check_refused(done: Done, key: str, says: str) -> None:
     """Assert that a command refused with one message for people."""
     assert done.exit == 1, done.text
     assert done.err.count("error: ") == 1, done.text
-    assert "Traceback" not in done.text
+    assert "Traceback" not in done.text and "Error executing" not in done.text
     assert says in done.err, done.text
     assert any(key in line for line in done.err.splitlines() if line.startswith(("  key:", "  fix:"))), done.text
     assert "training" not in done.out
@@ -208,7 +251,7 @@ def check_refused(done: Done, key: str, says: str) -> None:
 
 @pytest.mark.parametrize(("line", "key", "says"), TRAIN_ROWS)
 def test_train_refuses_before_it_writes_anything(line: str, key: str, says: str, runs: Path) -> None:
-    small = () if "task=" in line else SMALL[:3]
+    small = () if "task=" in line or "experiment=" in line else SMALL[:3]
     small = tuple(word for word in (*small, *SMALL[3:]) if word.partition("=")[0] not in line and "mlp" not in line)
     if line == "init_from=small":
         small = ("task.d=2", "task.s=2", "model.hidden=16")
@@ -245,8 +288,12 @@ def test_analyze_refuses_damaged_files_by_name(name: str, line: str, says: str, 
 
 ANALYZE: dict[str, list[tuple[str, str, str]]] = {
     "missing or foreign path": [
-        ("run=nowhere analysis=spectrum", "run", "at least one run directory"),
-        ("run=occupied analysis=spectrum", "run", "none of them a run directory"),
+        ("run=nowhere analysis=spectrum", "run", "there is no nowhere"),
+        ("run=occupied analysis=spectrum", "run", "a run directory holds"),
+        ("run=nowhere/* analysis=spectrum", "run", "nowhere/* matches nothing"),
+        ("run=smal analysis=spectrum", "run", "did you mean 'small'?"),
+        ("run=. analysis=spectrum", "run", "fix:   'run=./*'"),
+        ("run=small,small analysis=spectrum", "run", "fix:   run=[small,small] for a list"),
         ("run=small analysis=spectrum at=9", "at", "recorded are: 0, 1, 2, 3"),
         ("run=foreign allow_targets=[user_parts] analysis=spectrum at=all", "at", "history=sparse"),
     ],
@@ -283,6 +330,7 @@ def test_one_failing_job_of_a_multirun_neither_stops_nor_hides_the_others(tmp_pa
     done = run("train", "-m", *SMALL[1:], "task.d=0,1,2", folder=tmp_path)
     assert done.exit == 1
     assert "error: task.d must be a whole number of at least 1" in done.err
+    assert "is task.d=6" in done.err and "Error executing" not in done.text
     assert len(list(tmp_path.glob("runs/repeat_copy-rnn/*/result.json"))) == 2
     table = done.out[done.out.index("#  state") :].splitlines()
     assert [line.split()[:3] for line in table[1:4]] == [["0", "failed", "0"], ["1", "done", "1"], ["2", "done", "2"]]

@@ -46,7 +46,7 @@ def test_sets_of_runs():
 
 
 def test_every_shipped_task_and_model_is_described_by_its_own_yaml():
-    from mechlab.config.launch import config_dir
+    from mechlab.config.choices import config_dir
 
     for path in sorted(config_dir().glob("task/*.yaml")):
         node = yaml.safe_load(path.read_text())["task"]

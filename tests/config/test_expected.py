@@ -7,8 +7,9 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from mechlab.config.choices import config_dir
 from mechlab.config.identity import masked
-from mechlab.config.launch import config_dir, register, resolve
+from mechlab.config.launch import register, resolve
 from mechlab.config.schema import Expected, typed
 from mechlab.jobs.prepare import prepare_run
 

@@ -15,8 +15,9 @@ from mechlab.automata.definition import from_definition, read_automaton, to_defi
 from mechlab.automata.dot import to_dot
 from mechlab.automata.tomita import tomita
 from mechlab.config.build import prepare
+from mechlab.config.choices import config_dir
 from mechlab.config.identity import masked
-from mechlab.config.launch import config_dir, register, resolve
+from mechlab.config.launch import register, resolve
 from mechlab.config.provenance import Origin, write_provenance
 from mechlab.config.recipe import load_run
 from mechlab.core.analysis import Needs

@@ -181,7 +181,7 @@ def test_many_runs_are_reported_soon(tmp_path: Path) -> None:
     start = os.times()
     listed = subprocess.run([sys.executable, "-m", "mechlab.runs", "ls"], cwd=tmp_path, capture_output=True, text=True)
     end = os.times()
-    assert "500 runs" in listed.stdout
+    assert "500 runs" in listed.stderr
     assert end.children_user + end.children_system - start.children_user - start.children_system < 2
 
 

@@ -221,7 +221,8 @@ def test_show_tells_what_a_run_is(call):
     for text in ("done since", "command: ", "d=2  s=2", "hidden=8", "5 recorded steps, 0 to 24", "test/accuracy"):
         assert text in done.out, text
     assert "spectrum: " in done.out and done.out.splitlines()[-1] == f"run: {folders()[0]}"
-    refused(call("show", "a"), "provenance/config.yaml", "runs ls")
+    refused(call("show", "a"), "a holds runs, such as a/repeat_copy-rnn", "fix:   'a/*/*'")
+    refused(call("show", "a/*x"), "a/*x matches nothing", "runs ls")
 
 
 def test_the_same_command_elsewhere_gives_no_difference(call):
@@ -421,8 +422,8 @@ def test_analyze_at_one_moment(lab):
         (("run={a}", "analysis=spectrum", "at=5"), ("recorded are: 0, 1, 4, 10, 24", "given: 5")),
         (("run={a}", "analysis=spectrum", "at=lst"), ("at must be last, best, all", "given: lst")),
         (("run={a}",), ("at least one analysis", "analysis=NAME")),
-        (("run=nowhere/*", "analysis=spectrum"), ("nothing there", "runs ls")),
-        (("run=*", "analysis=spectrum"), ("none of them a run directory",)),
+        (("run=nowhere/*", "analysis=spectrum"), ("nowhere/* matches nothing", "runs ls")),
+        (("run=*", "analysis=spectrum"), ("a holds runs, such as", "'run=a/*/*'")),
         (("analysis=spectrum",), ("run=VALUE",)),
     ],
 )
@@ -488,7 +489,7 @@ def test_activations_and_patches_of_a_run(lab):
 
 def test_what_is_not_there_is_refused(lab):
     a = folders()[0]
-    with pytest.raises(RunError, match="provenance"):
+    with pytest.raises(RunError, match="there is no nowhere"):
         mechlab.load_run("nowhere")
     with pytest.raises(NotRecorded, match="step 5; recorded are 0, 1, 4, 10, 24"):
         mechlab.load_run(a, at=5).model()

@@ -15,8 +15,9 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
+from mechlab.config.choices import config_dir
 from mechlab.config.identity import masked
-from mechlab.config.launch import config_dir, register, resolve
+from mechlab.config.launch import register, resolve
 from mechlab.config.recipe import load_run
 from mechlab.config.seeds import members
 from mechlab.core.errors import ConfigError, NotFinite

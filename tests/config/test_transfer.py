@@ -12,8 +12,9 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from mechlab import load_run
+from mechlab.config.choices import config_dir
 from mechlab.config.identity import masked
-from mechlab.config.launch import config_dir, register, resolve
+from mechlab.config.launch import register, resolve
 from mechlab.core.errors import ConfigError, NotRecorded
 from mechlab.jobs.execute import execute
 from mechlab.jobs.prepare import Setup, prepare_run

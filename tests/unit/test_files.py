@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -248,3 +249,27 @@ def test_temporaries_inside_a_temporary_folder_are_removed_with_it(tmp_path):
         path.write_text("text")
     remove_temporaries(tmp_path)
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["kept.txt"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\nb:\n  c: [x, 2]\nd: {}\n",
+        "a: 1\nb: 2\na: 3\n",
+        "a: 'x\nb: y'\nc: 1\n",
+        "a: [1,\n2, 3]\nb: 1\n",
+        "a: |\n  b: 1\nc: 2\n",
+        "# remark\na: 1\nb: 2\n",
+        "a\nb\n",
+        "- a\n- b\n",
+        "1: a\n2: b\n",
+    ],
+)
+def test_yaml_read_by_sections_is_that_read_as_a_whole(tmp_path, text):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    first = read_yaml(path)
+    assert first == yaml.safe_load(text)
+    if isinstance(first, dict):
+        first.clear()  # a reader's own copy
+    assert read_yaml(path) == yaml.safe_load(text)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mechlab.automata.definition import from_definition, to_definition
 from mechlab.automata.tomita import tomita
-from mechlab.config.launch import config_dir
+from mechlab.config.choices import config_dir
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.sweeps.code import check_copy, copy_digest, environment
 from mechlab.sweeps.manifest import Job, below, freeze, is_sweep, load
