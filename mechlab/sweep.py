@@ -130,7 +130,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Print the status of every job, with the reason of each failure."""
     from mechlab.sweeps.job_status import job_statuses, summary
 
-    sweep, allowed = _sweep(arguments)
+    sweep, allowed = _sweep(arguments, planned=True)
     statuses = job_statuses(sweep)
     _print_statuses(sweep, statuses)
     print(summary(statuses) + _queue(sweep))
@@ -146,8 +146,10 @@ def status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> tuple[Sweep, list[str]]:
+def _sweep(arguments: argparse.Namespace, frozen: bool = True, planned: bool = False) -> tuple[Sweep, list[str]]:
     """Return the sweep of the command line, and the packages other than mechlab that it allows its jobs to import.
+
+    With `planned`, the same overrides give the sweep that they gave last, whatever has changed in the code since.
 
     Overrides are frozen first, and allow the packages that they name. For a frozen sweep the packages come from the
     command line alone: its manifest is not trusted.
@@ -167,9 +169,15 @@ def _sweep(arguments: argparse.Namespace, frozen: bool = True) -> tuple[Sweep, l
         return load(first, root), _packages(others)
     if frozen and not others and "=" not in first:
         return load(first, root), []  # raises, and lists the known sweeps
-    from mechlab.sweeps.planning import plan_sweep
+    from mechlab.sweeps.commands import last_planned
 
     overrides = arguments.words + ([f"paths.root={arguments.root}"] if arguments.root else [])
+    if planned and (last := last_planned(overrides, arguments.config_dir)) is not None:
+        allowed = _packages([word for word in arguments.words if word.startswith("allow_targets=")])
+        if set(last.targets) <= set(allowed):
+            return last, allowed
+    from mechlab.sweeps.planning import plan_sweep
+
     sweep = plan_sweep(overrides, arguments.config_dir)
     return sweep, sweep.targets
 
@@ -326,8 +334,11 @@ def _check_packages(sweep: Sweep) -> None:
 
 
 def _print_statuses(sweep: Sweep, statuses: list[JobStatus]) -> None:
+    """Print state, run directory and the overrides that not all jobs share, and why a job failed."""
+    shared = set.intersection(*(set(job.overrides) for job in sweep.jobs)) if len(sweep.jobs) > 1 else set()
     for status in statuses:
-        line = f"{status.state:10} {sweep.root / status.job.run}  {' '.join(status.job.overrides)}"
+        own = " ".join(word for word in status.job.overrides if word not in shared)
+        line = f"{status.state:10} {sweep.root / status.job.run}  {own}".rstrip()
         print(printable(line))
         if status.reason:
             print(f"{'':10} {printable(status.reason)}")

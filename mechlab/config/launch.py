@@ -93,7 +93,7 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
 def check_choices() -> None:
     """Raise ConfigError if a config group that allows one choice has a list, which Hydra accepts."""
     hydra_cfg = HydraConfig.get()
-    given_words = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)  # ${key} in them differs between jobs
+    given_words: Any = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)  # ${key} differs between jobs
     words = [(word, word.partition("=")[0].lstrip("+"), word.partition("=")[2]) for word in given_words]
     removed = {key.removeprefix("~") for _, key, _ in words if key.startswith("~")}
     for group in sorted({*config_groups()} - {*LISTS, *hydra_cfg.runtime.choices, *removed}):

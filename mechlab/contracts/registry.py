@@ -43,7 +43,7 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "fractions": [0.1],
     "leave_one_out": 2,
     "other_seeds": 0,
-    "compared": ["gradient_dot"],
+    "compared": ["tracin"],
     "resamples": 20,
     "points": 60,
     "dimensions": [2],

@@ -48,7 +48,7 @@ def with_batched_linear(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model)
     for module in model.modules():
         if type(module) is nn.Linear and module.bias is not None:
-            module.forward = functools.partial(_forward, module)
+            module.forward = functools.partial(_forward, module)  # type: ignore[method-assign]
     return model
 
 

@@ -50,7 +50,7 @@ class Interval:
 
     def outside(self) -> list[float]:
         """Return the nearest integers that the interval does not hold, one beyond each finite end."""
-        values = []
+        values: list[float] = []
         if self.low > -math.inf:
             values.append(math.floor(self.low) if self.open_low else math.ceil(self.low) - 1)
         if self.high < math.inf:

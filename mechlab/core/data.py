@@ -84,17 +84,21 @@ class Source:
 
     @cached_property
     def _examples(self) -> Batch:
+        assert isinstance(self.task, FiniteTask)
         return self.task.examples("train").to(self.device, self.dtype)
 
     @cached_property
     def _groups(self) -> Tensor | None:
-        return None if self.plan.batch_size is None else self.task.groups()  # a batch of everything mixes them
+        if self.plan.batch_size is None or not isinstance(self.task, FiniteTask):  # a batch of everything mixes them
+            return None
+        return self.task.groups()
 
     @functools.cache  # noqa: B019 (a source lives as long as its run)
     def _cropped(self, group: int | None) -> Batch:
         """Return all training examples, cropped to what a group of them needs."""
-        rows = slice(None) if group is None else torch.nonzero(self._groups == group).flatten().to(self.device)
-        return self._examples.cropped(rows)
+        if group is None or self._groups is None:
+            return self._examples.cropped()
+        return self._examples.cropped(torch.nonzero(self._groups.eq(group)).flatten().to(self.device))
 
     def _gathered(self, block: int) -> list[Batch]:
         """Return the batches of a block of steps, the examples of each group gathered at once and then cut up."""
@@ -121,6 +125,7 @@ class Source:
 
     def _endless(self, step: int) -> Batch:
         size = self.plan.batch_size
+        assert size is not None, "endless data have no batch of everything"
         block, position = divmod(step, BLOCK)
         if self._block is None or self._block[0] != block:
             rng = self.streams.torch("data", block, device=self.device)

@@ -141,7 +141,8 @@ class Ensemble:
                 must = "the batches of networks that are trained together must have one shape"
                 got = f"inputs of shapes {' and '.join(str(shape) for shape, *_ in sorted(shapes))} in one step"
                 raise ConfigError(must, got=got, key=KEY, fix=ONE_BY_ONE)
-            mask = None if first.mask is None else torch.stack([batch.mask for batch in rows])
+            masks = [batch.mask for batch in rows if batch.mask is not None]  # all or none of them
+            mask = torch.stack(masks) if masks else None
             stacked = {name: torch.stack([getattr(b, name) for b in rows]) for name in ("inputs", "targets", "index")}
             self._stacked = rows, Batch(mask=mask, **stacked)
         return self._stacked[1]

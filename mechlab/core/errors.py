@@ -21,6 +21,8 @@ class MechlabError(Exception):
         fix: the remedy, best as something to type.
     """
 
+    reported = False  # set where it has been printed
+
     def __init__(self, must: str, *, got: object = None, key: str | None = None, fix: str | None = None):
         self.must, self.got, self.key, self.fix = must, got, key, fix
         lines = [must]

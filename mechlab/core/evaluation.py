@@ -53,8 +53,8 @@ class Means:
         """Add the scores of a portion, the loss (B,) among them."""
         for name, value in scores.items():
             total = value.total() if isinstance(value, ClassShares) else value.double().sum()
-            self._sums[name] = self._sums[name] + total if name in self._sums else total
-        self._examples += len(scores["loss"])
+            self._sums[name] = self._sums[name] + total if name in self._sums else total  # type: ignore[operator]
+        self._examples += len(scores["loss"])  # type: ignore[arg-type]
 
     def means(self) -> dict[str, float]:
         """Return the mean of each score, by name."""

@@ -157,7 +157,7 @@ class SigmoidSquaredError(Loss):
             source sums over the batch too, its gradient is larger by the batch size.
     """
 
-    reduction: Literal["mean", "sum"] = "sum"
+    reduction: Literal["mean", "sum"] = "sum"  # type: ignore[misc]  # here a field
 
     def elements(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the squared errors (B, ..., outputs) of the probabilities."""

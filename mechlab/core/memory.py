@@ -41,9 +41,9 @@ def check_recipe(recipe: Recipe) -> None:
         tasks = [recipe.task, *(recipe.task.at_length(length) for length in recipe.curriculum.lengths)]
         size = drawn * max(example_bytes(task.spec, recipe.dtype.itemsize) for task in tasks)
         check_memory(size, what, keys, "choose shorter or narrower examples, or fewer at once")
-    if (size := training_bytes(recipe)) is not None:
+    if (trained := training_bytes(recipe)) is not None:
         what = "parameters, their gradients, the optimizer's state and a copy of the parameters"
-        check_memory(size, what, "model", "choose a smaller model")
+        check_memory(trained, what, "model", "choose a smaller model")
 
 
 def example_bytes(spec: TaskSpec, itemsize: int) -> int:

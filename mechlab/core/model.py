@@ -80,10 +80,11 @@ class Model(nn.Module):
         """Move and convert as torch does; a floating dtype gives complex tensors its complex counterpart, where torch
         would drop their imaginary parts."""
         device, dtype, non_blocking, memory_format = torch._C._nn._parse_to(*args, **kwargs)
+        options = {"device": device, "dtype": dtype, "non_blocking": non_blocking, "memory_format": memory_format}
         if dtype is not None and dtype.is_floating_point:
             set_precision(self, dtype)
-            dtype = None
-        return super().to(device=device, dtype=dtype, non_blocking=non_blocking, memory_format=memory_format)
+            options["dtype"] = None
+        return super().to(**options)  # type: ignore[call-overload]
 
 
 class StaticModel(Model):

@@ -55,14 +55,17 @@ class BatchPlan:
         """Return the ids (B,) int64 of the examples in the batch of optimiser step `step`."""
         step = 0 if self.overfit else step
         if self.n is None:
+            assert self.batch_size is not None, "endless data have no batch of everything"
             return torch.arange(step * self.batch_size, (step + 1) * self.batch_size)
         if self.whole:
             return torch.arange(self.n)
+        assert self.steps_per_epoch is not None
         epoch, position = divmod(step, self.steps_per_epoch)
         return self._batches(epoch)[position]
 
     def _epoch(self, epoch: int) -> list[Tensor]:
         rng = Streams(self.seed).torch("order", epoch)
+        assert self.n is not None
         groups = [torch.arange(self.n)] if self._groups is None else self._groups
         batches = []
         for group in groups:

@@ -148,9 +148,11 @@ class _Replacement:
         return _replaced(value, output, self.place) if value.shape == output.shape else output
 
     def _at_step(self, output: Tensor, call: int) -> Tensor:
-        if call == 0 and not self.stepped and output.ndim > 2 and output.shape[1] == self.length:
+        assert self.step is not None
+        whole = self.length is not None and output.ndim > 2 and output.shape[1] == self.length
+        if call == 0 and not self.stepped and whole:
             self.sliced = True
-            if self.step < self.length:
+            if self.step < output.shape[1]:
                 output = output.clone()
                 output[:, self.step] = _replaced(self.value, output[:, self.step], self.place)
         elif call == self.step and not self.sliced:
@@ -164,7 +166,7 @@ class _Replacement:
             if self.sliced and calls > 1:
                 must, fix = "a step can be patched where a call gives one, or one call all", f"a patch of {self.name}"
                 raise MechlabError(must, got=f"{calls} calls that give all steps", key=self.place, fix=fix)
-            steps = self.length if self.sliced else calls
+            steps = shape[1] if self.sliced else calls
             if self.step >= steps:
                 must = f"a patch of {self.name} must name a step from 0 to {steps - 1}"
                 raise MechlabError(must, got=self.place, fix=f"{self.name}@{steps - 1}")
@@ -265,7 +267,7 @@ def _steps_noted(model: nn.Module) -> Iterator[Callable[[], bool]]:
         finally:
             inside = False
 
-    own, step = vars(model).get("step"), getattr(model, "step", None)
+    own, step = vars(model).get("step"), getattr(model, "step", lambda: None)
     if isinstance(model, SequenceModel):
         vars(model)["step"] = noted
     try:

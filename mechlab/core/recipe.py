@@ -119,7 +119,7 @@ class Recipe:
         model = self.architecture()
         examples = self.source().solved_on()
         with self.streams.globally("init", "solve"):
-            model.solve(examples, self.streams.torch("init", "solve"))
+            model.solve(examples, self.streams.torch("init", "solve"))  # type: ignore[operator]
         return set_precision(model, self.dtype).state_dict()
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -207,6 +207,7 @@ class Recipe:
         self, member: Member, source: Source, steps: range, weights: Tensor | None
     ) -> Iterator[Update]:
         """Make the updates with the arithmetic of the ensemble that the network is a member of."""
+        assert self.member is not None
         row, size = self.member.row, self.member.size
         ensemble = Ensemble(size, {row: member}, self.make_optimizer, source.batch(steps[0]), self.task.spec)
         try:
@@ -240,8 +241,9 @@ class Recipe:
 def _updating(model: nn.Module, mask: Collection[str] | None) -> Iterator[None]:
     """Let only the named parameters require a gradient inside the block; None changes nothing."""
     before = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    for name, parameter in model.named_parameters() if mask is not None else ():
-        parameter.requires_grad_(before[parameter] and name in mask)
+    if mask is not None:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(before[parameter] and name in mask)
     try:
         yield
     finally:

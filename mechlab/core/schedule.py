@@ -28,7 +28,7 @@ class Schedule:
     peak: Annotated[float, between(0, 1)] = 0.5
     factors: tuple[Annotated[float, at_least(0)], ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.kind == "table") != bool(self.factors):
             got = f"schedule.kind={self.kind} with {len(self.factors)} factors"
             fix = "schedule.factors=[1.0,0.5]" if self.kind == "table" else "schedule.kind=table"

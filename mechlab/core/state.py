@@ -36,7 +36,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         RuntimeError: names or shapes differ.
     """
     if getattr(model, "solve", None) is not None:
-        model.resize(weights)
+        model.resize(weights)  # type: ignore[operator]
     model.load_state_dict(weights)
 
 
@@ -59,5 +59,5 @@ def digest(params: Mapping[str, Tensor]) -> int:
     hashed = hashlib.sha256()
     for name, value in sorted(params.items()):
         hashed.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-        hashed.update(value.detach().cpu().resolve_conj().resolve_neg().contiguous().numpy())
+        hashed.update(value.detach().cpu().resolve_conj().resolve_neg().contiguous().numpy().data)
     return int.from_bytes(hashed.digest()[:8], "big", signed=True)

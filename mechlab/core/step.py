@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from mechlab.core.task import Batch, TaskSpec
 from mechlab.core.update_equations import clip_factor
 
 
-def aligned_outputs(model: nn.Module, batch: Batch, spec: TaskSpec) -> Tensor:
+def aligned_outputs(model: Callable[..., Any], batch: Batch, spec: TaskSpec) -> Tensor:
     """Run the model on a batch and return its outputs at the steps that have targets.
 
     Raises:
@@ -122,7 +122,7 @@ def update_many(
         fields: tuple[Tensor | None, ...],
         weight: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        part = Batch(*fields)
+        part = Batch(*fields)  # type: ignore[arg-type]  # the mask alone may be None
         outputs = aligned_outputs(lambda *i, **o: functional_call(model, {**fixed, **parameters}, i, o), part, spec)
         return batch_loss(outputs, part, spec, weight), outputs
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -80,18 +80,16 @@ class Batch:
 
     def __getitem__(self, rows: Any) -> Batch:
         """Select examples by a slice or an index tensor."""
-        return Batch(*(None if value is None else value[rows] for value in self._values()))
+        return self._map(lambda value: value[rows])
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> Batch:
         """Move to a device; floating tensors also to `dtype`, complex ones to its complex counterpart."""
 
-        def move(value: Tensor | None) -> Tensor | None:
-            if value is None:
-                return None
+        def move(value: Tensor) -> Tensor:
             value = value.to(device)
             return value if dtype is None else in_precision(value, dtype)
 
-        return Batch(*map(move, self._values()))
+        return self._map(move)
 
     def cropped(self, rows: Any = slice(None)) -> Batch:
         """Leave out the steps that count for none of `rows` (all examples by default): inputs after the last target,
@@ -101,15 +99,16 @@ class Batch:
             return self
         counted = self.mask[rows].any(0).nonzero()
         first, last = int(counted.min()), int(counted.max()) + 1
-        mask = self.mask[:, first:last]
-        mask = None if mask[rows].all() else mask
+        part = self.mask[:, first:last]
+        mask = None if part[rows].all() else part
         end = (
             self.inputs.shape[1] - self.mask.shape[1] + last
         )  # this batch may itself have targets for its last steps only
         return replace(self, inputs=self.inputs[:, :end], targets=self.targets[:, first:last], mask=mask)
 
-    def _values(self) -> list[Tensor | None]:
-        return [getattr(self, part.name) for part in fields(self)]
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        mask = None if self.mask is None else function(self.mask)
+        return Batch(function(self.inputs), function(self.targets), mask, function(self.index))
 
 
 @runtime_checkable

@@ -141,7 +141,7 @@ def _fit(runs: Sequence[tuple[Setup, RunLock]]) -> None:
             raise not_writable(setup.folder, error) from error
         if not isinstance(error, MechlabError):
             traceback.print_exc()
-            error.reported = True
+            error.reported = True  # type: ignore[attr-defined]
         raise error from raised.__cause__
     if failures:
         raise failures[0]

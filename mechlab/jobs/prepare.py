@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from mechlab.config.build import all_without_files, prepare, without_files
 from mechlab.config.describe import describe
@@ -35,7 +35,7 @@ from mechlab.record.recorder import Recorder, check_size
 from mechlab.record.sources import defining
 
 if TYPE_CHECKING:
-    from mechlab.training.callbacks import Callback
+    from mechlab.training.callbacks import AnalysisCallback, Callback
     from mechlab.training.fit import FitSettings, Logger
 
 
@@ -169,7 +169,7 @@ def prepare_run(
     )
 
 
-def runs_analysis(callback: Callback) -> bool:
+def runs_analysis(callback: Callback) -> TypeGuard[AnalysisCallback]:
     """True if a callback runs an analysis, which leaves training as it is."""
     from mechlab.training.callbacks import AnalysisCallback
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 from torch import Tensor
 
@@ -21,5 +22,5 @@ class Deferred(Sequence[Tensor]):
     def __len__(self) -> int:
         return len(self._tensors)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         return self._tensors[index]

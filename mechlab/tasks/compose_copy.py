@@ -11,6 +11,7 @@ from mechlab.binding.companion import CompanionMatrix
 from mechlab.binding.rules import SignedChoice
 from mechlab.core.constraints import Size
 from mechlab.core.errors import ConfigError
+from mechlab.core.evaluation import ClassShares
 from mechlab.core.task import Batch
 from mechlab.tasks.dynamical_system import DynamicalSystem, SystemRule
 
@@ -58,7 +59,7 @@ class ComposeCopy(DynamicalSystem):
         rule = self._two_rules if mix == "two" else _choice(mix, d, s)
         super().__init__(rule, d, s, horizon)
 
-    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor | ClassShares]:
         """Return the accuracy (B,), by sign; a target of 0 counts as missed."""
         if self.compat == "none":
             return super().score(outputs, batch)

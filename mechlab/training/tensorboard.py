@@ -101,5 +101,5 @@ def _silence_writers() -> None:
         if not (isinstance(failure.exc_value, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
             before(failure)
 
-    hook.silences_writers = True
+    hook.silences_writers = True  # type: ignore[attr-defined]
     threading.excepthook = hook

@@ -1,5 +1,6 @@
 """A GRU-20 on Tomita 3: reading its states and testing it, each against a plain loop over letters and against one fused
-call of torch.nn.GRU on all words, padded; and clustering its states."""
+call of torch.nn.GRU on all words, padded; and clustering its states. Seconds are processor time of one thread, so that
+other work on the machine counts for little."""
 
 from __future__ import annotations
 
@@ -134,9 +135,9 @@ def _clusterings(model: Any, truth: Any, words: list[list[int]]) -> None:
     rows, total = LabelledPoints(states, labels, prefixes.index, len(truth.states)), 0.0
     print(f"clusterings of {len(prefixes)} states, fair setting")
     for method in METHODS:
-        start = time.perf_counter()
+        start = time.process_time()
         clustering = cluster(method, rows, np.random.default_rng(0))
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         total += seconds
         weighted = ambiguity(clustering.clusters, labels[clustering.rows], clustering.counts).weighted
         print(f"  {method:18} {seconds:6.2f} s  weighted ambiguity {weighted:.4f}", flush=True)
@@ -195,12 +196,12 @@ def _call(model: Any, letter: int, state: Any) -> tuple[Any, Any]:
 
 
 def _seconds(work: Callable[[], object], turns: int = 1) -> float:
-    """Return the median seconds of some turns."""
+    """Return the median processor seconds of some turns."""
     times = []
     for _ in range(turns):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return statistics.median(times)
 
 

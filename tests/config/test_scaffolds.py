@@ -159,6 +159,34 @@ def test_the_contracts_find_what_is_wrong(lab, tmp_path):
 
 
 @pytest.mark.ci
+def test_common_mistakes_get_one_sentence(lab, tmp_path):
+    """A missing no_grad, a statement without full stop, and tensors on the wrong device."""
+    shutil.copytree(lab.folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "__pycache__"))
+    mistakes = {
+        "mylab/analyses/gain.py": {"    @torch.no_grad()\n": ""},
+        "mylab/analyses/learned.py": {"of fewer than {self.fewest} runs.": "of fewer than {self.fewest} runs"},
+        "mylab/models/slow.py": {"self.readout.weight.new_zeros(batch": "torch.zeros(batch"},
+    }
+    for file, changes in mistakes.items():
+        text = (tmp_path / file).read_text()
+        for right, wrong in changes.items():
+            assert right in text, right
+            (tmp_path / file).write_text(text.replace(right, wrong))
+    words = "device_of_the_inputs or same_finding or answer_is_well_formed"
+    done = run("-m", "mechlab.contracts", "--contracts-dir", "conf", "-k", words, cwd=tmp_path)
+    lines = done.stdout.splitlines()
+    for sentence in (
+        "run of analysis=gain must not record operations for a backward pass that it never runs, as in `",
+        "note fewest of analysis=learned must be a sentence that ends in a full stop. Got 'No claim is made ",
+        "model=slow must compute on the device of its inputs and parameters; a tensor made in `return torch.zeros(",
+    ):
+        assert any(line.startswith(sentence) for line in lines), done.stdout
+    assert "Traceback" not in done.stdout and "mechlab/contracts" not in "".join(
+        line for line in lines if " Error" in line
+    )
+
+
+@pytest.mark.ci
 def test_the_new_task_trains_and_the_new_analysis_answers(lab):
     """The suggested command trains; the analysis is in the result, and as a callback in every epoch's metrics."""
     command = suggested(lab.printed["odd_ones"], "train")

@@ -105,6 +105,7 @@ def _distinguishing_lengths(automaton: Automaton) -> np.ndarray:
         if not new.any():
             return level
         level[new] = length
+    raise AssertionError("there are finitely many pairs of states")
 
 
 def _sample(words: list[tuple[int, ...]]) -> Sample:

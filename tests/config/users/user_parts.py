@@ -44,7 +44,7 @@ class RunningSum:
     def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the signs (B, T, 1) of the running sums of steps (B, T, 1), and that each is defined."""
         signs = torch.where(inputs.cumsum(1) >= 0, 1.0, -1.0).to(inputs.dtype)
-        return signs, torch.ones(inputs.shape[:2], dtype=torch.bool)
+        return signs, torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
 
 
 class OwnSigns(Task):
