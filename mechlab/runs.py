@@ -156,7 +156,10 @@ def _show(folder: Path, verbose: bool) -> bool:
     print(f"code: {printable(environment.get('commit') or 'not under version control')}")
     for section in ("task", "model", "optimizer", "trainer"):
         values = {name: value for name, value in _section(config, section).items() if value is not None}
-        print(printable(f"{section}: " + "  ".join(f"{name}={_short(value)}" for name, value in values.items())))
+        target = str(values.pop("_target_", ""))
+        shown = target.rpartition(".")[2] if target.startswith(("mechlab.", "torch.")) else target
+        words = [*filter(None, [shown]), *(f"{name}={_short(value)}" for name, value in values.items())]
+        console.print_folded(f"{section}: {'  '.join(words)}")
     print(f"history: {_whole(lambda: _history_summary(folder), damages) or 'damaged'}")
     print(f"size: {readable_size(row.size)}, history included")
     if result := _whole(lambda: _result(folder), damages):

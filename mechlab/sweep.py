@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mechlab.core.errors import ConfigError, MechlabError
+from mechlab.core.errors import ConfigError, MechlabError, WrongValue
 from mechlab.core.printable import printable
 from mechlab.record.files import LINES_BYTES, read_bytes
 
@@ -32,6 +32,11 @@ def main() -> None:
     arguments = _parser().parse_args()
     try:
         sys.exit(arguments.command(arguments))
+    except WrongValue as error:
+        from mechlab.config.messages import with_default
+
+        print(f"error: {with_default(error, 'train')}", file=sys.stderr)
+        sys.exit(1)
     except MechlabError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,27 @@ def numbers(scalars: Mapping[str, float | None]) -> list[str]:
     return words
 
 
+def print_folded(text: str) -> None:
+    """Print a line; on a terminal that is narrower, folded and the rest indented: between words, or between pairs of
+    name and value, which two blanks separate."""
+    text = printable(text)
+    if sys.stdout.isatty():
+        text = folded(text, shutil.get_terminal_size().columns)
+    print(text)
+
+
+def folded(text: str, width: int) -> str:
+    r"""Return text in lines of at most so many letters, as `print_folded` prints it.
+
+    >>> folded("of: mean 0.5  runs 3", 14)
+    'of: mean 0.5\n    runs 3'
+    """
+    items = re.split(r"(?<=\S)  (?=\S)", text)
+    kept = "  ".join(item.replace(" ", "\xa0") for item in items) if len(items) > 1 else text
+    lines = textwrap.fill(kept, width, subsequent_indent=" " * 4, break_long_words=False, break_on_hyphens=False)
+    return lines.replace("\xa0", " ")
+
+
 def print_result(result: Mapping[str, Any]) -> None:
     """Print the metrics, findings and expected numbers of a run, as result.json holds them."""
     print_metrics(result["metrics"])
@@ -45,7 +70,7 @@ def print_result(result: Mapping[str, Any]) -> None:
 
 def print_metrics(metrics: Mapping[str, float]) -> None:
     """Print metrics on one line."""
-    print(printable("  ".join(f"{name} {number(value)}" for name, value in sorted(metrics.items()))))
+    print_folded("  ".join(f"{name} {number(value)}" for name, value in sorted(metrics.items())))
 
 
 def print_findings(findings: Mapping[str, Any], verbose: bool = False) -> None:
@@ -55,15 +80,15 @@ def print_findings(findings: Mapping[str, Any], verbose: bool = False) -> None:
         title = f"{name} ({differs})" if differs else name
         words = numbers(finding["scalars"])
         more = "" if verbose or len(words) <= HEADLINE else f"  ({len(words) - HEADLINE} more: runs show -v)"
-        print(printable(f"{title}: {'  '.join(words if verbose else words[:HEADLINE])}{more}"))
+        print_folded(f"{title}: {'  '.join(words if verbose else words[:HEADLINE])}{more}")
         for claim in finding["claims"].values():
             verdict = "holds" if claim["holds"] else "FAILS"
             null = "" if claim["null"] is None else f"; null {number(claim['null'])}"
             ends = claim.get("interval")  # which older records lack
             measured = number(claim["value"]) + ("" if ends is None else f" [{', '.join(map(number, ends))}]")
-            print(printable(f"  {verdict}: {claim['statement']} (measured {measured}{null})"))
+            print_folded(f"  {verdict}: {claim['statement']} (measured {measured}{null})")
         for note in finding.get("notes", {}).values():
-            print(printable(f"  {note}"))
+            print_folded(f"  {note}")
 
 
 def print_expected(expected: Mapping[str, Any]) -> None:
@@ -72,7 +97,7 @@ def print_expected(expected: Mapping[str, Any]) -> None:
         verdict = {True: "as expected", False: "NOT as expected", None: "not measured"}[row["within"]]
         corrected = "" if row["corrected"] is None else f", corrected {number(row['corrected'])}"
         numbers = f"published {number(row['published'])}{corrected}, tolerance {number(row['tolerance'])}"
-        print(printable(f"{verdict}: {name} {number(row['measured'])} ({numbers}; {row['source']})"))
+        print_folded(f"{verdict}: {name} {number(row['measured'])} ({numbers}; {row['source']})")
 
 
 def print_next(folder: Path, root: Path, allow_targets: Sequence[str] = ()) -> None:

@@ -58,8 +58,10 @@ class Drawer:
                 plot = self._plot(
                     f"forest-{file_name(metric)}", forest(cut(metric, TITLE), rows), f"{metric} of each cell"
                 )
-                left = len(self.section.done) - FOREST_ROWS
-                return replace(plot, caption=f"The first {FOREST_ROWS} cells." if left > 0 else "")
+                single = all(cell.numbers[metric].n == 1 for cell in cells)
+                caption = "One run each." if single else "Dots are means, bars their 95 % intervals, ticks single runs."
+                cut_off = f" The first {FOREST_ROWS} cells." if len(self.section.done) > FOREST_ROWS else ""
+                return replace(plot, caption=caption + cut_off)
         return None
 
     def claims(self, analysis: str) -> Iterator[Plot]:

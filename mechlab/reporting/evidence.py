@@ -53,11 +53,11 @@ class Evidence:
         return min(max(COLUMN, *widths), WIDEST)
 
     def one_row_below(self) -> None:
-        """Move figures behind until they fill no more than one row below the claims."""
+        """Move figures behind that repeat a figure of another cell, beyond one row below the claims."""
         shots, room, number = self.shots, PAGE, self.beside
         for shot in shots.shown[number:]:
             room -= PAGE // 2 if shot.half else min(shot.picture.width + FRAME, PAGE)
-            if room < -FRAME:
+            if room < -FRAME and shot.title in {other.title for other in shots.shown[:number]}:
                 break
             number += 1
         shots.shown, shots.further = shots.shown[:number], [*shots.shown[number:], *shots.further]

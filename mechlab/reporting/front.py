@@ -82,6 +82,8 @@ def varies(section: Section) -> str:
         if key == "model" or len(values) > 1:
             listed = ", ".join(values) if len(values) <= 4 else f"({len(values)} values)"
             words.append(f"{short(key)} {listed}")
+    if len(section.cells) == 1 and (setting := section.cells[0].records[0].setting):
+        words.append(setting)
     seeds = list(dict.fromkeys(shown(value_of(run, "seed")) for cell in section.cells for run in cell.records))
     whole = all(seed.isdecimal() and len(seed) < 10 for seed in seeds)
     listed = cut(ranges(map(int, seeds)), VALUE) if whole else ", ".join(seeds[:4]) + (", …" if len(seeds) > 4 else "")

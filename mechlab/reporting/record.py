@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 DONE = "done"
+SETTING = 24  # letters of a value in a setting
 
 
 class Problem(NamedTuple):
@@ -104,6 +105,14 @@ class Record:
     def model(self) -> str:
         """The name of the model."""
         return self.name.rpartition("-")[2]
+
+    @property
+    def setting(self) -> str:
+        """The first parameter of the task and its value, such as `index 3`; empty if it has none."""
+        for key, value in self.config.items():
+            if key.startswith("task.") and "_target_" not in key and isinstance(value, str | int | float):
+                return f"{key.rpartition('.')[2]} {str(value)[:SETTING]}"
+        return ""
 
     @property
     def seed(self) -> Any:

@@ -130,6 +130,7 @@ def _subject(section: Section, cell: Cell, path: Path) -> str:
         about = {}
     varied = {key: cell.value(key) for key in section.varied if "." in key}
     values = [f"{key.rpartition('.')[2]} {value}" for key, value in varied.items() if value not in NOTHING]
+    values = values or [record.setting] * bool(record.setting)
     own = f"{record.model} on {record.task}{' (' + ', '.join(values) + ')' if values else ''}, seed {record.seed}"
     subject = about.get("subject")
     moment = ", over training" if path.parent.name == MOMENTS else _step(record, about.get("at", "last"))

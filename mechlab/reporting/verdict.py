@@ -63,8 +63,9 @@ def _problems(records: Sequence[Record], problems: Sequence[Problem]) -> list[st
     words = []
     for problem in sorted(met, key=lambda problem: problem.kind != "failed"):
         file = "" if problem.kind == "failed" else f" {problem.file}:"
+        reason = problem.reason.replace(f"{problem.run}/{problem.file}: ", "")
         name = "/".join(problem.run.rsplit("/", 2)[-2:])
-        words.append(f"{problem.kind}: {name},{file} {problem.reason[:REASON]}")
+        words.append(f"{problem.kind}: {name},{file} {reason[:REASON]}")
     words += [
         f"{record.state}: {record.folder.parent.name}/{record.folder.name}"
         + (f", step {step}" if (step := record.status.get("step")) else "")

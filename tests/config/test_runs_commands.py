@@ -21,9 +21,12 @@ from warm_process import Done, command
 
 import mechlab
 from mechlab import cli, runs
+from mechlab.config.recipe import stored_config
 from mechlab.core.errors import ConfigError, MechlabError, NotRecorded, RunError
+from mechlab.jobs.sets import check_distinct
 from mechlab.listing.row import read_row
 from mechlab.listing.table import print_table
+from mechlab.record import sets
 from mechlab.record.files import file_digest, read_json, write_json
 from mechlab.record.lock import RunLock
 from mechlab.record.shards import write_shard
@@ -182,6 +185,19 @@ def test_on_a_terminal_ls_is_as_wide_as_it(lab, width):
     assert all(len(line.rstrip()) <= width for line in lines)
     assert len([line for line in lines if any(folder in line for folder in folders())]) == 3
     assert len(lines) == (2 + 2 * 3 if width == 70 else 2 + 3)
+
+
+def test_a_copy_is_named_and_is_no_further_seed(call, lab):
+    a, _, c = folders()
+    shutil.copytree(a, copy := a.replace("-s0", "-s7"))
+    done = call("ls", "a")
+    assert done.err.count("copy: ") == 1 and f"copy: {copy} has the configuration and seed of {a}" in done.err
+    configs = {sets.run_name(Path(run)): stored_config(run) for run in (a, c, copy)}
+    check_distinct({run: configs[run] for run in list(configs)[:2]})
+    with pytest.raises(ConfigError, match="a copy"):
+        check_distinct(configs)
+    with pytest.raises(ConfigError, match="recorded under"):
+        check_distinct({run: configs[run] for run in list(configs)[1:]})
 
 
 def test_ls_tells_why_a_run_failed(call):

@@ -317,7 +317,7 @@ def test_what_slurm_or_its_settings_refuse_is_told(tmp_path: Path) -> None:
         (("plan", *SMALL, "trainer.max_step=5"), "trainer.max_step", "did you mean 'trainer.max_steps'?"),
         (("plan", *SMALL, "task.d=2,0"), "task.d", "at least 1"),
         (("plan", *SMALL, "seed=range(0)"), "seed=range(0)", "at least one job"),
-        (("plan", *SMALL, "seed=range("), "range(", "must compose"),
+        (("plan", *SMALL, "seed=range("), "range(", "KEY=VALUE"),
         (("plan", *SMALL, "task=a.yaml", "--config-dir", "nowhere"), "nowhere", "must exist"),
         (("plan", *SMALL, "paths.root=/dev/null/runs"), "paths.root", "must be writable"),
         (("run", *SMALL, "--chunk", "0"), "--chunk", "at least 1"),

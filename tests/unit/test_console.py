@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mechlab.core.analysis import Claim, Finding
-from mechlab.jobs.console import print_findings
+from mechlab.jobs.console import folded, print_findings
 
 
 @pytest.mark.parametrize(("interval", "shown"), [(None, "measured 0.02; null"), ((0, 0.07), "0.02 [0, 0.07]; null")])
@@ -20,3 +20,17 @@ def test_claims_of_older_records_have_no_interval(capsys):
     del claim["interval"]
     print_findings({"some": {"scalars": {}, "claims": {"c": claim}}})
     assert "holds: It is. (measured 1)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("task: T  index=3  words=50  max_length=14", ["task: T  index=3", "    words=50", "    max_length=14"]),
+        ("steps 60  val/loss 0.5  a 1", ["steps 60", "    val/loss 0.5", "    a 1"]),
+        ("  holds: It is at most 1.", ["  holds: It is at", "    most 1."]),
+        ("a/path/that/is/longer/than/any/line", ["a/path/that/is/longer/than/any/line"]),
+    ],
+)
+def test_lines_are_folded_between_words_or_pairs(text, lines):
+    assert folded(text, 17).split("\n") == lines
+    assert folded(text, 100) == text

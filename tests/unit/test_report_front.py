@@ -77,6 +77,8 @@ def test_what_varies_is_what_separates_cells(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, "tomita", model, 3, 8, seed) for model in ("gru", "rnn") for seed in (0, 1, 2)]
     (section,) = make_sections(make_cells(map(read_run, runs), ()), ())
     assert section.varied == ["model"] and varies(section) == "model gru, rnn; seeds 0–2"
+    (alone,) = make_sections(make_cells(map(read_run, runs[:1]), ()), ())
+    assert varies(alone) == "model gru; index 3; seed 0"
 
 
 class Outline(HTMLParser):
@@ -109,7 +111,9 @@ def test_figures_stand_open_beside_the_claims_of_their_analysis(tmp_path: Path) 
     text = page_of(tmp_path)
     found = Outline(text).found
     shots = [(name, path) for name, path in found if name.startswith(("curve", "plane"))]
-    assert [name for name, _ in shots] == [f"{name}: gru on tomita, seed 7, step 1,000" for name in ("curve", "plane")]
+    assert [name for name, _ in shots] == [
+        f"{name}: gru on tomita (index 3), seed 7, step 1,000" for name in ("curve", "plane")
+    ]
     assert all("article" in path and "details" not in path for _, path in shots)
     kinds = [name for name, path in found if "details" not in path]
     assert kinds[:4] == ["h1", "table", "nav", "h2"]  # the overview, then the task
