@@ -91,7 +91,7 @@ def _no_key(key: str, text: str, config_name: str) -> ConfigError:
 
 
 def _chosen(group: str) -> str | None:
-    """Return the choice of a group on the command line, or that of the defaults list."""
+    """Return the choice of a group on the command line; None if that makes none."""
     given = [value for key, value in map(_pair, sys.argv[1:]) if key == group]
     return given[-1] if given else None
 
