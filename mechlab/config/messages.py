@@ -36,7 +36,7 @@ def readable(error: Exception, config_name: str) -> ConfigError:
     """Return the ConfigError for an error of Hydra or OmegaConf, with its key and a fix."""
     text = str(error)
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
-        return _no_choice(*match.groups(), re.findall(r"^\t(\S+)$", text, re.MULTILINE))
+        return _no_choice(match[1], match[2], re.findall(r"^\t(\S+)$", text, re.MULTILINE))
     if match := re.search(r"Could not override '([^'@]+)", text):
         return _no_key(match[1], text, config_name)
     if match := re.search(r"Ambiguous value for argument '([^=']+)=([^']*)'", text):
@@ -91,7 +91,7 @@ def _no_key(key: str, text: str, config_name: str) -> ConfigError:
 
 
 def _chosen(group: str) -> str | None:
-    """Return the choice of a group on the command line, or that of the defaults list."""
+    """Return the choice of a group on the command line; None if that makes none."""
     given = [value for key, value in map(_pair, sys.argv[1:]) if key == group]
     return given[-1] if given else None
 
