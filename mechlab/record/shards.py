@@ -51,28 +51,34 @@ def cut(folder: Path, step: int) -> None:
 
 
 class Shards:
-    """Records on their way into a folder, many to a file."""
+    """Records on their way into a folder, many to a file.
+
+    They are collected in one block of memory for each file: small pieces that live on among the large temporary ones of
+    training would keep the allocator from returning those.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._buffer: list[tuple[int, dict[str, Tensor]]] = []
-        self._bytes = 0
+        self._steps: list[int] = []
+        self._rows: dict[str, Tensor] = {}  # (rows of a file, ...)
+        self._capacity = 0
 
     def add(self, step: int, tensors: dict[str, Tensor]) -> None:
         """Add a copy of the record of a step."""
-        if self._buffer and self._buffer[-1][1].keys() != tensors.keys():
-            self.flush()  # the optimizer has no state before its first step
-        copied = {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}
-        self._buffer.append((step, copied))
-        self._bytes += sum(value.nbytes for value in copied.values())
-        if self._bytes > SHARD_BYTES:
+        if self._rows.keys() != tensors.keys():  # the optimizer has no state before its first step
+            self.flush()
+            self._capacity = SHARD_BYTES // max(1, sum(value.nbytes for value in tensors.values())) + 1
+            self._rows = {
+                name: torch.empty(self._capacity, *value.shape, dtype=value.dtype) for name, value in tensors.items()
+            }
+        for name, value in tensors.items():
+            self._rows[name][len(self._steps)] = value.detach()
+        self._steps.append(step)
+        if len(self._steps) == self._capacity:
             self.flush()
 
     def flush(self) -> None:
         """Write what has been added since the last file."""
-        if self._buffer:
-            steps, records = zip(*self._buffer, strict=True)
-            write_shard(
-                self.folder, list(steps), {name: torch.stack([r[name] for r in records]) for name in records[0]}
-            )
-            self._buffer, self._bytes = [], 0
+        if self._steps:
+            write_shard(self.folder, self._steps, {name: rows[: len(self._steps)] for name, rows in self._rows.items()})
+            self._steps = []
