@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -90,8 +91,33 @@ class Generator(torch.Generator):
         return DEVICE
 
 
+class _Literals(TorchFunctionMode):
+    """Tensors from plain numbers, which torch makes on their device without an operation."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if function not in (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor):
+            return function(*args, **kwargs)
+        device = kwargs.pop("device", None)
+        if function is Tensor.new_tensor:
+            like, *args = args
+            device, kwargs = device or like.device, {"dtype": like.dtype, **kwargs}
+            function = torch.tensor
+        made = function(*args, **kwargs)
+        return made if device is None else made.to(device)
+
+
 class PretendedDevice(TorchDispatchMode):
     """Inside this block there is a device named "meta", to which tensors and models can be moved."""
+
+    def __enter__(self) -> PretendedDevice:
+        self._literals = _Literals()
+        self._literals.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._literals.__exit__(*error)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -162,7 +188,9 @@ def _value(leaf: Any) -> Any:
 
 
 def _elsewhere(leaf: Any) -> Any:
-    return Elsewhere(leaf) if isinstance(leaf, Tensor) else leaf
+    if not isinstance(leaf, Tensor):
+        return leaf
+    return Elsewhere(leaf.resolve_conj().resolve_neg())  # a wrapper has no flag for numbers that wait to be conjugated
 
 
 def calling_line() -> tuple[str, int] | None:
