@@ -1,5 +1,8 @@
 """Settings of all tests."""
 
+import sys
+
 import pytest
 
-pytest.register_assert_rewrite("mechlab.contracts")  # before any test imports from it
+if "mechlab.contracts" not in sys.modules:  # as it is where `python -m mechlab.contracts` runs
+    pytest.register_assert_rewrite("mechlab.contracts")  # before any test imports from it

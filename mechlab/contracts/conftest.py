@@ -18,6 +18,17 @@ import pytest
 from mechlab.contracts.registry import CONTEXT, Registry
 
 REGISTRY = pytest.StashKey[Registry]()
+LONG = {  # members that continuous integration alone tests, by test or fixture: slow, or much like others
+    "trained": {
+        *("ambiguity", "datamodeling", "metagradient", "noise_dose"),
+        *("path_kernel", "pictures", "states_over_training"),
+    },
+    "test_every_yaml_composes_and_builds": {"experiment"},
+    "test_a_step_of_training_goes_through": {
+        *("compose_copy", "copying_memory", "dynamical_system", "fibonacci", "game_of_life", "game_of_life_scanning"),
+        *("integer_fibonacci", "logic", "phases", "repeat_copy", "tomita"),
+    },
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +67,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         rows = [(name,) for name in registry.names(names)]
     else:
         return
-    metafunc.parametrize(names.split(), rows, ids=["-".join(row) for row in rows])
+    about = {metafunc.function.__name__, *wanted}
+    long = set() if registry.extra else {name for key, names in LONG.items() if key in about for name in names}
+    marked = [pytest.param(*row, marks=[pytest.mark.ci] if long & set(row) else [], id="-".join(row)) for row in rows]
+    metafunc.parametrize(names.split(), marked)
 
 
 @pytest.fixture(scope="session")

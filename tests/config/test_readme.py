@@ -84,7 +84,7 @@ def serve(command: str, folder: Path) -> str:
                         time.sleep(0.2)
                     break
         finally:
-            process.terminate()
+            process.kill()  # asked to stop, TensorBoard may wait for its data server for ever
     raise AssertionError("TensorBoard must show the run")
 
 

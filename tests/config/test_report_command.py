@@ -264,7 +264,7 @@ def tensorboard(folder: Path) -> Iterator[str]:
             assert address, "TensorBoard must start"
             yield address[0]
         finally:
-            process.terminate()
+            process.kill()  # asked to stop, TensorBoard may wait for its data server for ever
 
 
 def ask(address: str, path: str, body: Any = None, **query: str) -> bytes:

@@ -31,7 +31,7 @@ class Prototypes(StaticModel):
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs (B, *shape) to scores (B, classes)."""
         squares = (inputs.flatten(1)[:, None] - self.prototypes).square().sum(-1)
-        others = self.classes != torch.arange(self.spec.outputs)[:, None]
+        others = self.classes != torch.arange(self.spec.outputs, device=self.classes.device)[:, None]
         return -(squares[:, None] + 1e6 * others).amin(-1)
 
     @torch.no_grad()
