@@ -99,7 +99,7 @@ def test_the_contracts_hold_at_once(lab):
     passed = re.findall(r"^PASSED \S+::(test_\w+)\[(.+)\]$", done.stdout, re.MULTILINE)
     assert all(any(name in parameter for name in MEMBERS) for _, parameter in passed)
     assert ("test_the_ground_truth_agrees_with_the_targets", "odd_ones") in passed
-    assert ("test_forward_is_repeated_step", "slow-repeat_copy") in passed
+    assert any(test == "test_forward_is_repeated_step" and case.startswith("slow-") for test, case in passed)
     assert ("test_outputs_fit_the_task", "flat-digits") in passed
     assert ("test_the_same_run_gives_the_same_finding", "gain") in passed
     assert ("test_repeating_a_question_computes_nothing", "learned") in passed
