@@ -23,7 +23,10 @@ LONG = {  # members that continuous integration alone tests, by test or fixture:
         *("ambiguity", "datamodeling", "metagradient", "noise_dose"),
         *("path_kernel", "pictures", "states_over_training"),
     },
-    "test_every_yaml_composes_and_builds": {"experiment"},
+    "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},
+    "test_tensors_are_made_on_the_device_of_the_inputs": {
+        *("deltanet", "linear_attention", "lru", "poly_hopfield", "poly_hopfield_delay", "s4", "s4d", "wrnn"),
+    },
     "test_a_step_of_training_goes_through": {
         *("compose_copy", "copying_memory", "dynamical_system", "fibonacci", "game_of_life", "game_of_life_scanning"),
         *("integer_fibonacci", "logic", "phases", "repeat_copy", "tomita"),
