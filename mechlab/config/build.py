@@ -65,9 +65,11 @@ class Prepared:
             ) from error
 
     def targets(self) -> tuple[Any, ...]:
-        """Return the target and those of the objects among its arguments."""
-        nested = (value.targets() for value in self.arguments.values() if isinstance(value, Prepared))
-        return (self.target, *itertools.chain.from_iterable(nested))
+        """Return the target, those of the objects among its arguments, and the functions among these."""
+        values = self.arguments.values()
+        functions = [value.function for value in values if isinstance(value, Imported)]
+        nested = (value.targets() for value in values if isinstance(value, Prepared))
+        return (self.target, *functions, *itertools.chain.from_iterable(nested))
 
     def identity(self) -> dict[str, Any]:
         """Return the target's name and arguments as plain data, with our own defaults, and without `OnlyWhereSet`

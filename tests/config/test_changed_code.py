@@ -186,3 +186,16 @@ def test_a_sweep_s_copy_of_the_code_has_the_same_hashes(lab: Path) -> None:
     assert "training" in sweep(*chunk)
     assert "the run is done already" in sweep(*chunk)  # a requeued job does not begin anew
     assert "changed" not in train(lab).out
+
+
+def test_the_rule_of_a_dynamical_system_is_among_the_recorded_sources():
+    """A rule that is changed is then noticed like any other class or function of the run."""
+    from mechlab.config.build import prepare
+    from mechlab.core.task import Task
+    from mechlab.record.sources import hashes
+    from mechlab.tasks.dynamical_system import copy_oldest
+
+    path = "mechlab.tasks.dynamical_system"
+    task = prepare({"_target_": f"{path}.DynamicalSystem", "rule": f"{path}.copy_oldest"}, "task", Task)
+    assert copy_oldest in task.targets()
+    assert any("copy_oldest" in str(name) for name in hashes(task.targets()))
