@@ -94,7 +94,8 @@ def _print_summary(rows: Sequence[Row], matching: int, every: int) -> None:
     shown = "" if len(rows) == matching else f", {len(rows)} of them listed"
     damaged = sum(row.status == DAMAGED for row in rows)
     counted = f", {damaged} damaged" if damaged else ""
-    print(f"{matching}{of} runs{shown}{counted}; sizes include histories of training", file=sys.stderr)
+    runs = "run" if every == 1 else "runs"
+    print(f"{matching}{of} {runs}{shown}{counted}; sizes include histories of training", file=sys.stderr)
     print("next:\n  show   python -m mechlab.runs show RUN", file=sys.stderr)
 
 

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from mechlab.core.constraints import Size
-from mechlab.core.model import SequenceModel
 from mechlab.core.task import TaskSpec
-from mechlab.models.poly_hopfield import START, perceptron, xavier
+from mechlab.models.poly_hopfield import START, PolyHopfield, xavier
 
 
-class PolyHopfieldDelay(SequenceModel):
+class PolyHopfieldDelay(PolyHopfield):
     """z = sigmoid(W_ic u + W_hc tanh(h) + b_c), c' = (1 - z) tanh(h) + z c, h' = W_1 x + b_2 with M memories
     x = (W_0 tanh(h) + W_i u + W_c c' + b_1)^power, and as output a perceptron of h'. The flat state is h, then c; both
     start at 0.001, and W_hc at 0.
@@ -27,15 +26,10 @@ class PolyHopfieldDelay(SequenceModel):
     """
 
     def __init__(self, spec: TaskSpec, hidden: Size = 64, memories: Size = 128, power: Size = 1):
-        super().__init__(spec)
-        self.power = power
-        self.recall = nn.Linear(hidden, memories)
-        self.entry = nn.Linear(spec.inputs, memories, bias=False)
+        super().__init__(spec, hidden, memories, power)
         self.delayed = nn.Linear(hidden, memories, bias=False)
         self.gate_entry = nn.Linear(spec.inputs, hidden)
         self.gate = nn.Linear(hidden, hidden, bias=False)
-        self.transition = nn.Linear(memories, hidden)
-        self.readout = perceptron(hidden, spec.outputs)
         xavier(self)
         nn.init.zeros_(self.gate.weight)
 
