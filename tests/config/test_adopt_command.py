@@ -57,7 +57,7 @@ def test_adopt_then_ask_then_show(folder: Path) -> None:
     shown = command("runs", "show", run, folder=folder)
     assert shown.exit == 0 and f"command: python -m mechlab.adopt {' '.join(words)}" in shown.out
     assert "history: none" in shown.out and "ambiguity@" in shown.out
-    assert "1 runs" in (listed := command("runs", "ls", folder=folder)).err and run in listed.out
+    assert "1 run;" in (listed := command("runs", "ls", folder=folder)).err and run in listed.out
     reported = command("report", "runs=runs/*/*", folder=folder)
     assert reported.exit == 0 and "0 of the runs failed or damaged" in reported.out
     assert f"mechlab.adopt {words[0]}" in (folder / "runs" / "report.html").read_text()
