@@ -92,9 +92,7 @@ def _predictions(read_out: np.ndarray, transition: np.ndarray, steps: int) -> np
     return np.concatenate(rows)
 
 
-def _bounded(
-    matrix: np.ndarray, values: np.ndarray, left: np.ndarray, right: np.ndarray, bound: float
-) -> np.ndarray:
+def _bounded(matrix: np.ndarray, values: np.ndarray, left: np.ndarray, right: np.ndarray, bound: float) -> np.ndarray:
     """Return a matrix (h, h) with eigenvalues of modulus above the bound reduced to it."""
     growing = np.abs(values) > bound * (1 + 1e-9)
     if not growing.any():
