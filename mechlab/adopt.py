@@ -2,6 +2,7 @@
 
 python -m mechlab.adopt format=rnn_automaton path=weights.pt automaton=automaton.json cell=gru
 python -m mechlab.adopt format=path_history path=FOLDER
+python -m mechlab.adopt format=rnn_binding path=weights.pt task=linear_binding task.id=T3
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mechlab.adopting.adopted_network import AdoptedNetwork
     from mechlab.record.run import Run
 
+NAME = "name"  # of a section's choice, among its settings
 HELP = """\
 usage: python -m mechlab.adopt format=NAME path=FILE OPTION=VALUE ... [paths.root=DIR] [name=NAME]
 
@@ -97,8 +99,10 @@ def help_text() -> str:
 def parse(words: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of `adopt` for the words of a command line, or raise ConfigError.
 
-    >>> parse(["format=f", "path=w.pt", "paths.root=elsewhere", "task.val_words=5"])
-    {'format': 'f', 'path': 'w.pt', 'root': 'elsewhere', 'task': {'val_words': 5}}
+    `task=NAME task.KEY=VALUE` is one mapping, with the name as `name`.
+
+    >>> parse(["format=f", "path=w.pt", "paths.root=elsewhere", "task=copy", "task.d=5"])
+    {'format': 'f', 'path': 'w.pt', 'root': 'elsewhere', 'task': {'name': 'copy', 'd': 5}}
     """
     import yaml
 
@@ -111,8 +115,12 @@ def parse(words: Sequence[str]) -> dict[str, Any]:
             )
         key = "root" if key == "paths.root" else key
         section, dot, rest = key.partition(".")
+        if dot and isinstance(chosen := arguments.get(section), str):
+            arguments[section] = {NAME: chosen}
         place, last = (arguments.setdefault(section, {}), rest) if dot else (arguments, key)
-        if not isinstance(place, dict) or last in place:
+        if not dot and isinstance(arguments.get(key), dict):
+            place, last = arguments[key], NAME
+        if last in place:
             raise ConfigError("a key must be given once", got=word, key=key)
         try:
             place[last] = yaml.safe_load(value) if dot else value
@@ -152,7 +160,7 @@ def _words(options: Mapping[str, Any]) -> list[str]:
     words = []
     for key, value in options.items():
         if isinstance(value, Mapping):
-            words += [f"{key}.{name}={_word(item)}" for name, item in value.items()]
+            words += [f"{key}{'' if name == NAME else f'.{name}'}={_word(item)}" for name, item in value.items()]
         elif value is not None:
             words.append(f"{key}={_word(value)}")
     return words

@@ -29,7 +29,7 @@ from mechlab.core.evaluation import evaluate
 from mechlab.core.finite import check_loss
 from mechlab.core.model import SequenceModel, StaticModel
 from mechlab.core.recipe import Recipe
-from mechlab.core.task import Task
+from mechlab.core.task import FiniteTask, Task
 from mechlab.jobs import console
 from mechlab.record import answers
 from mechlab.record.digests import write_digests
@@ -202,14 +202,16 @@ def _configuration(adopted: AdoptedNetwork, root: Path, name: str) -> dict[str, 
         raise ConfigError("name must be letters, digits and -_.+ only: it is a folder", got=name, key="name")
     values = defaults(TrainConfig)
     double = any(weight.dtype == torch.float64 for weight in adopted.weights.values())
+    task = prepare(dict(adopted.task), "task", Task)
+    epochs = {} if issubclass(task.target, FiniteTask) else {"steps_per_epoch": 1}  # endless data need a number
     configuration = {
         **values,
         "name": name,
         "seed": SEED,
         "paths": {"root": str(root)},
-        "trainer": {**values["trainer"], "max_steps": 1, "precision": 64 if double else 32},
+        "trainer": {**values["trainer"], "max_steps": 1, **epochs, "precision": 64 if double else 32},
         "history": {**values["history"], "kind": "none"},
-        "task": prepare(dict(adopted.task), "task", Task).identity(),
+        "task": task.identity(),
         "model": prepare(dict(adopted.model), "model", (SequenceModel, StaticModel), context=1).identity(),
         "optimizer": dict(OPTIMIZER),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ from mechlab.core.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-SUFFIXES = (".pt", ".pth", ".npz", ".safetensors")
+SUFFIXES = (".pt", ".pth", ".ckpt", ".npz", ".safetensors")
 WRAPPERS = ("state_dict", "model_state_dict")  # keys of the parameters in checkpoints
 BESIDE = ("init_state",)  # tensors that may stand beside these, and have no prefix
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .pt or .pth (a state dict), .npz or .safetensors file, by name.
+    """Return the tensors of a .pt or .pth (a state dict), .ckpt (a Lightning checkpoint), .npz or .safetensors file, by
+    name.
 
     All are float32, or all float64 if one is; half precision becomes float32. Either is exact.
 
@@ -36,7 +38,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         tensors = {".npz": _npz, ".safetensors": _safetensors}.get(path.suffix, _torch)(path)
     except Exception as error:  # damaged files raise many types
         fix = "save plain tensors by name: torch.save(model.state_dict(), FILE), numpy.savez, or safetensors"
-        got = f"{path}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        got = f"{path}: {type(error).__name__}: {_reason(error)}"
         raise ConfigError(
             "path must be a whole file with named tensors and nothing else", got=got, key="path", fix=fix
         ) from None
@@ -63,16 +65,56 @@ def without_prefix(tensors: Mapping[str, Tensor], known: tuple[str, ...]) -> dic
 
 
 def _torch(path: Path) -> dict[str, Any]:
+    """Read what torch.save wrote. Objects beside the tensors, such as a checkpoint's hyper-parameters, are
+    replaced by empty ones: their classes are neither imported nor called."""
     import torch
 
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    names = _other_classes(path)
+    others = [(_OtherDict if name.lower().endswith("dict") else _Other, name) for name in names]
+    with torch.serialization.safe_globals(others):
+        content = torch.load(path, map_location="cpu", weights_only=True)
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             beside = {name: content[name] for name in BESIDE if name in content}
             content = {**content[wrapper], **beside}
     if not isinstance(content, Mapping):
-        raise TypeError(f"it has a {type(content).__name__} in place of a state dict")
+        kind = ", ".join(names) if isinstance(content, _Other) else f"a {type(content).__name__}"
+        raise TypeError(f"it has {kind} in place of a state dict")
     return {str(name): value for name, value in content.items()}
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of an error that says what is wrong, which torch surrounds with advice."""
+    lines = str(error).splitlines() or [""]
+    blanks = [place for place, line in enumerate(lines[:-1]) if not line]
+    return lines[blanks[-2 if len(blanks) > 1 else -1] + 1] if blanks and "weights_only" in lines[0] else lines[0]
+
+
+class _Other:
+    """Stands for the classes and functions that a file names, save those of plain tensors; its instances are empty."""
+
+    def __new__(cls, *arguments: Any) -> Any:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        """Ignore the attributes that the file has for an instance."""
+
+
+class _OtherDict(_Other):
+    """The same for subclasses of dict, which the file fills with items."""
+
+    def __new__(cls, *arguments: Any) -> Any:
+        return OrderedDict()
+
+
+def _other_classes(path: Path) -> list[str]:
+    """Return the classes and functions that a file names and plain tensors do not need."""
+    import torch
+
+    try:
+        return torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except ValueError:  # not the present format, in which alone they can be listed without reading it
+        return []
 
 
 def _npz(path: Path) -> dict[str, Any]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from mechlab.binding.spectrum import SpectrumComparison, chance_angle_errors, compare
+from mechlab.binding.published import published_spectral_error
+from mechlab.binding.spectrum import (
+    SpectrumComparison,
+    chance_angle_errors,
+    compare,
+    p_value,
+    permuted_angle_errors,
+)
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least
 from mechlab.core.precision import in_precision
@@ -20,6 +28,9 @@ if TYPE_CHECKING:
     from mechlab.record.run import Run
 
 
+Place = Literal["trajectory"]
+
+
 class Spectrum(Analysis):
     """Agreement of the eigenvalues of the transition's Jacobian at the origin (state 0, input 0) with those of the
     task's companion matrix (Karuvally et al., arXiv 2310.02430).
@@ -27,11 +38,25 @@ class Spectrum(Analysis):
     A modulus somewhat above the theoretical one is not an error: in a network that saturates, linear growth becomes a
     limit cycle.
 
+    Two null hypotheses have a Monte Carlo p-value, each from `draws` spectra that are matched anew, as the learned one
+    is (pairs that are permuted after the best matching can only be worse, so a test of these would reject always):
+
+    - `p_value`: the learned eigenvalues are those of a uniformly random orthogonal matrix.
+    - `p_value_permutation`: the theoretical ones are those of a uniformly random signed permutation of as many cells:
+      the network agrees with the rule of its own task no better than with other rules.
+
     Args:
         persistent: modulus above which an eigenvalue counts for the rank.
         angle: largest mean angle error, in radians, for the claim `angle`.
         modulus: largest relative deficit of a modulus against the theoretical one, for the claim `modulus`.
-        draws: number of random orthogonal matrices for the chance level of the angle error.
+        draws: number of random spectra for the chance level of the angle error, and for each p-value; p-values are at
+            least 1 / (1 + draws).
+        compat: "published" also gives `published_error`, the published error of the same spectra with its defects; it
+            is NaN where the published code has no number, for which a note gives the cause. `published_scored` is then
+            0, so that its mean over runs is the share of runs that have a number.
+        also_at: further states at which the spectrum is compared: "trajectory" is those that held-out sequences pass
+            after the input. Scalars are means over these states, with their 5th and 95th percentiles.
+        points: number of states of a trajectory, each of a sequence of its own.
     """
 
     needs = Needs(kind="sequence", ground_truth=("companion matrix",), model=("jacobian",))
@@ -44,8 +69,12 @@ class Spectrum(Analysis):
         angle: Annotated[float, above(0)] = 0.05,
         modulus: Annotated[float, above(0)] = 0.05,
         draws: Annotated[int, at_least(1)] = 100,
+        compat: Literal["published"] | None = None,
+        also_at: tuple[Place, ...] = (),
+        points: Annotated[int, at_least(1)] = 20,
     ):
         self.persistent, self.angle, self.modulus, self.draws = persistent, angle, modulus, draws
+        self.compat, self.also_at, self.points = compat, also_at, points
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Compare the spectra; save every eigenvalue and every pair."""
@@ -54,11 +83,15 @@ class Spectrum(Analysis):
         comparison = compare(learned, theory, self.persistent)
         untrained = compare(spectrum_at_origin(run.untrained()), theory, self.persistent)
         chance = chance_angle_errors(theory, rng, self.draws)
+        permuted = permuted_angle_errors(learned, theory, rng, self.draws)
         self._save(out, learned, theory, comparison)
         scalars = {
             "angle_error": comparison.angle_error,
             "angle_error_max": comparison.angle_error_max,
             "chance_angle_error": chance.mean(),
+            "p_value": p_value(comparison.angle_error, chance),
+            "permuted_angle_error": permuted.mean(),
+            "p_value_permutation": p_value(comparison.angle_error, permuted),
             "modulus_error": comparison.modulus_error,
             "complex_error": comparison.complex_error,
             "rank": comparison.rank,
@@ -66,9 +99,35 @@ class Spectrum(Analysis):
             "rank_error": comparison.rank_error,
             "spectral_radius": np.abs(learned).max(),
         }
-        return Finding(
-            {name: float(value) for name, value in scalars.items()}, self._claims(comparison, untrained, chance)
-        )
+        notes = {}
+        if self.compat == "published":
+            scalars["published_error"] = published_spectral_error(learned, theory, self.persistent)
+            scalars["published_scored"] = np.isfinite(scalars["published_error"])
+            notes = _published_note(comparison, scalars["published_error"])
+        for place in self.also_at:
+            scalars |= self._elsewhere(place, *PLACES[place](run, self.points), theory, out)
+        claims = self._claims(comparison, untrained, chance)
+        return Finding({name: float(value) for name, value in scalars.items()}, claims, notes)
+
+    def _elsewhere(
+        self, place: str, steps: np.ndarray, spectra: np.ndarray, theory: np.ndarray, out: Artifacts
+    ) -> dict[str, float]:
+        """Save the spectra (P, S) at P states, and return their errors."""
+        import pandas as pd
+
+        pairs = [compare(learned, theory, self.persistent) for learned in spectra]
+        columns = {
+            "angle_error": [pair.angle_error for pair in pairs],
+            "radius": np.abs(spectra).max(1),
+            "rank": [pair.rank for pair in pairs],
+        }
+        out.save_arrays(place, spectra=spectra)
+        out.save_table(place, pd.DataFrame({"step": steps, **columns}))
+        scalars = {}
+        for name, values in columns.items():
+            low, high = np.quantile(values, (0.05, 0.95))
+            scalars |= {f"{place}_{name}": np.mean(values), f"{place}_{name}_low": low, f"{place}_{name}_high": high}
+        return scalars
 
     def _claims(
         self, comparison: SpectrumComparison, untrained: SpectrumComparison, chance: np.ndarray
@@ -120,15 +179,55 @@ class Spectrum(Analysis):
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw both spectra."""
-        from mechlab.plotting.spectrum import spectrum_figure
+        from mechlab.plotting.spectrum import spectra_figure, spectrum_figure
 
         saved = out.arrays("spectrum")
         values = [saved[name] for name in ("learned", "theory", "matched", "partner")]
-        return {"spectrum": spectrum_figure(*values, self.persistent)}
+        figures = {"spectrum": spectrum_figure(*values, self.persistent)}
+        for place in self.also_at:
+            steps = out.table(place)["step"].to_numpy()
+            figures[place] = spectra_figure(out.arrays(place)["spectra"], steps, saved["theory"])
+        return figures
 
 
 def spectrum_at_origin(model: SequenceModel) -> np.ndarray:
     """Return the eigenvalues (S,) complex of d next state / d state at state 0 and input 0."""
     state = model.initial_state(1)[0].detach() * 0
-    jacobian = model.jacobian(state.new_zeros(model.spec.inputs), state)
+    return spectra_at(model, state.new_zeros(1, model.spec.inputs), state[None])[0]
+
+
+def spectra_at(model: SequenceModel, inputs: Tensor, states: Tensor) -> np.ndarray:
+    """Return the eigenvalues (P, S) complex of d next state / d state at P inputs (P, inputs) and states (P, S)."""
+    pairs = zip(inputs, states, strict=True)  # one by one: all Jacobians of a large state take much memory
+    return np.stack([_eigenvalues(model.jacobian(x, state)) for x, state in pairs])
+
+
+def _eigenvalues(jacobian: Tensor) -> np.ndarray:
     return np.linalg.eigvals(in_precision(jacobian.detach().cpu(), torch.float64).numpy()).astype(complex)
+
+
+@torch.no_grad()
+def along_trajectory(run: Run, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps after the input (P,) of states on held-out sequences, and the spectra (P, S) there.
+
+    The times are spaced evenly from the end of the input to the last step but one; each is of another sequence.
+    """
+    model, inputs = run.model(), run.evaluation("test", points).inputs
+    inputs = inputs.to(model.initial_state(1))
+    s, length = run.task.ground_truth().s, inputs.shape[1]
+    times = torch.linspace(min(s, length - 1), length - 1, len(inputs)).round().long()  # inputs that the states read
+    states, rows = model(inputs).states, torch.arange(len(inputs))
+    return (times - s).numpy(), spectra_at(model, inputs[rows, times], states[rows, times])
+
+
+PLACES = {"trajectory": along_trajectory}
+
+
+def _published_note(comparison: SpectrumComparison, error: float) -> dict[str, str]:
+    """Return the note on a published error that is NaN."""
+    if np.isfinite(error):
+        return {}
+    cause = "a cosine exceeds 1 by rounding"
+    if comparison.rank_error:
+        cause = f"{comparison.rank} persistent eigenvalues were learned, and {comparison.rank_theory} are in theory"
+    return {"published_error": f"published_error is NaN, as the published code has it: {cause}."}

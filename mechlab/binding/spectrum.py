@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from mechlab.binding.companion import cycle_roots
+
 LEAST_MODULUS = np.finfo(float).eps
 TIE_BREAK = 1e-9
 
@@ -137,3 +139,50 @@ def chance_angle_errors(theory: np.ndarray, rng: np.random.Generator, draws: int
     q, r = np.linalg.qr(rng.standard_normal((draws, len(theory), len(theory))))
     orthogonal = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None]  # the signs make QR's q uniform
     return np.array([compare(values, theory).angle_error for values in np.linalg.eigvals(orthogonal)])
+
+
+def permuted_angle_errors(
+    learned: np.ndarray, theory: np.ndarray, rng: np.random.Generator, draws: int = 100
+) -> np.ndarray:
+    """Return the mean angle errors (draws,), in radians, of a learned spectrum against the theories of other rules: the
+    spectra of uniformly random signed permutations of as many cells as the theory has eigenvalues.
+
+    Args:
+        learned: (S,) complex, eigenvalues of the learned transition.
+        theory: (R,) complex, the non-zero theoretical eigenvalues.
+        draws: number of permutations.
+    """
+    others = (signed_permutation_spectrum(len(theory), rng) for _ in range(draws))
+    return np.array([compare(learned, other).angle_error for other in others])
+
+
+def signed_permutation_spectrum(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the eigenvalues (size,) complex of a uniformly random signed permutation matrix, by its cycles: one of
+    length L and sign product p has the L roots of lambda^L = p."""
+    image, free = rng.permutation(size), np.ones(size, bool)
+    roots = []
+    for start in range(size):
+        length, cell = 0, start
+        while free[cell]:
+            free[cell] = False
+            length, cell = length + 1, image[cell]
+        if length:
+            roots.append(cycle_roots(length, rng.choice([-1.0, 1.0])))
+    return np.concatenate(roots)
+
+
+def p_value(observed: float, null: np.ndarray) -> float:
+    """Return the one-sided Monte Carlo p-value (1 + #{null <= observed}) / (1 + n) of an error that is small under the
+    alternative; its least value is 1 / (1 + n).
+
+    Args:
+        observed: the error.
+        null: (n,) errors that were drawn under the null hypothesis.
+
+    Source: Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9 (2010), article 39.
+
+    >>> p_value(0.1, np.array([0.2, 0.3, 0.05]))
+    0.5
+    """
+    ties = np.count_nonzero(null <= observed + TIE_BREAK)  # equal up to rounding, so that no p-value hangs on it
+    return float((1 + ties) / (1 + len(null)))

@@ -69,6 +69,21 @@ def test_forward_is_repeated_step(registry, model, task):
             torch.testing.assert_close(trace.states[:, t + 1], state, rtol=1e-9, atol=1e-12)
 
 
+def test_a_resumed_pass_is_the_rest_of_forward(registry, model, task):
+    """From the state after some steps, a model goes on as it does in one pass, in double precision."""
+    network = build(registry, model, task).to(torch.float64)
+    inputs = draw(registry, task).inputs
+    if network.kind != "sequence" or inputs.shape[1] < 2:
+        return
+    inputs, t = inputs.double(), inputs.shape[1] // 2
+    with torch.no_grad():
+        whole = network(inputs)
+        rest, end = (network.resume(inputs[:, t:], whole.states[:, t], last) for last in (None, 1))
+    torch.testing.assert_close(rest.outputs, whole.outputs[:, t:], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(rest.states, whole.states[:, t:], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(end.outputs, whole.outputs[:, -1:], rtol=1e-9, atol=1e-12)
+
+
 def test_jacobians_of_many_states_are_those_of_one_step(registry, model, task):
     """Jacobians and their products with tangents agree with a backward pass for each component of one next state."""
     network = build(registry, model, task).to(torch.float64)

@@ -101,8 +101,9 @@ class StaticModel(Model):
 class SequenceModel(Model):
     """A recurrent system with a flat state (B, S).
 
-    A subclass implements `initial_state` and `step`; `forward` then works, and may be overridden by something faster
-    that agrees with repeated `step` and takes the same arguments. For `ground_truth`, `unused` and `solve` see Model.
+    A subclass implements `initial_state` and `step`; `resume` and `forward` then work, and either may be overridden by
+    something faster that agrees with repeated `step` and takes the same arguments. `forward` is `resume` from the
+    initial state unless it is overridden itself. For `ground_truth`, `unused` and `solve` see Model.
     Analyses of states need real ones: complex numbers go into the state as `torch.view_as_real` has them.
     """
 
@@ -118,8 +119,12 @@ class SequenceModel(Model):
 
     def forward(self, x: Tensor, last: int | None = None) -> Trace:
         """Read sequences x (B, T, inputs); the outputs are those of the `last` steps (all by default)."""
-        initial = state = self.initial_state(len(x))
-        outputs, states = [], []
+        return self.resume(x, self.initial_state(len(x)), last)
+
+    def resume(self, x: Tensor, state: Tensor, last: int | None = None) -> Trace:
+        """Continue from states (B, S) over inputs x (B, T, inputs), T at least 1; the outputs are those of the `last`
+        steps (all by default), and `initial` of the trace is the given state."""
+        initial, outputs, states = state, [], []
         for t in range(x.shape[1]):
             output, state = self.step(x[:, t], state)
             outputs.append(output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import sys
@@ -33,11 +34,13 @@ def numbers(scalars: Mapping[str, float | None]) -> list[str]:
     for name in with_ends:
         ends = [shown.pop(f"{name}{ending}", None) for ending in ("_low", "_high")]
         interval = "" if ends == [scalars[name]] * 2 else f" [{', '.join(map(number, ends))}]"
-        shown[name] = f"{number(scalars[name])}{interval}"
-    words = []
-    for name, value in shown.items():
-        words.append(f"{name} {value if isinstance(value, str) else number(value)}")
-    return words
+        shown[name] = f"{_scalar(scalars[name])}{interval}"
+    return [f"{name} {value if isinstance(value, str) else _scalar(value)}" for name, value in shown.items()]
+
+
+def _scalar(value: float | None) -> str:
+    """Format a scalar of a finding; records have null in place of NaN."""
+    return "NaN" if value is None or math.isnan(value) else number(value)
 
 
 def print_folded(text: str) -> None:

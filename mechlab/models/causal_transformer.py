@@ -79,11 +79,29 @@ class CausalTransformer(SequenceModel):
         Raises:
             ConfigError: the sequences are longer than the context.
         """
+        return self._continued(x, 0, self.initial_state(len(x)), last)
+
+    def resume(self, x: Tensor, state: Tensor, last: int | None = None) -> Trace:
+        """Continue from states (B, S) over inputs x (B, T, inputs), all steps at once where as many inputs were read in
+        each state; the outputs are those of the `last` steps (all by default).
+
+        Raises:
+            ConfigError: the sequences become longer than the context.
+        """
+        numbers = state[:, -1].round()
+        if (numbers != numbers[0]).any():
+            return super().resume(x, state, last)
+        number = int(numbers[0])
+        cache = state[:, :-1].unflatten(-1, (self.context, -1))[:, :number]
+        return self._continued(torch.cat([cache, x], 1), number, state, last)
+
+    def _continued(self, x: Tensor, number: int, state: Tensor, last: int | None) -> Trace:
+        """Return the trace of sequences x (B, number + T, inputs) after the state that holds their first `number`."""
         if x.shape[1] > self.context:
             must = f"sequences must have at most model.context = {self.context} steps"
             raise ConfigError(must, got=x.shape[1], key="model.context", fix=f"train with model.context={x.shape[1]}")
-        outputs = self._outputs(x)[:, -(last or 0) :]
-        return Trace(outputs, self.initial_state(len(x)), Deferred(lambda: self._caches(x)))
+        outputs = self._outputs(x)[:, number:][:, -(last or 0) :]
+        return Trace(outputs, state, Deferred(lambda: tuple(part[:, number:] for part in self._caches(x))))
 
     def _outputs(self, x: Tensor) -> Tensor:
         stream = self.encoder(x) + positions(x.shape[1], self.width).to(x)

@@ -109,10 +109,9 @@ class Constructed(SequenceModel):
             (x,) = RNN.cell(layer, x, h)
         return self.readout(x), x.repeat(1, len(self.layers))
 
-    def forward(self, x: Tensor, last: int | None = None) -> Trace:
-        """Read sequences x (B, T, inputs), a single layer with torch's fused kernel."""
+    def resume(self, x: Tensor, state: Tensor, last: int | None = None) -> Trace:
+        """Continue from states (B, S) over inputs x (B, T, inputs), a single layer with torch's fused kernel."""
         if len(self.layers) > 1:
-            return super().forward(x, last)
-        initial = self.initial_state(len(x))
-        states, _ = self.layers[0](x, initial[None])
-        return Trace(self.readout(states[:, -(last or 0) :]), initial, (states,))
+            return super().resume(x, state, last)
+        states, _ = self.layers[0](x, state[None])
+        return Trace(self.readout(states[:, -(last or 0) :]), state, (states,))

@@ -47,6 +47,7 @@ class GivenStart(RNN):
         output, after = super().step(x, state)
         return output, after[:, -self.hidden :].repeat(1, len(self.layers)) if self.copies else after
 
-    def forward(self, x: Tensor, last: int | None = None) -> Trace:
-        """Read sequences x (B, T, inputs) step by step; read out the `last` steps (all by default)."""
-        return SequenceModel.forward(self, x, last)
+    def resume(self, x: Tensor, state: Tensor, last: int | None = None) -> Trace:
+        """Continue from states (B, S) over inputs x (B, T, inputs), step by step where states are copied between
+        layers; read out the `last` steps (all by default)."""
+        return SequenceModel.resume(self, x, state, last) if self.copies else super().resume(x, state, last)

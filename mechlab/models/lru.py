@@ -69,11 +69,12 @@ class LRU(SequenceModel):
         h = torch.view_as_complex(state.unflatten(-1, (-1, 2)))
         return self._read_out(state.new_zeros(*state.shape[:-1], self.spec.inputs), h)
 
-    def forward(self, x: Tensor, last: int | None = None) -> Trace:
-        """Read sequences x (B, T, inputs) by a scan over time; read out the `last` steps (all by default)."""
-        h = scan(self.decay(), self._driven(x))
+    def resume(self, x: Tensor, state: Tensor, last: int | None = None) -> Trace:
+        """Continue from states (B, 2 N) over inputs x (B, T, inputs) by a scan over time; read out the `last` steps
+        (all by default)."""
+        h = scan(self.decay(), self._driven(x), torch.view_as_complex(state.unflatten(-1, (-1, 2))))
         shown = slice(-(last or 0), None)
-        return Trace(self._read_out(x[:, shown], h[:, shown]), self.initial_state(len(x)), (flat(h),))
+        return Trace(self._read_out(x[:, shown], h[:, shown]), state, (flat(h),))
 
     def _driven(self, x: Tensor) -> Tensor:
         B = torch.view_as_complex(self.B) * self.gamma_log.exp()[:, None]

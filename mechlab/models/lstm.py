@@ -7,7 +7,6 @@ from functools import partial
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mechlab.core.constraints import Size, above, between
@@ -51,12 +50,13 @@ class LSTM(Recurrent):
         c = forget * c + write
         return out * torch.tanh(c), c
 
-    def parts(self, read: list[Tensor], hidden: list[Tensor]) -> Sequence[Tensor]:
+    def parts(self, read: list[Tensor], hidden: list[Tensor], before: list[Tensor]) -> Sequence[Tensor]:
         """Return the hidden states of all layers, then their cells, each (B, T, H)."""
 
         def compute() -> tuple[Tensor, ...]:
-            cells = (_cells(layer, x, h) for layer, x, h in zip(self.layers, read, hidden, strict=True))
-            return (*hidden, *cells)
+            starts = zip(before[: len(self.layers)], before[len(self.layers) :], strict=True)
+            layers = zip(self.layers, read, hidden, starts, strict=True)
+            return (*hidden, *(_cells(layer, x, h, *start) for layer, x, h, start in layers))
 
         return Deferred(compute)
 
@@ -67,10 +67,12 @@ def _gates(layer: nn.LSTM, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor
     return torch.sigmoid(f), torch.sigmoid(i) * torch.tanh(g), torch.sigmoid(o)
 
 
-def _cells(layer: nn.LSTM, x: Tensor, hidden: Tensor) -> Tensor:
-    """Return a layer's cells (B, T, H): the gates follow from inputs and hidden states, all steps at once."""
-    forget, write, _ = _gates(layer, x, F.pad(hidden, (0, 0, 1, -1)))  # step t reads the hidden state of step t-1
-    cells = [write[:, 0]]
-    for t in range(1, write.shape[1]):
-        cells.append(forget[:, t] * cells[-1] + write[:, t])
+def _cells(layer: nn.LSTM, x: Tensor, hidden: Tensor, h: Tensor, c: Tensor) -> Tensor:
+    """Return a layer's cells (B, T, H) from the states h and c before the first step: the gates follow from inputs and
+    hidden states, all steps at once."""
+    forget, write, _ = _gates(layer, x, torch.cat([h[:, None], hidden[:, :-1]], 1))  # each step reads the last one's h
+    cells = []
+    for t in range(write.shape[1]):
+        c = forget[:, t] * c + write[:, t]
+        cells.append(c)
     return torch.stack(cells, 1)

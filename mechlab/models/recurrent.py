@@ -87,17 +87,21 @@ class Recurrent(SequenceModel):
         """Return the outputs (B, outputs) that the read-out takes from states (B, S) after a step."""
         return self.readout(state[..., self.columns("last")])
 
-    def forward(self, x: Tensor, last: int | None = None) -> Trace:
-        """Read sequences x (B, T, inputs) with torch's fused kernels; read out the `last` steps (all by default)."""
+    def resume(self, x: Tensor, state: Tensor, last: int | None = None) -> Trace:
+        """Continue from states (B, S) over inputs x (B, T, inputs) with torch's fused kernels; read out the `last`
+        steps (all by default)."""
+        before = [part.contiguous() for part in state.split(self.hidden, -1)]  # each (B, H)
         read, hidden = [], [x]
         for depth, layer in enumerate(self.layers):
+            own = [part[None] for part in before[depth :: len(self.layers)]]
             read.append(self._dropped(hidden[-1]) if depth else x)
-            hidden.append(layer(read[-1])[0])
+            hidden.append(layer(read[-1], own[0] if len(own) == 1 else tuple(own))[0])
         outputs = self.readout(hidden[-1][:, -(last or 0) :])
-        return Trace(outputs, self.initial_state(len(x)), self.parts(read, hidden[1:]))
+        return Trace(outputs, state, self.parts(read, hidden[1:], before))
 
-    def parts(self, read: list[Tensor], hidden: list[Tensor]) -> Sequence[Tensor]:
-        """Return the parts of the state over time, each (B, T, H), given each layer's inputs and hidden states."""
+    def parts(self, read: list[Tensor], hidden: list[Tensor], before: list[Tensor]) -> Sequence[Tensor]:
+        """Return the parts of the state over time, each (B, T, H), given each layer's inputs and hidden states over
+        time and the parts (B, H) of the state before the first step."""
         return tuple(hidden)
 
     def _dropped(self, x: Tensor) -> Tensor:

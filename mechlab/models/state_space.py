@@ -6,16 +6,19 @@ import torch
 from torch import Tensor
 
 
-def scan(decay: Tensor, driven: Tensor) -> Tensor:
-    """Return h_t = decay h_{t-1} + driven_t for all t, with h before the first step 0, in log2(T) vectorised passes.
+def scan(decay: Tensor, driven: Tensor, before: Tensor | None = None) -> Tensor:
+    """Return h_t = decay h_{t-1} + driven_t for all t, (B, T, N), in log2(T) vectorised passes.
 
     Args:
         decay: (N,), the same at every step.
         driven: (B, T, N).
+        before: (B, N), h before the first step; 0 by default.
 
     >>> scan(torch.tensor([0.5]), torch.ones(1, 3, 1)).flatten().tolist()
     [1.0, 1.5, 1.75]
     """
+    if before is not None:
+        driven = torch.cat([driven[:, :1] + (decay * before)[:, None], driven[:, 1:]], 1)
     lag = 1
     while lag < driven.shape[1]:  # after each pass h_t holds the last 2 lag steps
         driven = torch.cat([driven[:, :lag], driven[:, lag:] + decay * driven[:, :-lag]], 1)

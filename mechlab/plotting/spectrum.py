@@ -63,6 +63,32 @@ def spectrum_figure(
     return figure
 
 
+def spectra_figure(spectra: np.ndarray, steps: np.ndarray, theory: np.ndarray) -> Figure:
+    """Draw the spectra at several states in the complex plane, and their spectral radii against the step.
+
+    Args:
+        spectra: (P, S) complex, the eigenvalues at P states.
+        steps: (P,) of the states, after the input.
+        theory: (R,) complex, the theoretical eigenvalues.
+    """
+    figure, (plane, radii) = new_figure(panels=2, width=3.6, height=3.6)
+    _draw_plane(plane, spectra.reshape(-1), theory, "Eigenvalues along the trajectory", f" at {len(spectra)} states")
+    radii.plot(steps, np.abs(spectra).max(1), "o-", color=LEARNED, linewidth=0.8, markersize=2.5)
+    radii.axhline(1, color=SOFT, linewidth=0.8, linestyle=":")
+    radii.set(xlabel="step after the input", ylabel="spectral radius")
+    whole_numbers(radii, "x")
+    note(radii, "dotted: radius 1")
+    title(radii, "Spectral radius")
+    ring = {"marker": "o", "linestyle": "", "markersize": 7, "markerfacecolor": "none", "markeredgecolor": THEORY}
+    handles = [
+        Line2D([], [], label=f"theory{_repetition(theory)}", **ring),
+        Line2D([], [], label="learned", marker="o", linestyle="", markersize=3.5, color=LEARNED),
+        Line2D([], [], label="unit circle", color=FAINT, linewidth=0.8),
+    ]
+    legend(figure, handles=handles, loc="outside lower center", ncols=3, columnspacing=1.4)
+    return figure
+
+
 def _repeated(theory: np.ndarray) -> dict[complex, int]:
     """Return how often each eigenvalue occurs, for those that occur more than once."""
     values, times = np.unique(theory.round(6) + 0.0, return_counts=True)
@@ -78,7 +104,9 @@ def _repetition(theory: np.ndarray) -> str:
     return f" (double ring: {least}-fold{f' to {most}-fold' if most > least else ''})"
 
 
-def _draw_plane(axis: Axes, learned: np.ndarray, theory: np.ndarray) -> None:
+def _draw_plane(
+    axis: Axes, learned: np.ndarray, theory: np.ndarray, heading: str = "Eigenvalues at the origin", at: str = ""
+) -> None:
     circle = np.exp(2j * np.pi * np.linspace(0, 1, 200))
     axis.plot(circle.real, circle.imag, color=FAINT, linewidth=0.8, zorder=0)
     ring = {"s": 60, "facecolors": "none", "edgecolors": THEORY, "linewidths": 1.2}
@@ -97,8 +125,8 @@ def _draw_plane(axis: Axes, learned: np.ndarray, theory: np.ndarray) -> None:
     largest = max(1.0, np.abs(theory).max(initial=0))
     limit = 1.3 * min(max(largest, np.abs(learned).max(initial=0)), FARTHEST * largest)
     axis.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="real part", ylabel="imaginary part")
-    sample_size(axis, len(learned), "eigenvalues" + _outside(learned, limit))
-    title(axis, "Eigenvalues at the origin")
+    sample_size(axis, len(learned), f"eigenvalues{at}{_outside(learned, limit)}")
+    title(axis, heading)
 
 
 def _outside(learned: np.ndarray, limit: float) -> str:

@@ -34,3 +34,11 @@ def test_claims_of_older_records_have_no_interval(capsys):
 def test_lines_are_folded_between_words_or_pairs(text, lines):
     assert folded(text, 17).split("\n") == lines
     assert folded(text, 100) == text
+
+
+def test_a_scalar_that_is_no_number_is_printed_alike_before_and_after_it_is_recorded(capsys):
+    notes = {"error": "error is NaN, as the spectra differ in rank."}
+    for error in (float("nan"), None):  # JSON has null
+        print_findings({"some": {"scalars": {"error": error, "rank": 3}, "claims": {}, "notes": notes}})
+        out = capsys.readouterr().out
+        assert "some: error NaN  rank 3" in out and notes["error"] in out

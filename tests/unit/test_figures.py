@@ -19,7 +19,7 @@ from mechlab.plotting.clusterings import methods_figure
 from mechlab.plotting.conformance import by_length_figure
 from mechlab.plotting.over_training import over_training
 from mechlab.plotting.report import Learning, MeanInterval, forest, learning
-from mechlab.plotting.spectrum import spectrum_figure
+from mechlab.plotting.spectrum import spectra_figure, spectrum_figure
 from mechlab.plotting.style import subject
 from mechlab.plotting.survey import against_accuracy, boxes
 
@@ -118,6 +118,10 @@ MORE: dict[str, Callable[[], Figure]] = {
     "40 states": lambda: states(300, 40),
     "mass of 24 components": lambda: path_kernel.mass_over_steps(mass(24, 50)),
     "spectrum, all equal": lambda: spectrum_figure(*np.ones((4, 64), complex), 0.9),
+    "spectra at one state": lambda: spectra_figure(np.ones((1, 64), complex), np.zeros(1), np.ones(64, complex)),
+    "spectra, far": lambda: spectra_figure(
+        np.array([[1e4, 0, 0], [1, 1, 0]], complex), np.arange(2), np.array([1, -1], complex)
+    ),
     "spectrum, far and zero": lambda: spectrum_figure(
         np.array([1e4, 0, 0], complex), np.array([1, 0, 0], complex), *np.ones((2, 1), complex)
     ),

@@ -14,7 +14,7 @@ from mechlab.models.lstm import LSTM, Deferred
 class Unreadable(LSTM):
     """An LSTM whose states over time must not be read."""
 
-    def parts(self, read, hidden):
+    def parts(self, read, hidden, before):
         def compute():
             raise AssertionError("the states were read")
 

@@ -7,7 +7,7 @@ import torch
 
 from mechlab.automata.automaton import Automaton
 from mechlab.core.errors import ConfigError
-from mechlab.core.model import SequenceModel
+from mechlab.core.model import SequenceModel, Trace
 from mechlab.core.task import TaskSpec
 from mechlab.models.gru import GRU
 from mechlab.models.lstm import LSTM
@@ -23,6 +23,10 @@ def build(name: str, layers: int = 1, bias: bool = True) -> SequenceModel:
     return ARCHITECTURES[name](SPEC, hidden=5, layers=layers, bias=bias, **options).double()
 
 
+def stepwise(model: SequenceModel, x: torch.Tensor) -> Trace:
+    return SequenceModel.resume(model, x, model.initial_state(len(x)))
+
+
 def inputs(batch: int = 4, steps: int = 6) -> torch.Tensor:
     return torch.randn(batch, steps, SPEC.inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
@@ -32,7 +36,7 @@ def inputs(batch: int = 4, steps: int = 6) -> torch.Tensor:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_fused_forward_equals_repeated_step(name: str, layers: int, bias: bool) -> None:
     model = build(name, layers, bias)
-    fused, stepped = model(inputs()), SequenceModel.forward(model, inputs())
+    fused, stepped = model(inputs()), stepwise(model, inputs())
     size = 5 * layers * (2 if name == "lstm" else 1)
     assert fused.states.shape == (4, 7, size)
     torch.testing.assert_close(fused.outputs, stepped.outputs, rtol=0, atol=1e-12)
@@ -48,7 +52,7 @@ def test_gradients_agree_through_states_too(name: str) -> None:
         total = trace.outputs.square().sum() + trace.states.pow(3).sum()
         return torch.autograd.grad(total, list(model.parameters()))
 
-    ours, reference = gradients(model(inputs())), gradients(SequenceModel.forward(model, inputs()))
+    ours, reference = gradients(model(inputs())), gradients(stepwise(model, inputs()))
     for mine, theirs in zip(ours, reference, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-10)
 

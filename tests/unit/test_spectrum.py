@@ -12,14 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from mechlab.analyses.spectrum import Spectrum, spectrum_at_origin
+from mechlab.analyses.spectrum import Spectrum, spectra_at, spectrum_at_origin
 from mechlab.binding.companion import CompanionMatrix, cycle_roots
-from mechlab.binding.spectrum import chance_angle_errors, compare
+from mechlab.binding.spectrum import (
+    chance_angle_errors,
+    compare,
+    p_value,
+    permuted_angle_errors,
+    signed_permutation_spectrum,
+)
 from mechlab.core.analysis import Finding
 from mechlab.models.gru import GRU
 from mechlab.models.lstm import LSTM
 from mechlab.models.rnn import RNN
 from mechlab.record.artifacts import Artifacts
+from mechlab.record.files import write_json
+from mechlab.record.result import read_finding
 from mechlab.tasks.repeat_copy import RepeatCopy
 
 few = settings(max_examples=20, deadline=None)
@@ -118,6 +126,41 @@ def test_chance_level(task: str) -> None:
     assert unsigned.mean() == pytest.approx(quoted, abs=4 * unsigned.std() * np.sqrt(2 / draws))
 
 
+@few
+@given(size=st.integers(1, 12), seed=seeds)
+def test_spectra_of_signed_permutations_are_those_of_such_matrices(size: int, seed: int) -> None:
+    """The powers of an integer matrix have integer traces, and the eigenvalues of an orthogonal one modulus 1."""
+    values = signed_permutation_spectrum(size, np.random.default_rng(seed))
+    assert len(values) == size and np.abs(values) == pytest.approx(1)
+    traces = [(values**power).sum() for power in range(1, size + 1)]
+    np.testing.assert_allclose(traces, np.round(np.real(traces)), atol=1e-9)
+
+
+def test_random_signed_permutations_have_their_mean_traces() -> None:
+    """Over the group the trace has mean 0 and variance 1, and the trace of the square has mean 1."""
+    rng = np.random.default_rng(0)
+    traces = [[(values**power).sum().real for power in (1, 2)] for values in (signed(rng) for _ in range(4000))]
+    mean = np.mean(traces, 0)
+    assert mean == pytest.approx([0, 1], abs=0.12)
+    assert np.var([trace for trace, _ in traces]) == pytest.approx(1, abs=0.12)
+
+
+def signed(rng: np.random.Generator) -> np.ndarray:
+    return signed_permutation_spectrum(5, rng)
+
+
+def test_p_values_are_uniform_under_the_null_and_small_for_the_rule() -> None:
+    """Networks that are random signed permutations themselves reject at level .1 in about a tenth of the cases."""
+    theory = np.concatenate([cycle_roots(length, sign) for length, sign in CHANCE["T3"][0]])
+    rng = np.random.default_rng(0)
+    spectra = [signed_permutation_spectrum(len(theory), rng) for _ in range(60)]
+    values = [p_value(compare(one, theory).angle_error, permuted_angle_errors(one, theory, rng, 39)) for one in spectra]
+    assert np.mean(np.array(values) <= 0.1) == pytest.approx(0.1, abs=0.12)
+    assert np.mean(values) == pytest.approx(0.5, abs=0.15)
+    learned = np.append(theory * 1.1, rng.uniform(-0.5, 0.5, 20))
+    assert p_value(compare(learned, theory).angle_error, permuted_angle_errors(learned, theory, rng, 99)) == 0.01
+
+
 def planted(task: RepeatCopy, hidden: int, scale: float = 1.0) -> RNN:
     """A network whose recurrent matrix is the rotated companion matrix."""
     phi = task.ground_truth().matrix
@@ -128,10 +171,12 @@ def planted(task: RepeatCopy, hidden: int, scale: float = 1.0) -> RNN:
     return model.eval()
 
 
-def analyse(task: RepeatCopy, model: torch.nn.Module, folder: Path) -> Finding:
+def analyse(task: RepeatCopy, model: torch.nn.Module, folder: Path, **options) -> Finding:
     torch.manual_seed(0)
     untrained = RNN(task.spec, hidden=64).eval()
-    return Spectrum(draws=20).run(FakeRun(task, model, untrained), Artifacts(folder), np.random.default_rng(0))
+    return Spectrum(**{"draws": 20, **options}).run(
+        FakeRun(task, model, untrained), Artifacts(folder), np.random.default_rng(0)
+    )
 
 
 def test_planted_network_is_found(tmp_path: Path) -> None:
@@ -146,6 +191,52 @@ def test_planted_network_is_found(tmp_path: Path) -> None:
     assert len(pairs) == 12
     assert pairs["angle_error"].max() < 1e-6
     assert list(Spectrum().figures(Artifacts(tmp_path))) == ["spectrum"]
+
+
+def test_p_values_of_the_planted_and_of_an_untrained_network(tmp_path: Path) -> None:
+    task = RepeatCopy(d=3, s=4)
+    scalars = analyse(task, planted(task, hidden=20), tmp_path, draws=100).scalars
+    assert scalars["p_value"] == scalars["p_value_permutation"] == 1 / 101
+    torch.manual_seed(1)
+    scalars = analyse(task, RNN(task.spec, hidden=64).eval(), tmp_path).scalars
+    assert min(scalars["p_value"], scalars["p_value_permutation"]) > 0.05
+
+
+def test_a_network_that_the_published_error_has_no_number_for_is_reported(tmp_path: Path) -> None:
+    """Of the wrong rank it is NaN with its cause, null in JSON; of the right one a number, or rounding is the cause."""
+    task = RepeatCopy(d=3, s=4)
+    finding = analyse(task, planted(task, hidden=20, scale=0.8), tmp_path, compat="published")
+    assert np.isnan(finding.scalars["published_error"]) and finding.scalars["published_scored"] == 0
+    (note,) = finding.notes.values()
+    assert "0 persistent eigenvalues were learned, and 12 are in theory" in note
+    write_json(tmp_path / "finding.json", finding.as_dict())
+    assert read_finding(tmp_path / "finding.json")["scalars"]["published_error"] is None
+    right = analyse(task, planted(task, hidden=20), tmp_path, compat="published")
+    if right.scalars["published_scored"]:
+        assert right.scalars["published_error"] < 1e-6 and not right.notes
+    else:
+        assert "a cosine exceeds 1 by rounding" in right.notes["published_error"]
+    assert "published_error" not in analyse(task, planted(task, hidden=20), tmp_path).scalars
+
+
+def test_along_the_trajectory_of_a_saturating_network_the_jacobian_shrinks(tmp_path: Path) -> None:
+    """The Jacobian is W diag(1 - h'^2) turned to the other side; at the origin it is W."""
+    task = RepeatCopy(d=2, s=3, repeats=5)
+    model = planted(task, hidden=20, scale=1.3)
+    with torch.no_grad():
+        model.layers[0].weight_ih_l0.normal_(0, 1, generator=torch.Generator().manual_seed(0))
+    finding = analyse(task, model, tmp_path, also_at=("trajectory",), points=5)
+    assert finding.scalars["spectral_radius"] == pytest.approx(1.3)
+    assert finding.scalars["trajectory_radius_low"] <= finding.scalars["trajectory_radius"] < 1.29
+    table = Artifacts(tmp_path).table("trajectory")
+    assert table["step"].iloc[0] == 0 and len(table) == 5
+    assert sorted(Spectrum(also_at=("trajectory",)).figures(Artifacts(tmp_path))) == ["spectrum", "trajectory"]
+    x, state = torch.ones(1, 2).double(), torch.full((1, 20), 0.1).double()
+    following = model.step(x, state)[1][0].detach().numpy()
+    jacobian = (1 - following**2)[:, None] * model.layers[0].weight_hh_l0.detach().numpy()
+    np.testing.assert_allclose(
+        np.sort_complex(spectra_at(model, x, state)[0]), np.sort_complex(np.linalg.eigvals(jacobian)), atol=1e-9
+    )
 
 
 def test_decaying_network_fails_by_rank_and_modulus_alone(tmp_path: Path) -> None:
