@@ -80,7 +80,9 @@ def _spans(panel: Axes, gradients: pd.DataFrame) -> None:
                 solid_capstyle="butt",
                 zorder=0.5,
             )
-            panel.text(last + 1, height, name, transform=across, fontsize=TEXT - 2, color=SOFT, va="center")
+            before = last > len(gradients) / 2  # write where there is room
+            place = {"x": first - 1 if before else last + 1, "ha": "right" if before else "left"}
+            panel.text(y=height, s=name, transform=across, fontsize=TEXT - 2, color=SOFT, va="center", **place)
     if gradients["loss"].sum() == 1:
         panel.axvline(gradients["step"][gradients["loss"]].iloc[0], color=INK, linewidth=0.8, linestyle=":")
 
