@@ -23,6 +23,7 @@ from mechlab.plotting.style import (
 )
 
 NORMAL = 1.96  # standard errors of a 95 % interval
+ROOM = 0.15  # of the panel's height for the bars above the lines
 SPANS = (("input", "inputs", COLOURS[4]), ("target", "targets", COLOURS[1]))  # column, name, colour
 
 
@@ -46,6 +47,8 @@ def input_gradient_figure(gradients: pd.DataFrame) -> Figure:
     band(panel, steps, low, high)
     if (gradients[["norm", "untrained"]] > 0).any(axis=None):
         log_axis(panel, "y")
+        low, high = panel.get_ylim()
+        panel.set_ylim(low, high * (high / low) ** ROOM)
     if "depends" in gradients:
         _mark_dependences(panel, gradients[(gradients["depends"] > 0) & (gradients["norm"] > 0)])
     _spans(panel, gradients)
