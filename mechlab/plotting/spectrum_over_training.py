@@ -55,18 +55,18 @@ def paths_figure(paths: np.ndarray, theory: np.ndarray, training: pd.DataFrame, 
         _draw_stages(axis, stages)
     for place, name in enumerate(("rank", "born")):
         counts.plot(steps, training[name], label=name, **line_look(place, len(steps)))
-    counts.axhline(len(theory), color=THEORY, linewidth=0.9, linestyle="--", label="in theory")
+    counts.axhline(len(theory), color=THEORY, linewidth=0.9, linestyle="--", label="rank in theory")
     counts.set(ylabel="eigenvalues", ylim=(0, 1.08 * most))
     whole_numbers(counts, "y")
     title(counts, "Eigenvalues that persist")
     note(counts, _stages_in_words(stages))
     errors = 1 - training["accuracy"]
-    losses.plot(steps, training["loss"], label="held-out loss", **line_look(0, len(steps)))
-    losses.plot(steps, errors.where(errors > 0), label="1 − accuracy", **line_look(3, len(steps)))
+    losses.plot(steps, training["loss"], label="loss", **line_look(2, len(steps)))
+    losses.plot(steps, errors.where(errors > 0), label="1 − accuracy", **line_look(5, len(steps)))
     log_axis(losses, "y")
-    title(losses, "Loss and error")
-    legend(counts, loc="upper left")
-    legend(losses, loc="lower left")
+    title(losses, "Held-out loss and error")
+    handles = [line for axis in (counts, losses) for line in axis.lines if not line.get_label().startswith("_")]
+    legend(figure, handles=handles, loc="outside lower right", ncols=len(handles), columnspacing=1.4)
     return figure
 
 
