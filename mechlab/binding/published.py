@@ -63,3 +63,11 @@ def published_basis(W_hh: np.ndarray, W_hy: np.ndarray, phi: np.ndarray) -> tupl
     dual = np.zeros(psi.T.shape)
     dual[active] = np.linalg.pinv(psi[:, active], CUT)
     return psi, dual
+
+
+def published_picture() -> np.ndarray:
+    """Return the picture (8, 8) of -1 and +1 that was published as an input for d = s = 8, a row for each step."""
+    picture = -np.ones((8, 8))
+    for row, columns in {0: (2, 4, 6), 1: range(2, 7), 3: range(2, 7), 5: (2, 3, 4, 6), 6: (2, 4, 5, 6)}.items():
+        picture[row, list(columns)] = 1
+    return picture
