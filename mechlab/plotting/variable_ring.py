@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PatchCollection
@@ -92,8 +93,7 @@ def _column(axis: Axes, x: float, d: int, name: str) -> PatchCollection:
 
 
 def _collection(axis: Axes, squares: list[Rectangle]) -> PatchCollection:
-    patches = PatchCollection(squares, cmap=SIGNED, linewidths=0)
-    patches.cmap.set_bad(FAINT)
+    patches = PatchCollection(squares, cmap=colormaps[SIGNED].with_extremes(bad=FAINT), linewidths=0)
     patches.set_clim(-1.5, 1.5)
     return axis.add_collection(patches)
 

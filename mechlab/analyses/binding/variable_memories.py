@@ -111,8 +111,8 @@ class VariableMemories(Analysis):
             claims |= self._claims(right)
         else:
             notes["too_few_sequences"] = (
-                f"Too few sequences for a claim about decoding: {distinct} distinct ones of {active} variables; a claim "
-                f"needs {LEAST_SEQUENCES} and {LEAST_VARIABLES} variables in all."
+                f"Too few sequences for a claim about decoding: {distinct} distinct ones of {active} variables; a "
+                f"claim needs {LEAST_SEQUENCES}, and {LEAST_VARIABLES} variables in all."
             )
         return Finding(scalars, claims, notes)
 
