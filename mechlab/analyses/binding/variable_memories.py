@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FITTED = 1000  # sequences for the probe and the mean state
 ELEMENTS = 2**26  # of their states at most
+CONTROL = 100  # sequences for the untrained network
 LEAST_SEQUENCES, LEAST_VARIABLES = 50, 1000  # distinct sequences, and variables in all of them, that a claim needs
 PICTURE_HORIZON = 200  # steps for which the published picture was continued
 RING_STEPS = 24  # of the animation
@@ -79,7 +80,7 @@ class VariableMemories(Analysis):
         others = held_out_inputs(run.task, fitted, self.after, for_fit)
         inputs = held_out_inputs(run.task, self.sequences, self.after, for_test)
         decoding = decode(network, network.observe(others), network.observe(inputs))
-        control = decode(fresh, fresh.observe(others[:100]), fresh.observe(inputs))
+        control = decode(fresh, fresh.observe(others[:CONTROL]), fresh.observe(inputs[:CONTROL]))
         right = {**decoding.right, "untrained": control.right["decoder"]}
         self._save(out, network, decoding, right)
         self._save_examples(out, network, inputs[:1], decoding)
