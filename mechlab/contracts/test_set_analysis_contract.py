@@ -158,7 +158,7 @@ def refused(registry, name: str, folders: list[Path], must: str) -> None:
     assert f"analysis={name}" in str(caught.value) and "given: " in str(caught.value) and "fix: " in str(caught.value)
 
 
-def test_runs_that_are_not_finished_are_left_out_and_named(registry, set_analysis, trained, answer, tmp_path):
+def test_failed_runs_are_named(registry, set_analysis, trained, answer, tmp_path):
     runs = trained(set_analysis)
     for run in runs:
         shutil.copytree(run, tmp_path / sets.run_name(run))
@@ -167,7 +167,8 @@ def test_runs_that_are_not_finished_are_left_out_and_named(registry, set_analysi
     write_json(copies[-1] / "status.json", {**status, "status": "failed", "reason": "the loss must be finite"})
     folder = asked(registry, set_analysis, copies)
     assert folder.parent.name != answer(set_analysis).parent.name
-    assert sets.run_name(copies[-1]) in answers.read_finding(folder)["notes"]["unfinished"]
+    slug = "failed" if registry.analysis(set_analysis).needs.failed else "unfinished"
+    assert sets.run_name(copies[-1]) in answers.read_finding(folder)["notes"][slug]
 
 
 def test_a_record_that_changes_while_it_is_read_gives_no_answer(registry, set_analysis, trained, tmp_path, monkeypatch):
