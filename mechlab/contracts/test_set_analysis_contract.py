@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from mechlab.jobs.sets import run_set_analysis
 from mechlab.record import answers, sets
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.files import read_json, write_json
+from mechlab.record.status import write_status
 from mechlab.report import report
 from mechlab.reporting.request import Request
 
@@ -163,8 +163,7 @@ def test_failed_runs_are_named(registry, set_analysis, trained, answer, tmp_path
     for run in runs:
         shutil.copytree(run, tmp_path / sets.run_name(run))
     copies = [tmp_path / sets.run_name(run) for run in runs]
-    status = json.loads((copies[-1] / "status.json").read_text())
-    write_json(copies[-1] / "status.json", {**status, "status": "failed", "reason": "the loss must be finite"})
+    write_status(copies[-1], "failed", reason="the loss must be finite")
     folder = asked(registry, set_analysis, copies)
     assert folder.parent.name != answer(set_analysis).parent.name
     slug = "failed" if registry.analysis(set_analysis).needs.failed else "unfinished"
