@@ -33,6 +33,7 @@ from mechlab.plotting.style import (
 )
 
 FARTHEST = 2.0  # largest modulus in the plane
+RESOLVED = 1e-12  # of the largest multiplier of a cycle: below, rounding decides
 CHANCE = {"color": SOFT, "linestyle": ":", "linewidth": 1.1, "label": "chance"}
 
 
@@ -123,8 +124,9 @@ def floquet_figure(logarithms: np.ndarray, angles: np.ndarray, period: int) -> F
     values = (rates * np.exp(1j * angles))[np.isfinite(logarithms)]
     _plane(plane, values, np.abs(values) > 1)
     plane.set(xlabel="real part", ylabel="imaginary part")
-    sample_size(plane, len(logarithms), f"orbits of {period} steps")
-    title(plane, "Floquet multipliers, modulus per step")
+    note(plane, f"orange: outside the circle, {number((np.abs(values) > 1).sum() / len(logarithms))} per orbit")
+    sample_size(plane, len(logarithms), f"orbits of {period} steps; moduli per step")
+    title(plane, "Floquet multipliers")
     order = np.arange(1, rates.shape[1] + 1)
     moduli.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
     for row in rates:
@@ -145,19 +147,22 @@ def fixed_points_figure(solutions: Mapping[str, tuple[np.ndarray, int]]) -> Figu
     """
     figure, panels = new_figure(panels=len(solutions), width=3.4, height=3.6)
     for panel, (kind, (multipliers, period)) in zip(panels, solutions.items(), strict=True):
-        heading = "Fixed points" if kind == "fixed_points" else f"Cycles of period {period}"
+        heading = "Jacobian at fixed points" if kind == "fixed_points" else f"Jacobian of cycles of {period} steps"
         if not len(multipliers):
             no_value(panel, "none was found")
             title(panel, heading)
             continue
-        unstable = (np.abs(multipliers) > 1).any(1)
-        scaled = np.abs(multipliers) ** (1 / period) * np.exp(1j * np.angle(multipliers))
-        _plane(panel, scaled.ravel(), np.repeat(unstable, scaled.shape[1]))
+        sizes = np.abs(multipliers)
+        unstable = (sizes > 1).any(1)
+        resolved = (sizes > RESOLVED * sizes.max(1, keepdims=True)) | (period == 1)
+        scaled = sizes ** (1 / period) * np.exp(1j * np.angle(multipliers))
+        _plane(panel, scaled[resolved], np.broadcast_to(unstable[:, None], scaled.shape)[resolved])
         panel.set(xlabel="real part", ylabel="imaginary part")
-        outside = (np.abs(multipliers) > 1).sum(1)
+        outside = (sizes > 1).sum(1)
         most = f"{outside.min()}" if outside.min() == outside.max() else f"{outside.min()} to {outside.max()}"
-        note(panel, f"n = {len(unstable)}, {(~unstable).sum()} stable; multipliers outside the circle: {most}")
-        title(panel, heading + (", modulus per step" if period > 1 else ""))
+        note(panel, f"eigenvalues outside the circle: {most}" + ("; moduli per step" if period > 1 else ""))
+        note(panel, f"n = {len(unstable)}, {(~unstable).sum()} stable")
+        title(panel, heading)
     points = {"linestyle": "", "marker": "o", "markersize": 3.5}
     handles = [
         Line2D([], [], label="of a stable solution", color=look(0)["color"], **points),

@@ -17,6 +17,7 @@ PERIODIC = 1e-4  # largest relative distance after a period of an orbit that cou
 ELEMENTS = 2**25  # numbers of the orbits in memory
 PRODUCTS = 4e9  # multiplications of a product of Jacobians of all trajectories, about five seconds
 DESCENT = 1.2e9  # of the Jacobians of all starts in one step of the search for fixed points
+MOST = 20  # Jacobians of each start of a cycle
 NOISE = 0.5  # of half of the starts of fixed points, relative to the states
 
 
@@ -82,7 +83,9 @@ class OrbitParts:
         if not len(starts):
             self.notes["cycles"] = f"Cycles of {self.period} steps are left out: period and state are too large."
             return {}
-        return self._solved(fixed_points(self.network.model, starts, self.period), self.period, "cycles", out)
+        return self._solved(
+            fixed_points(self.network.model, starts, self.period, iterations=MOST), self.period, "cycles", out
+        )
 
     def floquet(self, out: Artifacts) -> dict[str, float]:
         """Save the Floquet multipliers over the theoretical period along trajectories; return the largest modulus, as
