@@ -7,7 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-LEAST_MODULUS = 1e-9
+from mechlab.binding.companion import on_cycles
+
+CUT = 1e-9  # of singular values of C Phi^j, relative to the largest
+PERSISTENT = 0.9  # modulus of directions that belong to the subspace whatever their geometry
+RISE, LEAST, MOST = 5.0, 10.0, 1e6  # of condition numbers: allowed rise, and limits of the bound
 
 
 class ObservabilityDecoder(NamedTuple):
@@ -18,7 +22,8 @@ class ObservabilityDecoder(NamedTuple):
         basis: (h, s d): the state, in the persistent subspace, of variables.
         subspace: (h, r): an orthonormal basis of that subspace.
         eigenvalues: (r,) complex, those that belong to it, by falling modulus.
-        condition: the condition number of `decode` on the subspace.
+        condition: the condition number of `decode` on the subspace, with the rows of variables on cycles scaled to
+            length 1.
     """
 
     decode: np.ndarray
@@ -29,21 +34,36 @@ class ObservabilityDecoder(NamedTuple):
 
 
 def observability_decoder(
-    W_hh: np.ndarray, W_hy: np.ndarray, phi: np.ndarray, rank: int | None = None, condition: float = 100.0
+    W_hh: np.ndarray,
+    W_hy: np.ndarray,
+    phi: np.ndarray,
+    rank: int | None = None,
+    condition: float | None = None,
+    first: np.ndarray | None = None,
 ) -> ObservabilityDecoder:
-    """Return the decoder D = O_Phi^+ O_W, where O_W stacks W_hy W~^j and O_Phi stacks C Phi^j for j = 1 .. 2 s:
-    variables and state are matched where they predict the same outputs.
+    """Return the decoder D = O_Phi^+ O_W, where O_W stacks W_hy W~^j and O_Phi stacks C Phi^j for j = 1 .. s: variables
+    and state are matched where they predict the same outputs.
 
-    W~ has the eigenvectors of W_hh on its persistent subspace and the eigenvalues' angles, with modulus 1; C reads the
-    newest block.
+    C reads the newest block. W~ is W_hh with moduli above 1 (or above the spectral radius of Phi, if that is larger)
+    reduced to that, because saturation turns growth into a limit cycle. Smaller moduli stay: directions that decay
+    predict little, so D needs no choice of rank, which a W~ of modulus 1 would need in networks that lack some of the
+    theoretical eigenvalues. After s steps the window is replaced, so each variable with a future has been read.
+
+    Only the persistent subspace, on which `basis` inverts D, has a rank: the eigenvectors of largest modulus, as many
+    as variables are on cycles, or fewer where conditioning demands it. In trained networks the condition number is 1 to
+    3 on directions that persist, and jumps to 15 and more where one is missing and a transient takes its place; a
+    direction that decays slowly raises it less, and belongs to the basis.
 
     Args:
         W_hh: (h, h) recurrent matrix.
         W_hy: (d, h) read-out.
         phi: (s d, s d) companion matrix.
-        rank: dimension of the persistent subspace, the eigenvectors of largest modulus; conjugate pairs stay together.
-            By default the largest, up to the rank of Phi, for which D has at most this condition number.
-        condition: see `rank`.
+        rank: dimension of the persistent subspace; one less where it would divide a conjugate pair.
+        condition: without `rank`, the largest condition number. By default 5 times that on the directions of modulus
+            above .9 (the geometry of the variables themselves may be ill-conditioned), and at least 10.
+        first: (h, h), the transition of the first of the s steps, in place of W~. Where the states to be decoded are
+            large, the origin's is wrong for that step: those at the end of an input are, and the mean secant of their
+            transitions is better.
 
     Raises:
         ValueError: the shapes do not fit, or no subspace has so small a condition number.
@@ -56,41 +76,63 @@ def observability_decoder(
         shapes = f"{W_hh.shape}, {W_hy.shape}, {phi.shape}"
         raise ValueError(f"shapes must be (h, h), (d, h) and (s d, s d). Got {shapes} instead.")
     values, left, right = scipy.linalg.eig(W_hh, left=True)
-    order = np.argsort(-np.abs(values), kind="stable")
-    values, left, right = values[order], left[:, order].conj().T, right[:, order]
-    most = np.count_nonzero(np.abs(np.linalg.eigvals(phi)) > 0.5) if rank is None else rank
-    theory = _predictions(np.eye(cells)[-d:], phi, 2 * cells // d)
-    for size in range(min(most, h), 0, -1):
-        if (
-            abs(values[size - 1].imag) > LEAST_MODULUS
-            and size < h
-            and np.isclose(values[size], values[size - 1].conj())
-        ):
-            continue  # this would cut a pair
-        found = _decoder(values[:size], left[:size], right[:, :size], W_hy, theory)
-        if rank is not None or found.condition <= condition:
-            return found
-    raise ValueError(f"a persistent subspace must have a condition number of at most {condition:g}. None has.")
-
-
-def _decoder(
-    values: np.ndarray, left: np.ndarray, right: np.ndarray, W_hy: np.ndarray, theory: np.ndarray
-) -> ObservabilityDecoder:
-    """Return the decoder on the subspace of r eigenvalues, given left (r, h) and right (h, r) eigenvectors."""
-    dual = np.linalg.solve(left @ right, left)  # well-conditioned also where other eigenvalues are defective
-    turns = (values / np.abs(values))[:, None] ** np.arange(1, len(theory) // len(W_hy) + 1)  # (r, steps)
-    outputs = np.einsum("dr,rt,rh->tdh", W_hy @ right, turns, dual, optimize=True).real.reshape(len(theory), -1)
-    decode = np.linalg.pinv(theory) @ outputs
-    subspace = np.linalg.svd(np.concatenate([right.real, right.imag], 1), full_matrices=False)[0][:, : len(values)]
-    within = decode @ subspace  # (s d, r)
-    singular = np.linalg.svd(within, compute_uv=False)
-    condition = float(singular[0] / singular[-1]) if singular[-1] > 0 else np.inf
-    return ObservabilityDecoder(decode, subspace @ np.linalg.pinv(within), subspace, values, condition)
+    bounded = _bounded(W_hh, values, left, right, max(1.0, np.abs(np.linalg.eigvals(phi)).max()))
+    first = bounded if first is None else np.asarray(first, float)
+    outputs = _predictions(W_hy, bounded, cells // d) @ first
+    theory = _predictions(np.eye(cells)[-d:], phi, cells // d) @ phi
+    decode = np.linalg.pinv(theory, CUT) @ outputs
+    return _with_subspace(decode, values, right, on_cycles(phi), rank, condition)
 
 
 def _predictions(read_out: np.ndarray, transition: np.ndarray, steps: int) -> np.ndarray:
-    """Return the outputs (steps * d, n) of the next steps as linear functions of a state."""
-    rows = [read_out @ transition]
+    """Return the outputs (steps * d, n) of this and the next steps as linear functions of a state."""
+    rows = [read_out]
     for _ in range(steps - 1):
         rows.append(rows[-1] @ transition)
     return np.concatenate(rows)
+
+
+def _bounded(matrix: np.ndarray, values: np.ndarray, left: np.ndarray, right: np.ndarray, bound: float) -> np.ndarray:
+    """Return a matrix (h, h) with eigenvalues of modulus above the bound reduced to it."""
+    growing = np.abs(values) > bound * (1 + 1e-9)
+    if not growing.any():
+        return matrix
+    values, left, right = values[growing], left[:, growing].conj().T, right[:, growing]
+    dual = np.linalg.solve(left @ right, left)  # well-conditioned also where other eigenvalues are defective
+    return matrix - ((right * (values - bound * values / np.abs(values))) @ dual).real
+
+
+def _with_subspace(
+    decode: np.ndarray, values: np.ndarray, right: np.ndarray, active: np.ndarray, rank: int | None, condition: float
+) -> ObservabilityDecoder:
+    """Return the decoder with its persistent subspace, given the eigenvalues and right eigenvectors of W_hh."""
+    leads = np.flatnonzero(values.imag >= 0)  # one of each pair, and all real ones
+    leads = leads[np.argsort(-np.abs(values[leads]), kind="stable")]
+    columns, ordered = [], []
+    for i in leads:
+        pair = values[i].imag > 0
+        columns += [right[:, i].real, right[:, i].imag] if pair else [right[:, i].real]
+        ordered += [values[i], values[i].conj()] if pair else [values[i]]
+    columns, ordered = np.stack(columns, 1), np.array(ordered)
+    sizes = np.cumsum([2 if values[i].imag > 0 else 1 for i in leads])
+    most = min(np.count_nonzero(active) if rank is None else rank, len(values))
+    sizes = sizes[sizes <= most]
+    if condition is None:
+        lasting = max(1, np.count_nonzero(np.abs(ordered[:most]) > PERSISTENT))
+        core = _condition((decode @ np.linalg.qr(columns[:, :lasting])[0])[active])
+        condition = min(max(RISE * core, LEAST), MOST)
+    for size in reversed(sizes):
+        subspace = np.linalg.qr(columns[:, :size])[0]
+        within = decode @ subspace  # (s d, r)
+        measured = _condition(within[active])
+        if rank is not None or measured <= condition:
+            basis = subspace @ np.linalg.pinv(within)
+            return ObservabilityDecoder(decode, basis, subspace, ordered[:size], measured)
+    raise ValueError(f"a persistent subspace must have a condition number of at most {condition:g}. None has.")
+
+
+def _condition(rows: np.ndarray) -> float:
+    """Return the condition number of a matrix whose rows are scaled to length 1 first."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    singular = np.linalg.svd(rows / np.where(lengths > 0, lengths, 1), compute_uv=False)
+    return float(singular[0] / singular[-1]) if singular[-1] > 0 else np.inf

@@ -19,6 +19,7 @@ from mechlab.record.files import read_json, write_json
 from mechlab.record.result import read_result
 from mechlab.record.status import read_status
 
+ROUNDING = 1e-9  # relative: .98 + .02 is 1
 # sections and keys of the configuration that do not decide the result of training
 UNDECIDING = (
     "hydra",
@@ -94,7 +95,8 @@ def compare(
         target = number.number
         measured = values.get(name)
         deviation = None if measured is None or target is None else measured - target
-        within = None if deviation is None else abs(deviation) <= number.tolerance
+        slack = ROUNDING * abs(target or 0.0)
+        within = None if deviation is None else abs(deviation) <= number.tolerance + slack
         compared[name] = {**asdict(number), "measured": measured, "deviation": deviation, "within": within}
     return compared
 

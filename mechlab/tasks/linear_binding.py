@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -57,12 +58,10 @@ class LinearBinding(DynamicalSystem):
     def targets(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return z_t (B, T, d) for t >= s, 0 before, as a signed gather from the first s inputs (B, T, d); and which
         steps count."""
-        T = inputs.shape[1]
-        cells, signs = (torch.from_numpy(array) for array in self.choice.sources(max(0, T - self.s)))  # (T - s, d)
         given = inputs[:, : self.s].flatten(1)  # (B, s d)
-        targets = torch.zeros_like(inputs)
-        targets[:, self.s :] = given[:, cells.to(inputs.device)] * signs.to(inputs)
-        return targets, after(self.s, inputs)
+        signed = torch.cat([given.new_zeros(len(given), 1), given, -given], 1)
+        targets = signed.index_select(1, _columns(self.choice, inputs.shape[1]).to(inputs.device))
+        return targets.view(inputs.shape), after(self.s, inputs)
 
     def ground_truth(self) -> CompanionMatrix:
         """Return the linear system."""
@@ -91,3 +90,12 @@ class LinearBinding(DynamicalSystem):
             raise ConfigError(
                 str(error).split(" Got ")[0], got=getattr(self, given[0]), key=f"task.{given[0]}"
             ) from None
+
+
+@functools.lru_cache(maxsize=32)
+def _columns(choice: SignedChoice, T: int) -> Tensor:
+    """Return the columns (T d,) of [0, cells, -cells] that hold the targets of T steps."""
+    cells, signs = choice.sources(max(0, T - choice.s))  # (T - s, d)
+    columns = np.zeros((T, choice.d), np.int64)
+    columns[choice.s :] = 1 + cells + np.where(signs < 0, choice.s * choice.d, 0)
+    return torch.from_numpy(columns.flatten())

@@ -9,6 +9,7 @@ import statistics
 import tempfile
 from typing import Any
 
+STEPS = 2000  # in each turn
 CASES = {
     "modular addition 23, mlp": ["task=modular_addition", "task.p=23", "model=mlp"],
     "modular addition 23, mlp of 16 units": [
@@ -28,7 +29,8 @@ def main(arguments: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(1)
-    common = [f"trainer.max_steps={arguments.steps}", f"trainer.accelerator={arguments.accelerator}", "analysis=[]"]
+    steps = arguments.steps or STEPS
+    common = [f"trainer.max_steps={steps}", f"trainer.accelerator={arguments.accelerator}", "analysis=[]"]
     for name, overrides in CASES.items():
         together, alone = [], []
         for repeat in range(arguments.repeats + 1):
@@ -40,7 +42,7 @@ def main(arguments: argparse.Namespace) -> None:
         ours, theirs = statistics.median(together), statistics.median(alone)
         print(
             f"{name}: {ours:.2f} s per seed for {arguments.seeds} together, {theirs:.2f} s one by one, "
-            f"ratio {theirs / ours:.2f} (n {arguments.repeats}, {arguments.steps} steps, {arguments.accelerator})",
+            f"ratio {theirs / ours:.2f} (n {arguments.repeats}, {steps} steps, {arguments.accelerator})",
             flush=True,
         )
 

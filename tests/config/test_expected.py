@@ -12,6 +12,7 @@ from mechlab.config.identity import masked
 from mechlab.config.launch import register, resolve
 from mechlab.config.schema import Expected, typed
 from mechlab.jobs.prepare import prepare_run
+from mechlab.jobs.result import compare
 
 STATES = {  # mean weighted ambiguity of 40 networks, k-means with 8 n clusters, by control state
     **{"L1": 0.063, "L2": 0.098, "L3": 0.129, "L4": 0.027, "L5": 0.091, "L6": 0.180, "L7": 0.504, "L8": 0.607},
@@ -93,3 +94,10 @@ def test_a_large_dose_of_noise_is_trained_as_long_as_published() -> None:
 def test_the_tables_name_grammars_that_there_are() -> None:
     tables = OmegaConf.load(config_dir() / "published" / "context_free.yaml").k_means_8
     assert all(set(table) == set(STATES) for table in tables.values())
+
+
+def test_a_number_at_the_end_of_the_tolerance_is_within_it() -> None:
+    """Though .98 + .02 is below 1 in floating point."""
+    expected = {"test/accuracy": Expected(published=0.98, tolerance=0.02)}
+    assert 1.0 - 0.98 > 0.02 and compare(expected, {"test/accuracy": 1.0}, {})["test/accuracy"]["within"]
+    assert not compare(expected, {"test/accuracy": 0.9599}, {})["test/accuracy"]["within"]

@@ -27,7 +27,7 @@ def planted(name="T3", h=100, growth=1.0, seed=0):
 
 
 @pytest.mark.parametrize("name", ["T1", "T3", "T4"])
-@pytest.mark.parametrize("growth", [1.0, 1.1])
+@pytest.mark.parametrize("growth", [1.0, 1.3])
 def test_planted_variables_are_decoded(name, growth):
     """Also where the planted cycle grows, which tanh would turn into a limit cycle."""
     W_hh, W_hy, phi, psi = planted(name, growth=growth)
@@ -74,6 +74,37 @@ def test_a_rank_that_is_missing_is_left_out():
         observability_decoder(W_hh, W_hy * 0 + 1e-3, phi, condition=0.5)
     with pytest.raises(ValueError, match="shapes must be"):
         observability_decoder(W_hh, W_hy.T, phi)
+
+
+def test_variables_of_ill_conditioned_geometry_are_all_decoded():
+    """A missing direction and variables that are nearly parallel both raise the condition number; only the first counts
+    against a direction."""
+    rng = np.random.default_rng(1)
+    phi = companion_matrix(choice_of_id(*PRESETS["T1"], s=8, d=8).F)
+    left, right = (np.linalg.qr(rng.standard_normal((size, 64)))[0] for size in (100, 64))
+    psi = left * np.logspace(0, -3, 64) @ right
+    inverse = np.linalg.pinv(psi)
+    decoder = observability_decoder(1.2 * psi @ phi @ inverse, inverse[-8:], phi)
+    assert decoder.subspace.shape == (100, 64) and decoder.condition > 100
+    np.testing.assert_allclose(decoder.decode @ psi, np.eye(64), atol=1e-6)
+    assert len(observability_decoder(1.2 * psi @ phi @ inverse, inverse[-8:], phi, condition=10).eigenvalues) < 64
+
+
+def test_directions_that_decay_are_read_as_long_as_they_last():
+    """In a network whose state decays slowly, a decoder by eigenvalues of modulus 1 would amplify the transients."""
+    W_hh, W_hy, phi, psi = planted("T1", growth=0.8)
+    decoder = observability_decoder(W_hh, W_hy, phi)
+    shares = np.diag(decoder.decode @ psi).reshape(8, 8)
+    np.testing.assert_allclose(shares, np.repeat(0.8 ** np.arange(1, 9)[:, None], 8, 1), atol=1e-6)  # read after 1 .. 8
+
+
+def test_the_first_transition_may_be_another():
+    """With the states' own first step in place of the origin's, states are decoded by where it takes them."""
+    W_hh, W_hy, phi, psi = planted("T1")
+    first = np.random.default_rng(3).uniform(0.3, 1, (100, 1)) * W_hh  # what saturation leaves of the first step
+    states = np.linalg.solve(first, psi @ phi)  # those that it takes to the variables one step later
+    decoded = observability_decoder(W_hh, W_hy, phi, first=first).decode @ states
+    np.testing.assert_allclose(decoded, np.eye(64), atol=1e-6)
 
 
 def test_the_published_basis_is_exact_on_an_orthonormal_plant():

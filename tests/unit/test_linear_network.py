@@ -51,3 +51,16 @@ def test_held_out_inputs_are_new_and_reproducible():
 def test_signs_are_compared_as_in_training():
     outputs, targets = torch.tensor([0.0, 0.0, -2.0, 3.0]), torch.tensor([1.0, -1.0, -1.0, -1.0])
     assert right(outputs, targets).tolist() == [True, False, True, False]
+
+
+def test_the_secant_is_the_slope_of_the_transition_between_the_origin_and_a_state():
+    torch.manual_seed(0)
+    task, rng = TASKS[0], torch.Generator().manual_seed(0)
+    states = torch.randn(40, 10, generator=rng, dtype=torch.float64)
+    network = LinearNetwork(RNN(task.spec, hidden=10).double(), task.ground_truth())
+    driven = states @ network.model.layers[0].weight_hh_l0.T
+    gains = (torch.tanh(driven) / driven).mean(0).detach().numpy()
+    np.testing.assert_allclose(network.secant(states), gains[:, None] * network.linear.recurrent, rtol=0.05)
+    linear = LinearNetwork(LRU(task.spec, hidden=5).double(), task.ground_truth())
+    np.testing.assert_allclose(linear.secant(states), linear.linear.recurrent, atol=1e-12)
+    np.testing.assert_allclose(linear.decoder_at(states).decode, linear.decoder.decode, atol=1e-6)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.model import SequenceModel
 from mechlab.core.task import TaskSpec
 from mechlab.models.causal_transformer import CausalTransformer
 from mechlab.models.deltanet import DeltaNet
@@ -187,6 +188,34 @@ def test_two_updates_compose_a_rotation():
         model.strength.bias.fill_(50.0)
     jacobian = model.jacobian(inputs()[0, 0], torch.zeros(2).double())
     assert np.allclose(np.sort_complex(np.linalg.eigvals(jacobian.numpy())), [-1j, 1j])
+
+
+@pytest.mark.parametrize("updates", [1, 3, 40])
+def test_deltanet_makes_many_updates_at_once(updates):
+    model = built(DeltaNet, keys=4, values=3, updates=updates, heads=2)
+    one_by_one = SequenceModel.forward(model, inputs(T=37))
+    close(model(inputs(T=37), last=30).outputs, one_by_one.outputs[:, 7:].detach().numpy())
+    close(model(inputs(T=37)).states, one_by_one.states.detach().numpy())
+
+
+def test_heads_of_deltanet_are_matrices_side_by_side():
+    model = built(DeltaNet, keys=5, values=2, updates=2, heads=3, strength=0.98)
+    jacobian = model.jacobian(torch.zeros(3).double(), torch.zeros(30).double())
+    for head in range(3):
+        one = built(DeltaNet, keys=5, values=2, updates=2)
+        with torch.no_grad():
+            for name in ("key", "value", "strength", "query"):
+                whole, part = getattr(model, name), getattr(one, name)
+                part.weight.copy_(whole.weight.chunk(3)[head])
+                part.bias.copy_(whole.bias.chunk(3)[head])
+        own = slice(10 * head, 10 * (head + 1))
+        transition = one.jacobian(torch.zeros(3).double(), torch.zeros(10).double())
+        close(jacobian[own, own], transition.numpy())
+        jacobian[own, own] = 0
+        moduli = np.sort(np.abs(np.linalg.eigvals(transition.numpy())))
+        np.testing.assert_allclose(moduli[-6:], 1, atol=1e-9)  # 5 keys less 2 updates, for each of 2 values
+        assert (moduli[:4] > 0.9).all()  # two reflections, nearly
+    assert not jacobian.any()
 
 
 def test_an_input_travels_along_the_rings_of_the_wave_network():

@@ -16,6 +16,8 @@ from mechlab.binding.decoder import ObservabilityDecoder, observability_decoder
 from mechlab.binding.linearisation import Linearisation, linearise
 from mechlab.core.model import SequenceModel
 
+ELEMENTS, AT_ONCE = 2**24, 2**21  # of all Jacobians, and of those computed together
+
 if TYPE_CHECKING:
     from mechlab.core.task import Task
     from mechlab.record.run import Run
@@ -73,6 +75,23 @@ class LinearNetwork:
         """The observability decoder of the linearisation."""
         return observability_decoder(self.linear.recurrent, self.linear.readout, self.truth.matrix)
 
+    def decoder_at(self, states: Tensor) -> ObservabilityDecoder:
+        """Return the observability decoder for states like the given (N, S), such as those at the end of the input,
+        which may be too large for the linearisation at the origin."""
+        first = self.secant(states)
+        return observability_decoder(self.linear.recurrent, self.linear.readout, self.truth.matrix, first=first)
+
+    @torch.no_grad()
+    def secant(self, states: Tensor) -> np.ndarray:
+        """Return the mean secant (S, S) of the transition F at input 0 from the origin to states (N, S): F(h) - F(0) is
+        J h, with J the mean Jacobian on the line from 0 to h, for which the one at its middle stands here."""
+        size = states.shape[1]
+        chosen = states[: max(1, ELEMENTS // size**2)] / 2
+        x, total = chosen.new_zeros(self.model.spec.inputs), 0
+        for part in chosen.split(max(1, AT_ONCE // size**2)):
+            total = total + self.model.jacobian(x.expand(len(part), -1), part).double().sum(0)
+        return (total / len(chosen)).cpu().numpy()
+
     @torch.no_grad()
     def observe(self, inputs: Tensor) -> Observed:
         """Return the network's behaviour on inputs (B, T, d), beside the rule's."""
@@ -87,11 +106,8 @@ class LinearNetwork:
     @torch.no_grad()
     def continued(self, states: Tensor, steps: int) -> Tensor:
         """Return the outputs (B, steps, d) of the next steps at input 0, from states (B, S)."""
-        x, outputs = states.new_zeros(len(states), self.model.spec.inputs), []
-        for _ in range(steps):
-            output, states = self.model.step(x, states)
-            outputs.append(output)
-        return torch.stack(outputs, 1)
+        x = states.new_zeros(len(states), steps, self.model.spec.inputs)
+        return self.model.resume(x, states).outputs
 
     def future(self, variables: Tensor, steps: int) -> Tensor:
         """Return the rule's outputs (B, steps, d) of the next steps, from variables (B, s d)."""
