@@ -65,15 +65,15 @@ def _subspaces(moment: Moment, draws: int, rng: np.random.Generator) -> Iterator
 def coordinates(moment: Moment, rng: np.random.Generator) -> dict[str, Coordinates]:
     """Return coordinates of the active variables by name: "decoder", where the network has an observability decoder;
     "published"; and "random", the values of the first of these with directions that are random and as long."""
-    linear, bases = moment.network.linear, {}
+    linear, active, bases = moment.network.linear, moment.active, {}
     psi, dual = published_basis(linear.recurrent, linear.readout, moment.network.truth.matrix)
-    pairs = {"published": (dual, psi)}
+    pairs = {"published": (dual[active], psi[:, active])}
     with suppress(ValueError):  # no persistent subspace is well-conditioned
         decoder = moment.network.decoder
-        pairs = {"decoder": (decoder.decode, decoder.basis), **pairs}
+        decode = decoder.decode[active]
+        pairs = {"decoder": (decode, decoder.subspace @ np.linalg.pinv(decode @ decoder.subspace)), **pairs}
     for name, (decode, basis) in pairs.items():
-        within = decode[moment.active], basis[:, moment.active], moment.centres[0]
-        bases[name] = Coordinates.measured(*within, moment.states)
+        bases[name] = Coordinates.measured(decode, basis, moment.centres[0], moment.states)
     first = next(iter(bases.values()))
     directions = rng.standard_normal(first.basis.shape)
     lengths = np.linalg.norm(first.basis, axis=0) / np.linalg.norm(directions, axis=0)
@@ -135,7 +135,9 @@ def _summary(result: Accuracy) -> dict[str, float]:
     """Return means over variables with intervals over sequences, and the mean of the variable that is worst."""
     changed, stays = (_mean(shares, 0) for shares in result)  # (N,)
     worst = np.nanmin(_mean(result.changed, 1), initial=np.inf)
-    return _interval("changed", changed) | _interval("stays", stays) | {"worst": worst if np.isfinite(worst) else np.nan}
+    return (
+        _interval("changed", changed) | _interval("stays", stays) | {"worst": worst if np.isfinite(worst) else np.nan}
+    )
 
 
 def _interval(name: str, values: np.ndarray) -> dict[str, float]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mechlab.analyses.binding.linear_network import LinearNetwork, right
-from mechlab.binding.interventions import Coordinates
+from mechlab.binding.interventions import Coordinates, spectral_projection
 
 NUMBERS_AT_ONCE = 2**16  # states times components: what a processor's cache holds
 
@@ -113,22 +113,29 @@ class Moment:
             dose: multiple of the change of the state.
         """
         values, truth = coordinates.values(self.states), self.variables[:, self.active]
-        responses = self._responses(steps)  # (s d, steps, d)
-        future = np.tensordot(self.variables, responses, 1)  # (N, steps, d)
+        future = np.tensordot(self.variables, self._responses(steps), 1)  # (N, steps, d)
+        responses = self._responses(steps, self._with_followers())  # (C, steps, d)
         parts = []
         at_once = max(1, NUMBERS_AT_ONCE // self.states.size)
         for few in np.split(np.arange(len(self.active)), range(at_once, len(self.active), at_once)):
             changed = self.states + dose * (edit(values, few) - values) @ coordinates.basis.T  # (V, N, S)
             outputs = self.continued(changed.reshape(-1, changed.shape[-1]), steps)
-            expected = future + np.tensordot(edit(truth, few) - truth, responses[self.active], 1)  # (V, N, steps, d)
+            expected = future + np.tensordot(edit(truth, few) - truth, responses, 1)  # (V, N, steps, d)
             hit = right(outputs.reshape(expected.shape), torch.from_numpy(expected)).numpy()
             parts.append((_share(hit, expected != future), _share(hit, expected == future)))
         return Accuracy(*(np.concatenate(shares) for shares in zip(*parts, strict=True)))
 
-    def _responses(self, steps: int) -> np.ndarray:
-        """Return the rule's outputs (s d, steps, d) from each variable alone; it is linear."""
-        cells = torch.eye(self.variables.shape[1], dtype=torch.float64)
-        return self.network.future(cells, steps).numpy()
+    def _responses(self, steps: int, variables: np.ndarray | None = None) -> np.ndarray:
+        """Return the rule's outputs (M, steps, d) from variables (M, s d), by default from each one alone; it is
+        linear."""
+        variables = np.eye(self.variables.shape[1]) if variables is None else variables
+        return self.network.future(torch.from_numpy(variables), steps).numpy()
+
+    def _with_followers(self) -> np.ndarray:
+        """Return, for each active variable, the change (C, s d) of all variables that goes with a change of it: that of
+        the cells beside the cycles that are copies of it, as they are after the transients."""
+        phi = self.network.truth.matrix
+        return spectral_projection(phi, self.network.truth.rank)[:, self.active].T.round()
 
 
 def _share(hit: np.ndarray, among: np.ndarray) -> np.ndarray:
