@@ -79,7 +79,7 @@ def ablations_figure(ablations: pd.DataFrame) -> Figure:
 
 
 def flips_figure(cells: pd.DataFrame) -> Figure:
-    """Draw the accuracy of the counterfactual future after a flip of each variable, a grid for each basis.
+    """Draw the accuracy after a flip of each variable, on the outputs that change by it, in a grid for each basis.
 
     Args:
         cells: rows with columns basis, block, component, changed (NaN off the cycles), stays and settle.
@@ -96,13 +96,13 @@ def flips_figure(cells: pd.DataFrame) -> Figure:
         panel.set(xlabel="component", ylabel="block, the oldest first")
         whole_numbers(panel, "x")
         whole_numbers(panel, "y")
-        title(panel, f"Flip along the {BASES[basis]}")
-        off = " (grey: on no cycle)" if np.isnan(grid).any() else ""
+        title(panel, f"Outputs changed by a flip: {BASES[basis]}")
+        off = " (grey: none)" if np.isnan(grid).any() else ""
         least, mean, stays = rows["changed"].min(), rows["changed"].mean(), rows["stays"].mean()
-        note(panel, f"n = {np.isfinite(grid).sum()} variables{off}, changed {_when(rows.iloc[0])}")
+        note(panel, f"n = {np.isfinite(grid).sum()} variables{off}, {_when(rows.iloc[0])}")
         note(panel, f"mean {number(mean)}, least {number(least)}; outputs that stay {number(stays)}")
     bar = figure.colorbar(image, ax=panels, shrink=0.85, aspect=25)
-    bar.set_label("right signs among outputs that change", size=TEXT - 1, color=INK)
+    bar.set_label("share of right signs", size=TEXT - 1, color=INK)
     bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
     bar.outline.set_visible(False)
     return figure
@@ -141,4 +141,4 @@ def doses_figure(doses: pd.DataFrame) -> Figure:
 
 
 def _when(row: pd.Series) -> str:
-    return f"{row['settle']} steps after the last input" if row["settle"] else "after the last input"
+    return f"{row['settle']} steps after the last input" if row["settle"] else "at the end of the input"
