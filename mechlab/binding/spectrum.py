@@ -83,24 +83,31 @@ def compare(learned: np.ndarray, theory: np.ndarray, persistent: float = 0.9) ->
     0.0
     """
     learned, theory = np.asarray(learned, complex), np.asarray(theory, complex)
+    rows, columns = match(learned, theory)
+    distance = np.abs(learned[rows][:, None] - theory[None])
+    return SpectrumComparison(
+        learned=learned[rows],
+        theory=theory[columns],
+        complex_error=float(distance[linear_sum_assignment(distance)].mean()),
+        rank=int(np.count_nonzero(np.abs(learned) > persistent)),
+        rank_theory=len(theory),
+    )
+
+
+def match(learned: np.ndarray, theory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of partners in a learned spectrum (S,) and in the theoretical one (R,), in the order of the
+    latter: min(S, R) each. See `compare`, also for what is raised."""
     if learned.size == 0 or theory.size == 0 or not theory.all():
         raise ValueError(
             "both spectra must have eigenvalues, the theoretical one without zeros. "
             f"Got {learned.size} learned and {theory.size} theoretical ones, {np.count_nonzero(theory == 0)} of them 0."
         )
-    largest = learned[np.argsort(-np.abs(learned), kind="stable")[: len(theory)]]
-    angles = angle_between(largest[:, None], theory[None])
+    largest = np.argsort(-np.abs(learned), kind="stable")[: len(theory)]
+    angles = angle_between(learned[largest][:, None], theory[None])
     # many assignments have the same sum (any two partners on one arc may swap); the least sum of squares is fairest
     rows, columns = linear_sum_assignment(angles + TIE_BREAK * angles**2)
     order = np.argsort(columns)
-    distance = np.abs(largest[:, None] - theory[None])
-    return SpectrumComparison(
-        learned=largest[rows[order]],
-        theory=theory[columns[order]],
-        complex_error=float(distance[linear_sum_assignment(distance)].mean()),
-        rank=int(np.count_nonzero(np.abs(learned) > persistent)),
-        rank_theory=len(theory),
-    )
+    return largest[rows[order]], columns[order]
 
 
 def spectral_distance(A: np.ndarray, B: np.ndarray, threshold: float = 0.9) -> SpectrumComparison:

@@ -73,16 +73,17 @@ class DeltaNet(SequenceModel):
         state = S.flatten(-3)
         return self._queried(state, x), state
 
-    def forward(self, x: Tensor, last: int | None = None) -> Trace:
-        """Read sequences x (B, T, inputs), many updates at once; read out the `last` steps (all by default)."""
-        state = self.initial_state(len(x))
-        steps = max(1, CHUNK // self.updates)
-        S, read = state.unflatten(-1, self.shape), []
-        for part in x.split(steps, 1):
+    def resume(self, x: Tensor, state: Tensor, last: int | None = None) -> Trace:
+        """Continue from states over inputs x (B, T, inputs), many updates at once; read out the `last` steps (all by
+        default)."""
+        S, read, silent = state.unflatten(-1, self.shape), [], _silent_steps(x)
+        for part in x[:, : x.shape[1] - silent].split(max(1, CHUNK // self.updates), 1):
             response, S = self._chunk(part, S)
             read.append(response)
+        if silent:
+            read.append(self._silence(S, silent))
         v = torch.cat(read, 1)[:, -(last or 0) :]
-        return Trace(self.readout(v), state, Deferred(lambda: (self._states(x),)))
+        return Trace(self.readout(v), state, Deferred(lambda: (self._states(x, state),)))
 
     def _chunk(self, x: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
         """Return S' q (B, T, heads V) after each of T inputs x (B, T, inputs), and the last S' (B, heads, V, K).
@@ -92,11 +93,27 @@ class DeltaNet(SequenceModel):
         """
         k, v, b = (part.transpose(1, 2).flatten(2, 3) for part in self._written(x))  # (B, heads, n, ...)
         q = self._query(x).transpose(1, 2)  # (B, heads, T, K)
-        u = torch.linalg.solve_triangular(b * (k @ k.mT), b * (v - k @ S.mT), upper=False, unitriangular=True)
+        u = _solved(b, k, v - k @ S.mT)
         done = torch.arange(1, x.shape[1] + 1, device=x.device)[:, None] * self.updates  # updates by each step
         before = torch.arange(k.shape[-2], device=x.device) < done
         response = q @ S.mT + (q @ k.mT).where(before, 0) @ u
         return response.transpose(1, 2).flatten(2), S + u.mT @ k
+
+    def _silence(self, S: Tensor, steps: int) -> Tensor:
+        """Return S' q (B, steps, heads V) after each of some inputs 0, given S (B, heads, V, K).
+
+        There S' = S A + C with A and C the same at every step and for all examples, and after n of them
+        S' q = S A^n q + C (1 + A + ... + A^(n-1)) q.
+        """
+        x = S.new_zeros(self.spec.inputs)
+        k, v, b = self._written(x)  # (heads, updates, ...)
+        A = torch.eye(k.shape[-1], dtype=k.dtype, device=k.device) - _solved(b, k, k).mT @ k
+        C = _solved(b, k, v).mT @ k
+        powers, A_n = self._query(x)[..., None], A  # (heads, K, n) the columns A^j q
+        while powers.shape[-1] <= steps:
+            powers, A_n = torch.cat([powers, A_n @ powers], -1), A_n @ A_n
+        response = S @ powers[..., 1 : steps + 1] + C @ powers[..., :steps].cumsum(-1)  # (B, heads, V, steps)
+        return response.flatten(1, 2).mT
 
     def _written(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return keys (..., heads, updates, K), values (..., heads, updates, V) and strengths (..., heads, updates, 1)
@@ -117,9 +134,27 @@ class DeltaNet(SequenceModel):
         response = state.unflatten(-1, self.shape) @ self._query(x)[..., None]  # (B, heads, V, 1)
         return self.readout(response.flatten(-3))
 
-    def _states(self, x: Tensor) -> Tensor:
-        state, states = self.initial_state(len(x)), []
+    def _states(self, x: Tensor, state: Tensor) -> Tensor:
+        states = []
         for t in range(x.shape[1]):
             state = self.step(x[:, t], state)[1]
             states.append(state)
         return torch.stack(states, 1)
+
+
+def _solved(b: Tensor, k: Tensor, rows: Tensor) -> Tensor:
+    """Return u with u_i + b_i sum_{j<i} (k_i k_j) u_j = b_i rows_i, given b (..., n, 1), k (..., n, K), rows (..., n,
+    R)."""
+    return torch.linalg.solve_triangular(b * (k @ k.mT), b * rows, upper=False, unitriangular=True)
+
+
+def _silent_steps(x: Tensor) -> int:
+    """Return at how many steps at the end of x (B, T, inputs) every example has input 0; 0 where derivatives by x are
+    wanted, or where the values are not known, as under torch.func.vmap."""
+    if x.requires_grad:
+        return 0
+    try:
+        active = x.any(-1).any(0).nonzero()
+        return x.shape[1] - (int(active[-1]) + 1 if len(active) else 0)
+    except RuntimeError:
+        return 0

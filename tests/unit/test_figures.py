@@ -20,6 +20,7 @@ from mechlab.plotting.conformance import by_length_figure
 from mechlab.plotting.over_training import over_training
 from mechlab.plotting.report import Learning, MeanInterval, forest, learning
 from mechlab.plotting.spectrum import spectra_figure, spectrum_figure
+from mechlab.plotting.spectrum_over_training import births_figure, paths_figure
 from mechlab.plotting.style import subject
 from mechlab.plotting.survey import against_accuracy, boxes
 
@@ -52,6 +53,24 @@ def states(n: int, kinds: int) -> Figure:
     labels, clusters = RNG.integers(0, kinds, n), RNG.integers(0, 2 * kinds, n)
     shares = np.array([0.5, np.nan])
     return ambiguity.states_figure(RNG.random((n, 2)), shares, labels, clusters, [f"{LONG} {i}" for i in range(kinds)])
+
+
+def eigenvalues(steps: list[int], cells: int, stages: int) -> tuple[Figure, Figure]:
+    """Paths that grow at random to the roots of 1, of which a third are not born, with a curriculum."""
+    theory = np.exp(2j * np.pi * np.arange(cells) / cells)
+    growth = np.linspace(0.3, 1.1, len(steps))[:, None] * RNG.uniform(0.7, 1, cells)
+    paths = growth * theory * np.exp(0.1j * RNG.normal(size=growth.shape))
+    born = pd.Series(RNG.choice(steps, cells)).where(np.arange(cells) % 3 > 0)
+    births = pd.DataFrame({"theory_angle": np.abs(np.angle(theory)), "birth": born})
+    place = {"step": np.repeat(steps, cells), "pair": np.tile(np.arange(cells), len(steps))}
+    moduli = pd.DataFrame({**place, "modulus": np.abs(paths).reshape(-1)})
+    falls = np.exp(-np.linspace(0, 8, len(steps)))
+    training = pd.DataFrame({"step": steps, "rank": cells, "born": 1, "loss": falls, "accuracy": 1 - falls / 2})
+    curriculum = pd.DataFrame({"step": 64 * np.arange(stages), "length": 10 * 2 ** np.arange(stages)})
+    return (
+        paths_figure(paths, theory, training, curriculum),
+        births_figure(births, moduli, training, curriculum, 0.9),
+    )
 
 
 def mass(components: int, steps: int) -> pd.DataFrame:
@@ -118,6 +137,12 @@ MORE: dict[str, Callable[[], Figure]] = {
     "40 states": lambda: states(300, 40),
     "mass of 24 components": lambda: path_kernel.mass_over_steps(mass(24, 50)),
     "spectrum, all equal": lambda: spectrum_figure(*np.ones((4, 64), complex), 0.9),
+    "paths of eigenvalues": lambda: eigenvalues([0, 1, 3, 10, 40, 200, 1000, 9000], 36, 5)[0],
+    "births of eigenvalues": lambda: eigenvalues([0, 1, 3, 10, 40, 200, 1000, 9000], 36, 5)[1],
+    "paths of one step": lambda: eigenvalues([0], 3, 0)[0],
+    "births at one step": lambda: eigenvalues([7], 3, 1)[1],
+    "paths of few steps": lambda: eigenvalues([100, 150], 1, 9)[0],
+    "births at few steps": lambda: eigenvalues([100, 150], 1, 9)[1],
     "spectra at one state": lambda: spectra_figure(np.ones((1, 64), complex), np.zeros(1), np.ones(64, complex)),
     "spectra, far": lambda: spectra_figure(
         np.array([[1e4, 0, 0], [1, 1, 0]], complex), np.arange(2), np.array([1, -1], complex)

@@ -193,9 +193,19 @@ def test_two_updates_compose_a_rotation():
 @pytest.mark.parametrize("updates", [1, 3, 40])
 def test_deltanet_makes_many_updates_at_once(updates):
     model = built(DeltaNet, keys=4, values=3, updates=updates, heads=2)
-    one_by_one = SequenceModel.forward(model, inputs(T=37))
+    one_by_one = SequenceModel.resume(model, inputs(T=37), model.initial_state(4))
     close(model(inputs(T=37), last=30).outputs, one_by_one.outputs[:, 7:].detach().numpy())
     close(model(inputs(T=37)).states, one_by_one.states.detach().numpy())
+    x = inputs(T=37)
+    x[:, 20:] = 0  # from here on the transition is the same
+    for read in (x, x[:, 20:]):
+        expected = SequenceModel.resume(model, read, model.initial_state(4)).outputs
+        close(model(read, last=9).outputs, expected[:, -9:].detach().numpy())
+    gradients = []
+    for read in (x, x.clone().requires_grad_()):
+        gradients.append(torch.autograd.grad(model(read).outputs.square().sum(), list(model.parameters())))
+    for fast, slow in zip(*gradients, strict=True):
+        np.testing.assert_allclose(fast.numpy(), slow.numpy(), rtol=1e-8, atol=1e-10)
 
 
 def test_heads_of_deltanet_are_matrices_side_by_side():
