@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from mechlab.analyses.binding.jacobian_spectra import PLACES, Spectra, spectrum_at_origin
 from mechlab.binding.published import published_spectral_error
 from mechlab.binding.spectrum import (
     SpectrumComparison,
@@ -18,17 +17,15 @@ from mechlab.binding.spectrum import (
 )
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least
-from mechlab.core.precision import in_precision
 from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mechlab.core.model import SequenceModel
     from mechlab.record.run import Run
 
 
-Place = Literal["trajectory"]
+Place = Literal["trajectory", "fixed_points"]
 
 
 class Spectrum(Analysis):
@@ -55,7 +52,9 @@ class Spectrum(Analysis):
             is NaN where the published code has no number, for which a note gives the cause. `published_scored` is then
             0, so that its mean over runs is the share of runs that have a number.
         also_at: further states at which the spectrum is compared: "trajectory" is those that held-out sequences pass
-            after the input. Scalars are means over these states, with their 5th and 95th percentiles.
+            after the input, "fixed_points" the fixed points at input 0 that are reached from these and from state 0
+            (which is one itself in a network without biases). Scalars are means over the states, with their 5th and
+            95th percentiles.
         points: number of states of a trajectory, each of a sequence of its own.
     """
 
@@ -105,26 +104,24 @@ class Spectrum(Analysis):
             scalars["published_scored"] = np.isfinite(scalars["published_error"])
             notes = _published_note(comparison, scalars["published_error"])
         for place in self.also_at:
-            scalars |= self._elsewhere(place, *PLACES[place](run, self.points), theory, out)
+            scalars |= self._elsewhere(place, PLACES[place](run, self.points), theory, out)
         claims = self._claims(comparison, untrained, chance)
         return Finding({name: float(value) for name, value in scalars.items()}, claims, notes)
 
-    def _elsewhere(
-        self, place: str, steps: np.ndarray, spectra: np.ndarray, theory: np.ndarray, out: Artifacts
-    ) -> dict[str, float]:
-        """Save the spectra (P, S) at P states, and return their errors."""
+    def _elsewhere(self, place: str, spectra: Spectra, theory: np.ndarray, out: Artifacts) -> dict[str, float]:
+        """Save the spectra at P states, and return P and the errors of these spectra."""
         import pandas as pd
 
-        pairs = [compare(learned, theory, self.persistent) for learned in spectra]
+        pairs = [compare(learned, theory, self.persistent) for learned in spectra.values]
         columns = {
             "angle_error": [pair.angle_error for pair in pairs],
-            "radius": np.abs(spectra).max(1),
+            "radius": np.abs(spectra.values).max(1),
             "rank": [pair.rank for pair in pairs],
         }
-        out.save_arrays(place, spectra=spectra)
-        out.save_table(place, pd.DataFrame({"step": steps, **columns}))
-        scalars = {}
-        for name, values in columns.items():
+        out.save_arrays(place, spectra=spectra.values)
+        out.save_table(place, pd.DataFrame({**spectra.states, **columns}))
+        scalars = {f"{place}_states": float(len(pairs))}
+        for name, values in columns.items() if pairs else ():
             low, high = np.quantile(values, (0.05, 0.95))
             scalars |= {f"{place}_{name}": np.mean(values), f"{place}_{name}_low": low, f"{place}_{name}_high": high}
         return scalars
@@ -185,42 +182,10 @@ class Spectrum(Analysis):
         values = [saved[name] for name in ("learned", "theory", "matched", "partner")]
         figures = {"spectrum": spectrum_figure(*values, self.persistent)}
         for place in self.also_at:
-            steps = out.table(place)["step"].to_numpy()
-            figures[place] = spectra_figure(out.arrays(place)["spectra"], steps, saved["theory"])
+            spectra, states = out.arrays(place)["spectra"], out.table(place)
+            if len(spectra):
+                figures[place] = spectra_figure(spectra, states.iloc[:, 0].to_numpy(), saved["theory"], place)
         return figures
-
-
-def spectrum_at_origin(model: SequenceModel) -> np.ndarray:
-    """Return the eigenvalues (S,) complex of d next state / d state at state 0 and input 0."""
-    state = model.initial_state(1)[0].detach() * 0
-    return spectra_at(model, state.new_zeros(1, model.spec.inputs), state[None])[0]
-
-
-def spectra_at(model: SequenceModel, inputs: Tensor, states: Tensor) -> np.ndarray:
-    """Return the eigenvalues (P, S) complex of d next state / d state at P inputs (P, inputs) and states (P, S)."""
-    pairs = zip(inputs, states, strict=True)  # one by one: all Jacobians of a large state take much memory
-    return np.stack([_eigenvalues(model.jacobian(x, state)) for x, state in pairs])
-
-
-def _eigenvalues(jacobian: Tensor) -> np.ndarray:
-    return np.linalg.eigvals(in_precision(jacobian.detach().cpu(), torch.float64).numpy()).astype(complex)
-
-
-@torch.no_grad()
-def along_trajectory(run: Run, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps after the input (P,) of states on held-out sequences, and the spectra (P, S) there.
-
-    The times are spaced evenly from the end of the input to the last step but one; each is of another sequence.
-    """
-    model, inputs = run.model(), run.evaluation("test", points).inputs
-    inputs = inputs.to(model.initial_state(1))
-    s, length = run.task.ground_truth().s, inputs.shape[1]
-    times = torch.linspace(min(s, length - 1), length - 1, len(inputs)).round().long()  # inputs that the states read
-    states, rows = model(inputs).states, torch.arange(len(inputs))
-    return (times - s).numpy(), spectra_at(model, inputs[rows, times], states[rows, times])
-
-
-PLACES = {"trajectory": along_trajectory}
 
 
 def _published_note(comparison: SpectrumComparison, error: float) -> dict[str, str]:

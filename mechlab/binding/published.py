@@ -41,8 +41,8 @@ def published_spectral_error(A: np.ndarray, B: np.ndarray, threshold: float = 0.
 def published_basis(W_hh: np.ndarray, W_hy: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the variable memories Psi (h, s d) and their dual basis Psi* (s d, h) as published.
 
-    Block k of Psi, k = 1 .. s, is W_hh^(s-k) W_hy^+ with columns of length 1; the columns of cells that are on no cycle
-    of Phi are 0, and so are the rows of Psi*, which is the pseudo-inverse.
+    Block k of Psi, k = 1 .. s, is W_hh^(s-k) W_hy^+ with columns of length 1 (or 0); the columns of cells that are on
+    no cycle of Phi are 0, and so are the rows of Psi*, which is the pseudo-inverse.
 
     Args:
         W_hh: (h, h) recurrent matrix.
@@ -57,9 +57,18 @@ def published_basis(W_hh: np.ndarray, W_hy: np.ndarray, phi: np.ndarray) -> tupl
     for _ in range(len(phi) // d - 1):
         blocks.insert(0, W_hh @ blocks[0])
     psi = np.concatenate(blocks, 1)
-    psi = psi / np.linalg.norm(psi, axis=0)
+    lengths = np.linalg.norm(psi, axis=0)
+    psi = psi / np.where(lengths > 0, lengths, 1)
     active = on_cycles(phi)
     psi[:, ~active] = 0
     dual = np.zeros(psi.T.shape)
     dual[active] = np.linalg.pinv(psi[:, active], CUT)
     return psi, dual
+
+
+def published_picture() -> np.ndarray:
+    """Return the picture (8, 8) of -1 and +1 that was published as an input for d = s = 8, a row for each step."""
+    picture = -np.ones((8, 8))
+    for row, columns in {0: (2, 4, 6), 1: range(2, 7), 3: range(2, 7), 5: (2, 3, 4, 6), 6: (2, 4, 5, 6)}.items():
+        picture[row, list(columns)] = 1
+    return picture

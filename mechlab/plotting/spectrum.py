@@ -19,6 +19,7 @@ from mechlab.plotting.style import (
     new_figure,
     note,
     number,
+    points_axis,
     sample_size,
     title,
     whole_numbers,
@@ -63,20 +64,29 @@ def spectrum_figure(
     return figure
 
 
-def spectra_figure(spectra: np.ndarray, steps: np.ndarray, theory: np.ndarray) -> Figure:
-    """Draw the spectra at several states in the complex plane, and their spectral radii against the step.
+HEADINGS = {
+    "trajectory": ("Eigenvalues along the trajectory", "step after the input"),
+    "fixed_points": ("Eigenvalues at fixed points", "distance from the origin"),
+}
+
+
+def spectra_figure(spectra: np.ndarray, along: np.ndarray, theory: np.ndarray, place: str) -> Figure:
+    """Draw the spectra at several states in the complex plane, and their spectral radii.
 
     Args:
         spectra: (P, S) complex, the eigenvalues at P states.
-        steps: (P,) of the states, after the input.
+        along: (P,) the step of each state of a trajectory, or the distance of each fixed point from the origin.
         theory: (R,) complex, the theoretical eigenvalues.
+        place: "trajectory" or "fixed_points".
     """
+    heading, name = HEADINGS[place]
     figure, (plane, radii) = new_figure(panels=2, width=3.6, height=3.6)
-    _draw_plane(plane, spectra.reshape(-1), theory, "Eigenvalues along the trajectory", f" at {len(spectra)} states")
-    radii.plot(steps, np.abs(spectra).max(1), "o-", color=LEARNED, linewidth=0.8, markersize=2.5)
+    _draw_plane(plane, spectra.reshape(-1), theory, heading, f" at {len(spectra)} states")
+    line = "-" if place == "trajectory" else ""
+    radii.plot(along, np.abs(spectra).max(1), f"o{line}", color=LEARNED, linewidth=0.8, markersize=2.5)
     radii.axhline(1, color=SOFT, linewidth=0.8, linestyle=":")
-    radii.set(xlabel="step after the input", ylabel="spectral radius")
-    whole_numbers(radii, "x")
+    radii.set(xlabel=name, ylabel="spectral radius")
+    points_axis(radii, "x", along)
     note(radii, "dotted: radius 1")
     title(radii, "Spectral radius")
     ring = {"marker": "o", "linestyle": "", "markersize": 7, "markerfacecolor": "none", "markeredgecolor": THEORY}

@@ -143,9 +143,11 @@ MORE: dict[str, Callable[[], Figure]] = {
     "births at one step": lambda: eigenvalues([7], 3, 1)[1],
     "paths of few steps": lambda: eigenvalues([100, 150], 1, 9)[0],
     "births at few steps": lambda: eigenvalues([100, 150], 1, 9)[1],
-    "spectra at one state": lambda: spectra_figure(np.ones((1, 64), complex), np.zeros(1), np.ones(64, complex)),
+    "spectra at one state": lambda: spectra_figure(
+        np.ones((1, 64), complex), np.zeros(1), np.ones(64, complex), "fixed_points"
+    ),
     "spectra, far": lambda: spectra_figure(
-        np.array([[1e4, 0, 0], [1, 1, 0]], complex), np.arange(2), np.array([1, -1], complex)
+        np.array([[1e4, 0, 0], [1, 1, 0]], complex), np.arange(2), np.array([1, -1], complex), "trajectory"
     ),
     "spectrum, far and zero": lambda: spectrum_figure(
         np.array([1e4, 0, 0], complex), np.array([1, 0, 0], complex), *np.ones((2, 1), complex)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from mechlab.analyses.spectrum import Spectrum, spectra_at, spectrum_at_origin
+from mechlab.analyses.binding.jacobian_spectra import spectra_at, spectrum_at_origin
+from mechlab.analyses.spectrum import Spectrum
 from mechlab.binding.companion import CompanionMatrix, cycle_roots
 from mechlab.binding.spectrum import (
     chance_angle_errors,
@@ -22,6 +23,7 @@ from mechlab.binding.spectrum import (
     signed_permutation_spectrum,
 )
 from mechlab.core.analysis import Finding
+from mechlab.core.model import SequenceModel, Trace
 from mechlab.models.gru import GRU
 from mechlab.models.lstm import LSTM
 from mechlab.models.rnn import RNN
@@ -237,6 +239,33 @@ def test_along_the_trajectory_of_a_saturating_network_the_jacobian_shrinks(tmp_p
     np.testing.assert_allclose(
         np.sort_complex(spectra_at(model, x, state)[0]), np.sort_complex(np.linalg.eigvals(jacobian)), atol=1e-9
     )
+
+
+def test_fixed_points_of_the_planted_network_and_of_one_without_any(tmp_path: Path) -> None:
+    """Networks without biases have the fixed point 0, with the spectrum of the origin; so has 0.8 W, and no other."""
+    task = RepeatCopy(d=3, s=4)
+    scalars = analyse(task, planted(task, 20, scale=0.8), tmp_path, also_at=("fixed_points",), points=4).scalars
+    assert scalars["fixed_points_states"] == 1
+    assert scalars["fixed_points_angle_error"] == pytest.approx(scalars["angle_error"], abs=1e-6)
+    assert scalars["fixed_points_radius"] == pytest.approx(0.8)
+    table = Artifacts(tmp_path).table("fixed_points")
+    assert table["distance"].iloc[0] < 1e-6 and table["starts"].iloc[0] == 5
+    assert sorted(Spectrum(also_at=("fixed_points",)).figures(Artifacts(tmp_path))) == ["fixed_points", "spectrum"]
+
+    several = analyse(task, planted(task, 20, scale=1.5), tmp_path, also_at=("fixed_points",), points=4).scalars
+    assert several["fixed_points_states"] > 1 and several["fixed_points_radius_low"] < 1.5
+
+    class Drifting(RNN):
+        def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return state[:, : self.spec.outputs], state + 1
+
+        def forward(self, x: torch.Tensor) -> Trace:
+            return SequenceModel.forward(self, x)
+
+    drifting = Drifting(task.spec, hidden=20).eval()
+    scalars = analyse(task, drifting, tmp_path, also_at=("fixed_points",), points=4).scalars
+    assert scalars["fixed_points_states"] == 0 and "fixed_points_radius" not in scalars
+    assert list(Spectrum(also_at=("fixed_points",)).figures(Artifacts(tmp_path))) == ["spectrum"]
 
 
 def test_decaying_network_fails_by_rank_and_modulus_alone(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from torch import Tensor
 from mechlab.binding.companion import CompanionMatrix, on_cycles
 from mechlab.binding.decoder import ObservabilityDecoder, observability_decoder
 from mechlab.binding.linearisation import Linearisation, linearise
+from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel
 
-ELEMENTS, AT_ONCE = 2**24, 2**21  # of all Jacobians, and of those computed together
+ELEMENTS, AT_ONCE = 2**22, 2**21  # of all Jacobians, and of those computed together
 
 if TYPE_CHECKING:
     from mechlab.core.task import Task
@@ -134,3 +135,11 @@ def held_out_inputs(task: Task, n: int, horizon: int, rng: np.random.Generator) 
     longer = task.at_length(math.ceil(horizon / unit))
     seed = torch.Generator().manual_seed(int(rng.integers(2**63)))
     return longer.generate(n, "test", seed).inputs[:, : s + horizon]
+
+
+def check_read_out(name: str, model: type | None, key: str) -> None:
+    """Raise ConfigError, naming an analysis and its config key, if a model's class does not say how outputs follow from
+    the state; None for a class that is not known."""
+    if model is not None and getattr(model, "read_out", None) in (None, SequenceModel.read_out):
+        must = f"analysis={name} needs a model that has read_out()"
+        raise ConfigError(must, got=f"{model.__name__}, which has not", key=key, fix="implement read_out(state)")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 
-from mechlab.analyses.spectrum import spectrum_at_origin
+from mechlab.analyses.binding.jacobian_spectra import spectrum_at_origin
 from mechlab.binding.paths import births, fall_at_births, is_present, labelled_paths, partners, upper_half
 from mechlab.binding.spectrum import compare, p_value
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
