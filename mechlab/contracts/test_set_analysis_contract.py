@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from mechlab.jobs.sets import run_set_analysis
 from mechlab.record import answers, sets
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.files import read_json, write_json
+from mechlab.record.status import write_status
 from mechlab.report import report
 from mechlab.reporting.request import Request
 
@@ -158,16 +158,16 @@ def refused(registry, name: str, folders: list[Path], must: str) -> None:
     assert f"analysis={name}" in str(caught.value) and "given: " in str(caught.value) and "fix: " in str(caught.value)
 
 
-def test_runs_that_are_not_finished_are_left_out_and_named(registry, set_analysis, trained, answer, tmp_path):
+def test_failed_runs_are_named(registry, set_analysis, trained, answer, tmp_path):
     runs = trained(set_analysis)
     for run in runs:
         shutil.copytree(run, tmp_path / sets.run_name(run))
     copies = [tmp_path / sets.run_name(run) for run in runs]
-    status = json.loads((copies[-1] / "status.json").read_text())
-    write_json(copies[-1] / "status.json", {**status, "status": "failed", "reason": "the loss must be finite"})
+    write_status(copies[-1], "failed", reason="the loss must be finite")
     folder = asked(registry, set_analysis, copies)
     assert folder.parent.name != answer(set_analysis).parent.name
-    assert sets.run_name(copies[-1]) in answers.read_finding(folder)["notes"]["unfinished"]
+    slug = "failed" if registry.analysis(set_analysis).needs.failed else "unfinished"
+    assert sets.run_name(copies[-1]) in answers.read_finding(folder)["notes"][slug]
 
 
 def test_a_record_that_changes_while_it_is_read_gives_no_answer(registry, set_analysis, trained, tmp_path, monkeypatch):

@@ -34,6 +34,7 @@ class SetNeeds:
         files: what else is read of each run: files or globs, relative to the run directory. The finding is stored under
             a hash of them and of the findings of `analyses`. Of result.json, metrics and findings count.
         varies: config keys that must have at least two values among the runs.
+        failed: whether failed runs are analysed too; they have a configuration and a status, and maybe nothing else.
         equal: config keys (or sections, such as "task") that must have the same value in all runs; "run_id" stands for
             everything that decides the result, except the seed. At the end of a multirun the analysis is run once for
             each group of runs that agree in these keys.
@@ -45,6 +46,7 @@ class SetNeeds:
     files: tuple[str, ...] = ("result.json",)
     varies: tuple[str, ...] = ()
     equal: tuple[str, ...] = ()
+    failed: bool = False
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -63,8 +65,8 @@ class SetAnalysis(ABC):
         """Save arrays and tables into `out`, and return scalars and claims.
 
         Args:
-            runs: finished runs, ordered by name, run id and seed. Only their configurations and what `needs` names may
-                be read.
+            runs: finished runs, and failed ones if `needs.failed`, ordered by name, run id and seed. Only their
+                configurations and what `needs` names may be read.
             out: the folder of the finding.
             rng: the source of all randomness.
         """

@@ -37,7 +37,8 @@ def run_set_analysis(
     seed: int | None,
     allow: Sequence[str],
 ) -> Path:
-    """Run an analysis of all finished runs among the given ones, print the finding and return its folder.
+    """Run an analysis of all finished runs among the given ones, and of failed ones if it needs them; print the finding
+    and return its folder.
 
     If the finding from the same records with the same parameters exists, nothing is computed.
 
@@ -55,7 +56,8 @@ def run_set_analysis(
     """
     folders = list({sets.run_name(folder): folder for folder in map(_with_root, folders)}.values())
     root = sets.root_of(folders)
-    done = sorted((folder for folder in folders if read_status(folder)["status"] == "done"), key=_order)
+    ended = ("done", "failed") if analysis.needs.failed else ("done",)
+    done = sorted((folder for folder in folders if read_status(folder)["status"] in ended), key=_order)
     left_out = {sets.run_name(folder): read_status(folder)["status"] for folder in folders if folder not in done}
     configs = {sets.run_name(folder): stored_config(folder) for folder in done}
     check_distinct(configs)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from mechlab.core.latex import escaped, one_line
 from mechlab.reporting.entries import Code, Entry, Heading, Numeric, Verdict
 
 
@@ -48,13 +48,13 @@ class Table:
     def latex(self) -> str:
         """Return the table for a paper that uses the package booktabs."""
         sides = "".join("r" if numeric else "l" for _, numeric in self.heads)
-        lines = [f"% {_one_line(self.caption)}", f"\\begin{{tabular}}{{{sides}}}", "\\toprule"]
-        lines += [" & ".join(map(_tex, self.columns)) + r" \\", r"\midrule"]
+        lines = [f"% {one_line(self.caption)}", f"\\begin{{tabular}}{{{sides}}}", "\\toprule"]
+        lines += [" & ".join(map(escaped, self.columns)) + r" \\", r"\midrule"]
         for number, (heading, rows) in enumerate(self.groups):
             if heading is not None:
                 lines += [r"\addlinespace"] if number else []
                 text = heading if isinstance(heading, str) else heading.text
-                lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{_tex(text)}}}}} \\")
+                lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{escaped(text)}}}}} \\")
             lines += [" & ".join(map(_entry_tex, row)) + r" \\" for row in rows]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
@@ -66,26 +66,14 @@ def _entry_tex(entry: Entry) -> str:
         case Verdict(held, n):
             return f"{held} of {n}"
         case Code(text):
-            return rf"\texttt{{{_tex(text)}}}"
-    return _tex(entry)
+            return rf"\texttt{{{escaped(text)}}}"
+    return escaped(entry)
 
 
 def _numeric_tex(entry: Numeric) -> str:
     words = ["--".join(f"${digits.text}$" for digits in entry.main)] if entry.main else []
     words += [f"[{', '.join(f'${digits.text}$' for digits in entry.interval)}]"] if entry.interval else []
     return " ".join(words).replace("−", "-") or "--"
-
-
-_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "·": r"$\cdot$"}
-_TEX |= {letter: f"\\{letter}" for letter in "&%$#_{}"}
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(letter, letter) for letter in _one_line(text))
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
 
 
 def join(parts: Iterable[str]) -> str:
