@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -79,9 +80,27 @@ class CompanionMatrix:
         roots of lambda^L = p, in closed form; so has every block where F selects at most one (signed) cell per column,
         and a cell on no cycle contributes an exact 0. Other blocks are solved numerically.
         """
+        return np.concatenate([_block_eigenvalues(block) for block in self._blocks()])
+
+    @cached_property
+    def period(self) -> int | None:
+        """The least p for which Phi^p is the identity on the cells of cycles: the least common multiple of their
+        lengths, where a cycle of sign -1 counts twice. None if a block is no cycle of sign +1 or -1."""
+        periods = []
+        for block in self._blocks():
+            if not block.any():
+                continue  # a cell on no cycle
+            product = block.sum(1).prod()
+            if (np.count_nonzero(block, axis=1) > 1).any() or abs(product) != 1:
+                return None
+            periods.append(len(block) if product == 1 else 2 * len(block))
+        return math.lcm(*periods)
+
+    def _blocks(self) -> list[np.ndarray]:
+        """Return the strongly connected blocks of Phi."""
         count, block_of = connected_components(self.matrix != 0, directed=True, connection="strong")
         cells = [np.flatnonzero(block_of == block) for block in range(count)]
-        return np.concatenate([_block_eigenvalues(self.matrix[np.ix_(block, block)]) for block in cells])
+        return [self.matrix[np.ix_(block, block)] for block in cells]
 
     @cached_property
     def spectrum(self) -> np.ndarray:

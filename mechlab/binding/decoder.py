@@ -52,7 +52,9 @@ def observability_decoder(
     Only the persistent subspace, on which `basis` inverts D, has a rank: the eigenvectors of largest modulus, as many
     as variables are on cycles, or fewer where conditioning demands it. In trained networks the condition number is 1 to
     3 on directions that persist, and jumps to 15 and more where one is missing and a transient takes its place; a
-    direction that decays slowly raises it less, and belongs to the basis.
+    direction that decays slowly raises it less, and belongs to the basis. (Where far more eigenvalues than variables
+    are near the unit circle, as in linear recurrent units, the largest need not be those in use; D is right
+    nevertheless.)
 
     Args:
         W_hh: (h, h) recurrent matrix.

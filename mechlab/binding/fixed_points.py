@@ -11,6 +11,7 @@ from torch import Tensor
 from mechlab.binding.iterated_map import IteratedMap
 from mechlab.core.model import SequenceModel
 
+AT_ONCE = 2**21  # elements of Jacobians in memory
 LEAST_DAMPING, FIRST_DAMPING, MOST_DAMPING = 1e-14, 1e-3, 1e12
 
 
@@ -79,9 +80,11 @@ def fixed_points(
     first, count = first[order], count[order]
     points, residuals = points[first], residuals[first]
     multipliers = np.zeros((len(points), starts.shape[1]), complex)
-    for k in range(len(points)):  # one at a time: the Jacobians of a batch may not fit into memory
-        values = torch.linalg.eigvals(system.jacobian(points[k : k + 1], period)[1][0]).cpu().numpy()
-        multipliers[k] = values[np.argsort(-np.abs(values), kind="stable")]
+    at_once = max(1, AT_ONCE // starts.shape[1] ** 2)
+    for k in range(0, len(points), at_once):
+        values = torch.linalg.eigvals(system.jacobian(points[k : k + at_once], period)[1]).cpu().numpy()
+        order = np.argsort(-np.abs(values), 1, kind="stable")
+        multipliers[k : k + at_once] = np.take_along_axis(values, order, 1)
     periods = _least_periods(system, points, period, distance * scale)
     return FixedPoints(points.cpu().numpy(), residuals.cpu().numpy(), periods, count, multipliers)
 
@@ -102,7 +105,7 @@ def _levenberg_marquardt(
         r, J = image - h[active], jacobian - eye
         gradient, normal = (J.mT @ r[..., None]), J.mT @ J
         for _ in range(6):  # dampings at one Jacobian, until the residual falls
-            step = torch.linalg.solve(normal + damping[active, None, None] * eye, gradient)[..., 0]
+            step = torch.linalg.solve_ex(normal + damping[active, None, None] * eye, gradient)[0][..., 0]
             moved = h[active] - step
             after = (system.after(moved, period) - moved).norm(dim=1)
             falls = after < residual[active]

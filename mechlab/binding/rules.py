@@ -84,14 +84,14 @@ class SignedChoice:
 
     def sources(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Return where the state of each step comes from: cells (steps, d) int64 of the first s states, and signs."""
-        cells = np.empty((self.s + steps, self.d), np.int64)
-        signs = np.ones((self.s + steps, self.d), np.int64)
-        cells[: self.s] = np.arange(self.s * self.d).reshape(self.s, self.d)
-        block, component = np.divmod(np.array(self.cells), self.d)
-        for t in range(self.s, self.s + steps):
-            cells[t] = cells[t - self.s + block, component]
-            signs[t] = signs[t - self.s + block, component] * self.signs
-        return cells[self.s :], signs[self.s :]
+        cells, signs = np.array([self.cells]), np.array([self.signs])  # (known steps, d)
+        given = np.arange(self.s * self.d).reshape(self.s, self.d)
+        while len(cells) < steps:  # the steps known so far, applied to the window that they end in, give as many more
+            window = np.concatenate([given, cells])[-self.s :].ravel()
+            turned = np.concatenate([np.ones_like(given), signs])[-self.s :].ravel()
+            signs = np.concatenate([signs, signs * turned[cells]])
+            cells = np.concatenate([cells, window[cells]])
+        return cells[:steps], signs[:steps]
 
 
 def rule_of_id(a: int, b: int, c: int, s: int, d: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from mechlab.contracts.registry import CONTEXT, Registry
 REGISTRY = pytest.StashKey[Registry]()
 LONG = {  # members that continuous integration alone tests, by test or fixture: slow, or much like others
     "trained": {
-        *("ambiguity", "datamodeling", "metagradient", "noise_dose"),
+        *("ambiguity", "datamodeling", "dynamics", "metagradient", "noise_dose"),
         *("path_kernel", "pictures", "states_over_training"),
     },
     "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},

@@ -67,7 +67,8 @@ def test_the_same_run_gives_the_same_finding(analysis, trained, asked_again):
 def test_the_result_holds_the_finding(analysis, trained):
     run = trained(analysis)
     found = read_json(run.artifacts(analysis).folder / "finding.json")
-    assert run.results["findings"][analysis] == {name: found[name] for name in ("scalars", "claims")}
+    names = ("scalars", "claims", *(["notes"] if "notes" in found else []))
+    assert run.results["findings"][analysis] == {name: found[name] for name in names}
 
 
 def test_scalars_are_finite_numbers_with_plain_names(analysis, asked_again):

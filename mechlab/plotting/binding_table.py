@@ -41,7 +41,7 @@ def pass_rates(names: Sequence[str], runs: Sequence[int], rates: Mapping[str, np
         axis.grid(axis="x", color=FAINT, linewidth=0.5, alpha=0.6)
         axis.hlines(lines, values[:shown, 1], values[:shown, 2], color=COLOURS[0], linewidth=1.6)
         axis.plot(values[:shown, 0], lines, "o", color=COLOURS[0], markersize=4.5, clip_on=False)
-        axis.set(xlim=(0, 1), xlabel="share of runs")
+        axis.set(xlim=(-0.06, 1.06), xlabel="share of runs")
         axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
         if place == 0:
             row_names(axis, names[:shown], longest=60)

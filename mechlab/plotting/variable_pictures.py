@@ -63,11 +63,12 @@ def snapshots_figure(variables: np.ndarray, decoded: np.ndarray, active: np.ndar
         d: components of a block.
     """
     steps = [step for step in SNAPSHOTS if step < len(variables)]
-    figure, axes = new_figure(panels=len(steps), rows=2, width=0.69, height=2.25)
+    columns = len(SNAPSHOTS)
+    figure, axes = new_figure(panels=columns, rows=2, width=0.69, height=2.25)
     scale = common_scale(decoded[steps], active)
     right = (decoded >= 0) == (variables > 0)
     for column, step in enumerate(steps):
-        above, below = axes[column], axes[len(steps) + column]
+        above, below = axes[column], axes[columns + column]
         for axis, values in ((above, variables[step]), (below, decoded[step] / scale)):
             grid = np.where(active, values, np.nan).reshape(-1, d)
             axis.set_facecolor(FAINT)
@@ -78,7 +79,10 @@ def snapshots_figure(variables: np.ndarray, decoded: np.ndarray, active: np.ndar
         above.set_title(f"+{step}", fontsize=TEXT - 1, color=INK)
         below.set_xlabel(number(round(float(right[step][active].mean()), 3)), fontsize=TEXT - 1, color=INK)
     axes[0].set_ylabel("true")
-    axes[len(steps)].set_ylabel("decoded")
+    axes[columns].set_ylabel("decoded")
+    for column in range(len(steps), columns):
+        axes[column].set_visible(False)
+        axes[columns + column].set_visible(False)
     heading = "Variables at steps after the input; below, the share of signs decoded correctly"
     figure.suptitle(heading, fontsize=TEXT, color=INK, x=0.01, ha="left")
     return figure

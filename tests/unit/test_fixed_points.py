@@ -8,37 +8,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import root
+from small_maps import SPEC, Map, starts
 
 from mechlab.binding.fixed_points import fixed_points
 from mechlab.core.errors import ConfigError
-from mechlab.core.model import SequenceModel
-from mechlab.core.task import TaskSpec
 from mechlab.models.causal_transformer import CausalTransformer
 from mechlab.models.gru import GRU
 from mechlab.models.lstm import LSTM
 from mechlab.models.rnn import RNN
-
-SPEC = TaskSpec(inputs=2, outputs=1, kind="sequence", loss="mse", length=6)
-
-
-class Map(SequenceModel):
-    """A map of the state, as a model that ignores its inputs."""
-
-    def __init__(self, function, size):
-        super().__init__(SPEC)
-        self.function, self.size = function, size
-        self.unit = torch.nn.Parameter(torch.zeros(1))
-
-    def initial_state(self, batch):
-        return self.unit.new_zeros(batch, self.size)
-
-    def step(self, x, state):
-        following = self.function(state) + 0 * x.sum(-1, keepdim=True)
-        return following[:, :1], following
-
-
-def starts(size, n=60, scale=1.0, seed=0):
-    return scale * torch.randn(n, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def test_the_nine_fixed_points_of_a_cubic_map():

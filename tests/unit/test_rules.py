@@ -67,13 +67,17 @@ def test_random_choices_have_the_cycles_that_are_wanted(data, s, d, seed):
     assert len(theoretical_spectrum(choice.F)) == sum(map(abs, cycles))
 
 
-def test_sources_name_the_first_states():
-    choice = choice_of_id(*PRESETS["T3"], s=8, d=8)
-    window = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+@pytest.mark.parametrize("s, d, seed", [(8, 8, None), (1, 1, 0), (1, 3, 1), (2, 5, 2), (6, 2, 3), (5, 4, 4)])
+def test_sources_name_the_first_states(s, d, seed):
+    rng = np.random.default_rng(seed)
+    random = SignedChoice(tuple(rng.integers(0, s * d, d).tolist()), tuple(rng.choice([-1, 1], d).tolist()), s)
+    choice = choice_of_id(*PRESETS["T3"], s, d) if seed is None else random
+    window = torch.randn(3, s, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     cells, signs = choice.sources(50)
     states = [*window.unbind(1)]
+    assert len(cells) == len(signs) == 50 and [len(part) for part in choice.sources(0)] == [0, 0]
     for t in range(50):
-        states.append(choice(torch.stack(states[-8:], 1)))
+        states.append(choice(torch.stack(states[-s:], 1)))
         assert torch.equal(states[-1], window.flatten(1)[:, cells[t]] * torch.from_numpy(signs[t]))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fake_run import FakeRun
+from figure_checks import check_figure
 
 from mechlab.analyses.binding.linear_network import LinearNetwork, check_read_out, held_out_inputs
 from mechlab.analyses.binding.variable_decoding import decode, matrix_error, probe, reconstruction_errors
@@ -139,6 +140,21 @@ def test_figures_and_the_picture(tmp_path):
     np.testing.assert_allclose(examples["ring"], examples["ring_variables"], atol=1e-3)
     figures = analysis.figures(Artifacts(tmp_path))
     assert sorted(figures) == ["decoding", "interaction", "prediction", "snapshots"]
+    for figure in figures.values():
+        check_figure(figure)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(("d", "s", "after"), [(1, 1, 1), (1, 12, 3), (12, 2, 250), (5, 11, 40)])
+def test_figures_of_all_sizes_are_readable(d, s, after, tmp_path):
+    task = RepeatCopy(d=d, s=s)
+    model, _ = planted(task, True, hidden=max(30, d * s))
+    finding, analysis = analyse(task, model, tmp_path, after=after, sequences=20)
+    assert finding.scalars["decoder_end"] == 1
+    out = Artifacts(tmp_path, "A network that repeats")
+    for figure in out.with_subject(analysis.figures(out)).values():
+        check_figure(figure)
+    assert analysis.animations(Artifacts(tmp_path))["ring"].startswith(b"GIF")
 
 
 @pytest.mark.ci

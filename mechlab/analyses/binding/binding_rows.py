@@ -140,10 +140,10 @@ def latex(rows: pd.DataFrame, remark: str) -> str:
             name,
             f"{row['runs']}" + (f" ({row['failed']} failed)" if row["failed"] else ""),
             _with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"], 3),
-            _with_interval(row["angle_error"], row["angle_error_low"], row["angle_error_high"], 4),
+            _with_interval(row["angle_error"], row["angle_error_low"], row["angle_error_high"], 5),
             "--" if row["rank"] is None else f"{row['rank']:.1f} of {row['rank_theory']:g}",
             f"{row['passed_both']}: {rate}",
-            f"{_number(row['selection_error'], 4)} ({_number(row['selection_accuracy'], 2)})",
+            f"{_number(row['selection_error'], 5)} ({_number(row['selection_accuracy'], 2)})",
             f"{_number(row['published_error'], 4)} ({_number(row['published_accuracy'], 2)})",
         ]
         groups.setdefault(row["task"], []).append(cells)

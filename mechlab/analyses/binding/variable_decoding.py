@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -70,8 +69,8 @@ def probe(states: np.ndarray, variables: np.ndarray) -> np.ndarray:
     maps = []
     for x, y in zip(states.swapaxes(0, 1), variables.swapaxes(0, 1), strict=True):
         squares = x.T @ x
-        squares += (RIDGE * np.trace(squares) / len(squares) + np.finfo(float).tiny) * np.eye(len(squares))
-        maps.append(scipy.linalg.solve(squares, x.T @ y, assume_a="pos").T)
+        squares += (RIDGE * np.trace(squares) / len(squares) or 1.0) * np.eye(len(squares))  # 1 where no state varies
+        maps.append(np.linalg.solve(squares, x.T @ y).T)
     return np.stack(maps)
 
 

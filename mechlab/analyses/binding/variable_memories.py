@@ -107,14 +107,15 @@ class VariableMemories(Analysis):
         if np.isfinite(decoding.origin.condition):
             scalars["condition"] = decoding.origin.condition
         scalars = {name: float(value) for name, value in scalars.items()}
-        claims, notes = {"interaction": self._interaction(errors, null)}, {}
+        claims, notes = {}, {}
         if distinct >= LEAST_SEQUENCES and distinct * active >= LEAST_VARIABLES:
-            claims |= self._claims(right)
+            claims = self._claims(right)
         else:
             notes["too_few_sequences"] = (
                 f"Too few sequences for a claim about decoding: {distinct} distinct ones of {active} variables; a "
                 f"claim needs {LEAST_SEQUENCES}, and {LEAST_VARIABLES} variables in all."
             )
+        claims["interaction"] = self._interaction(errors, null)
         return Finding(scalars, claims, notes)
 
     def _claims(self, right: dict[str, np.ndarray]) -> dict[str, Claim]:
