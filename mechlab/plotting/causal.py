@@ -134,7 +134,7 @@ def doses_figure(doses: pd.DataFrame) -> Figure:
         panel.yaxis.set_minor_locator(NullLocator())
         title(panel, heading)
         first = doses.iloc[0]
-        note(panel, f"next {first['steps']} steps; mean of {first['variables']} variables")
+        note(panel, f"next {first['steps']} steps; mean of {first['variables']} variables; bands: 95 %")
     panels[0].set_ylabel("share of right signs")
     legend(figure, handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=3)
     return figure

@@ -32,9 +32,11 @@ class Causal(Analysis):
     largest modulus, as many as the theoretical rank; the span of the published variable memories; or a random one. The
     part of the state in it is removed (set to its mean over sequences), or is all that is kept, or is that of another
     sequence. What a nonlinearity regenerates of an invariant part can grow again, so there is a removal at each of s
-    steps too. A variable is flipped, swapped with another one or set to that of another sequence: its decoded value is
-    changed along its column of a basis, and the future is compared with the rule's from the changed variables. The
-    control is a change of the same size along a random direction.
+    steps too; of a subspace that is not invariant this takes a further part at each step.
+
+    A variable is flipped, swapped with another one or set to that of another sequence: its decoded value is changed
+    along its column of a basis, and the future is compared with the rule's from the changed variables. The control is a
+    change of the same size along a random direction.
 
     Args:
         sequences: number of held-out sequences; at least 30 for claims.

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mechlab.record.run import Run
 
 
+ENTRIES = 2_000_000  # of the Jacobians at all starts
+
+
 class Spectra(NamedTuple):
     """The eigenvalues of the transition's Jacobian at P states.
 
@@ -57,8 +60,10 @@ def along_trajectory(run: Run, points: int) -> Spectra:
 def at_fixed_points(run: Run, points: int) -> Spectra:
     """Return the spectra at the distinct fixed points at input 0 that are reached from state 0 and from the states of
     `along_trajectory`, with their `distance` from the origin, their `residual` and the number of `starts` that lead to
-    each; see `fixed_points`. There may be none."""
+    each; see `fixed_points`. There may be none. Of large states there are fewer starts, since the Jacobians of all are
+    in memory at once."""
     _, _, states = _passed(run, points)
+    states = states[: max(1, ENTRIES // states.shape[1] ** 2)]
     solved = fixed_points(run.model(), torch.cat([torch.zeros_like(states[:1]), states]))
     distance = np.linalg.norm(solved.points, axis=1)
     order = np.argsort(distance, kind="stable")
