@@ -1,6 +1,6 @@
 """Variable binding on one thread: the data of linear rules against a loop over time with dense matrices, training
-against a plain PyTorch loop, and the seconds of bases and spectra. Milliseconds are processor time, so that other work
-on the machine counts for little."""
+against a plain PyTorch loop, and the seconds of bases, spectra and horizon curves. Milliseconds are processor time, so
+that other work on the machine counts for little."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from benchmarks.train import compare, plain_repeat_copy
 STEPS = 500  # of training in each turn: an epoch
 TURNS = 20  # of what takes milliseconds, in each repeat
 HORIZONS = (100, 200)
+LONG = 10_000  # steps of the horizon curve
 LOST = 6  # eigenvalues of the planted network that have decayed, as in networks that are not yet trained to the end
 
 
@@ -26,6 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
     for horizon in HORIZONS:
         _data(horizon, arguments.repeats)
     _analysis(arguments.repeats)
+    _horizon_curve(arguments.repeats)
     steps = arguments.steps or STEPS
     compare("repeat_copy rnn-128", ["task=repeat_copy", "model=rnn"], plain_repeat_copy(), steps, arguments.repeats)
     overrides = ["task=linear_binding", "task.id=T1", "task.horizon=100", "model=rnn"]
@@ -90,6 +92,22 @@ def _analysis(repeats: int) -> None:
     for name, times in seconds.items():
         print(f"T1, 128 units, {name}: {_spread(times)}")
     print(f"T1, 128 units, all: {_spread([sum(row) for row in zip(*seconds.values(), strict=True)])}", flush=True)
+
+
+def _horizon_curve(repeats: int) -> None:
+    """Compute the accuracy of T1 after each of 10,000 steps in 64 sequences, of a network that does not die out."""
+    import torch
+
+    from mechlab.analyses.binding.long_run import LongRun
+    from mechlab.models.rnn import RNN
+    from mechlab.tasks.linear_binding import LinearBinding
+
+    task = LinearBinding(id="T1", horizon=100)
+    model = RNN(task.spec, 128).eval()
+    torch.nn.init.orthogonal_(model.layers[0].weight_hh_l0, gain=1.1)
+    run = LongRun(model, task, 64, torch.Generator().manual_seed(0))
+    times = _seconds(lambda: run.accuracy(LONG), min(repeats, 3))
+    print(f"accuracy at each of {LONG} steps, 128 units, batch of 64: {_spread(times)}", flush=True)
 
 
 def _seconds(work: Callable[[], object], turns: int = TURNS) -> list[float]:
