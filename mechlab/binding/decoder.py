@@ -19,7 +19,8 @@ class ObservabilityDecoder(NamedTuple):
 
     Args:
         decode: (s d, h): variables of a state.
-        basis: (h, s d): the state, in the persistent subspace, of variables.
+        basis: (h, s d): the state, in the persistent subspace, of variables on cycles; the columns of the others, which
+            follow from these there, are 0.
         subspace: (h, r): an orthonormal basis of that subspace.
         eigenvalues: (r,) complex, those that belong to it, by falling modulus.
         condition: the condition number of `decode` on the subspace, with the rows of variables on cycles scaled to
@@ -128,7 +129,8 @@ def _with_subspace(
         within = decode @ subspace  # (s d, r)
         measured = _condition(within[active])
         if rank is not None or measured <= condition:
-            basis = subspace @ np.linalg.pinv(within)
+            basis = np.zeros(decode.T.shape)
+            basis[:, active] = subspace @ np.linalg.pinv(within[active])
             return ObservabilityDecoder(decode, basis, subspace, ordered[:size], measured)
     raise ValueError(f"a persistent subspace must have a condition number of at most {condition:g}. None has.")
 

@@ -29,7 +29,7 @@ def prediction_figure(examples: Mapping[str, np.ndarray], s: int) -> Figure:
     truth, outputs = _with_inputs(examples, "example", s)
     truth, outputs = truth[: s + LONGEST], outputs[: s + LONGEST]
     title(axes[0], "A held-out sequence")
-    note(axes[0], _accuracy(truth, outputs, s))
+    note(axes[0], f"red: +1, blue: -1; {_accuracy(truth, outputs, s)}")
     for axis, name, values in ((axes[0], "truth", truth), (axes[1], "output", outputs)):
         _strip(axis, values.T, name)
         axis.axvline(s - 0.5, color=INK, linewidth=0.8)
@@ -83,7 +83,7 @@ def snapshots_figure(variables: np.ndarray, decoded: np.ndarray, active: np.ndar
     for column in range(len(steps), columns):
         axes[column].set_visible(False)
         axes[columns + column].set_visible(False)
-    heading = "Variables at steps after the input; below, the share of signs decoded correctly"
+    heading = "Variables at steps after the input (red +1, blue -1, grey: on no cycle); below, the share of right signs"
     figure.suptitle(heading, fontsize=TEXT, color=INK, x=0.01, ha="left")
     return figure
 

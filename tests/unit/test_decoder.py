@@ -12,7 +12,7 @@ from mechlab.binding import (
     spectral_distance,
 )
 from mechlab.binding.companion import on_cycles
-from mechlab.binding.rules import PRESETS, choice_of_id, companion_matrix
+from mechlab.binding.rules import PRESETS, SignedChoice, choice_of_id, companion_matrix
 
 
 def planted(name="T3", h=100, growth=1.0, seed=0):
@@ -151,3 +151,14 @@ def test_the_published_error_is_undefined_for_matrices_compared_with_themselves(
     undefined = [np.isnan(published_spectral_error(matrix, matrix)) for matrix in matrices]
     assert sum(undefined) > 10  # published code: 229 of 300
     assert all(spectral_distance(matrix, matrix).angle_error == 0 for matrix in matrices)
+
+
+def test_the_basis_of_a_rule_with_cells_off_its_cycles():
+    """A component that copies one of a cycle is no variable of its own: the basis moves the cycle's, and it follows."""
+    rule = SignedChoice((0, 2), (1, 1), s=2)  # component 0 repeats with period 2; component 1 copies the newest of it
+    phi, rng = companion_matrix(rule.F), np.random.default_rng(0)
+    active = on_cycles(phi)
+    psi = np.linalg.qr(rng.standard_normal((20, 4)))[0]
+    decoder = observability_decoder(psi @ phi @ psi.T, psi[:, -2:].T, phi)
+    assert active.sum() == 2 and not decoder.basis[:, ~active].any()
+    np.testing.assert_allclose((decoder.decode @ decoder.basis)[np.ix_(active, active)], np.eye(2), atol=1e-9)

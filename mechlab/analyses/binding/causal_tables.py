@@ -70,8 +70,7 @@ def coordinates(moment: Moment, rng: np.random.Generator) -> dict[str, Coordinat
     pairs = {"published": (dual[active], psi[:, active])}
     with suppress(ValueError):  # no persistent subspace is well-conditioned
         decoder = moment.network.decoder
-        decode = decoder.decode[active]
-        pairs = {"decoder": (decode, decoder.subspace @ np.linalg.pinv(decode @ decoder.subspace)), **pairs}
+        pairs = {"decoder": (decoder.decode[active], decoder.basis[:, active]), **pairs}
     for name, (decode, basis) in pairs.items():
         bases[name] = Coordinates.measured(decode, basis, moment.centres[0], moment.states)
     first = next(iter(bases.values()))
