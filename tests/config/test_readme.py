@@ -1,4 +1,4 @@
-"""Every command of the README works as written (training shortened by trainer=smoke)."""
+"""Every command of the README and of the pages in docs works as written (training shortened by trainer=smoke)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ import pytest
 from warm_process import command
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text() for page in PAGES)
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def lines(kind: str) -> list[str]:
@@ -109,3 +111,9 @@ def test_every_choice_of_the_groups_is_told():
     for group in ("task", "model", "analysis", "optimizer", "trainer", "history", "debug", "experiment", "sweep"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert f"`{path.stem}`" in table, f"the README must name {group}={path.stem}"
+
+
+def test_every_figure_and_page_that_is_linked_exists():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
