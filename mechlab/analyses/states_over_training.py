@@ -16,11 +16,10 @@ from mechlab.clustering.projections import LINEAR, fit_projection
 from mechlab.clustering.scores import ambiguity
 from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least
-from mechlab.core.errors import NotRecorded
 from mechlab.core.model import outputs_of
 from mechlab.core.task import Split
 from mechlab.record.artifacts import Artifacts
-from mechlab.record.history import log_spaced
+from mechlab.record.run import spaced_steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +72,7 @@ class StatesOverTraining(WordAnalysis):
         """Cluster, score and project at each step; save the table of scores, and the points and clusters."""
         import pandas as pd
 
-        steps = self._steps(run)
+        steps = spaced_steps(run, self.frames)
         for_plane, for_rows, *streams = rng.spawn(2 + len(steps))
         moments = [self._at(run.at(step), stream) for step, stream in zip(steps, streams, strict=True)]
         states = [here.states.astype(np.float64) for here, _, _ in moments]
@@ -97,16 +96,6 @@ class StatesOverTraining(WordAnalysis):
         out.save_table("training", table)
         out.save_table("names", pd.DataFrame({"state": names}))
         return self._finding(table, moments[-1][0].prefixes)
-
-    def _steps(self, run: Run) -> list[int]:
-        """Return the recorded steps to analyse, none of them after the run's moment."""
-        moment = run.moment
-        recorded = [step for step in run.history.steps if not isinstance(moment, int) or step <= moment]
-        if not recorded:
-            fix = "train with history=sparse, or analyse a later step"
-            raise NotRecorded("some step must have been recorded", got="none", key=str(run.folder), fix=fix)
-        wanted = log_spaced(self.frames, recorded[-1])
-        return sorted({min(recorded, key=lambda step: abs(step - target)) for target in wanted})
 
     def _at(self, run: Run, rng: np.random.Generator) -> tuple[LabelledStates, np.ndarray, dict[str, float]]:
         """Return the labelled states at one moment, the cluster (P,) of each prefix, and the scores."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mechlab.core import probe
-from mechlab.core.errors import MechlabError, NoRule, RunError
+from mechlab.core.errors import MechlabError, NoRule, NotRecorded, RunError
 from mechlab.core.model import outputs_of
 from mechlab.core.precision import in_precision
 from mechlab.core.recipe import Recipe
@@ -21,7 +21,7 @@ from mechlab.record import answers
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.digests import check_file, read_digests
 from mechlab.record.files import read_mapping, read_yaml
-from mechlab.record.history import History
+from mechlab.record.history import History, log_spaced
 from mechlab.record.result import read_result
 from mechlab.record.stages import STAGES, read_stages
 from mechlab.record.status import read_status
@@ -230,3 +230,19 @@ class Run:
 def _of_model(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     prefix = "model."
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def spaced_steps(run: Run, count: int) -> list[int]:
+    """Return about `count` of a run's recorded steps, none of them after its moment, evenly spaced in the logarithm of
+    the step.
+
+    Raises:
+        NotRecorded: no such step was recorded.
+    """
+    moment = run.moment
+    recorded = [step for step in run.history.steps if not isinstance(moment, int) or step <= moment]
+    if not recorded:
+        fix = "train with history=sparse, or analyse a later step"
+        raise NotRecorded("some step must have been recorded", got="none", key=str(run.folder), fix=fix)
+    wanted = log_spaced(count, recorded[-1])
+    return sorted({min(recorded, key=lambda step: abs(step - target)) for target in wanted})

@@ -11,11 +11,11 @@ from mechlab.binding.paths import births, fall_at_births, is_present, labelled_p
 from mechlab.binding.spectrum import compare, p_value
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import above, at_least
-from mechlab.core.errors import ConfigError, NotRecorded
+from mechlab.core.errors import ConfigError
 from mechlab.core.evaluation import evaluate
 from mechlab.core.state import digest
 from mechlab.record.artifacts import Artifacts
-from mechlab.record.history import log_spaced
+from mechlab.record.run import spaced_steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +74,10 @@ class SpectrumOverTraining(Analysis):
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Follow the spectrum over the recorded steps; save paths and births."""
-        theory, steps = run.task.ground_truth().spectrum, self._steps(run)
+        if run.moment == "best":
+            fix = "at=last, or at=STEP"
+            raise ConfigError("paths need the step at which they end", got="at=best", key="at", fix=fix)
+        theory, steps = run.task.ground_truth().spectrum, spaced_steps(run, self.frames)
         moments = [self._at(run.at(step)) for step in steps]
         paths = labelled_paths(np.stack([moment.spectrum for moment in moments]), theory, self.persistent)
         born = births(is_present(paths, theory, self.persistent, self.angle))
@@ -93,20 +96,6 @@ class SpectrumOverTraining(Analysis):
         scalars = {**last, "rank_theory": len(theory), "steps": len(steps)}
         scalars |= self._of_births(steps, born, np.array(columns["loss"])) | self._tracked(paths[-1], theory)
         return Finding({name: float(value) for name, value in scalars.items()}, self._claims(run, theory, last["born"]))
-
-    def _steps(self, run: Run) -> list[int]:
-        """Return the recorded steps to analyse, none of them after the run's moment."""
-        moment = run.moment
-        if moment == "best":
-            raise ConfigError(
-                "paths need the step at which they end", got="at=best", key="at", fix="at=last, or at=STEP"
-            )
-        recorded = [step for step in run.history.steps if moment == "last" or step <= moment]
-        if not recorded:
-            fix = "train with history=sparse, or analyse a later step"
-            raise NotRecorded("some step must have been recorded", got="none", key=str(run.folder), fix=fix)
-        wanted = log_spaced(self.frames, recorded[-1])
-        return sorted({min(recorded, key=lambda step: abs(step - target)) for target in wanted})
 
     def _at(self, run: Run) -> Moment:
         model = run.model()
