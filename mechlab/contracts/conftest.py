@@ -20,10 +20,12 @@ from mechlab.contracts.registry import CONTEXT, Registry
 REGISTRY = pytest.StashKey[Registry]()
 LONG = {  # members that continuous integration alone tests, by test or fixture: slow, or much like others
     "trained": {
-        *("ambiguity", "datamodeling", "dynamics", "metagradient", "noise_dose"),
-        *("path_kernel", "pictures", "states_over_training"),
+        *("ambiguity", "causal", "datamodeling", "dynamics", "metagradient", "noise_dose", "path_kernel", "pictures"),
+        *("spectrum_over_training", "states_over_training", "variable_memories"),
     },
     "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},
+    "test_repeating_a_question_computes_nothing": {"ambiguity_over_runs"},
+    "test_another_run_or_another_record_is_another_question": {"ambiguity_over_runs"},
     "test_tensors_are_made_on_the_device_of_the_inputs": {
         *("deltanet", "linear_attention", "lru", "poly_hopfield", "poly_hopfield_delay", "s4", "s4d", "wrnn"),
     },

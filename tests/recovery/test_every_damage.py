@@ -96,7 +96,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     return folders
 
 
-@pytest.mark.parametrize(("ended", "name", "damage"), CASES[::17])
+@pytest.mark.parametrize(("ended", "name", "damage"), CASES[::34])
 def test_some_damages_are_noticed(
     ended: bool, name: str, damage: Callable[[Path], None], runs: dict[bool, Path], tmp_path: Path
 ) -> None:

@@ -115,7 +115,7 @@ class Causal(Analysis):
         learned, halfway = intact["accuracy_low"] >= LEARNED, (CHANCE + intact["accuracy"]) / 2
         distance = max(CHANCE - gone["accuracy_low"], gone["accuracy_high"] - CHANCE)
         over = f"over the next {self.horizon} steps (interval over {self.sequences} sequences)"
-        provided = f"and that of the intact network is at least {LEARNED:g}"
+        provided = f"and that of the intact network no less than {LEARNED:g}"
         dimensions = f"of {gone['dimension']} dimensions"
         return {
             "ablation_invariant": Claim(

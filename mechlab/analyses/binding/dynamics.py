@@ -58,9 +58,10 @@ class Dynamics(Analysis):
     twice), after which the system returns; Floquet multipliers are those of the map over that period, and cycles are
     fixed points of that map. `attractors` counts the cycles on which the sequences are after the longest horizon.
 
-    The claims distinguish two mechanisms. On a limit cycle the largest exponent is negative, and the accuracy stays; in
-    linear drift it is 0 up to `neutral`, and the accuracy decays, since nothing corrects an error. A network that fits
-    neither is undecided, and a note gives the reason.
+    Two mechanisms are distinguished. On a limit cycle the largest exponent is negative, and the accuracy stays; in
+    linear drift it is 0 up to `neutral`, and the accuracy decays, since nothing corrects an error. The claim that holds
+    is made. A network that fits neither is undecided, and a note gives the reason; the claim that is made is then the
+    one for its sign of the exponent, and fails.
 
     Args:
         horizon: longest horizon, in steps after the inputs.
@@ -218,9 +219,9 @@ class Dynamics(Analysis):
         share = f"{self.retained:g} of the accuracy above chance"
         end = f"over the last tenth of {self.horizon} steps"
         common = {"value": float(top.mean()), "kind": "statistical", "null": null, "interval": (low, high)}
-        return {
+        claims = {
             "limit_cycle": Claim(
-                f"Trajectories contract onto cycles: {exponent} is below 0, and at least {share} is left {end}.",
+                f"Trajectories contract onto cycles: {exponent} is below 0, and no less than {share} is left {end}.",
                 threshold=0.0,
                 holds=bool(high < 0 and least >= self.retained),
                 **common,
@@ -233,6 +234,9 @@ class Dynamics(Analysis):
                 **common,
             ),
         }
+        made = [slug for slug, claim in claims.items() if claim.holds]
+        made = made or ["limit_cycle" if top.mean() < 0 else "linear_drift"]
+        return {slug: claims[slug] for slug in made}
 
     def _mechanism(self, claims: dict[str, Claim], top: np.ndarray, retained: np.ndarray) -> dict[str, str]:
         """Return a note on why the mechanism is undecided, if it is."""
