@@ -31,7 +31,7 @@ from mechlab.models.lstm import LSTM
 from mechlab.plotting.ambiguity import states_figure
 from mechlab.record.artifacts import Artifacts
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 seeds = st.integers(0, 10**6)
 
 

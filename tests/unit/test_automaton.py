@@ -32,7 +32,7 @@ def automata_and_words(draw):
     return automaton, rng.integers(m, size=(draw(st.integers(0, 5)), draw(st.integers(0, 8))))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(automata_and_words())
 def test_run_follows_the_transitions_letter_by_letter(case):
     automaton, words = case

@@ -40,7 +40,7 @@ def rolled_out(batch, s, rule):
     return expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(d=st.integers(2, 8), s=st.integers(2, 8), seed=st.integers(0, 10**6))
 def test_linear_binding_iterates_the_companion_matrix_to_the_bit(d, s, seed):
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from mechlab.binding.companion import CompanionMatrix, cycle_roots
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 
 
 def signed_selection(d: int, s: int, rng: np.random.Generator) -> np.ndarray:

@@ -31,7 +31,7 @@ def same(a: Batch, b: Batch) -> bool:
 
 
 @pytest.mark.parametrize("name", TASKS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(steps=st.lists(st.integers(0, 3 * BLOCK), min_size=1, max_size=6))
 def test_a_batch_is_a_pure_function_of_the_step(name, steps):
     """One source asked in any order answers as fresh ones do, whatever the global generator holds."""

@@ -62,7 +62,7 @@ def test_a_moore_machine_comes_back(seed):
     assert equivalent(from_dot(to_dot(coffee())), coffee()) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(*[st.lists(st.text('ab"\\|{}<>/[]=;,-', min_size=1), min_size=2, max_size=2, unique=True)] * 3)
 def test_names_of_any_signs_come_back(letters, states, classes):
     automaton = Automaton(sorted(letters), sorted(classes), states, 1, [[0, 1], [1, 0]], [0, 1])

@@ -68,13 +68,13 @@ def to_aalpy(automaton):
     return MooreMachine(states[automaton.initial], [states[i] for i in reached])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(automata(), automata())
 def test_the_counterexample_is_the_first_that_trying_all_words_finds(a, b):
     assert equivalent(a, b) == slow_equivalent(a, b)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(automata(most=6), automata(most=6), st.integers(0, 1000))
 def test_aalpy_agrees(a, b, seed):
     """Automata that differ, and one that does not from its own reordering."""
@@ -115,7 +115,7 @@ def test_other_letters_are_refused():
         equivalent(tomita(1), replace(tomita(1), alphabet=("1", "0")))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(automata(most=6), st.integers(0, 1000))
 def test_the_minimal_automaton_is_equivalent_smallest_and_canonical(automaton, seed):
     small = minimise(automaton)
@@ -129,7 +129,7 @@ def test_the_minimal_automaton_is_equivalent_smallest_and_canonical(automaton, s
     assert [again.classes[i] for i in again.outputs] == [small.classes[i] for i in small.outputs]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(automata(most=6))
 def test_aalpy_minimises_to_the_same_size(automaton):
     reference = to_aalpy(automaton)

@@ -153,7 +153,7 @@ def shards_of(folder, lengths, stride):
         write_shard(folder, mine, {"params/a": torch.tensor(mine)[:, None], "rates": torch.ones(length, 2)})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4), stride=st.integers(1, 4), at=st.integers(0, 90))
 def test_cut_keeps_what_comes_before_a_step_and_nothing_else(tmp_path_factory, lengths, stride, at):
     folder = tmp_path_factory.mktemp("history")

@@ -18,7 +18,7 @@ from sklearn.metrics import (
 from mechlab.clustering.information import adjusted_mutual_information, homogeneity, normalised_mutual_information
 from mechlab.clustering.scores import all_scores, contingency, table_ambiguity
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 @few

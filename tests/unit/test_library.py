@@ -74,7 +74,7 @@ def test_the_coffee_machine_has_a_state_too_many():
     assert len(minimise(coffee()).states) == 6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 10_000))
 def test_a_moore_machine_says_what_the_mealy_machine_says(n, m, k, seed):
     rng = np.random.default_rng(seed)

@@ -65,7 +65,7 @@ def to_aalpy(automaton: Automaton) -> MealyMachine:
 
 
 machines = st.builds(random_mealy, st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 10_000))
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 @few

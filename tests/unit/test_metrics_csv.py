@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mechlab.core.errors import RunError
@@ -124,7 +124,6 @@ def test_the_latest_values_of_some_metrics(path):
 LOGS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.floats(-1, 1), st.booleans()), max_size=25)
 
 
-@settings(deadline=None)
 @given(LOGS, st.integers(0, 40))
 def test_the_file_holds_what_a_dictionary_would(tmp_path_factory, logs, killed_at):
     """Metrics in any order of columns, saved at any moment, interrupted once: as if merged by step in memory."""

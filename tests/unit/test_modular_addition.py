@@ -29,7 +29,7 @@ def published_expressions(p, n_val, n_train, seed):
     return [[(pairs[i][0], p, pairs[i][1], p + 1) for i in part] for part in (train, val)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(2, 20), st.floats(0.01, 0.99), st.integers(0, 5))
 def test_the_splits_are_all_ordered_pairs_once(p, fraction, seed):
     task = ModularAddition(p, train_fraction=fraction, seed=seed)
@@ -42,7 +42,7 @@ def test_the_splits_are_all_ordered_pairs_once(p, fraction, seed):
         assert batch.targets.tolist() == [(x + y) % p for x, y in rows(task, split)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(2, 20), st.integers(0, 5))
 def test_the_splits_are_all_expressions_once(p, seed):
     task = ModularAddition(p, "expression", seed=seed)

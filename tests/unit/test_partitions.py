@@ -41,7 +41,7 @@ def refines(fine: tuple[int, ...], coarse: tuple[int, ...]) -> bool:
     return all(coarse[s] == coarse[t] for s in states for t in states if fine[s] == fine[t])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(moves=machines)
 def test_all_and_minimal_closed_partitions_are_those_of_the_definition(moves: list[list[int]]) -> None:
     n = len(moves)
@@ -53,7 +53,7 @@ def test_all_and_minimal_closed_partitions_are_those_of_the_definition(moves: li
     assert all_partitions(np.array(moves), most=len(expected) - 1) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(moves=machines, one=st.integers(0, 1), other=st.integers(0, 1))
 def test_a_closure_is_the_finest_closed_partition_that_holds_the_pair(moves: list, one: int, other: int) -> None:
     blocks = tuple(closed_partition(np.array(moves), [(one, other)]).tolist())

@@ -19,7 +19,7 @@ from mechlab.binding.paths import (
 )
 from mechlab.binding.spectrum import compare
 
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=20)
 seeds = st.integers(0, 10**6)
 
 

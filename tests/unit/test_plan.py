@@ -16,7 +16,7 @@ def epoch_of(plan: BatchPlan, epoch: int) -> list[list[int]]:
     return [plan.indices(step).tolist() for step in range(first, first + plan.steps_per_epoch)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=SIZES, size=st.integers(1, 45), seed=SEEDS, epoch=st.integers(0, 5))
 def test_an_epoch_visits_each_example_once_in_full_batches_but_the_last(n, size, seed, epoch):
     batches = epoch_of(BatchPlan(n, size, seed), epoch)
@@ -25,7 +25,7 @@ def test_an_epoch_visits_each_example_once_in_full_batches_but_the_last(n, size,
     assert [len(batch) for batch in batches] == [size] * full + [rest] * (rest > 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(groups=st.lists(st.integers(-3, 3), min_size=1, max_size=40), size=st.integers(1, 12), seed=SEEDS)
 def test_batches_never_mix_groups_and_miss_nobody(groups, size, seed):
     plan = BatchPlan(len(groups), size, seed, torch.tensor(groups))
@@ -39,7 +39,7 @@ def test_batches_never_mix_groups_and_miss_nobody(groups, size, seed):
             assert len(mine) == -(-groups.count(group) // size)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=SIZES, size=st.integers(1, 12), seed=SEEDS, steps=st.lists(st.integers(0, 60), min_size=1, max_size=12))
 def test_a_batch_is_a_pure_function_of_the_step(n, size, seed, steps):
     """One plan asked in any order, again and again, answers as a new plan does at each question."""

@@ -15,7 +15,7 @@ def padded(words: list[tuple[int, ...]], steps: int) -> np.ndarray:
     return np.array([[*word, *[-1] * (steps - len(word))] for word in words], int).reshape(len(words), steps)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.integers(0, 2), max_size=5).map(tuple), max_size=12))
 def test_agrees_with_a_counter(words: list[tuple[int, ...]]) -> None:
     found = distinct_prefixes(padded(words, 5))

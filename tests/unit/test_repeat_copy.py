@@ -9,7 +9,7 @@ from mechlab.core.constraints import check, hints_of, invalid_values
 from mechlab.tasks.repeat_copy import RepeatCopy
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(d=st.integers(1, 4), s=st.integers(1, 5), repeats=st.integers(1, 3), n=st.integers(0, 5))
 def test_generate_follows_the_definition(d: int, s: int, repeats: int, n: int) -> None:
     task = RepeatCopy(d, s, repeats)

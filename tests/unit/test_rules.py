@@ -37,7 +37,7 @@ def test_presets_have_the_published_cycles_and_ranks(name):
     assert np.abs(spectrum[:, None] - numeric[None]).min(1).max() < 1e-12
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(s=st.integers(2, 8), d=st.integers(2, 8), seed=st.integers(0, 10**6))
 def test_a_number_and_its_choice_agree_with_the_published_rule(s, d, seed):
     rng = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ def test_a_number_and_its_choice_agree_with_the_published_rule(s, d, seed):
     assert np.array_equal(rule_of_id(a, b, c, s, d), F)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), s=st.integers(2, 8), d=st.integers(2, 8), seed=st.integers(0, 10**6))
 def test_random_choices_have_the_cycles_that_are_wanted(data, s, d, seed):
     signs = st.sampled_from([-1, 1])

@@ -32,7 +32,7 @@ from mechlab.record.files import write_json
 from mechlab.record.result import read_finding
 from mechlab.tasks.repeat_copy import RepeatCopy
 
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=20)
 seeds = st.integers(0, 10**6)
 
 

@@ -157,7 +157,7 @@ def test_batches_are_never_padded():
         assert (steps.sum(-1) == 1).all()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(1, 7), st.sampled_from(["uniform", "balanced"]), st.sampled_from(["last", "all"]))
 def test_chance_is_the_score_of_the_best_constant(index, sampler, supervise):
     task = Tomita(index, words=800, sampler=sampler, supervise=supervise)

@@ -57,7 +57,7 @@ def build(*args, **options):
         return Transformer1(*args, **options)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 9), st.integers(1, 5))
 def test_the_outputs_are_those_of_the_equations(heads, width, hidden, length):
     model = build(TOKENS, width=heads * width, heads=heads, hidden=hidden).double()

@@ -82,7 +82,7 @@ def test_layers_come_in_order_and_cells_last(name: str) -> None:
     np.testing.assert_allclose(trie_states(model, [word]).states[-1], expected.numpy(), rtol=0, atol=1e-13)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 2), max_size=6), max_size=12))
 def test_each_distinct_prefix_is_read_once(words: list[list[int]]) -> None:
     model = Counter()

@@ -75,7 +75,7 @@ def test_the_hash_keeps_its_frozen_value():
     assert int(word_hash([[1, 0, 1, 1, 0]], seed=7)[0]) == slow_hash([1, 0, 1, 1, 0], 7) == 0xB418CD4CD1A81090
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 5), max_size=14), st.integers(0, 4), st.integers(-5, 2**70))
 def test_the_hash_is_that_of_the_slow_twin_whatever_the_padding(word, padding, seed):
     padded = np.array([word + [3] * padding])
@@ -116,7 +116,7 @@ def test_where_all_words_are_taken_the_surplus_is_lost():
     assert counts.tolist() == [2, 4] and complete.all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(1, 3), st.integers(1, 6))
 def test_the_pools_of_the_classes_are_all_words_once(seed, letters, length):
     automaton = random_automaton(seed, letters)
