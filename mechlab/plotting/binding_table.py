@@ -88,7 +88,7 @@ def rank_deficit(
     if np.isfinite(value):
         ends = f" [{number(low)}, {number(high)}]" if np.isfinite(low) else ""
         note(axis, f"Spearman's correlation {number(value)}{ends}")
-    sample_size(axis, len(missing), "networks")
+    sample_size(axis, len(missing), "networks, spread sideways a little")
     title(axis, "Rank and generalisation")
     legend(figure, loc="outside lower center", ncols=min(4, max(1, len(set(tasks)))))
     return figure
