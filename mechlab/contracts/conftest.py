@@ -26,6 +26,7 @@ LONG = {  # members that continuous integration alone tests, by test or fixture:
     "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},
     "test_repeating_a_question_computes_nothing": {"ambiguity_over_runs"},
     "test_another_run_or_another_record_is_another_question": {"ambiguity_over_runs"},
+    "test_the_same_runs_give_the_same_answer": {"ambiguity_over_runs"},
     "test_tensors_are_made_on_the_device_of_the_inputs": {
         *("deltanet", "linear_attention", "lru", "poly_hopfield", "poly_hopfield_delay", "s4", "s4d", "wrnn"),
     },

@@ -37,6 +37,7 @@ def operations(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
+@pytest.mark.ci
 def test_a_whole_run_killed_at_some_operations(tmp_path: Path) -> None:
     kill_at_each(tmp_path, SOME)
 
