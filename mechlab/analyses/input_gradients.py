@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
+    from mechlab.core.recipe import Recipe
     from mechlab.core.task import Batch
     from mechlab.record.run import Run
 
@@ -54,6 +55,10 @@ class InputGradients(Analysis):
     ):
         self.step, self.examples, self.share = step, examples, share
 
+    def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
+        """Raise ConfigError if fewer than two test examples have a target at the step."""
+        self._chosen(recipe.source().evaluation("test", self.examples), key)
+
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Save the norms at each step, of the trained and the untrained network."""
         import pandas as pd
@@ -86,7 +91,7 @@ class InputGradients(Analysis):
         out.save_table("gradients", pd.DataFrame({"step": np.arange(len(columns["norm"])), **columns}))
         return Finding({name: float(value) for name, value in scalars.items()}, claims)
 
-    def _chosen(self, batch: Batch) -> tuple[Tensor, Batch]:
+    def _chosen(self, batch: Batch, key: str = "analysis.input_gradients") -> tuple[Tensor, Batch]:
         """Return the steps (B, T) bool whose loss is differentiated, and the examples that have such a step."""
         T = batch.inputs.shape[1]
         counted = torch.ones(batch.inputs.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
@@ -98,9 +103,9 @@ class InputGradients(Analysis):
             chosen = counted & (torch.arange(T) == (self.step if self.step >= 0 else T + self.step))
         rows = chosen.any(1)
         if rows.sum() < 2:
-            must = "analysis.input_gradients.step must have a target in two or more test examples"
+            must = f"{key}.step must have a target in two or more test examples"
             fix = f"choose a step from {int(counted.any(0).nonzero()[0])} to {int(counted.any(0).nonzero()[-1])}"
-            raise ConfigError(must, got=self.step, key="analysis.input_gradients.step", fix=fix)
+            raise ConfigError(must, got=self.step, key=f"{key}.step", fix=fix)
         return chosen[rows], batch[rows]
 
     def _claims(self, shares: dict[str, np.ndarray]) -> dict[str, Claim]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,3 +35,20 @@ class FakeRun:
             batch = self.task.examples(split)
             return batch if n is None else batch[:n]
         return self.task.generate(n or 100, split, torch.Generator().manual_seed(0))
+
+
+@dataclass
+class FakeTraining(FakeRun):
+    """A run that was recorded at some steps, with a planted model at each."""
+
+    models: dict[int, nn.Module] = field(default_factory=dict)
+    moment: Any = "last"
+    folder: Path = Path("nowhere")
+    recipe: Any = None
+
+    @property
+    def history(self) -> SimpleNamespace:
+        return SimpleNamespace(steps=sorted(self.models))
+
+    def at(self, moment: int) -> FakeTraining:
+        return replace(self, trained=self.models[moment], moment=moment)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -121,3 +123,12 @@ def test_a_step_without_targets_is_refused():
     for step in (0, 8, -9):
         with pytest.raises(ConfigError, match="from 4 to 7"):
             InputGradients(step=step).run(run, None, np.random.default_rng(0))
+
+
+def test_a_step_without_targets_is_refused_before_training():
+    task = CopyingMemory(symbols=3, s=2, delay=2)
+    recipe = SimpleNamespace(source=lambda: SimpleNamespace(evaluation=lambda split, n: drawn(task, n)))
+    InputGradients(step=task.spec.length - 1).check_recipe("input_gradients", recipe, "analysis.input_gradients")
+    with pytest.raises(ConfigError, match="must have a target") as caught:
+        InputGradients(step=999).check_recipe("input_gradients", recipe, "analysis.input_gradients")
+    assert caught.value.key == "analysis.input_gradients.step"

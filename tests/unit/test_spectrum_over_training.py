@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_run import FakeRun
+from fake_run import FakeTraining
 from scipy.stats import ortho_group
 from small_tasks import small_recipe, train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -40,36 +40,22 @@ def network(scale: float, turned: float = 0.0) -> RNN:
     return model.eval()
 
 
-@dataclass
-class FakeTraining(FakeRun):
-    """A run that was recorded at some steps, with a planted network at each."""
-
-    models: dict[int, RNN] = field(default_factory=dict)
-    moment: Any = "last"
-    folder: Path = Path("nowhere")
-
-    @property
-    def history(self) -> SimpleNamespace:
-        return SimpleNamespace(steps=sorted(self.models))
-
-    @property
-    def recipe(self) -> SimpleNamespace:
-        return SimpleNamespace(stages=((0, 1), (64, 2)), curriculum=Curriculum())
+class DoubleTraining(FakeTraining):
+    """A training in double precision."""
 
     def evaluation(self, split: str, n: int | None = None):
         batch = super().evaluation(split, n)
         return replace(batch, inputs=batch.inputs.double(), targets=batch.targets.double())
 
-    def at(self, moment: int) -> FakeTraining:
-        return replace(self, trained=self.models[moment], moment=moment)
 
-
+RECIPE = SimpleNamespace(stages=((0, 1), (64, 2)), curriculum=Curriculum())
 GROWING = {0: network(0.3), 10: network(0.7), 100: network(0.95), 1000: network(1.05)}
 
 
 def analyse(models: dict[int, RNN], folder: Path, moment: Any = "last", **options) -> Finding:
     torch.manual_seed(0)
-    run = FakeTraining(TASK, models[max(models)], RNN(TASK.spec, hidden=12).eval(), models=models, moment=moment)
+    fresh = RNN(TASK.spec, hidden=12).eval()
+    run = DoubleTraining(TASK, models[max(models)], fresh, models=models, moment=moment, recipe=RECIPE)
     return SpectrumOverTraining(**options).run(run, Artifacts(folder), np.random.default_rng(0))
 
 

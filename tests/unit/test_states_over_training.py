@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import itertools
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_run import FakeRun
+from fake_run import FakeTraining
 from PIL import Image
 from planted_networks import Planted, Scrambled
 from small_tasks import small_recipe, train
@@ -28,28 +27,9 @@ TASK = Tomita(index=5, words=300, val_words=200, test_words=10, max_length=9)
 PLANTED, SCRAMBLED = Planted(TASK.spec, TASK.ground_truth()).eval(), Scrambled(TASK.spec, width=4).eval()
 
 
-@dataclass
-class FakeTraining(FakeRun):
-    """A run that was recorded at some steps, with a planted model at each."""
-
-    models: dict[int, SequenceModel] = field(default_factory=dict)
-    moment: Any = "last"
-    folder: Path = Path("nowhere")
-
-    @property
-    def history(self) -> SimpleNamespace:
-        return SimpleNamespace(steps=sorted(self.models))
-
-    @property
-    def recipe(self) -> SimpleNamespace:
-        return SimpleNamespace(steps_per_epoch=50)
-
-    def at(self, moment: int) -> FakeTraining:
-        return replace(self, trained=self.models[moment], moment=moment)
-
-
 def analyse(models: dict[int, SequenceModel], folder: Path, moment: Any = "last", **options) -> Finding:
-    run = FakeTraining(TASK, PLANTED, PLANTED, models=models, moment=moment)
+    recipe = SimpleNamespace(steps_per_epoch=50)
+    run = FakeTraining(TASK, PLANTED, PLANTED, models=models, moment=moment, recipe=recipe)
     return StatesOverTraining(**{"words": 200, **options}).run(run, Artifacts(folder), np.random.default_rng(0))
 
 
