@@ -1,0 +1,1 @@
+"""Analyses of networks that multiply in a group."""

@@ -1,0 +1,6 @@
+"""Finite groups: multiplication tables, irreducible representations, and networks compared with them."""
+
+from mechlab.groups.finite_group import Group
+from mechlab.groups.names import group
+
+__all__ = ["Group", "group"]
