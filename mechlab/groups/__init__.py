@@ -2,5 +2,6 @@
 
 from mechlab.groups.finite_group import Group
 from mechlab.groups.names import group
+from mechlab.groups.representations import Irrep, irreps
 
-__all__ = ["Group", "group"]
+__all__ = ["Group", "Irrep", "group", "irreps"]
