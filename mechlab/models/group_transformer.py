@@ -26,7 +26,7 @@ class GroupTransformer(StaticModel):
 
     The only query is that of the constant x_2, so that a token's attention score and value depend on the token and its
     position alone: both are computed once a step for each of the n tokens and looked up for the pairs. The outputs at
-    the other positions are not computed. This is the same function at a quarter of the cost.
+    the other positions are not computed. This is the same function at a fraction of the cost.
 
     Weights start as N(0, 0.64 / width), drawn in the order of the attributes, as TransformerLens 0.2.0 does.
 
@@ -82,19 +82,20 @@ class GroupTransformer(StaticModel):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map pairs of tokens (B, 2) to logits (B, outputs)."""
-        residual = self.residual(inputs)
-        return (residual + torch.relu(residual @ self.W_in) @ self.W_out) @ self.W_U
+        skip = self.skip(inputs)
+        return (skip + torch.relu(skip @ self.W_in) @ self.W_out) @ self.W_U
 
     def hidden(self, inputs: Tensor) -> Tensor:
         """Map pairs of tokens (B, 2) to the activations of the perceptron at "=" (B, h)."""
-        return torch.relu(self.residual(inputs) @ self.W_in)
+        return torch.relu(self.preactivations(inputs))
 
-    def skip_logits(self, inputs: Tensor) -> Tensor:
-        """Map pairs of tokens (B, 2) to the part of the logits that bypasses the perceptron, r W_U (B, outputs)."""
-        return self.residual(inputs) @ self.W_U
+    def preactivations(self, inputs: Tensor) -> Tensor:
+        """Map pairs of tokens (B, 2) to what the activation function of the perceptron reads at "=" (B, h)."""
+        return self.skip(inputs) @ self.W_in
 
-    def residual(self, inputs: Tensor) -> Tensor:
-        """Map pairs of tokens (B, 2) to the residual stream r between attention and perceptron at "=" (B, d)."""
+    def skip(self, inputs: Tensor) -> Tensor:
+        """Map pairs of tokens (B, 2) to the residual stream r between attention and perceptron at "=" (B, d), which the
+        unembedding reads beside the perceptron's output."""
         heads, _, head_width = self.W_Q.shape
         end = self.W_E[-1] + self.W_pos[2]
         scores = (self.W_K @ (end @ self.W_Q)[..., None])[..., 0] / math.sqrt(head_width)  # (heads, d)
@@ -112,3 +113,7 @@ class GroupTransformer(StaticModel):
     def unembedding(self) -> Tensor:
         """Return the map of hidden activations to logits, W_out W_U (h, outputs)."""
         return self.W_out @ self.W_U
+
+    def skip_unembedding(self) -> Tensor:
+        """Return the map of the residual stream to logits, W_U (d, outputs)."""
+        return self.W_U
