@@ -1,7 +1,8 @@
 """Finite groups: multiplication tables, irreducible representations, and networks compared with them."""
 
+from mechlab.groups.characters import CharacterTable, character_table
 from mechlab.groups.finite_group import Group
 from mechlab.groups.names import group
 from mechlab.groups.representations import Irrep, irreps
 
-__all__ = ["Group", "Irrep", "group", "irreps"]
+__all__ = ["CharacterTable", "Group", "Irrep", "character_table", "group", "irreps"]
