@@ -2,7 +2,8 @@
 
 from mechlab.groups.characters import CharacterTable, character_table
 from mechlab.groups.finite_group import Group
+from mechlab.groups.group_metrics import GroupMetrics, metrics
 from mechlab.groups.names import group
 from mechlab.groups.representations import Irrep, irreps
 
-__all__ = ["CharacterTable", "Group", "Irrep", "character_table", "group", "irreps"]
+__all__ = ["CharacterTable", "Group", "GroupMetrics", "Irrep", "character_table", "group", "irreps", "metrics"]
