@@ -125,7 +125,7 @@ class Universality(SetAnalysis):
                 "same_order",
                 0.5,
                 f"Any two of the {n} networks that generalise learn the irreps that they share in the same order: the "
-                "share of pairs of irreps in the same order is above 0.5 (lower end of the 95 % interval over networks).",
+                "share of pairs of irreps in the same order is above 0.5 (lower end of the 95 % interval).",
             ),
         }
         claims = {}
