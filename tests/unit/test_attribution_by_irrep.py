@@ -68,11 +68,11 @@ def test_the_path_kernel_accounts_for_each_irrep(run, tmp_path):
     assert found.claims["completeness"].holds and found.claims["quadrature"].holds
     table, saved, batch = out.table("irreps"), out.arrays("by_irrep"), run.evaluation("val", 10)
     assert table["irrep"].tolist() == [irrep.name for irrep in irreps(run.task.of)]
-    for model, column in ((run.model(), "final"), (run.history.model(0), "initial")):
+    for model, column in ((run.model(), "final"), (run.at(0).model(), "initial")):
         with torch.no_grad():
             logits = model(batch.inputs)
         np.testing.assert_allclose(table[column], LogitParts(run.task.of).mean(logits, batch)[0], rtol=1e-9, atol=1e-12)
-    terms = table[["data", "decay", "clipping", "residual", "arithmetic"]].sum(1)
+    terms = table[["data", "decay", "clipping", "residual", "arithmetic"]].sum(axis=1)
     np.testing.assert_allclose(terms, table["final"] - table["initial"], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(saved["influence"].sum(1), table["data"], rtol=1e-9, atol=1e-12)
     assert np.array_equal(saved["pairs"], run.task.examples("train").inputs)
