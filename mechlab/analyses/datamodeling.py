@@ -50,7 +50,7 @@ class Datamodeling(Analysis):
     Args:
         split: of the explained examples.
         examples: their number, from the first on, or their ids.
-        outputs: the explained scalars: all, target, margin, loss, or package.module.function; see PathKernel.
+        outputs: the explained scalars: all, target, margin, loss, irreps, or package.module.function; see PathKernel.
         compared: the methods of attribution. With data that is drawn without end, tracin_checkpoints and gradient_dot
             are left out.
         fractions: shares of the training examples that are removed.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from mechlab.analyses.attribution.by_irrep import pair_maps, save_by_irrep
 from mechlab.analyses.attribution.checks import check_attribution, second_derivatives
 from mechlab.analyses.attribution.explained_examples import (
     Examples,
@@ -15,7 +16,6 @@ from mechlab.analyses.attribution.explained_examples import (
     checkpoint_key,
     scalars_of,
 )
-from mechlab.analyses.attribution.by_irrep import pair_maps, save_by_irrep
 from mechlab.analyses.attribution.tables import own_class, sort_keys, top_examples
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least

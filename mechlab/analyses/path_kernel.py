@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from mechlab.analyses.attribution.by_irrep import pair_maps, save_by_irrep
 from mechlab.analyses.attribution.checks import check_attribution
 from mechlab.analyses.attribution.explained_examples import (
     Examples,
@@ -16,7 +17,6 @@ from mechlab.analyses.attribution.explained_examples import (
     checkpoint_key,
     scalars_of,
 )
-from mechlab.analyses.attribution.by_irrep import pair_maps, save_by_irrep
 from mechlab.analyses.attribution.tables import own_class, sort_keys, top_examples
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least
@@ -190,8 +190,9 @@ class PathKernel(Analysis):
         per_tensor = {line: np.abs(result.by_tensor[line]).mean((0, 1)) for line in ("data", "decay", "clipping")}
         out.save_table("tensors", pd.DataFrame({"tensor": names, "size": sizes, **per_tensor}))
         if self.outputs == "irreps":
-            sums = {"data": result.influence.sum(-1), **{name: terms[name] for name in ("initial", "final", *TERMS[1:])}}
-            return save_by_irrep(run, out, result.influence[0], self.top, **{k: v[0] for k, v in sums.items()})
+            sums = {"data": result.influence.sum(-1), **{name: terms[name] for name in terms if name != "influence"}}
+            save_by_irrep(run, out, result.influence[0], self.top, **{name: term[0] for name, term in sums.items()})
+            return
         train, explained = sort_keys(run, batch, result.influence.shape[-1], self.sort)
         own = own_class(result.influence, batch, self.outputs)
         out.save_arrays("own_class", influence=own, train=train, explained=explained, ids=batch.index)

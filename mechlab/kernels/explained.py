@@ -18,7 +18,6 @@ from mechlab.kernels.ghost import Ghost
 from mechlab.kernels.inner import works
 
 
-
 @dataclass(frozen=True)
 class OfExamples:
     """Explained scalars that depend on the targets too.

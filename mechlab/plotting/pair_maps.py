@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,8 +30,8 @@ def influence_of_pairs(influence: np.ndarray, pairs: np.ndarray, n: int, names: 
     sizes = np.abs(influence[rows])
     limit = float(np.quantile(sizes, CLIPPED)) if sizes.size else 0.0
     limit = limit or 1.0
-    columns = min(3, max(1, len(rows)))
-    lines = -(-len(rows) // columns) or 1
+    columns = max(1, math.ceil(math.sqrt(len(rows))))
+    lines = max(1, math.ceil(len(rows) / columns))
     figure, axes = new_figure(panels=columns, width=2.3, height=2.5 * lines, rows=lines)
     image = None
     for axis, row in zip(axes, rows, strict=False):

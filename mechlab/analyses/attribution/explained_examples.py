@@ -18,12 +18,12 @@ from mechlab.core.task import Batch, Split, Task
 from mechlab.kernels import explained
 
 if TYPE_CHECKING:
-    from mechlab.groups import Group
     from mechlab.core.data import Source
+    from mechlab.groups import Group
     from mechlab.record.run import Run
 
 Examples = Annotated[int, at_least(1)] | Annotated[tuple[Annotated[int, at_least(0)], ...], Filled()]
-Outputs = explained.OutputName | Literal["irreps"] | Callable[[Tensor], Tensor]
+Outputs = Literal[(*explained.NAMES, "irreps")] | Callable[[Tensor], Tensor]
 Positive = Annotated[float, Interval(0, math.inf, open_low=True, open_high=True)]
 
 
