@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import numpy as np
-
-from mechlab.automata.automaton import Automaton
 from mechlab.core.constraints import Seed, at_least, between
 from mechlab.core.errors import ConfigError
-from mechlab.groups import Group, names
+from mechlab.groups import names
+from mechlab.groups.cayley_graph import cayley_graph
 from mechlab.tasks.regular import Regular
 
 
@@ -53,16 +51,3 @@ class GroupWords(Regular):
         graph = cayley_graph(self.of, self.of.generators if letters == "generators" else range(self.of.order))
         lengths = max_length, sampler, supervise, "none", seed, test_lengths
         super().__init__(graph, words, val_words, test_words, *lengths)
-
-
-def cayley_graph(group: Group, letters: tuple[int, ...] | range) -> Automaton:
-    """Return the automaton that multiplies in a group: state and output after a word are the product of its letters.
-
-    Args:
-        group: of n elements.
-        letters: numbers of the elements that are letters; some that generate the group reach all n states.
-    """
-    labels = group.labels
-    alphabet = [labels[g] for g in letters]
-    moves = group.table[:, list(letters)]
-    return Automaton(alphabet, labels, labels, group.identity, moves, np.arange(group.order))
