@@ -1,10 +1,11 @@
 """Lower bounds on the accuracy of a network over all n^2 pairs of group elements, and what they cost.
 
 A pair (a, b) is certified where a lower bound on its margin, the logit of a b less the largest other logit, exceeds
-what rounding can explain. The margin is that of real arithmetic on the hidden activations H (n, n, h) and the unembedding U
-(h, n), which are taken as exact numbers; what is computed from them in float64 has the a priori error of its sums
-(Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). No bound relies on what a network is believed to
-have learned, or on the irreps being exact: on these depends how many pairs are certified, not whether that is proved.
+what rounding can explain. The margin is that of real arithmetic on the hidden activations H (n, n, h) and the
+unembedding U (h, n), which are taken as exact numbers; what is computed from them in float64 has the a priori error of
+its sums (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). No bound relies on what a network is
+believed to have learned, or on the irreps being exact: on these depends how many pairs are certified, not whether that
+is proved.
 
 Sources: Gross et al., arXiv 2406.11779 (compact proofs of performance); Wu et al., arXiv 2410.07476 (bounds from the
 symmetry of multiplication in a group).
