@@ -76,11 +76,21 @@ class GroupMLP(StaticModel):
 
     def hidden(self, inputs: Tensor) -> Tensor:
         """Map pairs of tokens (B, 2) to what the unembedding reads (B, h)."""
-        x, y = (F.embedding(inputs[:, i], table) for i, table in enumerate(self.effective_embeddings()))
+        return self.combine(*(F.embedding(inputs[:, i], table) for i, table in enumerate(self.effective_embeddings())))
+
+    def combine(self, x: Tensor, y: Tensor) -> Tensor:
+        """Map rows (..., h) of the two effective embeddings to what the unembedding reads (..., h)."""
         if self.variant == "bilinear":
             return x * y
         hidden = torch.relu(x + y)
         return hidden + self.b if self.variant == "post_bias" else hidden
+
+    def preactivations(self, inputs: Tensor) -> Tensor:
+        """Map pairs of tokens (B, 2) to what the activation reads (B, h); to the hidden units of bilinear itself."""
+        if self.variant == "bilinear":
+            return self.hidden(inputs)
+        x, y = self.effective_embeddings()
+        return F.embedding(inputs[:, 0], x) + F.embedding(inputs[:, 1], y)
 
     def effective_embeddings(self) -> tuple[Tensor, Tensor]:
         """Return the two tables (n, h) whose rows are added (multiplied, for bilinear) before the activation."""
@@ -88,6 +98,10 @@ class GroupMLP(StaticModel):
             return self.W_x, self.W_y
         left, right = self.W.chunk(2)
         return self.W_x @ left, self.W_y @ right
+
+    def unembedding(self) -> Tensor:
+        """Return the linear map (h, outputs) from the hidden units to the logits."""
+        return self.W_U
 
 
 def _normal(shape: tuple[int, int], fan_in: int, rng: torch.Generator | None) -> nn.Parameter:

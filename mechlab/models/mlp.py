@@ -57,9 +57,37 @@ class MLP(StaticModel):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs (B, *shape) to outputs (B, outputs)."""
+        return self.readout(self.hidden(inputs))
+
+    def hidden(self, inputs: Tensor) -> Tensor:
+        """Map inputs (B, *shape) to the last hidden layer's activations (B, hidden)."""
+        return _ACTIVATIONS[self.activation](self.preactivations(inputs))
+
+    def preactivations(self, inputs: Tensor) -> Tensor:
+        """Map inputs (B, *shape) to what the last hidden layer's activation reads (B, hidden)."""
         hidden = inputs.flatten(1)
         if self.spec.tokens:
             hidden = torch.cat([table(hidden[:, i]) for i, table in enumerate(self.embeddings)], -1)
-        for layer in self.layers:
+        *earlier, last = self.layers
+        for layer in earlier:
             hidden = _ACTIVATIONS[self.activation](layer(hidden))
-        return self.readout(hidden)
+        return last(hidden)
+
+    def unembedding(self) -> Tensor:
+        """Return the linear map (hidden, outputs) from the last hidden layer to the outputs, without its bias."""
+        return self.readout.weight.T
+
+    def skip(self, inputs: Tensor) -> Tensor:
+        """Return the constant 1 (B, 1) that the read-out's bias is a map of, for any inputs (B, *shape)."""
+        return self.readout.weight.new_ones(len(inputs), 1)
+
+    def skip_unembedding(self) -> Tensor:
+        """Return the read-out's bias as a linear map (1, outputs) of the constant 1."""
+        bias = self.readout.bias
+        return self.readout.weight.new_zeros(1, len(self.readout.weight)) if bias is None else bias[None]
+
+    def effective_embeddings(self) -> tuple[Tensor, ...]:
+        """Return a table (V, hidden) for each position, whose rows the first layer adds up, and adds its bias to; none
+        for real inputs."""
+        blocks = self.layers[0].weight.T.chunk(max(1, len(self.embeddings)))
+        return tuple(table.weight @ block for table, block in zip(self.embeddings, blocks, strict=False))

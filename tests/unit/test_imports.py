@@ -37,7 +37,7 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "contracts": {"core", "record", "config", "jobs", "reporting", ENTRY},
     **{folder: {"core", *MATHEMATICS} for folder in MATHEMATICS},
 }
-LIBRARIES = {"numpy", "scipy", "torch", "sklearn", "aalpy", "pysat", "threadpoolctl"}  # of the mathematics
+LIBRARIES = {"numpy", "scipy", "torch", "sklearn", "aalpy", "pysat", "sympy", "threadpoolctl"}  # of the mathematics
 HEAVY = ("torch", "pytorch_lightning", "sklearn", "scipy", "pandas", "matplotlib", "tensorboard")
 
 
