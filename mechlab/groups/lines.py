@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechlab.groups.representations import Irrep
+from mechlab.groups.irrep import Irrep
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechlab.groups.lines import Lines
-from mechlab.groups.representations import DIVISOR, Irrep
+from mechlab.groups.irrep import DIVISOR, Irrep
 
 PARTS = ("a", "b", "u")  # of a neuron: effective embeddings of the left and the right factor, and unembedding
 
