@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mechlab.core.errors import ConfigError
+from mechlab.groups.alternating import alternating_irreps
 from mechlab.groups.closed_forms import cyclic_irreps, dihedral_irreps
 from mechlab.groups.finite_group import Group
 from mechlab.groups.irrep import Irrep
@@ -21,6 +22,7 @@ CONSTRUCTIONS: dict[str, Callable[[Group], list[Irrep]]] = {
     "C": cyclic_irreps,
     "D": dihedral_irreps,
     "S": symmetric_irreps,
+    "A": alternating_irreps,
 }
 
 

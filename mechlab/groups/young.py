@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mechlab.groups.finite_group import Group
+from mechlab.groups.generation import extend, spanning_tree
 from mechlab.groups.irrep import Irrep
 
 Partition = tuple[int, ...]
@@ -17,7 +18,9 @@ def symmetric_irreps(group: Group) -> list[Irrep]:
     """Return the irreps of S_n: trivial, sign, standard (n - 1, 1), standard_sign (its product with sign), and one for
     each further partition, by dimension. `Irrep.label` is the partition."""
     points = len(group.elements[0])
-    steps = _steps(group)
+    start = list(range(points))
+    adjacent = [(*start[:i], i + 1, i, *start[i + 2 :]) for i in range(points - 1)]
+    steps = spanning_tree(group, [group.index(images) for images in adjacent])
     return [
         Irrep(name, extend(group, steps, adjacent_transpositions(partition)), label=str(partition))
         for name, partition in names_of_partitions(points).items()
@@ -111,39 +114,15 @@ def adjacent_transpositions(partition: Partition) -> np.ndarray:
     return matrices
 
 
-def _steps(group: Group) -> list[tuple[np.ndarray, np.ndarray, int]]:
-    points = len(group.elements[0])
-    identity = list(range(points))
-    adjacent = [(*identity[:i], i + 1, i, *identity[i + 2 :]) for i in range(points - 1)]
-    return spanning_tree(group, [group.index(images) for images in adjacent])
+def permutation_matrix(adjacent: np.ndarray, images: Sequence[int]) -> np.ndarray:
+    """Return the matrix (d, d) of a permutation, given those of the adjacent transpositions (n - 1, d, d).
 
-
-def spanning_tree(group: Group, generators: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray, int]]:
-    """Return steps (elements, their products with a generator, place of the generator) that reach each element of a
-    group once from the identity, by breadth-first search."""
-    steps = []
-    inside = np.zeros(group.order, dtype=bool)
-    inside[group.identity] = True
-    border = np.array([group.identity])
-    while len(border):
-        following = []
-        for place, generator in enumerate(generators):
-            products = group.table[border, generator]
-            new = ~inside[products]
-            if new.any():
-                steps.append((border[new], products[new], place))
-                inside[products[new]] = True
-                following.append(products[new])
-        border = np.concatenate(following) if following else border[:0]
-    return steps
-
-
-def extend(group: Group, steps: list[tuple[np.ndarray, np.ndarray, int]], images: np.ndarray) -> np.ndarray:
-    """Return the matrices (n, d, d) of all elements, given those of the generators (k, d, d) of a spanning tree."""
-    d = images.shape[1] if len(images) else 1
-    matrices = np.empty((group.order, d, d))
-    matrices[group.identity] = np.eye(d)
-    for elements, products, place in steps:
-        # one product of two matrices, (m d, d) and (d, d), is faster than m small ones
-        matrices[products] = (matrices[elements].reshape(-1, d) @ images[place]).reshape(-1, d, d)
-    return matrices
+    The matrix of x before y is that of x times that of y. The permutation is sorted by exchanging neighbours.
+    """
+    places = [images.index(point) for point in range(len(images))]
+    matrix = np.eye(adjacent.shape[1]) if len(adjacent) else np.eye(1)
+    while descents := [i for i in range(len(places) - 1) if places[i] > places[i + 1]]:
+        i = descents[0]
+        places[i], places[i + 1] = places[i + 1], places[i]
+        matrix = adjacent[i] @ matrix
+    return matrix

@@ -11,6 +11,7 @@ from mechlab.groups.irrep import DIVISOR, Irrep
 from mechlab.groups.verification import verify
 
 NAMES = ["C1", "C2", "C7", "C12", "D1", "D2", "D3", "D4", "D7", "D8", "S1", "S2", "S3", "S4", "S5"]
+NAMES += ["A1", "A2", "A3", "A4", "A5"]
 
 
 def assert_complete(some_group: Group) -> None:
@@ -85,6 +86,42 @@ def test_symmetric_characters_count_fixed_points_and_inversions():
     np.testing.assert_allclose(by_name["5d_b"].character, fixed_pairs - fixed, atol=1e-12)
 
 
+def test_alternating_names_and_characters_are_those_of_the_textbook():
+    assert names("A4") == ["trivial", "standard", "2d"]
+    by_name = {rho.name: rho for rho in irreps(group("A5"))}
+    assert list(by_name) == ["trivial", "standard", "5d_a", "3d_a", "3d_b"]
+    golden = (1 + np.sqrt(5)) / 2
+    examples = {  # identity, (0 1)(2 3), (0 1 2), (0 1 2 3 4), its square
+        "standard": [4, 0, 1, -1, -1],
+        "5d_a": [5, 1, -1, 0, 0],
+        "3d_a": [3, -1, 0, golden, 1 - golden],  # (0 1 2 3 4) turns the icosahedron by 72 degrees
+        "3d_b": [3, -1, 0, 1 - golden, golden],
+    }
+    elements = [(0, 1, 2, 3, 4), (1, 0, 3, 2, 4), (1, 2, 0, 3, 4), (1, 2, 3, 4, 0), (2, 3, 4, 0, 1)]
+    for name, characters in examples.items():
+        rows = [group("A5").index(element) for element in elements]
+        np.testing.assert_allclose(by_name[name].character[rows], characters, atol=1e-12)
+
+
+def test_3d_b_of_a5_is_3d_a_after_conjugation_with_a_transposition():
+    some_group = group("A5")
+    by_name = {rho.name: rho for rho in irreps(some_group)}
+    exchange = (1, 0, 2, 3, 4)
+    twisted = [some_group.index(tuple(exchange[x[exchange[i]]] for i in range(5))) for x in some_group.elements]
+    np.testing.assert_allclose(by_name["3d_a"].character[twisted], by_name["3d_b"].character, atol=1e-12)
+    assert np.allclose(np.linalg.det(by_name["3d_a"].matrices), 1)
+
+
+@pytest.mark.parametrize("name", ["A4", "A5"])
+def test_alternating_irreps_are_restrictions(name):
+    whole = group(name.replace("A", "S"))
+    places = [whole.index(element) for element in group(name).elements]
+    mine = {rho.label: rho for rho in irreps(group(name)) if rho.label[-1] not in "+-"}
+    restricted = {rho.label: rho for rho in irreps(whole)}
+    for label, rho in mine.items():
+        np.testing.assert_allclose(rho.matrices, restricted[label].matrices[places], atol=1e-12)
+
+
 def test_dihedral_matrices_are_those_of_the_published_networks():
     rho = irreps(group("D7"))[3]
     for r in range(7):
@@ -136,12 +173,17 @@ def test_skewed_matrices_are_refused():
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("name", ["S6", "S7"])
-def test_larger_symmetric_groups_pass_their_checks(name):
+@pytest.mark.parametrize("name", ["S6", "S7", "A6", "A7"])
+def test_larger_groups_pass_their_checks(name):
     representations = irreps(group(name))
     assert sum(rho.size for rho in representations) == group(name).order
-    assert {DIVISOR[rho.kind] for rho in representations} == {1}
-    if name == "S6":
-        labels = {rho.name: rho.label for rho in representations}
-        assert (labels["5d_a"], labels["5d_b"]) == ("(3, 3)", "(2, 2, 2)")
-        assert (labels["9d_a"], labels["9d_b"]) == ("(4, 2)", "(2, 2, 1, 1)")
+    complex_ones = [rho.label for rho in representations if rho.kind != "real"]
+    assert complex_ones == (["(4, 1, 1, 1)"] if name == "A7" else [])
+
+
+def test_names_of_s6():
+    labels = {rho.name: rho.label for rho in irreps(group("S6"))}
+    assert list(labels)[:6] == ["trivial", "sign", "standard", "standard_sign", "5d_a", "5d_b"]
+    assert (labels["5d_a"], labels["5d_b"]) == ("(3, 3)", "(2, 2, 2)")
+    assert (labels["9d_a"], labels["9d_b"]) == ("(4, 2)", "(2, 2, 1, 1)")
+    assert (labels["10d_a"], labels["10d_b"], labels["16d"]) == ("(4, 1, 1)", "(3, 1, 1, 1)", "(3, 2, 1)")
