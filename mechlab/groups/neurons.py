@@ -25,13 +25,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechlab.groups.lines import Lines
+from mechlab.groups.fourier import energies, transform
 from mechlab.groups.irrep import DIVISOR, Irrep
 
 PARTS = ("a", "b", "u")  # of a neuron: effective embeddings of the left and the right factor, and unembedding
 
 
 @dataclass(frozen=True, eq=False)
-class Neurons:
+class NeuronTransforms:
     """The transforms of h neurons compared with circuits of single irreps. What a dead neuron has is NaN.
 
     Args:
@@ -44,7 +45,7 @@ class Neurons:
         rank_one: (3, h) sigma_1^2 / sum_i sigma_i^2 of the transforms in that irrep; over the complex numbers or the
             quaternions for irreps of these kinds.
         cosines: (3, h) |cos(a, a')|, |cos(b, b')| and |cos(c, c')|.
-        product: (h,) from -1 to 1, the cosine of the transform of U_l with the product of those of A_l and B_l, relative
+        circuit: (h,) from -1 to 1, the cosine of the transform of U_l with the product of those of A_l and B_l, relative
             to the largest possible norm of the product: 1 if and only if all ranks are one, all vectors agree, and the
             sign (the phase) is that of a circuit.
         vectors: by irrep number, the lines of a, b, b', c, a' and c' of its neurons, in the order of their numbers.
@@ -56,7 +57,7 @@ class Neurons:
     purity: np.ndarray
     rank_one: np.ndarray
     cosines: np.ndarray
-    product: np.ndarray
+    circuit: np.ndarray
     vectors: dict[int, dict[str, Lines]]
 
     @property
@@ -76,7 +77,7 @@ class Neurons:
 
 def transform_neurons(
     a: np.ndarray, b: np.ndarray, u: np.ndarray, irreps: Sequence[Irrep], dead: np.ndarray | None = None
-) -> Neurons:
+) -> NeuronTransforms:
     """Return the Fourier transforms of neurons, compared with circuits of single irreps.
 
     Args:
@@ -87,23 +88,23 @@ def transform_neurons(
         dead: (h,) bool, neurons to leave out; those without nontrivial energy in A, B or U always are.
     """
     parts = [np.asarray(part, np.float64) for part in (a, b, np.asarray(u).T)]
-    energy = np.stack([energies(part, irreps) for part in parts])
+    energy = np.stack([energies(part, irreps).T for part in parts])
     rest = energy[:, :, 1:].sum(2)
     dead = (rest <= 1e-12 * energy.sum(2)).any(0) | (False if dead is None else dead)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares, energy = energy[:, :, 1:] / rest[:, :, None], energy / energy.sum(2, keepdims=True)
     h = len(dead)
     irrep = np.where(dead, -1, np.nan_to_num(shares.mean(0)).argmax(1) + 1)
-    result = Neurons(irreps, energy, irrep, *(np.full((3, h), np.nan) for _ in range(3)), np.full(h, np.nan), {})
+    result = NeuronTransforms(irreps, energy, irrep, *(np.full((3, h), np.nan) for _ in range(3)), np.full(h, np.nan), {})
     for number in np.unique(irrep[irrep > 0]).tolist():
         members = result.of(number)
         result.purity[:, members] = shares[:, members, number - 1]
-        transforms = [transform(part[:, members], irreps[number]) for part in parts]
+        transforms = [transform(part[:, members], irreps[number]).transpose(2, 0, 1) for part in parts]
         _compare(result, number, members, transforms)
     return result
 
 
-def _compare(result: Neurons, number: int, members: np.ndarray, transforms: Sequence[np.ndarray]) -> None:
+def _compare(result: NeuronTransforms, number: int, members: np.ndarray, transforms: Sequence[np.ndarray]) -> None:
     """Write what the transforms (k, d, d) of A, B and U of an irrep's neurons show."""
     irrep = result.irreps[number]
     divisor = DIVISOR[irrep.kind]
@@ -117,17 +118,5 @@ def _compare(result: Neurons, number: int, members: np.ndarray, transforms: Sequ
         result.cosines[row, members] = lines[name].cosines_along(lines[f"{name}'"])
     left, right, answer = transforms
     norms = np.prod([np.linalg.norm(matrices, axis=(1, 2)) for matrices in transforms], 0)
-    result.product[members] = divisor**0.5 * ((left @ right) * answer).sum((1, 2)) / norms
+    result.circuit[members] = divisor**0.5 * ((left @ right) * answer).sum((1, 2)) / norms
     result.vectors[number] = lines
-
-
-def transform(functions: np.ndarray, irrep: Irrep) -> np.ndarray:
-    """Return the Fourier transforms (k, d, d) of functions (n, k) on the group, sum_x F(x) rho(x)."""
-    n, d = len(functions), irrep.dimension
-    return (functions.T @ irrep.matrices.reshape(n, -1)).reshape(-1, d, d)
-
-
-def energies(functions: np.ndarray, irreps: Sequence[Irrep]) -> np.ndarray:
-    """Return the energies (k, R) of functions (n, k) in the spaces of R irreps; over all irreps of a group they add up
-    to sum_x F(x)^2."""
-    return np.stack([rho.weight * (transform(functions, rho) ** 2).sum((1, 2)) for rho in irreps], 1)
