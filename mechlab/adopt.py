@@ -3,6 +3,7 @@
 python -m mechlab.adopt format=rnn_automaton path=weights.pt automaton=automaton.json cell=gru
 python -m mechlab.adopt format=path_history path=FOLDER
 python -m mechlab.adopt format=rnn_binding path=weights.pt task=linear_binding task.id=T3
+python -m mechlab.adopt format=group_network path=weights.pt group=S5 seed=2 frac_train=.4
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def _checked(reader: Callable[..., AdoptedNetwork], options: Mapping[str, Any]) 
             known = [*parameters, "name", "root"]
             raise ConfigError(f"{reader.__name__} has no option {key!r}", key=key, fix=did_you_mean(key, known))
         try:
-            checked[key] = check(str(value) if isinstance(value, Path) else value, hints.get(key, object))
+            checked[key] = _converted(str(value) if isinstance(value, Path) else value, hints.get(key, object))
         except ConstraintError as error:
             fix = (
                 did_you_mean(value, error.must.removeprefix("one of ").split(", ")) if "one of" in error.must else None
@@ -153,6 +154,24 @@ def _checked(reader: Callable[..., AdoptedNetwork], options: Mapping[str, Any]) 
             must = f"{reader.__name__} needs {key}: {describe(hints.get(key, object))}"
             raise ConfigError(must, key=key, fix=f"{key}=VALUE")
     return checked
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    """Return the value of an option, checked; a text that its hint refuses, as the number that it is."""
+    import yaml
+
+    try:
+        return check(value, hint)
+    except ConstraintError:
+        if not isinstance(value, str):
+            raise
+        try:
+            number = yaml.safe_load(value)
+        except yaml.YAMLError:
+            number = None
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise
+    return check(number, hint)
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:

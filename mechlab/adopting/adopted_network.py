@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+DATA = "data.safetensors"  # the file of a task's examples in the run directory, as the tasks in mechlab/tasks name it
+
 
 @dataclass(frozen=True)
 class TrainingRecord:
@@ -21,7 +23,6 @@ class TrainingRecord:
         rates: S pairs of learning rate and weight decay.
         params: returns the parameters before step s = 0, ..., S (the end) by mechlab's names, float32 or float64.
         known: returns the recorded parts of the optimizer state before step s, as `<state>/<parameter name>`.
-        data: the name of the file of the task's examples in the run directory, and its tensors.
         digest: hash of all of this.
     """
 
@@ -31,7 +32,6 @@ class TrainingRecord:
     rates: Sequence[tuple[float, float]]
     params: Callable[[int], Mapping[str, Tensor]]
     known: Callable[[int], Mapping[str, Tensor]]
-    data: tuple[str, Mapping[str, Tensor]]
     digest: str
 
 
@@ -47,6 +47,7 @@ class AdoptedNetwork:
         outputs: names of the parameters whose rows are the output classes.
         infer: True to infer the order of the output classes by matching; else it is that of the task.
         notes: remarks for the user, one sentence each.
+        data: the tensors of the task's examples, where the task reads them from the run directory.
         training: the training of the weights, where it was recorded.
     """
 
@@ -58,4 +59,5 @@ class AdoptedNetwork:
     outputs: Sequence[str] = ()
     infer: bool = False
     notes: Sequence[str] = field(default_factory=tuple)
+    data: Mapping[str, Tensor] = field(default_factory=dict)
     training: TrainingRecord | None = None

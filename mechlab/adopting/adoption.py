@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mechlab.adopting.adopted_network import AdoptedNetwork, TrainingRecord
+from mechlab.adopting.adopted_network import DATA, AdoptedNetwork, TrainingRecord
 from mechlab.adopting.class_order import ClassMatch, match_classes
 from mechlab.adopting.history_writer import ReplayErrors, write_history
 from mechlab.config.build import in_folder, prepare
@@ -103,9 +103,8 @@ class Adoption:
 
     def _write_data(self, folder: Path) -> None:
         """Write the task's data file in the run directory, if there is one."""
-        if self.adopted.training is not None:
-            name, tensors = self.adopted.training.data
-            save_tensors(folder / name, tensors)
+        if self.adopted.data:
+            save_tensors(folder / DATA, self.adopted.data)
 
     def _match(self) -> ClassMatch:
         spec = self.recipe.task.spec

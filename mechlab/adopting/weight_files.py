@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,15 @@ WRAPPERS = ("state_dict", "model_state_dict")  # keys of the parameters in check
 BESIDE = ("init_state",)  # tensors that may stand beside these, and have no prefix
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, without: Collection[str] = ()) -> dict[str, Tensor]:
     """Return the tensors of a .pt or .pth (a state dict), .ckpt (a Lightning checkpoint), .npz or .safetensors file, by
     name.
 
     All are float32, or all float64 if one is; half precision becomes float32. Either is exact.
+
+    Args:
+        path: the file.
+        without: parts of dotted names; tensors that have one of them in their name, such as buffers, are left out.
 
     Raises:
         ConfigError: the file is missing, damaged, or has other content than finite floating-point tensors.
@@ -42,6 +46,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ConfigError(
             "path must be a whole file with named tensors and nothing else", got=got, key="path", fix=fix
         ) from None
+    tensors = {name: value for name, value in tensors.items() if not set(without) & set(name.split("."))}
     wrong = [
         name for name, value in tensors.items() if not (isinstance(value, torch.Tensor) and value.is_floating_point())
     ]

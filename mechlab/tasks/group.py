@@ -82,13 +82,16 @@ class GroupProduct(FiniteTask):
 
     @functools.cached_property
     def _splits(self) -> dict[Split, Batch]:
-        pairs, train = self.of.order**2, int(self.train_fraction * self.of.order**2)
-        order = torch.randperm(pairs, generator=torch.Generator().manual_seed(self.seed))
+        order, train = self._order(), int(self.train_fraction * self.of.order**2)
         rest = order[train:]
         val = test = rest
         if self.val_fraction is not None:
             val, test = rest.tensor_split([min(max(round(self.val_fraction * len(rest)), 1), len(rest) - 1)])
         return {"train": self._batch(order[:train]), "val": self._batch(val), "test": self._batch(test)}
+
+    def _order(self) -> Tensor:
+        """Return the permutation (n^2,) of the pairs, of which the first are for training."""
+        return torch.randperm(self.of.order**2, generator=torch.Generator().manual_seed(self.seed))
 
     def _batch(self, pairs: Tensor) -> Batch:
         n = self.of.order

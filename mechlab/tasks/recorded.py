@@ -47,7 +47,7 @@ class RecordedExpressions(FiniteTask):
             vocabulary=symbols,
             classes=symbols,
         )
-        self._tensors = self._read()
+        self._tensors = recorded_tensors(folder, digest)
 
     @classmethod
     def in_folder(cls, arguments: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
@@ -69,10 +69,20 @@ class RecordedExpressions(FiniteTask):
         targets = self.examples("train").targets
         return float(targets.bincount().max() / len(targets))
 
-    def _read(self) -> dict[str, Tensor]:
-        path = Path(self.folder or ".") / DATA
-        tensors = load_tensors(path)
-        if digest(tensors) != self.digest:
-            must, fix = "the file must hold the examples of the recorded training", "restore the file, or adopt again"
-            raise RunError(must, got="other tensors, by their hash", key=str(path), fix=fix)
-        return tensors
+
+def recorded_tensors(folder: str | None, hashed: int) -> dict[str, Tensor]:
+    """Return the tensors of the examples in a run directory.
+
+    Args:
+        folder: the run directory.
+        hashed: the hash that the tensors must have, as `core.state.digest` gives it.
+
+    Raises:
+        RunError: the file is missing, or it holds other tensors.
+    """
+    path = Path(folder or ".") / DATA
+    tensors = load_tensors(path)
+    if digest(tensors) != hashed:
+        must, fix = "the file must hold the examples of the recorded training", "restore the file, or adopt again"
+        raise RunError(must, got="other tensors, by their hash", key=str(path), fix=fix)
+    return tensors

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 POSITIONS = "positional_encoding.pe"
-DATA = "data.safetensors"  # as mechlab/tasks/recorded.py names it
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -79,6 +78,7 @@ def path_history(path: Path) -> AdoptedNetwork:
         weights=weights.at(weights.last, shapes, POSITIONS),
         files={file.stem: file for file in (path / name for name in FILES) if file.exists()},
         notes=[*notes, *more],
+        data=tensors,
         training=TrainingRecord(
             optimizer=optimizer,
             schedule=schedule,
@@ -86,7 +86,6 @@ def path_history(path: Path) -> AdoptedNetwork:
             rates=rates,
             params=lambda step: weights.at(step, shapes, POSITIONS),
             known=known,
-            data=(DATA, tensors),
             digest=checked.hexdigest(),
         ),
     )
