@@ -7,6 +7,7 @@ python scripts/bench.py automata
 python scripts/bench.py path_kernel
 python scripts/bench.py seeds
 python scripts/bench.py binding
+python scripts/bench.py groups
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=names)
     parser.add_argument("--repeats", type=int, default=5, help="counted turns (default: 5)")
-    parser.add_argument("--steps", type=int, help="binding, train, seeds: steps per turn (default: 2000; binding: 500)")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        help="steps per turn (default: 2000; binding: 500; groups: 20)",
+    )
     parser.add_argument("--jobs", type=int, default=16, help="sweep: number of jobs (default: 16)")
     parser.add_argument("--seeds", type=int, default=8, help="seeds: runs that are trained together (default: 8)")
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu", help="seeds: device (default: cpu)")
