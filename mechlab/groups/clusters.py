@@ -66,7 +66,9 @@ def recover(sums: Activations, unembedding: np.ndarray, irrep: Irrep, members: n
         members: (k,) numbers of the neurons.
     """
     n, d, k = len(sums.a), irrep.dimension, len(members)
-    transforms = transform(sums.ab[:, members], irrep).transpose(2, 0, 1)  # (k, d, d): inner products of activations and matrix elements
+    transforms = transform(sums.ab[:, members], irrep).transpose(
+        2, 0, 1
+    )  # (k, d, d): inner products of activations and matrix elements
     moments = transforms.reshape(k, -1)
     values, vectors = np.linalg.eigh(sums.gram[np.ix_(members, members)])
     used = values > 1e-10 * max(values[-1], np.finfo(float).tiny)
@@ -98,5 +100,3 @@ def _relative_error(target: np.ndarray, shape: np.ndarray) -> float:
     """Return the share of the squares of a target that no multiple of a shape gives."""
     rest = ((target - _factor(target, shape) * shape) ** 2).sum()
     return float(rest / max((target**2).sum(), np.finfo(float).tiny))
-
-

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechlab.groups.lines import Lines
 from mechlab.groups.fourier import energies, transform
 from mechlab.groups.irrep import DIVISOR, Irrep
+from mechlab.groups.lines import Lines
 
 PARTS = ("a", "b", "u")  # of a neuron: effective embeddings of the left and the right factor, and unembedding
 
@@ -95,7 +95,9 @@ def transform_neurons(
         shares, energy = energy[:, :, 1:] / rest[:, :, None], energy / energy.sum(2, keepdims=True)
     h = len(dead)
     irrep = np.where(dead, -1, np.nan_to_num(shares.mean(0)).argmax(1) + 1)
-    result = NeuronTransforms(irreps, energy, irrep, *(np.full((3, h), np.nan) for _ in range(3)), np.full(h, np.nan), {})
+    result = NeuronTransforms(
+        irreps, energy, irrep, *(np.full((3, h), np.nan) for _ in range(3)), np.full(h, np.nan), {}
+    )
     for number in np.unique(irrep[irrep > 0]).tolist():
         members = result.of(number)
         result.purity[:, members] = shares[:, members, number - 1]

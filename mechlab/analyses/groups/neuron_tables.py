@@ -21,7 +21,10 @@ from mechlab.groups.neurons import NeuronTransforms, transform_neurons
 from mechlab.groups.representations import irreps
 from mechlab.record.artifacts import Artifacts
 
-PUBLISHED_BEFORE, PUBLISHED_AFTER = 1.0, 110.0  # energies from which a neuron belonged to an irrep in the source, for S5
+PUBLISHED_BEFORE, PUBLISHED_AFTER = (
+    1.0,
+    110.0,
+)  # energies from which a neuron belonged to an irrep in the source, for S5
 PICTURED = 4  # clusters with a picture of their unembedding
 FACETS = 8  # neurons of one-dimensional irreps with a picture of their activation
 SIDE = 240  # elements of the group in such a picture
@@ -148,7 +151,10 @@ def purity_at(network: PairNetwork, dead: float) -> tuple[dict[str, float], dict
     live = ~neurons.dead
     if not live.any():
         return {"purity": np.nan, "circuit": np.nan, "dead": float(len(live))}, {}
-    medians = {"purity": float(np.median(neurons.mean_purity[live])), "circuit": float(np.median(neurons.circuit[live]))}
+    medians = {
+        "purity": float(np.median(neurons.mean_purity[live])),
+        "circuit": float(np.median(neurons.circuit[live])),
+    }
     counts = {found[number].name: int((neurons.irrep == number).sum()) for number in neurons.vectors}
     return medians | {"dead": float((~live).sum())}, counts
 

@@ -72,7 +72,9 @@ class Neurons(Analysis):
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Measure neurons, clusters and, at the end of training, purity over training; save tables and arrays."""
-        from mechlab.analyses.groups import neuron_tables as tables  # pandas is slow to import
+        import pandas as pd
+
+        from mechlab.analyses.groups import neuron_tables as tables
 
         group = run.task.ground_truth().group
         trained, untrained = (
@@ -89,6 +91,9 @@ class Neurons(Analysis):
         for name, table in (("neurons", neurons), ("untrained", null), ("clusters", clusters)):
             out.save_table(name, table)
         out.save_table("training", over_training)
+        intact, restricted = losses[-1, "none"], losses[-1, "restricted"]
+        overall = {"loss": intact.loss, "restricted": restricted.loss, "pairs": len(rows) * group.order}
+        out.save_table("losses", pd.DataFrame([overall | {"classes": group.order}]))
         tables.save_pictures(out, trained, for_plane)
         live, live_null = neurons[neurons["irrep"] != "dead"], null[null["irrep"] != "dead"]
         claims, notes = {}, {}
@@ -188,9 +193,34 @@ class Neurons(Analysis):
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw purity, clusters before and after the nonlinearity, ablations, the change of basis, the unembedding in
         the basis of irreps, neurons of one-dimensional irreps, neurons in the plane, and purity over training."""
-        from mechlab.plotting.group_neurons import figures_of_neurons
+        from mechlab.plotting import group_neurons as plots
 
-        return figures_of_neurons(out, self.pure)
+        neurons, clusters, overall = (out.table(name) for name in ("neurons", "clusters", "losses"))
+        irrep, training = neurons["irrep"].to_numpy(), out.table("training")
+        figures = {"purity": plots.purity_figure(neurons, out.table("untrained"), self.pure)}
+        if len(training):
+            figures["training"] = plots.training_figure(training)
+        if not len(clusters):
+            return figures
+        figures["clusters"] = plots.clusters_figure(clusters)
+        figures["ablations"] = plots.ablations_figure(clusters, *overall.iloc[0][["loss", "restricted", "classes"]])
+        pictured = clusters.head(len(list(out.folder.glob("cluster_*.safetensors"))))
+        arrays = [out.arrays(f"cluster_{place}") for place in range(len(pictured))]
+        first = pictured.iloc[0]
+        figures["change_of_basis"] = plots.change_of_basis_figure(
+            arrays[0]["basis"], first["irrep"], first["recovered_explained"]
+        )
+        names = [f"{row.irrep} (error {row.map_error:.2g})" for row in pictured.itertuples()]
+        figures["unembedding"] = plots.unembedding_figure(
+            [part["unembedding"] for part in arrays], [part["predicted"] for part in arrays], names
+        )
+        plane = out.arrays("plane")
+        figures["plane"] = plots.plane_figure(plane, irrep[plane["neurons"]])
+        if (out.folder / "one_dimensional.safetensors").exists():
+            facets = out.arrays("one_dimensional")
+            chosen = facets["neurons"]
+            figures["one_dimensional"] = plots.one_dimensional_figure(facets["activations"], chosen, irrep[chosen])
+        return figures
 
 
 def _some(order: int, pairs: int, rng: np.random.Generator) -> np.ndarray:
