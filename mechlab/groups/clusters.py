@@ -66,9 +66,8 @@ def recover(sums: Activations, unembedding: np.ndarray, irrep: Irrep, members: n
         members: (k,) numbers of the neurons.
     """
     n, d, k = len(sums.a), irrep.dimension, len(members)
-    transforms = transform(sums.ab[:, members], irrep).transpose(
-        2, 0, 1
-    )  # (k, d, d): inner products of activations and matrix elements
+    # (k, d, d), inner products of activations and matrix elements
+    transforms = transform(sums.ab[:, members], irrep).transpose(2, 0, 1)
     moments = transforms.reshape(k, -1)
     values, vectors = np.linalg.eigh(sums.gram[np.ix_(members, members)])
     used = values > 1e-10 * max(values[-1], np.finfo(float).tiny)

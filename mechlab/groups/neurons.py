@@ -45,9 +45,9 @@ class NeuronTransforms:
         rank_one: (3, h) sigma_1^2 / sum_i sigma_i^2 of the transforms in that irrep; over the complex numbers or the
             quaternions for irreps of these kinds.
         cosines: (3, h) |cos(a, a')|, |cos(b, b')| and |cos(c, c')|.
-        circuit: (h,) from -1 to 1, the cosine of the transform of U_l with the product of those of A_l and B_l, relative
-            to the largest possible norm of the product: 1 if and only if all ranks are one, all vectors agree, and the
-            sign (the phase) is that of a circuit.
+        circuit: (h,) from -1 to 1, the cosine of the transform of U_l with the product of those of A_l and B_l,
+            relative to the largest possible norm of the product: 1 if and only if all ranks are one, all vectors agree,
+            and the sign (the phase) is that of a circuit.
         vectors: by irrep number, the lines of a, b, b', c, a' and c' of its neurons, in the order of their numbers.
     """
 

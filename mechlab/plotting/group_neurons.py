@@ -61,7 +61,9 @@ def purity_figure(neurons: pd.DataFrame, untrained: pd.DataFrame, pure: float) -
         title(axis, {"purity": "Purity", "circuit": "Agreement with a circuit"}[column])
     dead = len(neurons) - len(live)
     sample_size(axes[0], len(live), "neurons" + (f", and {dead} dead" if dead else ""))
-    threshold(axes[0], pure, "above", along="x")
+    threshold(axes[0], pure, "above", along="x", label="")
+    axes[1].set_xticks([-1, -0.5, 0, 0.5, 1], ["-1", "-0.5", "0", "0.5", "1"])
+    note(axes[1], f"shaded on the left: purity ≥ {number(pure)}")
     legend(figure, handles=axes[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=2)
     return figure
 
@@ -153,25 +155,30 @@ def change_of_basis_figure(basis: np.ndarray, irrep: str, explained: float) -> F
     return figure
 
 
-def unembedding_figure(learned: Sequence[np.ndarray], predicted: np.ndarray, names: Sequence[str]) -> Figure:
+def unembedding_figure(
+    learned: Sequence[np.ndarray], predicted: Sequence[np.ndarray], names: Sequence[str], errors: Sequence[float]
+) -> Figure:
     """Draw the unembedding as a bilinear form of rho(a b) and rho(c^-1), for several clusters, and below the first one
     what the character of a b c^-1 gives.
 
     Args:
         learned: (d^2, d^2) each.
         predicted: the multiple of the character that is nearest to each.
-        names: of the irreps, with the relative error.
+        names: of the irreps.
+        errors: the share of the squares of each that the character does not give.
     """
     figure, axes = new_figure(panels=len(learned), width=2.5, height=4.9, rows=2)
     for place, (values, ideal) in enumerate(zip(learned, predicted, strict=True)):
         limit = np.abs(values).max() or 1.0
         options = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
-        for row, (matrix, kind) in enumerate(((values, "network"), (ideal, "character"))):
+        heading = f"network: {errors[place]:.2%} of squares differ"
+        for row, (matrix, kind) in enumerate(((values, heading), (ideal, "nearest multiple of the character"))):
             axis = axes[place + row * len(learned)]
             image = axis.imshow(matrix, **options)
             _elements(axis, "y", len(matrix), "ρ(ab)" if place == 0 else "")
             _elements(axis, "x", len(matrix), "ρ(c⁻¹)" if row else "")
-            title(axis, f"{names[place]}: {kind}")
+            note(axis, kind)
+        title(axes[place], names[place])
         _bar(figure, image, [axes[place], axes[place + len(learned)]], "", shrink=0.5)
     return figure
 
@@ -241,8 +248,9 @@ def training_figure(training: pd.DataFrame) -> Figure:
     steps = training["step"]
     for place, (column, name) in enumerate((("purity", "purity"), ("circuit", "circuit cosine"))):
         medians.plot(steps, training[column], label=name, **line_look(place, len(steps)))
-    medians.set(ylabel="median over neurons", ylim=(min(-0.1, training["circuit"].min()), 1.05))
+    medians.set_ylabel("median over neurons")
     steps_axis(medians, steps)
+    points_axis(medians, "y", training[["purity", "circuit"]].to_numpy().ravel())
     legend(medians, loc="best")
     title(medians, "Neurons over training")
     numbers = {name.removeprefix("neurons_"): training[name] for name in training if name.startswith("neurons_")}

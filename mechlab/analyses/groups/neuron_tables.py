@@ -21,10 +21,7 @@ from mechlab.groups.neurons import NeuronTransforms, transform_neurons
 from mechlab.groups.representations import irreps
 from mechlab.record.artifacts import Artifacts
 
-PUBLISHED_BEFORE, PUBLISHED_AFTER = (
-    1.0,
-    110.0,
-)  # energies from which a neuron belonged to an irrep in the source, for S5
+PUBLISHED_BEFORE, PUBLISHED_AFTER = 1.0, 110.0  # energies above which the source assigned a neuron of S5 to an irrep
 PICTURED = 4  # clusters with a picture of their unembedding
 FACETS = 8  # neurons of one-dimensional irreps with a picture of their activation
 SIDE = 240  # elements of the group in such a picture
@@ -60,9 +57,12 @@ class Moment:
 
 
 def neuron_table(moment: Moment) -> pd.DataFrame:
-    """Return a row for each neuron; see `NeuronTransforms` for purity, rank-one shares and cosines. `after` is the irrep with the
-    most energy of the activation in the matrix elements of rho(a), rho(b) and rho(a b), and `after_share` its share of
-    the activation's variance."""
+    """Return a row for each neuron; see `NeuronTransforms` for purity, rank-one shares and cosines.
+
+    `after` is the irrep with the most energy of the activation in the matrix elements of rho(a), rho(b) and rho(a b),
+    and `after_share` its share of the activation's variance. `can_fail` is whether transforms at the irrep can have a
+    rank above one.
+    """
     neurons, held = moment.neurons, _held(moment)
     variance = np.diagonal(moment.activations.gram)
     table = {

@@ -1,4 +1,4 @@
-"""Whether every neuron of a network that multiplies in a group is part of a circuit of one irreducible representation."""
+"""Whether each neuron of a network that multiplies in a group is part of a circuit of one irrep."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Neurons(Analysis):
             for table in (live, null)
         )
         if min(len(rows), len(chance)) >= LEAST_NEURONS:
-            name = "in irreps of more than one dimension have a least rank-one share"
+            name = "with transforms that can have a higher rank have a rank-one share, the least of the three,"
             claims["rank_one"] = claim(name, "least", self.aligned, rows, chance)
         return claims
 
@@ -210,9 +210,11 @@ class Neurons(Analysis):
         figures["change_of_basis"] = plots.change_of_basis_figure(
             arrays[0]["basis"], first["irrep"], first["recovered_explained"]
         )
-        names = [f"{row.irrep} (error {row.map_error:.2g})" for row in pictured.itertuples()]
         figures["unembedding"] = plots.unembedding_figure(
-            [part["unembedding"] for part in arrays], [part["predicted"] for part in arrays], names
+            [part["unembedding"] for part in arrays],
+            [part["predicted"] for part in arrays],
+            pictured["irrep"].tolist(),
+            pictured["map_error"].tolist(),
         )
         plane = out.arrays("plane")
         figures["plane"] = plots.plane_figure(plane, irrep[plane["neurons"]])
@@ -224,7 +226,7 @@ class Neurons(Analysis):
 
 
 def _some(order: int, pairs: int, rng: np.random.Generator) -> np.ndarray:
-    """Return random left factors that have so many pairs, at least, with all right factors; all if there are no more."""
+    """Return random left factors that have at least so many pairs with all right factors; all if there are no more."""
     return np.sort(rng.permutation(order)[: -(-pairs // order)])
 
 
