@@ -140,7 +140,7 @@ def cluster_table(moment: Moment, changed: Losses, same: float) -> pd.DataFrame:
         for name in ("a", "b", "c"):
             row |= _set_of_lines(neurons.vectors[number][name], moment.network.group.table, name, same)
         rows.append(row)
-    return pd.DataFrame(sorted(rows, key=lambda row: -row["neurons"]))
+    return pd.DataFrame(sorted(rows, key=lambda row: -row["neurons"]), columns=None if rows else ["irrep", "neurons"])
 
 
 def purity_at(network: PairNetwork, dead: float) -> tuple[dict[str, float], dict[str, int]]:
@@ -160,7 +160,9 @@ def purity_at(network: PairNetwork, dead: float) -> tuple[dict[str, float], dict
 
 
 def save_pictures(out: Artifacts, moment: Moment, rng: np.random.Generator) -> None:
-    """Save what the figures of neurons need beside the tables."""
+    """Save what the figures of neurons need beside the tables; nothing where all neurons are dead."""
+    if not moment.clusters:
+        return
     neurons = moment.neurons
     by_size = sorted(moment.clusters.items(), key=lambda item: -len(item[1]))
     for place, (number, members) in enumerate(by_size[:PICTURED]):

@@ -24,6 +24,7 @@ LEAST_CLUSTER = 4  # neurons of a cluster that counts in the claim on ablations
 LEARNED = 0.9  # accuracy of the intact network below which an ablation shows nothing
 RARE = 0.95  # quantile over untrained neurons
 RATIO = 2.0  # of losses, for the claim on ablations
+CLUSTER_MEANS = ("fve_a", "fve_b", "fve_ab", "recovered_explained", "map_error", "row_error")  # over neurons
 NULL_PAIRS = 2000  # of the untrained network's losses
 
 
@@ -149,8 +150,7 @@ class Neurons(Analysis):
             **{f"cos_{part}": can_fail[f"cos_{part}"].median() for part in "abc"},
             "additive": live["additive"].median(),
             "after_agrees": (live["after"] == live["irrep"]).mean(),
-            **{name: (clusters[name] * weights).sum() for name in ("fve_a", "fve_b", "fve_ab", "recovered_explained")},
-            **{name: (clusters[name] * weights).sum() for name in ("map_error", "row_error")},
+            **{name: (clusters[name] * weights).sum() for name in CLUSTER_MEANS if name in clusters},
             "loss": losses[-1, "none"].loss,
             "accuracy": losses[-1, "none"].accuracy,
             "restricted_loss": losses[-1, "restricted"].loss,
@@ -182,7 +182,9 @@ class Neurons(Analysis):
             "circuit": claim(circuit, "circuit", self.aligned, live, null),
         }
         rows, chance = (
-            table[table["can_fail"]].assign(least=lambda part: part[["rank_one_a", "rank_one_b", "rank_one_u"]].min(1))
+            table[table["can_fail"]].assign(
+                least=lambda part: part[["rank_one_a", "rank_one_b", "rank_one_u"]].min(axis=1)
+            )
             for table in (live, null)
         )
         if min(len(rows), len(chance)) >= LEAST_NEURONS:
