@@ -67,6 +67,7 @@ class PairNetwork:
                 _refuse(f"{name} must have a row for each of the {n} elements", table, self.group)
 
     @classmethod
+    @torch.no_grad()
     def of_model(cls, model: nn.Module, group: Group, dtype: torch.dtype = torch.float64) -> PairNetwork:
         """Return the network of a model that maps pairs (N, 2) int64 to logits (N, n).
 

@@ -62,7 +62,7 @@ def test_a_network_that_memorised_has_no_irreps_beyond_the_null(tmp_path):
             return self.table[inputs[:, 0], inputs[:, 1]]
 
     model = Memory()
-    finding, out = ask(tmp_path, model)
+    finding, _ = ask(tmp_path, model)
     assert finding.scalars["train_accuracy"] == 1 and finding.scalars["test_accuracy"] < 0.2
     assert finding.scalars["key_irreps"] == 4 and finding.scalars["irreps_beyond_null"] == 0
     assert not finding.claims["similarity"].holds and "embeddings" not in finding.claims

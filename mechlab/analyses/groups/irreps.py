@@ -149,8 +149,8 @@ class Irreps(Analysis):
                 null=untrained.restricted_loss_with_skip,
             ),
             "excluded": Claim(
-                f"Without this projection the mean loss over the training pairs is at least {GUESS:g} of that of a uniform "
-                "guess, and with it at most half.",
+                f"Without this projection the mean loss over the training pairs is at least {GUESS:g} of that of a "
+                "uniform guess, and with it at most half.",
                 value=excluded,
                 threshold=GUESS * chance,
                 holds=excluded >= GUESS * chance and measured.train_loss <= chance / 2,
