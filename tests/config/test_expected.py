@@ -5,6 +5,7 @@ from __future__ import annotations
 import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mechlab.config.choices import config_dir
@@ -85,9 +86,13 @@ def test_what_is_expected_of_a_set_is_not_compared_with_a_run() -> None:
     assert not [name for name in setup.expected if name.startswith("ambiguity_over_runs/")]
 
 
-def test_networks_of_a_group_have_the_settings_and_numbers_of_their_group_and_seed() -> None:
+def test_networks_of_a_group_have_the_settings_and_numbers_of_their_group_and_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """By group and seed: share of training pairs, and excluded losses as published and as corrected."""
     cfg = composed("experiment=groups_table", "analysis=[]")
+    choices = OmegaConf.create({"hydra": {"runtime": {"choices": {"model": "group_mlp"}}}})
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", choices)
     for name, seed, share, number, right in (("C118", 3, 0.3, 1.0, None), ("A5", 4, 0.5, 0.9914, 1.0)):
         cfg.task.group, cfg.seed = name, seed
         found = numbered(cfg)["irreps/embed_x_fve"]
