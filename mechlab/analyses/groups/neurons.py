@@ -162,21 +162,22 @@ class Neurons(Analysis):
 
     def _claims(self, live: pd.DataFrame, null: pd.DataFrame) -> dict[str, Claim]:
         """Return the claims on medians over neurons. Each also needs the median to be rare in an untrained network, so
-        that it is no property of the group (of one with a single large irrep, whose neurons are all nearly pure)."""
+        that it is no property of the group: where all irreps have one dimension, for example, all neurons are aligned
+        up to a sign."""
 
         def claim(name: str, column: str, threshold: float, rows: pd.DataFrame, chance: pd.DataFrame) -> Claim:
             values, rare = rows[column], float(chance[column].quantile(RARE))
             return Claim(
-                f"Half of the {len(rows)} neurons {name} of at least {threshold:g}, which at most {1 - RARE:.0%} of "
-                "untrained neurons have.",
+                f"Half of the {len(rows)} neurons {name} of at least {threshold:g}, and larger than that of "
+                f"{RARE:.0%} of untrained neurons.",
                 value=float(values.median()),
                 threshold=threshold,
-                holds=bool(values.median() >= threshold > rare),
+                holds=bool(values.median() >= threshold and rare < min(values.median(), 1 - 1e-6)),
                 kind="exact",
                 null=float(chance[column].median()),
             )
 
-        circuit = "have a cosine of the unembedding's transform with the product of the embeddings'"
+        circuit = "have a cosine of the unembedding's transform with the product of the embeddings' transforms"
         claims = {
             "pure": claim("have a purity", "purity", self.pure, live, null),
             "circuit": claim(circuit, "circuit", self.aligned, live, null),
@@ -206,16 +207,16 @@ class Neurons(Analysis):
             return figures
         figures["clusters"] = plots.clusters_figure(clusters)
         figures["ablations"] = plots.ablations_figure(clusters, *overall.iloc[0][["loss", "restricted", "classes"]])
-        pictured = clusters.head(len(list(out.folder.glob("cluster_*.safetensors"))))
-        arrays = [out.arrays(f"cluster_{place}") for place in range(len(pictured))]
-        first = pictured.iloc[0]
+        names = out.table("pictured")["irrep"].tolist()
+        arrays = [out.arrays(f"cluster_{place}") for place in range(len(names))]
+        pictured = clusters.set_index("irrep").loc[names]
         figures["change_of_basis"] = plots.change_of_basis_figure(
-            arrays[0]["basis"], first["irrep"], first["recovered_explained"]
+            arrays[0]["basis"], names[0], pictured["recovered_explained"].iloc[0]
         )
         figures["unembedding"] = plots.unembedding_figure(
             [part["unembedding"] for part in arrays],
             [part["predicted"] for part in arrays],
-            pictured["irrep"].tolist(),
+            names,
             pictured["map_error"].tolist(),
         )
         plane = out.arrays("plane")
