@@ -17,7 +17,7 @@ def analysed(weights, folder, **options):
     """Return the finding about a network of given weights, and its artifacts."""
     fresh = random_weights(TASK.of, 48, np.random.default_rng(7))
     models = {"model": lambda: model_of(TASK, weights), "untrained": lambda: model_of(TASK, fresh)}
-    run = SimpleNamespace(task=TASK, moment=0, **models)
+    run = SimpleNamespace(task=TASK, moment=0, is_live=False, **models)
     out = Artifacts(folder)
     return Neurons(steps=0, **options).run(run, out, np.random.default_rng(0)), out
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from mechlab.analyses.groups.pairs import pair_network
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import Interval, at_least, between
-from mechlab.groups.network import PairNetwork
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.run import spaced_steps
 
@@ -79,7 +79,7 @@ class Neurons(Analysis):
 
         group = run.task.ground_truth().group
         trained, untrained = (
-            tables.Moment.of(PairNetwork.of_model(model, group), self.dead) for model in (run.model(), run.untrained())
+            tables.Moment.of(pair_network(run, model), self.dead) for model in (run.model(), run.untrained())
         )
         for_rows, for_null, for_plane = rng.spawn(3)
         rows = _some(group.order, self.pairs, for_rows)
@@ -113,16 +113,16 @@ class Neurons(Analysis):
 
     def _over_training(self, run: Run) -> pd.DataFrame:
         """Return the medians of the neurons and the number of neurons of each irrep at recorded steps; no rows where
-        none are recorded, and at a step before the end of training."""
+        none are recorded, while training, and for a single step."""
         import pandas as pd
 
         from mechlab.analyses.groups.neuron_tables import purity_at
 
-        if self.steps == 0 or isinstance(run.moment, int) or not run.history.steps:
+        if self.steps == 0 or run.is_live or isinstance(run.moment, int) or not run.history.steps:
             return pd.DataFrame({"step": []})
-        group, rows = run.task.ground_truth().group, []
+        rows = []
         for step in spaced_steps(run, self.steps):
-            medians, counts = purity_at(PairNetwork.of_model(run.at(step).model(), group), self.dead)
+            medians, counts = purity_at(pair_network(run, run.at(step).model()), self.dead)
             rows.append({"step": step, **medians, **{f"neurons_{name}": count for name, count in counts.items()}})
         table = pd.DataFrame(rows)
         counts = [name for name in table if name.startswith("neurons_")]
