@@ -97,7 +97,7 @@ class Cosets(Analysis):
         share: Annotated[float, Interval(0, 1, open_low=True)] = 0.9,
         partitions: Annotated[int, at_least(20)] = 100,
         draws: Annotated[int, at_least(2)] = 4,
-        pairs: Annotated[int, at_least(1)] = 5000,
+        pairs: Annotated[int, at_least(1)] = 2500,
         noise: Annotated[float, above(0)] = 0.1,
         dead: Annotated[float, Interval(0, 1, open_high=True)] = 1e-3,
     ):
