@@ -21,7 +21,7 @@ REGISTRY = pytest.StashKey[Registry]()
 LONG = {  # members that continuous integration alone tests, by test or fixture: slow, or much like others
     "trained": {
         *("ambiguity", "causal", "datamodeling", "dynamics", "metagradient", "noise_dose", "path_kernel", "pictures"),
-        *("spectrum_over_training", "states_over_training", "variable_memories"),
+        *("neurons", "spectrum_over_training", "states_over_training", "variable_memories"),
     },
     "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},
     "test_repeating_a_question_computes_nothing": {"ambiguity_over_runs"},

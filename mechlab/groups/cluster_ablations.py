@@ -14,7 +14,7 @@ from mechlab.groups.fourier import projection
 from mechlab.groups.irrep import Irrep
 from mechlab.groups.network import PairNetwork
 
-BLOCK = 4_000_000  # numbers of the logits of a block of pairs
+BLOCK = 1_000_000  # numbers of the logits of a block of pairs
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def change_of_basis_figure(basis: np.ndarray, irrep: str, explained: float) -> F
         explained: share of the variance of rho(a b) that is recovered linearly.
     """
     size, count = basis.shape
-    figure, (axis,) = new_figure(width=min(7.5, 2.4 + 0.04 * count), height=min(5.5, 1.7 + 0.1 * size))
+    figure, (axis,) = new_figure(width=min(7.5, 3.6 + 0.03 * count), height=min(5.5, 1.7 + 0.1 * size))
     limit = np.abs(basis).max() or 1.0
     image = axis.imshow(basis, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     _elements(axis, "y", size, "ρ(ab)")
@@ -193,13 +193,14 @@ def one_dimensional_figure(activations: np.ndarray, neurons: Sequence[int], irre
     """
     columns = min(4, len(activations))
     rows = -(-len(activations) // columns)
-    figure, axes = new_figure(panels=columns, width=1.75, height=1.85 * rows + 0.3, rows=rows)
+    figure, axes = new_figure(panels=columns, width=1.75, height=2.0 * rows + 0.3, rows=rows)
     limit = activations.max() or 1.0
     low = min(0.0, activations.min())
     for axis, values, neuron, irrep in zip(axes, activations, neurons, irreps, strict=False):
         image = axis.imshow(values, cmap="viridis", vmin=low, vmax=limit, interpolation="nearest")
         axis.set(xticks=[], yticks=[], xlabel="b", ylabel="a")
-        title(axis, f"{irrep}, neuron {neuron}")
+        note(axis, irrep)
+        title(axis, f"Neuron {neuron}")
     for axis in axes[len(activations) :]:
         axis.set_visible(False)
     _bar(figure, image, axes[: len(activations)], "activation", shrink=0.8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ class Moment:
         """The numbers of the neurons of each irrep that has any, by the number of the irrep."""
         return {number: self.neurons.of(number) for number in self.neurons.vectors}
 
-    def names(self, numbers: np.ndarray) -> list[str]:
+    def names(self, numbers: Iterable[int]) -> list[str]:
         """Return the names of irreps by number, "dead" for -1."""
         return [self.neurons.irreps[number].name if number >= 0 else "dead" for number in numbers]
 
@@ -164,8 +164,14 @@ def save_pictures(out: Artifacts, moment: Moment, rng: np.random.Generator) -> N
     if not moment.clusters:
         return
     neurons = moment.neurons
-    by_size = sorted(moment.clusters.items(), key=lambda item: -len(item[1]))
-    for place, (number, members) in enumerate(by_size[:PICTURED]):
+    sizes = {
+        number: (neurons.irreps[number].dimension > 1, len(members)) for number, members in moment.clusters.items()
+    }
+    largest = sorted(sizes, key=sizes.get, reverse=True)[:PICTURED]
+    largest = [number for number in largest if sizes[number][0]] or largest[:1]  # a (1, 1) matrix shows nothing
+    out.save_table("pictured", pd.DataFrame({"irrep": moment.names(largest)}))
+    for place, number in enumerate(largest):
+        members = moment.clusters[number]
         found = recover(moment.activations, moment.functions.u, neurons.irreps[number], members)
         d, order = neurons.irreps[number].dimension, _order(neurons.vectors[number])
         out.save_arrays(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from mechlab.analyses.groups.pairs import pair_network
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import Interval, at_least, between
-from mechlab.groups.network import PairNetwork
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.run import spaced_steps
 
@@ -79,7 +79,7 @@ class Neurons(Analysis):
 
         group = run.task.ground_truth().group
         trained, untrained = (
-            tables.Moment.of(PairNetwork.of_model(model, group), self.dead) for model in (run.model(), run.untrained())
+            tables.Moment.of(pair_network(run, model), self.dead) for model in (run.model(), run.untrained())
         )
         for_rows, for_null, for_plane = rng.spawn(3)
         rows = _some(group.order, self.pairs, for_rows)
@@ -113,16 +113,16 @@ class Neurons(Analysis):
 
     def _over_training(self, run: Run) -> pd.DataFrame:
         """Return the medians of the neurons and the number of neurons of each irrep at recorded steps; no rows where
-        none are recorded, and at a step before the end of training."""
+        none are recorded, while training, and for a single step."""
         import pandas as pd
 
         from mechlab.analyses.groups.neuron_tables import purity_at
 
-        if self.steps == 0 or isinstance(run.moment, int) or not run.history.steps:
+        if self.steps == 0 or run.is_live or isinstance(run.moment, int) or not run.history.steps:
             return pd.DataFrame({"step": []})
-        group, rows = run.task.ground_truth().group, []
+        rows = []
         for step in spaced_steps(run, self.steps):
-            medians, counts = purity_at(PairNetwork.of_model(run.at(step).model(), group), self.dead)
+            medians, counts = purity_at(pair_network(run, run.at(step).model()), self.dead)
             rows.append({"step": step, **medians, **{f"neurons_{name}": count for name, count in counts.items()}})
         table = pd.DataFrame(rows)
         counts = [name for name in table if name.startswith("neurons_")]
@@ -162,21 +162,22 @@ class Neurons(Analysis):
 
     def _claims(self, live: pd.DataFrame, null: pd.DataFrame) -> dict[str, Claim]:
         """Return the claims on medians over neurons. Each also needs the median to be rare in an untrained network, so
-        that it is no property of the group (of one with a single large irrep, whose neurons are all nearly pure)."""
+        that it is no property of the group: where all irreps have one dimension, for example, all neurons are aligned
+        up to a sign."""
 
         def claim(name: str, column: str, threshold: float, rows: pd.DataFrame, chance: pd.DataFrame) -> Claim:
             values, rare = rows[column], float(chance[column].quantile(RARE))
             return Claim(
-                f"Half of the {len(rows)} neurons {name} of at least {threshold:g}, which at most {1 - RARE:.0%} of "
-                "untrained neurons have.",
+                f"Half of the {len(rows)} neurons {name} of at least {threshold:g}, and larger than that of "
+                f"{RARE:.0%} of untrained neurons.",
                 value=float(values.median()),
                 threshold=threshold,
-                holds=bool(values.median() >= threshold > rare),
+                holds=bool(values.median() >= threshold and rare < min(values.median(), 1 - 1e-6)),
                 kind="exact",
                 null=float(chance[column].median()),
             )
 
-        circuit = "have a cosine of the unembedding's transform with the product of the embeddings'"
+        circuit = "have a cosine of the unembedding's transform with the product of the embeddings' transforms"
         claims = {
             "pure": claim("have a purity", "purity", self.pure, live, null),
             "circuit": claim(circuit, "circuit", self.aligned, live, null),
@@ -206,16 +207,16 @@ class Neurons(Analysis):
             return figures
         figures["clusters"] = plots.clusters_figure(clusters)
         figures["ablations"] = plots.ablations_figure(clusters, *overall.iloc[0][["loss", "restricted", "classes"]])
-        pictured = clusters.head(len(list(out.folder.glob("cluster_*.safetensors"))))
-        arrays = [out.arrays(f"cluster_{place}") for place in range(len(pictured))]
-        first = pictured.iloc[0]
+        names = out.table("pictured")["irrep"].tolist()
+        arrays = [out.arrays(f"cluster_{place}") for place in range(len(names))]
+        pictured = clusters.set_index("irrep").loc[names]
         figures["change_of_basis"] = plots.change_of_basis_figure(
-            arrays[0]["basis"], first["irrep"], first["recovered_explained"]
+            arrays[0]["basis"], names[0], pictured["recovered_explained"].iloc[0]
         )
         figures["unembedding"] = plots.unembedding_figure(
             [part["unembedding"] for part in arrays],
             [part["predicted"] for part in arrays],
-            pictured["irrep"].tolist(),
+            names,
             pictured["map_error"].tolist(),
         )
         plane = out.arrays("plane")
