@@ -7,11 +7,11 @@ import numpy as np
 from mechlab.groups.finite_group import Group
 from mechlab.groups.generation import extend, spanning_tree
 from mechlab.groups.irrep import Irrep, Kind
+from mechlab.groups.structure import lettered
 from mechlab.groups.young import (
     Partition,
     adjacent_transpositions,
     conjugate,
-    names_by_dimension,
     partitions,
     permutation_matrix,
     standard_tableaux,
@@ -56,7 +56,7 @@ def _named(points: int, parts: list[tuple[str, np.ndarray, Kind]]) -> list[Irrep
         names = ["trivial", "standard", "5d_a", "3d_a", "3d_b"]
     else:
         parts = parts[:2] + sorted(parts[2:], key=lambda part: part[1].shape[1])
-        names = ["trivial", "standard"][: len(parts)] + names_by_dimension([part[1].shape[1] for part in parts[2:]])
+        names = ["trivial", "standard"][: len(parts)] + lettered([f"{part[1].shape[1]}d" for part in parts[2:]])
     return [Irrep(name, matrices, kind, label) for name, (label, matrices, kind) in zip(names, parts, strict=True)]
 
 

@@ -39,7 +39,7 @@ class PairNetwork:
         skip: activations (R, n, f) that reach the logits beside the hidden units; None for none.
         skip_unembedding: (f, n), or None.
         outputs: logits (R, n, n) of a network without `hidden`.
-        parameters: number and sum of squares of the parameters.
+        parameters: number and sum of squares of the parameters; of the given tables for a network of given weights.
 
     Raises:
         ConfigError: shapes do not fit the group.
@@ -140,7 +140,7 @@ class PairNetwork:
         n = group.order
         unembedding = _tensor(unembedding, dtype)
         embeddings = None if embed_x is None or embed_y is None else (_tensor(embed_x, dtype), _tensor(embed_y, dtype))
-        extra: dict[str, Any] = {"parameters": (unembedding.numel(), float(unembedding.double().square().sum()))}
+        extra: dict[str, Any] = {}
         if not callable(hidden) and isinstance(hidden, list | tuple) and len(hidden) == 2:
             x, y = (_tensor(table, dtype) for table in hidden)
             embeddings = embeddings or (x, y)
@@ -154,7 +154,9 @@ class PairNetwork:
                 extra["skip_unembedding"] = _tensor(skip, dtype)[None]
                 skip = np.broadcast_to(np.ones(1), (n, n, 1))
             extra["skip"] = _given(skip, "skip", (n, n, len(extra["skip_unembedding"])), group, dtype)
-        return cls(group, rows, unembedding, embeddings, **extra)
+        tables = [table.double() for table in (unembedding, *(embeddings or ()))]
+        size = sum(table.numel() for table in tables), sum(float(table.square().sum()) for table in tables)
+        return cls(group, rows, unembedding, embeddings, parameters=size, **extra)
 
     @property
     def order(self) -> int:
@@ -163,7 +165,7 @@ class PairNetwork:
 
     @property
     def squared_weights(self) -> float:
-        """The sum of squares of all parameters; of the unembedding alone for a network of given activations."""
+        """The sum of squares of all parameters."""
         return self.parameters[1]
 
     @torch.no_grad()

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mechlab.core.errors import ConfigError
-from mechlab.core.memory import check_memory
-from mechlab.groups.finite_group import Group
+from mechlab.groups.finite_group import Group, check_order
 
 
 def permutation_group(name: str, generators: Sequence[Sequence[int]]) -> Group:
@@ -30,7 +29,7 @@ def permutation_group(name: str, generators: Sequence[Sequence[int]]) -> Group:
         must = "generators must be permutations of the same points 0, ..., k - 1, given by their images"
         raise ConfigError(must, got=str(images), key="task.group", fix="such as [[1, 2, 0], [1, 0, 2]] for S3")
     group = PermutationGroup([Permutation(list(image)) for image in images])
-    check_memory(8 * group.order() ** 2, f"the multiplication table of {name}", "task.group", "choose a smaller group")
+    check_order(name, int(group.order()))
     elements = np.array([element.array_form for element in group.generate(method="coset")])
     table = products(elements, list(group.base))
     rows = [tuple(row) for row in elements.tolist()]

@@ -5,36 +5,36 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from mechlab.core.errors import ConfigError
 from mechlab.groups.alternating import alternating_irreps
 from mechlab.groups.closed_forms import cyclic_irreps, dihedral_irreps
+from mechlab.groups.decomposition import general_irreps
 from mechlab.groups.finite_group import Group
 from mechlab.groups.irrep import Irrep
 from mechlab.groups.names import group as named_group
+from mechlab.groups.structure import lettered
 from mechlab.groups.verification import verify
 from mechlab.groups.young import symmetric_irreps
 
 __all__ = ["Irrep", "irreps"]
 
-CONSTRUCTIONS: dict[str, Callable[[Group], list[Irrep]]] = {
-    "C": cyclic_irreps,
-    "D": dihedral_irreps,
-    "S": symmetric_irreps,
-    "A": alternating_irreps,
-}
-
 
 def irreps(group: Group) -> list[Irrep]:
     """Return the irreducible representations of a group over the real numbers, the trivial one first.
 
-    The names are those of the literature for C_n, D_n and S_n, where the table is that of the family.
+    The names are those of the literature for C_n, D_n, S_n and A_n, and for their products such as sign_x_standard,
+    where group and elements are those of the group that has this name. Others are named by dimension. The arrays are
+    shared by all calls, and read-only.
 
     Raises:
-        ConfigError: there is no construction for the group, or its result fails a check (`verification.verify`).
+        ConfigError: the result fails a check (see `verification.verify`), or does not fit into memory.
     """
-    return list(_constructed(_Request(_family(group), group.digest, group)))
+    family, member = _member(group)
+    return list(_constructed(_Request(family, group.digest, member)))
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,48 @@ class _Request:
 
 @functools.lru_cache(maxsize=8)
 def _constructed(request: _Request) -> tuple[Irrep, ...]:
-    if request.family not in CONSTRUCTIONS:
-        fix = "choose a cyclic, dihedral or symmetric group"
-        raise ConfigError("the group must have a construction", got=request.group.name, key="task.group", fix=fix)
-    result = CONSTRUCTIONS[request.family](request.group)
+    result = CONSTRUCTIONS.get(request.family, general_irreps)(request.group)
     verify(request.group, result)
     return tuple(result)
 
 
-def _family(group: Group) -> str:
-    """Return the letter of the family that has exactly this table and these elements under the group's name, or ''."""
-    match = re.fullmatch(r"([A-Z])_?\d+", group.name)
-    if not match or match[1] not in CONSTRUCTIONS:
-        return ""
-    member = named_group(group.name)
-    same = member is group or (member.digest == group.digest and member.elements == group.elements)
-    return match[1] if same else ""
+def _member(group: Group) -> tuple[str, Group]:
+    """Return the family that a group's name states, and its member of this name, if that has exactly this table;
+    otherwise no family, and the group."""
+    parts = group.name.split("x")
+    family = "product" if len(parts) > 1 else "".join(re.findall("^[CDSA](?=[0-9]+$)", group.name))
+    if not family or not all(re.fullmatch("[A-Za-z]+[0-9_]+", part) for part in parts):
+        return "", group
+    try:
+        member = named_group(group.name)
+    except ConfigError:
+        return "", group
+    return (family, member) if member.digest == group.digest else ("", group)
+
+
+def _product_irreps(group: Group) -> list[Irrep]:
+    """The irreps of a direct product, named after those irreps of the factors that they restrict to multiples of."""
+    factors = [named_group(name) for name in group.name.split("x")]
+    numbers = np.arange(group.order).reshape([factor.order for factor in factors])
+    parts = general_irreps(group)
+    places, names = [], []  # for each factor, the irrep that each part restricts to
+    for axis, factor in enumerate(factors):
+        others: list[int | slice] = [other.identity for other in factors]
+        others[axis] = slice(None)
+        restricted = np.array([rho.character[numbers[tuple(others)]] for rho in parts])
+        candidates = irreps(factor)
+        places.append((restricted @ np.array([rho.character for rho in candidates]).T).argmax(1))
+        names.append([candidates[place].name for place in places[-1]])
+    joined = ["_x_".join(row) for row in zip(*names, strict=True)]
+    order = np.lexsort((*reversed(places), [rho.dimension for rho in parts]))
+    final = ["trivial", *lettered([joined[part] for part in order[1:]])]
+    return [replace(parts[part], name=name) for part, name in zip(order, final, strict=True)]
+
+
+CONSTRUCTIONS: dict[str, Callable[[Group], list[Irrep]]] = {
+    "C": cyclic_irreps,
+    "D": dihedral_irreps,
+    "S": symmetric_irreps,
+    "A": alternating_irreps,
+    "product": _product_irreps,
+}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from mechlab.groups.finite_group import Group
 from mechlab.groups.generation import extend, spanning_tree
 from mechlab.groups.irrep import Irrep
+from mechlab.groups.structure import lettered
 
 Partition = tuple[int, ...]
 
@@ -59,26 +59,11 @@ def names_of_partitions(n: int) -> dict[str, Partition]:
     if n == 5:
         others.reverse()  # published networks of S5 have 5d_a for (2, 2, 1), those of S6 for (3, 3)
     others.sort(key=_dimension)
-    return result | dict(zip(names_by_dimension([_dimension(p) for p in others]), others, strict=True))
+    return result | dict(zip(lettered([f"{_dimension(p)}d" for p in others]), others, strict=True))
 
 
 def _dimension(partition: Partition) -> int:
     return len(standard_tableaux(partition))
-
-
-def names_by_dimension(dimensions: Sequence[int]) -> list[str]:
-    """Return names such as 6d, or 5d_a and 5d_b where a dimension occurs more than once."""
-    names, used = [], dict.fromkeys(dimensions, 0)
-    for d in dimensions:
-        suffix = f"_{_letters(used[d])}" if dimensions.count(d) > 1 else ""
-        names.append(f"{d}d{suffix}")
-        used[d] += 1
-    return names
-
-
-def _letters(number: int) -> str:
-    letters = string.ascii_lowercase
-    return letters[number] if number < 26 else _letters(number // 26 - 1) + letters[number % 26]
 
 
 def standard_tableaux(partition: Partition) -> list[tuple[int, ...]]:

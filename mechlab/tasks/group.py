@@ -13,6 +13,7 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.loss import CrossEntropy
 from mechlab.core.task import Batch, FiniteTask, Split, TaskSpec
 from mechlab.groups import names
+from mechlab.groups.multiplication import Multiplication
 
 
 class GroupProduct(FiniteTask):
@@ -73,12 +74,15 @@ class GroupProduct(FiniteTask):
 
     def targets(self, inputs: Tensor) -> tuple[Tensor, None]:
         """Return the numbers (N,) of the products of inputs (N, 2)."""
-        n = self.of.order
-        return self._table[inputs[:, 0].cpu() * n + inputs[:, 1].cpu()].to(inputs.device), None
+        return self.ground_truth().targets(inputs)[0], None
+
+    def ground_truth(self) -> Multiplication:
+        """Return the rule of the task, whose `group` is that of the task."""
+        return self._rule
 
     @functools.cached_property
-    def _table(self) -> Tensor:
-        return torch.from_numpy(self.of.table.copy()).flatten().long()
+    def _rule(self) -> Multiplication:
+        return Multiplication(self.of)
 
     @functools.cached_property
     def _splits(self) -> dict[Split, Batch]:
@@ -96,4 +100,4 @@ class GroupProduct(FiniteTask):
     def _batch(self, pairs: Tensor) -> Batch:
         n = self.of.order
         inputs = torch.stack([pairs // n, pairs % n], 1)
-        return Batch(inputs, self._table[pairs], None, torch.arange(len(pairs)))
+        return Batch(inputs, self.targets(inputs)[0], None, torch.arange(len(pairs)))

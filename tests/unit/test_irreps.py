@@ -7,7 +7,7 @@ import pytest
 
 from mechlab.core.errors import ConfigError
 from mechlab.groups import Group, group, irreps
-from mechlab.groups.irrep import DIVISOR, Irrep
+from mechlab.groups.irrep import Irrep
 from mechlab.groups.verification import verify
 
 NAMES = ["C1", "C2", "C7", "C12", "D1", "D2", "D3", "D4", "D7", "D8", "S1", "S2", "S3", "S4", "S5"]
