@@ -8,15 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mechlab.core.config_folder import config_dir
 from mechlab.core.errors import RunError
 from mechlab.record.files import read_yaml
-
-
-def config_dir() -> Path:
-    """Return the folder of mechlab's own configuration: in the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def user_folders(arguments: list[str]) -> list[Path]:

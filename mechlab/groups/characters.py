@@ -90,15 +90,14 @@ def _lifted(group: Group, characters: np.ndarray) -> np.ndarray:
         powers = [group.identity]
         for _ in range(order - 1):
             powers.append(int(group.table[powers[-1], g]))
-        roots = np.exp(2j * np.pi * (np.arange(order)[:, None] * np.arange(order) % order) / order)
-        multiplicities = characters[:, group.class_of[powers]] @ roots.conj() / order
+        multiplicities = np.fft.fft(characters[:, group.class_of[powers]]) / order
         whole = np.rint(multiplicities.real)
         error = np.abs(multiplicities - whole).max()
         if not (error < 1e-3 and whole.min() >= 0):
             must = f"the eigenvalues of the matrices of {group.name} must have whole multiplicities"
             fix = "choose a group with fewer conjugacy classes"
             raise ConfigError(must, got=f"an error of {error:.1e}", key="task.group", fix=fix)
-        exact[:, column] = whole @ roots[1 % order]
+        exact[:, column] = whole @ np.exp(2j * np.pi * np.arange(order) / order)
     return exact
 
 

@@ -1,4 +1,4 @@
-"""Irreducible representations of the cyclic and dihedral groups, in closed form."""
+"""Irreducible representations of the cyclic, dihedral and dicyclic groups, in closed form."""
 
 from __future__ import annotations
 
@@ -34,6 +34,37 @@ def dihedral_irreps(group: Group) -> list[Irrep]:
         matrices[:, :, 1] *= sign[:, None]  # a reflection first changes the sign of the second coordinate
         result.append(Irrep(f"freq_{k}", matrices))
     return result
+
+
+def dicyclic_irreps(group: Group) -> list[Irrep]:
+    """Return the irreps of Dic_n, of elements a^i x^j: those of dimension 1 as in `dihedral_irreps`, where parity is
+    (-1)^i, and freq_k, where a rotates by pi k / n. They are of real type for even k < n and of quaternionic type, with
+    dimension 4, for odd k < n; for odd n there is freq_n of complex type, where x rotates by pi / 2."""
+    n = group.order // 4
+    i, j = np.arange(4 * n) % (2 * n), np.arange(4 * n) // (2 * n)
+    sign, parity = (-1.0) ** j, (-1.0) ** i
+    result = [_one_dimensional("trivial", np.ones(4 * n)), _one_dimensional("sign", sign)]
+    if n % 2 == 0:
+        result += [_one_dimensional("parity", parity), _one_dimensional("parity_sign", parity * sign)]
+    for k in range(1, n):
+        angle = np.pi * (k * i % (2 * n)) / n
+        if k % 2 == 0:
+            matrices = rotation(angle)
+            matrices[:, :, 1] *= sign[:, None]
+            result.append(Irrep(f"freq_{k}", matrices))
+        else:  # over the complex numbers a is diagonal, and x exchanges the coordinates up to sign
+            flip = np.where((j == 1)[:, None, None], [[0, -1], [1, 0]], np.eye(2))
+            matrices = np.exp(1j * np.stack([angle, -angle], 1))[:, :, None] * flip
+            result.append(Irrep(f"freq_{k}", real_form(matrices), "quaternionic"))
+    if n % 2 == 1:
+        result.append(Irrep(f"freq_{n}", rotation(np.pi * (i % 2) + np.pi / 2 * j), "complex"))
+    return result
+
+
+def real_form(matrices: np.ndarray) -> np.ndarray:
+    """Return the action (n, 2 d, 2 d) of complex matrices (n, d, d) on real and imaginary parts."""
+    re, im = matrices.real, matrices.imag
+    return np.block([[re, -im], [im, re]])
 
 
 def rotation(angle: np.ndarray) -> np.ndarray:

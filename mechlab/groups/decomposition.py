@@ -16,25 +16,25 @@ def general_irreps(group: Group) -> list[Irrep]:
     """Return the irreps of a group given by its table: trivial, those of dimension 1 as sign (or sign_a, sign_b, ...),
     and those of a larger dimension d as d followed by d (such as 3d, or 3d_a, 3d_b, ...), by dimension and character.
 
-    An eigenspace of a random symmetric operator that commutes with all left translations carries one irrep. Within
-    the functions of one irrep the operator has as many eigenvalues as the irrep has copies there, so that as many
-    steps of the Lanczos iteration lead to an eigenvector, whose translates span the eigenspace.
+    An eigenspace of a random symmetric operator that commutes with all left translations carries one irrep. On the
+    space of functions that belongs to one irrep, the operator has as many eigenvalues as the space has copies of the
+    irrep. As many steps of the Lanczos iteration lead to an eigenvector, whose translates span its eigenspace.
     """
     check_memory(16 * group.order**2, f"the translations of {group.name}", "task.group", "choose a smaller group")
     rng = np.random.default_rng(0)
     characters = real_characters(group)
     starts = _projections(group, characters, rng.normal(size=group.order))
     draw = rng.normal(size=group.order)
-    operator = (draw + draw[group.inverses])[group.table[group.inverses]]  # (x, z): f(x^-1 z), with f(y) = f(y^-1)
+    kernels = _projections(group, characters, draw + draw[group.inverses])
     steps = spanning_tree(group, group.generators)
     result = []
     names = ["trivial", *lettered([_name(character, group) for character, _ in characters[1:]])]
-    for name, (character, kind), start in zip(names, characters, starts, strict=True):
+    for name, (character, kind), start, kernel in zip(names, characters, starts, kernels, strict=True):
         d = _dimension(character, group)
         if d == 1:
             matrices = np.rint(character)[:, None, None]
         else:
-            vector = _eigenvector(operator, start, d // DIVISOR[kind])
+            vector = _eigenvector(group, kernel, start, d // DIVISOR[kind])
             basis = _translates(group, vector, d, rng)
             images = np.array([basis.T @ basis[group.table[group.inverses[g]]] for g in group.generators])
             matrices = extend(group, steps, images)
@@ -66,10 +66,14 @@ def _projections(group: Group, characters: list[tuple[np.ndarray, Kind]], values
     return np.array([character[representatives] for character, _ in characters]) @ by_class
 
 
-def _eigenvector(operator: np.ndarray, start: np.ndarray, count: int) -> np.ndarray:
-    """The normalised eigenvector (n,) of a symmetric operator (n, n) whose eigenvalue lies farthest from the others,
-    among the `count` eigenvalues that it has on the span of its powers applied to a start (n,)."""
+def _eigenvector(group: Group, kernel: np.ndarray, start: np.ndarray, count: int) -> np.ndarray:
+    """A normalised eigenvector (n,) of the convolution from the right with a symmetric kernel (n,), which has `count`
+    eigenvalues on the space of both start (n,) and kernel, and is 0 outside it. Of these, that with the eigenvalue that
+    lies farthest from the others."""
     basis = [start / np.linalg.norm(start)]
+    if count == 1:
+        return basis[0]
+    operator = kernel[group.table[group.inverses]]  # (x, y): the kernel at x^-1 y
     while len(basis) < count:
         following = operator @ basis[-1]
         for _ in range(2):  # twice is enough to be orthogonal to the last bit

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from mechlab.core.errors import ConfigError
 from mechlab.groups.explained_losses import explained_losses

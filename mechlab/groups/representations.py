@@ -11,7 +11,7 @@ import numpy as np
 
 from mechlab.core.errors import ConfigError
 from mechlab.groups.alternating import alternating_irreps
-from mechlab.groups.closed_forms import cyclic_irreps, dihedral_irreps
+from mechlab.groups.closed_forms import cyclic_irreps, dicyclic_irreps, dihedral_irreps
 from mechlab.groups.decomposition import general_irreps
 from mechlab.groups.finite_group import Group
 from mechlab.groups.irrep import Irrep
@@ -26,9 +26,9 @@ __all__ = ["Irrep", "irreps"]
 def irreps(group: Group) -> list[Irrep]:
     """Return the irreducible representations of a group over the real numbers, the trivial one first.
 
-    The names are those of the literature for C_n, D_n, S_n and A_n, and for their products such as sign_x_standard,
-    where group and elements are those of the group that has this name. Others are named by dimension. The arrays are
-    shared by all calls, and read-only.
+    Irreps of C_n, D_n, Dic_n, S_n and A_n have the names of the literature, those of direct products names such as
+    sign_x_standard, provided that the table is that of the group of this name. All others are named by dimension. The
+    arrays are shared by all calls, and read-only.
 
     Raises:
         ConfigError: the result fails a check (see `verification.verify`), or does not fit into memory.
@@ -57,7 +57,7 @@ def _member(group: Group) -> tuple[str, Group]:
     """Return the family that a group's name states, and its member of this name, if that has exactly this table;
     otherwise no family, and the group."""
     parts = group.name.split("x")
-    family = "product" if len(parts) > 1 else "".join(re.findall("^[CDSA](?=[0-9]+$)", group.name))
+    family = "product" if len(parts) > 1 else "".join(re.findall("^(C|D|Dic|Q|S|A)(?=[0-9]+$)", group.name))
     if not family or not all(re.fullmatch("[A-Za-z]+[0-9_]+", part) for part in parts):
         return "", group
     try:
@@ -89,6 +89,8 @@ def _product_irreps(group: Group) -> list[Irrep]:
 CONSTRUCTIONS: dict[str, Callable[[Group], list[Irrep]]] = {
     "C": cyclic_irreps,
     "D": dihedral_irreps,
+    "Dic": dicyclic_irreps,
+    "Q": dicyclic_irreps,
     "S": symmetric_irreps,
     "A": alternating_irreps,
     "product": _product_irreps,

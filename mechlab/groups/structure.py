@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -9,15 +10,55 @@ from collections.abc import Sequence
 import numpy as np
 
 from mechlab.groups.finite_group import Group
+from mechlab.groups.isomorphisms import isomorphism
+from mechlab.groups.names import group as named
+
+CATALOGUE = {  # non-abelian groups other than dihedral ones, by order
+    8: ["Q8"],
+    12: ["A4", "Dic3"],
+    16: ["Q16", "C2xD4", "C2xQ8", "C4:C4", "C8:C2@3", "C8:C2@5"],
+    18: ["C3xS3", "C3xC3:C2@2.6"],
+    20: ["Dic5", "C5:C4"],
+    21: ["C7:C3"],
+    24: ["S4", "SL2_3", "C2xA4", "C4xS3", "C2xD6", "C3xD4", "C3xQ8", "Dic6", "C2xDic3", "C3:C8"],
+    28: ["Dic7"],
+    32: ["Q32", "C2xC2xD4", "C4xD4", "C2xQ16", "C2xD8"],
+    36: ["S3xS3", "C3xC3:C4@3.2", "C3xA4", "C6xS3", "Dic9"],
+    39: ["C13:C3"],
+    40: ["C2x(C5:C4)", "Dic10", "C4xD5", "C5:C8"],
+    42: ["C7:C6", "C2x(C7:C3)", "C3xD7", "C7xS3"],
+    48: ["C2xS4", "C4xA4", "C2xSL2_3", "C2xC2xA4"],
+    54: ["C3xC3xS3", "C3x(C3xC3:C2@2.6)"],
+    55: ["C11:C5"],
+    56: ["C2xC2xC2:C7@2.4.3"],
+    60: ["A5", "C5xA4", "S3xD5", "C3x(C5:C4)"],
+    72: ["perm:0-1-2+0-1+0-3/1-4/2-5", "C3xS4", "S3xA4", "C2xS3xS3"],
+    120: ["S5", "SL2_5", "C2xA5"],
+    144: ["S3xS4", "A4xA4"],
+    168: ["PSL2_7"],
+    240: ["C2xS5"],
+    336: ["PGL2_7"],
+    360: ["A6"],
+    720: ["S6"],
+}
+WREATH = {"perm:0-1-2+0-1+0-3/1-4/2-5": "S3wrC2"}
 
 
-def structure(group: Group) -> str:
-    """Return a name of a group's isomorphism type, such as C2xC6, D4 or A5; order_16 where it has none here."""
+def structure(group: Group) -> str | None:
+    """Return a name of a group's isomorphism type, such as C2xC6, D4, A5 or S3wrC2 (wreath product); None for a
+    non-abelian group that is neither dihedral nor in the catalogue above."""
     if group.abelian:
         return "x".join(f"C{factor}" for factor in _invariant_factors(group.element_orders))
     if (n := _dihedral(group)) is not None:
         return "S3" if n == 3 else f"D{n}"
-    return f"order_{group.order}"
+    return next((name for name, other in catalogued(group.order) if isomorphism(group, other) is not None), None)
+
+
+@functools.cache
+def catalogued(order: int) -> list[tuple[str, Group]]:
+    """Return the names and groups of the catalogue of an order."""
+    members = {name: named(name) for name in CATALOGUE.get(order, ())}
+    return [(WREATH.get(name, member.name), member) for name, member in members.items()]
 
 
 def lettered(names: Sequence[str]) -> list[str]:

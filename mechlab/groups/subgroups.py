@@ -20,8 +20,8 @@ class SubgroupClass:
     """A class of conjugate subgroups, given by one of them.
 
     Args:
-        name: the isomorphism type of the subgroups, such as S3 (see `mechlab.groups.structure`); several classes of
-            one type have the suffixes _a, _b, ...
+        name: the isomorphism type of the subgroups, such as S3, or order_16 for a type without a name (see
+            `mechlab.groups.structure`); several classes of one name have the suffixes _a, _b, ...
         elements: the sorted numbers (k,) of the elements of the representative: of all conjugates, the first one in
             lexicographic order. Read-only.
         generators: numbers of elements that generate it.
@@ -152,11 +152,12 @@ def _described(group: Group, classes: list[tuple[np.ndarray, int]]) -> tuple[Sub
         return mask.sum(), conjugates, sorted(group.element_orders[mask].tolist()), np.flatnonzero(mask).tolist()
 
     found = [(np.flatnonzero(mask), conjugates) for mask, conjugates in sorted(classes, key=place)]
-    names = lettered([structure(restricted(group, elements)) for elements, _ in found])
+    subgroups = [restricted(group, elements) for elements, _ in found]
+    types = [structure(subgroup) or f"order_{subgroup.order}" for subgroup in subgroups]
     described = []
-    for name, (elements, conjugates) in zip(names, found, strict=True):
+    for name, subgroup, (elements, conjugates) in zip(lettered(types), subgroups, found, strict=True):
         elements.setflags(write=False)
-        generators = tuple(elements[list(restricted(group, elements).generators)].tolist())
+        generators = tuple(elements[list(subgroup.generators)].tolist())
         described.append(SubgroupClass(name, elements, generators, group.order // len(elements), conjugates))
     return tuple(described)
 

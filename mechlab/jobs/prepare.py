@@ -155,7 +155,13 @@ def prepare_run(
     guess = f"a constant guess has accuracy {recipe.task.chance():.3g}" if "accuracy" in metrics else None
     return Setup(
         config=config,
-        values={**values, "task": config.task, "analysis": config.analysis, "callbacks": config.callbacks},
+        values={
+            **values,
+            "task": config.task,
+            "analysis": config.analysis,
+            "callbacks": config.callbacks,
+            "published": {},  # whole tables, from which `expected` has what is of this run
+        },
         recipe=recipe,
         analyses=analyses,
         sets=sets,

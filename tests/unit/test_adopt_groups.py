@@ -38,6 +38,47 @@ class Perceptron(torch.nn.Module):
         return torch.relu(embedded @ self.W) @ self.W_U
 
 
+class Transformer(torch.nn.Module):
+    """The published transformer, as TransformerLens computes it: all three positions, each head by itself."""
+
+    def __init__(self, n: int = N, width: int = 8, heads: int = 2, head_width: int = 4, hidden: int = 12):
+        super().__init__()
+        shapes = {"embed.W_E": (n + 1, width), "pos_embed.W_pos": (3, width)}
+        shapes |= {f"blocks.0.attn.{name}": (heads, width, head_width) for name in ("W_Q", "W_K", "W_V")}
+        shapes |= {"blocks.0.attn.W_O": (heads, head_width, width), "blocks.0.mlp.W_in": (width, hidden)}
+        shapes |= {"blocks.0.mlp.W_out": (hidden, width), "unembed.W_U": (width, n)}
+        self.names = list(shapes)
+        self.weights = torch.nn.ParameterList(torch.randn(shape) / width**0.5 for shape in shapes.values())
+
+    def named(self) -> dict[str, Tensor]:
+        return dict(zip(self.names, self.weights, strict=True))
+
+    def published_state(self) -> dict[str, Tensor]:
+        """The state dict with zero biases, copies of the embedding, and the buffers of the attention."""
+        state = {name: value.detach() for name, value in self.named().items()}
+        width, hidden = state["blocks.0.mlp.W_in"].shape
+        heads, _, head_width = state["blocks.0.attn.W_Q"].shape
+        state |= {f"blocks.0.attn.b_{name}": torch.zeros(heads, head_width) for name in "QKV"}
+        state |= {"blocks.0.attn.b_O": torch.zeros(width), "blocks.0.mlp.b_in": torch.zeros(hidden)}
+        state |= {"blocks.0.mlp.b_out": torch.zeros(width), "unembed.b_U": torch.zeros(N)}
+        state |= {"x_embed.W_E": state["embed.W_E"], "y_embed.W_E": state["embed.W_E"]}
+        return state | {
+            "blocks.0.attn.mask": torch.ones(3, 3).tril().bool(),
+            "blocks.0.attn.IGNORE": torch.tensor(-1e5),
+        }
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        w = {name.rpartition(".")[2]: value for name, value in self.named().items()}
+        tokens = torch.cat([pairs, torch.full((len(pairs), 1), N)], 1)
+        x = w["W_E"][tokens] + w["W_pos"]  # (B, 3, d)
+        q, k, v = (torch.einsum("btd,hde->bhte", x, w[name]) for name in ("W_Q", "W_K", "W_V"))
+        scores = (q @ k.transpose(-1, -2)) / q.shape[-1] ** 0.5
+        pattern = scores.masked_fill(~torch.ones(3, 3).tril().bool(), -1e5).softmax(-1)
+        x = x + torch.einsum("bhte,hed->btd", pattern @ v, w["W_O"])
+        x = x + torch.relu(x @ w["W_in"]) @ w["W_out"]
+        return (x @ w["W_U"])[:, -1]
+
+
 def split(order: Tensor, share: float = SHARE) -> dict[str, Tensor]:
     """The numbers of the pairs by split, for S3."""
     train = int(share * N**2)
@@ -68,6 +109,13 @@ def perceptron() -> Perceptron:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return trained(Perceptron(), seeded())
+
+
+@pytest.fixture(scope="module")
+def transformer() -> Transformer:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return trained(Transformer(), seeded())
 
 
 def save(state: dict[str, Tensor], path: Path) -> Path:
@@ -110,6 +158,42 @@ def test_outputs_and_losses_are_those_of_the_training(tmp_path, perceptron, suff
     run = mechlab.load_run(run.folder)
     agrees(run, perceptron, seeded())
     assert run.folder.parent.name == "group-group_mlp" and run.config["model"]["embedding"] == 8
+
+
+@pytest.mark.parametrize(("suffix", "prefix"), [(".pt", ""), (".npz", "w."), (".safetensors", "model.")])
+def test_a_transformer_in_the_names_of_transformer_lens(tmp_path, transformer, suffix, prefix):
+    state = {prefix + name: value for name, value in transformer.published_state().items()}
+    path = save(state, tmp_path / f"weights{suffix}")
+    run = adopt("group_network", path, root=tmp_path / "runs", group=GROUP, seed=SEED, frac_train=SHARE)
+    agrees(run, transformer, seeded())
+    assert run.folder.parent.name == "group-group_transformer"
+    assert {name: run.config["model"][name] for name in ("width", "heads", "head_width", "hidden")} == {
+        "width": 8,
+        "heads": 2,
+        "head_width": 4,
+        "hidden": 12,
+    }
+    assert sum(value.numel() for value in run.weights().values()) == sum(w.numel() for w in transformer.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "key", "message"),
+    [
+        ({"blocks.0.mlp.b_in": torch.ones(12)}, {}, "path", "(?s)biases must be zero.*b_in"),
+        ({"blocks.1.mlp.W_in": torch.ones(8, 12)}, {}, "path", "also blocks.1.mlp.W_in"),
+        ({"blocks.0.ln1.w": torch.ones(8)}, {}, "path", "without layer norm"),
+        ({"unembed.W_U": None}, {}, "path", "no unembed.W_U"),
+        ({"blocks.0.attn.W_Q": torch.ones(8, 8)}, {}, "path", "W_Q must have 3 axes"),
+        ({"blocks.0.attn.W_O": torch.ones(2, 8, 4)}, {}, "path", r"W_O must have shape \(2, 4, 8\)"),
+        ({}, {"group": "C5"}, "group", r"W_E must have shape \(6, 8\), for a group of 5 elements"),
+    ],
+)
+def test_other_transformers_are_refused(tmp_path, transformer, change, options, key, message):
+    state = {**transformer.published_state(), **change}
+    path = save({name: value for name, value in state.items() if value is not None}, tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match=message) as caught:
+        adopt("group_network", path, root=tmp_path / "runs", **{"group": GROUP, **options})
+    assert caught.value.key == key and not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("variant", ["post_bias", "bilinear"])
@@ -188,7 +272,7 @@ def test_an_unknown_split_is_named(tmp_path, perceptron, capsys):
         ({"W_x": torch.ones(6)}, {}, "path", "W_x must have 2 axes"),
         ({"W_y": torch.full((6, 8), torch.nan)}, {}, "path", "finite"),
         ({}, {"group": "S4"}, "group", r"W_x must have shape \(24, 8\), for a group of 24 elements"),
-        ({}, {"group": "Z6"}, "group", "a group must be named"),
+        ({}, {"group": "K6"}, "group", "group"),
         ({}, {"frac_train": 0.01}, "frac_train", r"(?s)some must be for training.*fix: +frac_train="),
         ({}, {"frac_train": 1.5}, "frac_train", "frac_train must be"),
         ({}, {"seed": -1}, "seed", "seed must be"),

@@ -1,17 +1,20 @@
 """Irreducible representations against their definition, evaluated by loops, and against textbook characters."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
+import sympy
 
 from mechlab.core.errors import ConfigError
 from mechlab.groups import Group, group, irreps
 from mechlab.groups.irrep import Irrep
 from mechlab.groups.verification import verify
+from mechlab.groups.young import adjacent_transpositions
 
 NAMES = ["C1", "C2", "C7", "C12", "D1", "D2", "D3", "D4", "D7", "D8", "S1", "S2", "S3", "S4", "S5"]
-NAMES += ["A1", "A2", "A3", "A4", "A5"]
+NAMES += ["A1", "A2", "A3", "A4", "A5", "Q8", "Dic3", "Dic5", "Dic6"]
 
 
 def assert_complete(some_group: Group) -> None:
@@ -63,6 +66,9 @@ def test_names_and_order_are_those_of_the_published_networks():
     assert names("C6") == ["trivial", "sign", "freq_1", "freq_2"]
     assert names("D5") == ["trivial", "sign", "freq_1", "freq_2"]
     assert names("D6") == ["trivial", "sign", "parity", "parity_sign", "freq_1", "freq_2"]
+    assert names("Q8") == ["trivial", "sign", "parity", "parity_sign", "freq_1"]
+    assert names("Dic5") == ["trivial", "sign", "freq_1", "freq_2", "freq_3", "freq_4", "freq_5"]
+    assert [rho.kind[0] for rho in irreps(group("Dic5"))] == list("rrqrqrc")
     assert names("S3") == ["trivial", "sign", "standard"]
     assert names("S4") == ["trivial", "sign", "standard", "standard_sign", "2d"]
     labels = {rho.name: rho.label for rho in irreps(group("S5"))}
@@ -120,6 +126,24 @@ def test_alternating_irreps_are_restrictions(name):
     restricted = {rho.label: rho for rho in irreps(whole)}
     for label, rho in mine.items():
         np.testing.assert_allclose(rho.matrices, restricted[label].matrices[places], atol=1e-12)
+
+
+@pytest.mark.parametrize("partition", [(3, 1), (2, 2), (3, 2), (3, 1, 1), (2, 2, 1)])
+def test_young_form_satisfies_the_coxeter_relations_exactly(partition):
+    numbers = adjacent_transpositions(partition)
+    d = numbers.shape[1]
+    exact = [sympy.Matrix(d, d, [_root(value) for value in matrix.ravel()]) for matrix in numbers]
+    for i, first in enumerate(exact):
+        assert np.abs(np.array(first.evalf(), dtype=float) - numbers[i]).max() < 1e-15
+        assert first == first.T and (first**2).applyfunc(sympy.simplify) == sympy.eye(d)
+        for second in exact[i + 1 :]:
+            times = 3 if second is exact[i + 1] else 2
+            assert ((first * second) ** times).applyfunc(sympy.simplify) == sympy.eye(d)
+
+
+def _root(value: float):
+    """The signed square root of a fraction that a number is."""
+    return sympy.sign(value) * sympy.sqrt(sympy.Rational(Fraction(value**2).limit_denominator(1000)))
 
 
 def test_dihedral_matrices_are_those_of_the_published_networks():

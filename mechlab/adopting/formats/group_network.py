@@ -1,4 +1,4 @@
-"""Networks trained to multiply in a finite group: the perceptron of two embeddings."""
+"""Networks trained to multiply in a finite group: the perceptron of two embeddings, and the one-layer transformer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ def group_network(
     Args:
         path: a state dict (.pt, .pth, .npz or .safetensors) or a Lightning checkpoint (.ckpt); a common prefix such as
             `w.` is removed. W_x and W_y (n, d), W (2 d, h) and W_U (h, n) are those of the perceptron; without W it is
-            the bilinear one, with b (h,) the one with a bias after the activation.
+            the bilinear one, with b (h,) the one with a bias after the activation. Those of the one-layer transformer
+            have their names and shapes in TransformerLens: embed.W_E (n + 1, d), pos_embed.W_pos (3, d),
+            blocks.0.attn.W_Q, W_K and W_V (heads, d, head width), W_O (heads, head width, d), blocks.0.mlp.W_in (d, h)
+            and W_out (h, d), unembed.W_U (d, n). Its biases must be zero; x_embed and y_embed, which are copies of the
+            embedding, and the buffers mask and IGNORE are left out.
         group: S5, D59, C113, A5 or another name; see `mechlab.groups.group`. The elements are in its order, which for
             these is the published one.
         seed: of the split: the permutation of all n^2 pairs that torch.randperm draws with it.
