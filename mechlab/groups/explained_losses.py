@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from mechlab.groups.finite_group import Group
 from mechlab.groups.fourier import projection
 from mechlab.groups.network import PairNetwork
-from mechlab.groups.pair_losses import pair_losses, table_losses
+from mechlab.groups.pair_losses import pair_losses
 from mechlab.groups.representations import Irrep
 from mechlab.groups.sums import PairSums
 
@@ -33,8 +33,8 @@ def explained_losses(
 ) -> dict[str, np.ndarray | float]:
     """Return the losses by name; see `GroupMetrics`.
 
-    Those of single irreps are of the 16 with the largest absolute similarity (an eighth of the group's order, if that is
-    more), the key irreps first; NaN for all others.
+    Those of single irreps are of the 16 with the largest absolute similarity (an eighth of the group's order, if that
+    is more), the key irreps first; NaN for all others.
 
     Args:
         network: of n elements.
@@ -54,33 +54,47 @@ def explained_losses(
     chosen = [irrep for irrep, is_key in zip(irreps, key, strict=True) if is_key]
     kept = [irreps[0], *(irrep for irrep in chosen if irrep is not irreps[0])]
 
-    total = np.zeros((network.order, network.order))
-    for i in np.flatnonzero(key):
-        total += of_character(irreps[i], network.group, similarity[i], sums)
-    logits = [of_character(irreps[i], network.group, similarity[i], sums) for i in own]
-    logits += [total, of_logits(sums, network, kept)]
-    hidden = [] if network.hidden is None else [of_hidden(sums, network, part) for part in (chosen, kept)]
-    hidden += [of_hidden(sums, network, [irreps[i]]) for i in own] if hidden else []
-    logit_tables, hidden_tables = np.stack(logits), np.reshape(hidden, (len(hidden), *total.shape))
-
-    losses = pair_losses(network, train, logit_tables, hidden_tables)
+    losses = pair_losses(
+        network,
+        train,
+        _logit_tables(sums, network, irreps, key, similarity, own, kept),
+        (of_hidden(sums, network, part) for part in (*([irreps[i]] for i in own), chosen, kept) if network.hidden),
+    )
     for kind, values in (("loss", losses.loss), ("accuracy", losses.accuracy)):
         result |= dict(zip((kind, f"train_{kind}", f"test_{kind}"), values.tolist(), strict=True))
-    for kind, of, below in (
-        ("restricted", table_losses(logit_tables), table_losses(hidden_tables)),
-        ("excluded", losses.excluded, losses.excluded_hidden),
-    ):
-        result[f"logit_{kind}"][own] = of[: len(own)]
-        result[f"logit_{kind}_loss"], result[f"{kind}_loss_with_skip"] = of[len(own) :].tolist()
-        if hidden:
-            result[kind][own] = below[2:]
-            result[f"{kind}_loss"], result[f"{kind}_loss_with_trivial"] = below[:2].tolist()
+    for kind, values in (("restricted", losses.restricted), ("excluded", losses.excluded)):
+        at_logits, at_hidden = np.split(values, [len(own) + 2])
+        result[f"logit_{kind}"][own] = at_logits[: len(own)]
+        result[f"logit_{kind}_loss"], result[f"{kind}_loss_with_skip"] = at_logits[-2:].tolist()
+        if len(at_hidden):
+            result[kind][own] = at_hidden[: len(own)]
+            result[f"{kind}_loss"], result[f"{kind}_loss_with_trivial"] = at_hidden[-2:].tolist()
     return result
 
 
+def _logit_tables(
+    sums: PairSums,
+    network: PairNetwork,
+    irreps: Sequence[Irrep],
+    key: np.ndarray,
+    similarity: np.ndarray,
+    own: np.ndarray,
+    kept: Sequence[Irrep],
+) -> Iterator[np.ndarray]:
+    """Yield the tables of the logits: of the character of each irrep in `own`, of the characters of all key irreps, and
+    of the matrix elements of those in `kept`."""
+    for i in own:
+        yield of_character(irreps[i], network.group, similarity[i], sums)
+    total = np.zeros((network.order, network.order))
+    for i in np.flatnonzero(key):
+        total += of_character(irreps[i], network.group, similarity[i], sums)
+    yield total
+    yield of_logits(sums, network, kept)
+
+
 def of_hidden(sums: PairSums, network: PairNetwork, irreps: Sequence[Irrep]) -> np.ndarray:
-    """Return P U (n, n): the mean hidden units at each product p, projected on the matrix elements of irreps, through the
-    unembedding. The projection of all pairs' hidden units on functions of a b is that of these means."""
+    """Return P U (n, n): the mean hidden units at each product p, projected on the matrix elements of irreps, through
+    the unembedding. The projection of all pairs' hidden units on functions of a b is that of these means."""
     return projection(sums.by_product / network.order, irreps) @ network.unembedding.double().numpy()
 
 

@@ -1,8 +1,9 @@
 """The Fourier transform of functions on a finite group.
 
-For real orthogonal irreps rho, the transform of a function F at rho is sum_x F(x) rho(x), and the matrix elements of rho
-span a space V of functions on the group. The spaces of all irreps are orthogonal, and together contain every function
-(Peter-Weyl theorem). The weight of an irrep, which depends on its kind, makes the formulas below hold for all kinds.
+For real orthogonal irreps rho, the transform of a function F at rho is sum_x F(x) rho(x), and the matrix elements of
+rho span a space V of functions on the group. The spaces of all irreps are orthogonal, and together contain every
+function (Peter-Weyl theorem). The weight of an irrep, which depends on its kind, makes the formulas below hold for all
+kinds.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def fractions(values: np.ndarray, irreps: Sequence[Irrep]) -> np.ndarray:
 
 
 def projection(values: np.ndarray, irreps: Sequence[Irrep]) -> np.ndarray:
-    """Return the projections (n, K) of K functions, the columns of values (n, K), on the sum of the spaces of irreps."""
+    """Return the projections (n, K) of K functions, the columns of values (n, K), on the sum of irreps' spaces."""
     result = np.zeros_like(values)
     for irrep in irreps:
         basis = irrep.matrices.reshape(len(values), -1)

@@ -135,8 +135,8 @@ def metrics(
         group: of n elements, or its name.
         embed_x, embed_y: effective embeddings (n, any width), where `hidden` is not a pair of them.
         skip: logits that are added to hidden @ unembed: (n, n, n), (n^2, n), a function of elements a, or a bias (n,).
-        train: the pairs that were trained on: a mask (n, n) or (n^2,) bool, numbers a n + b (m,), or pairs (m, 2). Without
-            it, losses over training and test pairs are NaN, and excluded losses are over all pairs.
+        train: the pairs that were trained on: a mask (n, n) or (n^2,) bool, numbers a n + b (m,), or pairs (m, 2).
+            Without it, losses over training and test pairs are NaN, and excluded losses are over all pairs.
         key: the key irreps: a threshold on the similarity; "null" for those whose similarity on held-out pairs exceeds
             what random relabelling of the outputs gives; or their names.
         level: of the test against that null hypothesis, for all irreps together.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mechlab.core.errors import ConfigError
 from mechlab.groups.finite_group import Group
 
-BLOCK = 4_000_000  # numbers of the largest tensor of a block of rows
+BLOCK, ROWS = 500_000, 6  # numbers of the largest tensor of a block, and rows at least: fastest
 Rows = Callable[[Tensor], Tensor]  # maps elements a (R,) to a tensor (R, n, ...) of the pairs (a, b), all b
 
 
@@ -67,6 +67,7 @@ class PairNetwork:
                 _refuse(f"{name} must have a row for each of the {n} elements", table, self.group)
 
     @classmethod
+    @torch.no_grad()
     def of_model(cls, model: nn.Module, group: Group, dtype: torch.dtype = torch.float64) -> PairNetwork:
         """Return the network of a model that maps pairs (N, 2) int64 to logits (N, n).
 
@@ -182,9 +183,9 @@ class PairNetwork:
         return logits if self.skip is None else logits.add_(self.skip(rows) @ self.skip_unembedding)
 
     def blocks(self, numbers: int = BLOCK) -> Iterator[Tensor]:
-        """Yield all elements a in blocks (R,), whose activations and logits have about so many numbers."""
+        """Yield all elements a in blocks (R,), whose activations and logits have about so many numbers, or six rows."""
         width = max(self.order, 0 if self.unembedding is None else len(self.unembedding))
-        yield from torch.arange(self.order).split(max(1, numbers // (self.order * width)))
+        yield from torch.arange(self.order).split(max(min(ROWS, self.order // 2), numbers // (self.order * width), 1))
 
 
 def _combined(combine: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Rows:

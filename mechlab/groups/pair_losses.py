@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,78 +23,81 @@ class PairLosses:
     Args:
         loss, accuracy: (3,), over all pairs, training pairs and test pairs; NaN for a part without pairs. Equal largest
             logits count as an error.
-        excluded: mean cross entropies (J,) over the training pairs (over all without a split) of the logits less each of
-            J tables.
-        excluded_hidden: the same (K,) for tables that are taken from the logits of the hidden units alone, without
-            those of a skip path.
+        restricted: mean cross entropies (J + K,) over all pairs of tables of logits alone.
+        excluded: mean cross entropies (J + K,) over the training pairs (over all without a split) of the network's
+            logits less each table.
     """
 
     loss: np.ndarray
     accuracy: np.ndarray
+    restricted: np.ndarray
     excluded: np.ndarray
-    excluded_hidden: np.ndarray
 
 
 @torch.no_grad()
 def pair_losses(
-    network: PairNetwork, train: np.ndarray | None, tables: np.ndarray, tables_hidden: np.ndarray
+    network: PairNetwork,
+    train: np.ndarray | None,
+    tables: Iterable[np.ndarray],
+    tables_hidden: Iterable[np.ndarray] = (),
 ) -> PairLosses:
     """Return the losses of a network, in one pass over blocks of pairs.
 
     Args:
         network: of n elements.
         train: mask (n, n) bool of the pairs (a, b) that were trained on; None for no split.
-        tables: (J, n, n), logits of products p, which are taken from the network's logits at all pairs with a b = p.
-        tables_hidden: (K, n, n), such logits that are taken from those of the hidden units alone.
+        tables: J tables (n, n), logits of products p, which are taken from the network's logits at all pairs with
+            a b = p.
+        tables_hidden: K such tables, which are taken from the logits of the hidden units alone, without a skip path.
     """
     group, n = network.group, network.order
     mask = torch.ones(n, n, dtype=torch.bool) if train is None else torch.from_numpy(train)
-    apart = network.skip is not None and len(tables_hidden) > 0
-    joint = tables if apart else np.concatenate([tables, tables_hidden])
-    both, hidden_only = _Explained(joint), _Explained(tables_hidden if apart else tables_hidden[:0])
+    apart = network.skip is not None
+    of_all = _Explained(tables, n) if apart else _Explained(itertools.chain(tables, tables_hidden), n)
+    of_hidden = _Explained(tables_hidden if apart else (), n)
     sums = torch.zeros(2, 2, dtype=torch.float64)  # loss and hits, on training pairs and on others
     for rows in network.blocks():
         index = by_product(group, rows)
         trained = in_order(mask[rows], index)  # (R, n), of pairs (a, p)
         hidden = None if network.hidden is None else in_order(network.hidden(rows), index)
         if apart:
-            hidden_only.add((hidden @ network.unembedding).double(), trained)
+            of_hidden.add((hidden @ network.unembedding).double(), trained)
         if hidden is None:
             logits = in_order(network.outputs(rows), index)
         else:
             logits = hidden @ network.unembedding
             if network.skip is not None:
                 logits += in_order(network.skip(rows), index) @ network.skip_unembedding
-        loss, hits = both.add(logits.double(), trained)
+        loss, hits = of_all.add(logits.double(), trained)
         for i, part in enumerate((trained, ~trained)):
             sums[:, i] += torch.stack([loss[part].sum(), hits[part].sum()])
     count = torch.stack([mask.sum(), (~mask).sum()])
     parts = torch.cat([sums.sum(1, keepdim=True) / n**2, sums / count], 1)
     if train is None:
         parts[:, 1:] = torch.nan
-    excluded, below = (part.sums.numpy() / int(mask.sum()) for part in (both, hidden_only))
-    split = len(excluded) if apart else len(tables)
-    return PairLosses(*parts.numpy(), excluded[:split], below if apart else excluded[split:])
-
-
-@torch.no_grad()
-def table_losses(tables: np.ndarray) -> np.ndarray:
-    """Return the mean cross entropies (J,) over all pairs of logits (J, n, n) that depend on the product p alone."""
-    beyond = torch.from_numpy(tables) - torch.from_numpy(tables).diagonal(dim1=1, dim2=2)[..., None]
-    largest = _exponentials(beyond)
-    return _cross_entropy(beyond.sum(-1), largest).mean(-1).numpy()
+    restricted = np.concatenate([of_all.restricted, of_hidden.restricted])
+    excluded = torch.cat([of_all.sums, of_hidden.sums]) / count[0]
+    return PairLosses(*parts.numpy(), restricted, excluded.numpy())
 
 
 class _Explained:
-    """Sums of cross entropies of logits less tables: exp(logits - table) is a product, so that the sums over classes for
-    all tables are one matrix product for each p."""
+    """Sums of cross entropies of logits less tables: exp(logits - table) is a product, so that the sums over classes
+    for all tables are one matrix product for each p."""
 
-    def __init__(self, tables: np.ndarray):
-        below = torch.from_numpy(np.ascontiguousarray(tables))  # (J, n, n), turned into table[p, p] - table[p, c]
-        below = below.diagonal(dim1=1, dim2=2)[..., None] - below
-        self.wide = bool(len(below)) and float(below.abs().max()) > WIDEST
-        self.below = below if self.wide else below.exp_().permute(1, 2, 0).contiguous()  # (n, n, J)
-        self.sums = torch.zeros(len(tables), dtype=torch.float64)
+    def __init__(self, tables: Iterable[np.ndarray], n: int):
+        below, restricted = [], []
+        for table in map(torch.from_numpy, tables):
+            below.append(table.diagonal()[:, None] - table)
+            beyond = -below[-1][None]
+            largest = _exponentials(beyond)
+            restricted.append(float(_cross_entropy(beyond.sum(-1), largest).mean()))
+        self.restricted = np.array(restricted)
+        self.sums = torch.zeros(len(below), dtype=torch.float64)
+        self.wide = any(max(-float(part.min()), float(part.max())) > WIDEST for part in below)
+        if not self.wide:
+            for part in below:
+                part.exp_()
+        self.below = torch.stack(below, -1) if below else torch.zeros(n, n, 0, dtype=torch.float64)
 
     def add(self, logits: Tensor, trained: Tensor) -> tuple[Tensor, Tensor]:
         """Add the sums over training pairs; return loss and hit (R, n) of each pair.
@@ -103,7 +108,7 @@ class _Explained:
         """
         beyond = logits.sub_(logits.diagonal(dim1=1, dim2=2)[..., None].clone())  # above the right class
         if self.wide:
-            for j, below in enumerate(self.below):
+            for j, below in enumerate(self.below.unbind(-1)):
                 copied = beyond + below
                 largest = _exponentials(copied)
                 self.sums[j] += _cross_entropy(copied.sum(-1), largest)[trained].sum()
@@ -116,8 +121,9 @@ class _Explained:
 
 
 def _exponentials(beyond: Tensor) -> Tensor:
-    """Turn logits above the right class's (R, n, n), of pairs (a, p) and classes c, into exp(logits - m) in place, and 0
-    for the right class; return the largest logit (R, n) of the others, m where it is positive, else 0 is m."""
+    """Turn logits above the right class's (R, n, n), of pairs (a, p) and classes c, into exp(logits - m) in place, and
+    into 0 for the right class itself; return the largest (R, n) of the others, which is m where it is positive, and m
+    is 0 elsewhere."""
     beyond.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
     largest = beyond.amax(-1)
     if (largest > 0).any():

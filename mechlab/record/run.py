@@ -80,6 +80,11 @@ class Run:
         other.__dict__.update({name: self.__dict__[name] for name in shared if name in self.__dict__})
         return other
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the model is one that is being trained, in place of recorded weights."""
+        return self._live is not None
+
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe of the result: task, architecture, optimizer, plan, and the recorded stages of a curriculum."""

@@ -1,4 +1,4 @@
-"""Metrics of networks that multiply in a group: against a dense evaluation of their definitions, and planted circuits."""
+"""Metrics of networks that multiply in a group: against a dense evaluation of their definitions."""
 
 import numpy as np
 import pytest

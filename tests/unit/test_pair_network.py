@@ -45,7 +45,7 @@ def test_blocks_of_rows_have_the_outputs_of_the_model(name):
     network = PairNetwork.of_model(model, TASK.of)
     expected = model.double()(PAIRS).detach().view(7, 7, 7)
     blocks = list(network.blocks(2 * 7 * 12))
-    assert [len(rows) for rows in blocks] == ([3, 3, 1] if network.hidden is None else [2, 2, 2, 1])
+    assert [len(rows) for rows in blocks] == [3, 3, 1]
     torch.testing.assert_close(torch.cat([network.logits(rows) for rows in blocks]), expected, rtol=1e-12, atol=1e-12)
     assert network.squared_weights == pytest.approx(sum(float(p.detach().square().sum()) for p in model.parameters()))
     if network.hidden is not None:
