@@ -19,6 +19,7 @@ from mechlab.analyses.attribution.explained_examples import (
     Outputs,
     Positive,
     checkpoint_key,
+    scalars_of,
 )
 from mechlab.analyses.attribution.methods import AttributionMethods
 from mechlab.analyses.attribution.record_in_memory import RelabelledTask, record_in_memory
@@ -49,7 +50,7 @@ class Datamodeling(Analysis):
     Args:
         split: of the explained examples.
         examples: their number, from the first on, or their ids.
-        outputs: the explained scalars: all, target, margin, loss, or package.module.function; see PathKernel.
+        outputs: the explained scalars: all, target, margin, loss, irreps, or package.module.function; see PathKernel.
         compared: the methods of attribution. With data that is drawn without end, tracin_checkpoints and gradient_dot
             are left out.
         fractions: shares of the training examples that are removed.
@@ -120,7 +121,8 @@ class Datamodeling(Analysis):
         from mechlab.kernels.trajectory import Trajectory
 
         examples = ExplainedExamples(self.split, self.examples, self.dtype)
-        batch, limit, outputs = examples.batch(run), int(self.memory_gb * 1e9), self.outputs
+        batch, limit = examples.batch(run), int(self.memory_gb * 1e9)
+        outputs = scalars_of(self.outputs, run.task)
         trajectory = Trajectory.of_run(run, examples.torch_dtype)
         drawn = hashlib.sha256(repr(rng.bit_generator.state).encode()).hexdigest()[:8]  # other draws need other parts
         parts = Checkpointed(run.folder / "work" / f"datamodeling-{checkpoint_key(self, trajectory.steps)}-{drawn}")

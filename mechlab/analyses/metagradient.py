@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from mechlab.analyses.attribution.by_irrep import pair_maps, save_by_irrep
 from mechlab.analyses.attribution.checks import check_attribution, second_derivatives
 from mechlab.analyses.attribution.explained_examples import (
     Examples,
@@ -13,6 +14,7 @@ from mechlab.analyses.attribution.explained_examples import (
     Outputs,
     Positive,
     checkpoint_key,
+    scalars_of,
 )
 from mechlab.analyses.attribution.tables import own_class, sort_keys, top_examples
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
@@ -37,7 +39,7 @@ class Metagradient(Analysis):
     Args:
         split: of the explained examples.
         examples: their number, from the first on, or their ids.
-        outputs: the explained scalars: all, target, margin, loss, or package.module.function; see PathKernel.
+        outputs: the explained scalars: all, target, margin, loss, irreps, or package.module.function; see PathKernel.
         dtype: of the arithmetic; that of training if None.
         memory_gb: memory of one block of work, in 10^9 bytes.
         checkpoints: number of evenly spaced steps for TracIn at checkpoints, besides TracIn at every step.
@@ -76,7 +78,8 @@ class Metagradient(Analysis):
         examples = ExplainedExamples(self.split, self.examples, self.dtype)
         batch, limit = examples.batch(run), int(self.memory_gb * 1e9)
         trajectory = Trajectory.of_run(run, examples.torch_dtype)
-        explained = Explained(trajectory.functional, trajectory.functional.placed(batch), self.outputs)
+        scalars = scalars_of(self.outputs, run.task)
+        explained = Explained(trajectory.functional, trajectory.functional.placed(batch), scalars)
         backward = MetagradientBackward(trajectory, explained, limit)
         checkpoint = f"metagradient-{checkpoint_key(self, backward.total)}.safetensors"
         carry_out(backward, "metagradient", run.folder / "work" / checkpoint)
@@ -85,32 +88,37 @@ class Metagradient(Analysis):
         out.save_arrays(
             "derivatives", derivative=result.derivative, by_step=result.by_step, final=result.final, **baselines
         )
-        train, numbers = sort_keys(run, batch, trajectory.examples, self.sort)
-        own = own_class(result.derivative, batch, self.outputs)
-        out.save_arrays("own_class", derivative=own, train=train, explained=numbers, ids=batch.index)
-        out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
+        if self.outputs == "irreps":
+            save_by_irrep(run, out, result.derivative[0], self.top, final=result.final[0])
+        else:
+            train, numbers = sort_keys(run, batch, trajectory.examples, self.sort)
+            own = own_class(result.derivative, batch, self.outputs)
+            out.save_arrays("own_class", derivative=own, train=train, explained=numbers, ids=batch.index)
+            out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
         return Finding(_agreements(result.derivative, baselines), _claims(result.derivative, result.by_step))
 
     def _baselines(self, run: Run, trajectory: Trajectory, batch: Batch, limit: int) -> dict[str, np.ndarray]:
         from mechlab.kernels.first_order import gradient_dot, tracin
 
-        baselines = {"tracin": tracin(trajectory, batch, self.outputs, memory=limit)}
+        outputs = scalars_of(self.outputs, run.task)
+        baselines = {"tracin": tracin(trajectory, batch, outputs, memory=limit)}
         if isinstance(run.task, FiniteTask):
             spaced = np.linspace(0, trajectory.steps, self.checkpoints + 1)[1:].round().astype(int)
             steps = sorted(set(spaced.tolist()))
-            baselines["tracin_checkpoints"] = tracin(trajectory, batch, self.outputs, checkpoints=steps, memory=limit)
-            baselines["gradient_dot"] = gradient_dot(trajectory, batch, self.outputs, memory=limit)
+            baselines["tracin_checkpoints"] = tracin(trajectory, batch, outputs, checkpoints=steps, memory=limit)
+            baselines["gradient_dot"] = gradient_dot(trajectory, batch, outputs, memory=limit)
         return baselines
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the derivatives, and the examples with the largest ones."""
         from mechlab.plotting import path_kernel as draw
 
+        examples = {"examples": draw.top_examples(out.table("examples"))}
+        if self.outputs == "irreps":
+            return {"derivative": pair_maps(out), **examples}
         own = out.arrays("own_class")
-        return {
-            "derivative": draw.influence_map(own["derivative"], own["train"], own["explained"], self.sort),
-            "examples": draw.top_examples(out.table("examples")),
-        }
+        derivative = draw.influence_map(own["derivative"], own["train"], own["explained"], self.sort)
+        return {"derivative": derivative, **examples}
 
 
 def _agreements(derivative: np.ndarray, baselines: dict[str, np.ndarray]) -> dict[str, float]:

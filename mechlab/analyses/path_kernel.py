@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from mechlab.analyses.attribution.by_irrep import pair_maps, save_by_irrep
 from mechlab.analyses.attribution.checks import check_attribution
 from mechlab.analyses.attribution.explained_examples import (
     Examples,
@@ -14,6 +15,7 @@ from mechlab.analyses.attribution.explained_examples import (
     Outputs,
     Positive,
     checkpoint_key,
+    scalars_of,
 )
 from mechlab.analyses.attribution.tables import own_class, sort_keys, top_examples
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
@@ -41,8 +43,10 @@ class PathKernel(Analysis):
         split: of the explained examples.
         examples: their number, from the first on, or their ids.
         outputs: the explained scalars: all (log-probabilities of all classes), target (of the own class), margin (its
-            log-odds), loss (the mean over the examples), or a function from outputs to (X, C); a configuration names it
-            as package.module.function, of a package in allow_targets.
+            log-odds), loss (the mean over the examples), irreps (for a task of products in a group: the part of the
+            right product's logit that lies in the space of each irrep, as means over the examples; see `LogitParts`),
+            or a function from outputs to (X, C); a configuration names it as package.module.function, of a package in
+            allow_targets.
         nodes, tolerance, most_nodes, secant: of the quadrature along each step.
         dtype: of the arithmetic; that of training if None.
         form: of the inner products.
@@ -116,7 +120,8 @@ class PathKernel(Analysis):
         quadrature = Quadrature("midpoint", self.nodes, self.tolerance, self.most_nodes, self.secant)
         limit = int(self.memory_gb * 1e9)
         separate = groups if self.by_component else None
-        explained = Explained(trajectory.functional, trajectory.functional.placed(batch), self.outputs)
+        scalars = scalars_of(self.outputs, run.task)
+        explained = Explained(trajectory.functional, trajectory.functional.placed(batch), scalars)
         size = trajectory.steps * math.prod(explained.shape) * len(layout.names) * 8
         settings = PathKernelSettings(
             quadrature, self.form, limit, self.scores, separate, edges, self.view, steps_by_tensor=size < limit / 4
@@ -184,6 +189,10 @@ class PathKernel(Analysis):
         sizes = [place.stop - place.start for place in result.layout.places.values()]
         per_tensor = {line: np.abs(result.by_tensor[line]).mean((0, 1)) for line in ("data", "decay", "clipping")}
         out.save_table("tensors", pd.DataFrame({"tensor": names, "size": sizes, **per_tensor}))
+        if self.outputs == "irreps":
+            sums = {"data": result.influence.sum(-1), **{name: terms[name] for name in terms if name != "influence"}}
+            save_by_irrep(run, out, result.influence[0], self.top, **{name: term[0] for name, term in sums.items()})
+            return
         train, explained = sort_keys(run, batch, result.influence.shape[-1], self.sort)
         own = own_class(result.influence, batch, self.outputs)
         out.save_arrays("own_class", influence=own, train=train, explained=explained, ids=batch.index)
@@ -194,10 +203,15 @@ class PathKernel(Analysis):
         examples with the largest positive and negative scores."""
         from mechlab.plotting import path_kernel as draw
 
-        saved, own = out.arrays("account"), out.arrays("own_class")
+        saved = out.arrays("account")
         terms = {"data": saved["influence"].sum(-1), **{name: saved[name] for name in TERMS[1:]}}
+        if self.outputs == "irreps":
+            influence = pair_maps(out)
+        else:
+            own = out.arrays("own_class")
+            influence = draw.influence_map(own["influence"], own["train"], own["explained"], self.sort)
         return {
-            "influence": draw.influence_map(own["influence"], own["train"], own["explained"], self.sort),
+            "influence": influence,
             "mass": draw.mass_over_steps(out.table("mass")),
             "lines": draw.sizes_of_terms(out.table("steps"), terms, saved["final"] - saved["initial"]),
             "examples": draw.top_examples(out.table("examples")),

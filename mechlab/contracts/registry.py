@@ -127,7 +127,7 @@ class Registry:
         """Return the config key under which a member's parameters are."""
         return f"analysis.{name}" if group == "analysis" else group
 
-    def prepared(self, group: str, name: str, **values: Any) -> Prepared:
+    def prepared(self, group: str, name: str, /, **values: Any) -> Prepared:
         """Return a member's class with checked arguments, `values` in place of those of its yaml."""
         return prepare(self.node(group, name) | values, self.key(group, name), BASES[group], self.allow, CONTEXT[group])
 

@@ -13,6 +13,8 @@ from mechlab.core.layout import Layout
 from mechlab.core.task import Batch, TaskSpec
 from mechlab.core.update_equations import clip_factor
 
+CACHED = 2**20  # outputs, in numbers, of the networks that are computed together on a CPU
+
 
 def aligned_outputs(model: Callable[..., Any], batch: Batch, spec: TaskSpec) -> Tensor:
     """Run the model on a batch and return its outputs at the steps that have targets.
@@ -131,9 +133,18 @@ def update_many(
     axes = (0, 0, tuple(None if value is None else own for value in fields), None if weights is None else 0)
     parameters, others = layout.split(theta.detach()), (dict(constants or {}), fields, weights)
     if spec.kind == "static":  # a row's loss depends on its own parameters alone; torch.func.grad is slower
-        tracked = {name: value.requires_grad_() for name, value in parameters.items()}
-        losses, outputs = vmap(loss, axes)(tracked, *others)
-        gradients = dict(zip(tracked, torch.autograd.grad(losses.sum(), list(tracked.values())), strict=True))
+
+        def gradients_of(rows: slice) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+            fixed, fields, weights = _rows(others, axes[1:], rows)
+            tracked = {name: value[rows].requires_grad_() for name, value in parameters.items()}
+            losses, outputs = vmap(loss, axes)(tracked, fixed, fields, weights)
+            return torch.autograd.grad(losses.sum(), list(tracked.values())), losses.detach(), outputs.detach()
+
+        at_once = _rows_at_once(theta, batch, spec)
+        parts = [gradients_of(slice(start, start + at_once)) for start in range(0, len(theta), at_once)]
+        each, losses, outputs = zip(*parts, strict=True)
+        gradients = dict(zip(parameters, map(torch.cat, zip(*each, strict=True)), strict=True))
+        losses, outputs = torch.cat(losses), torch.cat(outputs)
     else:  # under torch.func.grad alone, torch's recurrent layers have batching rules
         gradients, (losses, outputs) = vmap(grad_and_value(loss, has_aux=True), axes)(parameters, *others)
     theta.grad = layout.join(gradients, 1)
@@ -141,6 +152,20 @@ def update_many(
         theta.grad *= clip_factor(theta.grad.norm(dim=1, keepdim=True), clip)
     optimizer.step()
     return losses.detach(), outputs.detach()
+
+
+def _rows_at_once(theta: Tensor, batch: Batch, spec: TaskSpec) -> int:
+    """Return how many networks to compute together: on a CPU few enough for their activations to stay in its cache."""
+    return len(theta) if theta.is_cuda else max(1, CACHED // (batch.index.shape[-1] * spec.outputs))
+
+
+def _rows(values: Any, axes: Any, rows: slice) -> Any:
+    """Return some rows of the tensors in nested tuples and dictionaries whose axis of M is 0, and the others whole."""
+    if isinstance(values, tuple):
+        return tuple(_rows(*pair, rows) for pair in zip(values, axes, strict=True))
+    if isinstance(values, dict):
+        return {name: _rows(value, axes, rows) for name, value in values.items()}
+    return values if axes is None else values[rows]
 
 
 def trained_parameters(model: nn.Module, batch: Batch, spec: TaskSpec) -> dict[str, torch.Size]:

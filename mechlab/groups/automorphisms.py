@@ -54,14 +54,22 @@ def irrep_orbits(group: Group) -> list[set[str]]:
     Raises:
         ConfigError: see `automorphisms` and `mechlab.groups.irreps`.
     """
-    known = irreps(group)
-    characters = np.array([irrep.character / np.linalg.norm(irrep.character) for irrep in known])
-    orbit = np.arange(len(known))
-    for f in outer_automorphisms(group):
-        images = (characters[:, f] @ characters.T).argmax(1)
-        for irrep, image in enumerate(images):
-            orbit[orbit == orbit[image]] = orbit[irrep]
-    return [{known[i].name for i in np.flatnonzero(orbit == each)} for each in dict.fromkeys(orbit.tolist())]
+    images = irrep_images(group)
+    orbits = [frozenset(images[:, i].tolist()) for i in range(images.shape[1])]
+    names = [irrep.name for irrep in irreps(group)]
+    return [{names[i] for i in orbit} for orbit in dict.fromkeys(orbits)]
+
+
+def irrep_images(group: Group) -> np.ndarray:
+    """Return how the outer automorphisms permute the irreps (m, K), the identity first.
+
+    Row f holds the number in `irreps` of the irrep x -> R(f[x]) for each irrep R.
+
+    Raises:
+        ConfigError: see `automorphisms` and `mechlab.groups.irreps`.
+    """
+    characters = np.array([irrep.character / np.linalg.norm(irrep.character) for irrep in irreps(group)])
+    return np.array([(characters[:, f] @ characters.T).argmax(1) for f in outer_automorphisms(group)])
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -40,9 +40,12 @@ def character_table(group: Group) -> CharacterTable:
     of the eigenvalues of a matrix for g, which are roots of unity with integer multiplicities.
 
     Raises:
-        ConfigError: the multiplicities that follow from the eigenvectors are not integers.
+        ConfigError: the multiplicities that follow from the eigenvectors are not integers, or the characters are not
+            orthonormal.
     """
     values = _lifted(group, _eigenvectors(group))
+    overlap = values * _class_sizes(group) @ values.conj().T / group.order
+    _small(group, "the characters of a group must be orthonormal", overlap - np.eye(len(values)), 1e-9)
     degrees = np.rint(values[:, group.class_of[group.identity]].real)
     order = sorted(range(len(values)), key=lambda row: (degrees[row], *_descending(values[row])))
     values, degrees = values[order], degrees[order].astype(int)
@@ -92,13 +95,16 @@ def _lifted(group: Group, characters: np.ndarray) -> np.ndarray:
             powers.append(int(group.table[powers[-1], g]))
         multiplicities = np.fft.fft(characters[:, group.class_of[powers]]) / order
         whole = np.rint(multiplicities.real)
-        error = np.abs(multiplicities - whole).max()
-        if not (error < 1e-3 and whole.min() >= 0):
-            must = f"the eigenvalues of the matrices of {group.name} must have whole multiplicities"
-            fix = "choose a group with fewer conjugacy classes"
-            raise ConfigError(must, got=f"an error of {error:.1e}", key="task.group", fix=fix)
+        must = "the eigenvalues of the matrices of a group must have whole multiplicities"
+        _small(group, must, multiplicities - np.maximum(whole, 0), 1e-3)
         exact[:, column] = whole @ np.exp(2j * np.pi * np.arange(order) / order)
     return exact
+
+
+def _small(group: Group, must: str, error: np.ndarray, tolerance: float) -> None:
+    if not (worst := np.abs(error).max()) < tolerance:
+        fix = "choose a group with fewer conjugacy classes"
+        raise ConfigError(must, got=f"an error of {worst:.1e} for {group.name}", key="task.group", fix=fix)
 
 
 def _representatives(group: Group) -> np.ndarray:

@@ -154,4 +154,7 @@ def _group(table: np.ndarray, words: tuple[str, ...]) -> Group:
     if words and (len(words) != len(table) or len(set(words)) < len(words)):
         must = "each element of a group must have one word, different from all others"
         raise ConfigError(must, got=f"{len(set(words))} words for {len(table)} elements", key="task.definition")
+    if references := [word for word in words if "${" in word]:
+        must = "the words for elements must not hold ${, which a configuration takes for a reference"
+        raise ConfigError(must, got=references[0], key="task.group", fix="choose another word")
     return Group(f"table_{len(table)}", table, words or tuple(range(len(table))))

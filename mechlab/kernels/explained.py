@@ -17,8 +17,20 @@ from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.ghost import Ghost
 from mechlab.kernels.inner import works
 
+
+@dataclass(frozen=True)
+class OfExamples:
+    """Explained scalars that depend on the targets too.
+
+    Args:
+        function: maps outputs (B, ...) and the Batch that they belong to to (X, C) or (X,).
+    """
+
+    function: Callable[[Tensor, Batch], Tensor]
+
+
 OutputName = Literal["all", "target", "margin", "loss"]
-Outputs = OutputName | Callable[[Tensor], Tensor]
+Outputs = OutputName | Callable[[Tensor], Tensor] | OfExamples
 NAMES = get_args(OutputName)
 
 
@@ -32,7 +44,7 @@ class Explained:
         outputs: "all": each input's log-probability of every class, or what else the loss explains, see `Loss.scalars`;
             "target": minus each input's loss, the log-probability of its own class; "margin": the log-odds of its own
             class, log p - log(1 - p); "loss": the mean loss of all inputs, one scalar. Or a function from outputs
-            (B, ...) to (X, C) or (X,).
+            (B, ...) to (X, C) or (X,), or from outputs and examples: `OfExamples`.
 
     Raises:
         ConfigError: no input, an unknown name, or a function that does not return (X, C) or (X,) numbers.
@@ -180,7 +192,8 @@ class Explained:
     def _of(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
         outputs = self.functional.outputs(parameters, batch)
         if not isinstance(self.outputs, str):
-            values = self.outputs(outputs)
+            of_examples = isinstance(self.outputs, OfExamples)
+            values = self.outputs.function(outputs, batch) if of_examples else self.outputs(outputs)
             _check_values(values)
             return values[:, None] if values.ndim == 1 else values
         if self.outputs == "all":

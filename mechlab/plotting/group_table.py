@@ -32,15 +32,15 @@ def against_published(panels: Mapping[str, Mapping[str, np.ndarray]], models: Se
             no_value(axis)
             continue
         both = np.concatenate([right[known], measured[known]])
-        if both.min() > 0 and both.max() > SPAN * both.min():
-            log_axis(axis, "x")
-            log_axis(axis, "y")
         ends = both.min(), both.max()
         axis.plot(ends, ends, color=FAINT, linewidth=1, zorder=1)
         for place, kind in enumerate(sorted(set(models))):
             chosen = known & (kinds == kind)
             marks = {"s": 14, "linewidths": 0, "alpha": 0.8, "zorder": 3}
             axis.scatter(right[chosen], measured[chosen], label=kind, **marks, **look(place))
+        if both.min() > 0 and both.max() > SPAN * both.min():
+            log_axis(axis, "x")
+            log_axis(axis, "y")
         axis.set(xlabel="published, corrected", ylabel="measured")
         sample_size(axis, int(known.sum()), "networks")
     for axis in axes[len(panels) :]:

@@ -169,7 +169,8 @@ def top_examples(examples: pd.DataFrame, shown: int = 4) -> Figure:
         axis.tick_params(axis="y", labelsize=TEXT - 2)
         axis.set(xlabel="influence")
         points_axis(axis, "x", [0, *rows["influence"]])
-        title(axis, "All explained" if example < 0 else f"Explained example {example}")
+        whole = example if isinstance(example, str) else "All explained" if example < 0 else None
+        title(axis, whole or f"Explained example {example}")
     axes[0].set_ylabel("training example: input" if "input" in examples else "training example")
     kinds = {"helpful": COLOURS[0], "harmful": COLOURS[3]}
     handles = [Patch(color=colour, label=f"{kind} example") for kind, colour in kinds.items()]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from small_groups import relabelled
 
-from mechlab.groups import character_table, group
+from mechlab.core.errors import ConfigError
+from mechlab.groups import character_table, characters, group
 
 W = np.exp(2j * np.pi / 3)
 GOLDEN = (1 + np.sqrt(5)) / 2
@@ -145,3 +146,18 @@ def test_order_of_characters_depends_on_the_table_only():
     some_group = group("S4")
     again = relabelled(some_group)
     np.testing.assert_array_equal(character_table(some_group).values, character_table(again).values)
+
+
+@pytest.mark.parametrize(
+    ("damage", "must"),
+    [
+        (lambda values: values + 0.01, "whole multiplicities"),
+        (lambda values: values[[0, 0, 2]], "orthonormal"),
+        (lambda values: -values, "whole multiplicities"),
+    ],
+)
+def test_wrong_eigenvectors_are_refused(monkeypatch, damage, must):
+    right = characters._eigenvectors
+    monkeypatch.setattr(characters, "_eigenvectors", lambda group: damage(right(group)))
+    with pytest.raises(ConfigError, match=must):
+        character_table.__wrapped__(group("S3"))  # without the cache

@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from figure_checks import laid_out
+from recorded_groups import SIZES, Recorded, recorded
 
 from mechlab.analyses.groups.group_rows import MEASURED
 from mechlab.analyses.groups.group_table import GroupTable
 from mechlab.analyses.groups.published import published, published_row
 from mechlab.groups import group, irreps
 from mechlab.record.artifacts import Artifacts
-
-SIZES = {"group_mlp": {"hidden": 128, "embedding": 256, "variant": "relu"}}
-SIZES["group_transformer"] = {"hidden": 512, "width": 128, "heads": 4, "head_width": 32}
-
-
-@dataclass
-class Recorded:
-    """What is read of a run."""
-
-    folder: Path
-    config: dict[str, Any]
-    results: dict[str, Any]
-    seed: int
-
-    def artifacts(self, analysis: str) -> Artifacts:
-        return Artifacts(self.folder / "analyses" / analysis)
-
-
-def recorded(
-    root: Path, name: str, model: str, seed: int, keys: list[str], accuracy: float = 1.0, **settings: Any
-) -> Recorded:
-    """A run whose finding of irreps has these key irreps, in this order of learning, and made-up numbers."""
-    rng = np.random.default_rng([seed, len(model), len(name)])
-    scalars = {metric: float(rng.uniform(0.1, 1)) for metric in MEASURED} | {"test_accuracy": accuracy}
-    scalars |= settings.pop("scalars", {})
-    every = [irrep.name for irrep in irreps(group(name))]
-    rows = [
-        (irrep, 0.3 * (irrep in keys), irrep in keys, keys.index(irrep) if irrep in keys else None) for irrep in every
-    ]
-    folder = root / f"group-{model}" / f"{name}{len(settings)}-s{seed}"
-    table = pd.DataFrame(rows, columns=["name", "similarity", "key", "order"])
-    Artifacts(folder / "analyses" / "irreps").save_table("irreps", table)
-    fraction = published()["settings"][name][model]["train_fraction"]
-    task = {"group": name, "train_fraction": fraction, "seed": seed}
-    config = {"name": f"group-{model}", "task": task, "model": SIZES[model] | settings}
-    results = {"metrics": {}, "findings": {"irreps": {"scalars": scalars}}}
-    return Recorded(folder, config, results, seed)
 
 
 def run(root: Path, runs: list[Recorded]) -> tuple[dict[str, float], Artifacts]:

@@ -139,7 +139,7 @@ def test_functions_of_outputs_are_imported_as_targets_are():
         "torch.sum": "must come from mechlab",
         "mechlab.core.no_such_thing": "there is no no_such_thing",
         "mechlab.record.run.Run": "must be a function",
-        "no_such_name": "one of all, target, margin, loss or package.module.function",
+        "no_such_name": "one of all, target, margin, loss, irreps or package.module.function",
         7: "one of all, target",
     }.items():
         with pytest.raises(ConfigError, match=message) as caught:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from mechlab.analyses.attribution.explained_examples import ExplainedExamples, Outputs
+from mechlab.analyses.attribution.explained_examples import ExplainedExamples, Outputs, scalars_of
 from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
 from mechlab.core.task import Batch
@@ -44,7 +44,7 @@ def check_attribution(
     try:
         functional, _ = functional_model_of(recipe, examples.torch_dtype)
         batch = examples.batch(recipe.source())[:2]
-        explained = Explained(functional, functional.placed(batch), outputs)
+        explained = Explained(functional, functional.placed(batch), scalars_of(outputs, recipe.task))
         theta = functional.layout.join(dict(functional.model.named_parameters()))
         explained.values(theta)
         try:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
+from torch import Tensor
 
 from mechlab.core.constraints import Filled, Interval, at_least
 from mechlab.core.errors import ConfigError
-from mechlab.core.task import Batch, Split
-from mechlab.kernels.explained import Outputs
-
-__all__ = ["Examples", "ExplainedExamples", "Outputs", "Positive", "checkpoint_key"]
+from mechlab.core.task import Batch, Split, Task
+from mechlab.kernels import explained
 
 if TYPE_CHECKING:
     from mechlab.core.data import Source
+    from mechlab.groups import Group
     from mechlab.record.run import Run
 
 Examples = Annotated[int, at_least(1)] | Annotated[tuple[Annotated[int, at_least(0)], ...], Filled()]
+Outputs = Literal[(*explained.NAMES, "irreps")] | Callable[[Tensor], Tensor]
 Positive = Annotated[float, Interval(0, math.inf, open_low=True, open_high=True)]
 
 
@@ -57,6 +59,32 @@ class ExplainedExamples:
             must = f"ids of examples must be below {len(batch)}, the number of them in split={self.split}"
             raise ConfigError(must, got=beyond, key="examples", fix=f"ids from 0 to {len(batch) - 1}")
         return batch[torch.tensor(self.examples)].cropped()
+
+
+def scalars_of(outputs: Outputs, task: Task) -> explained.Outputs:
+    """Return the explained scalars of a name or function; those of "irreps" depend on the task's group.
+
+    Raises:
+        ConfigError: "irreps" for a task whose ground truth is no group.
+    """
+    if outputs != "irreps":
+        return outputs
+    from mechlab.groups.logit_parts import LogitParts
+
+    return explained.OfExamples(LogitParts(group_of(task)).mean)
+
+
+def group_of(task: Task) -> Group:
+    """Return the group whose multiplication is the task.
+
+    Raises:
+        ConfigError: the ground truth of the task is no group.
+    """
+    truth = task.ground_truth()
+    if truth is None or truth.kind != "group":
+        must, got = "outputs=irreps needs a task of products in a group", type(task).__name__
+        raise ConfigError(must, got=got, key="outputs", fix="outputs=target, or task=group")
+    return truth.group
 
 
 def checkpoint_key(analysis: Any, steps: int) -> str:

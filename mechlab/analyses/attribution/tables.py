@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -37,13 +38,22 @@ def own_class(influence: np.ndarray, batch: Batch, outputs: Outputs) -> np.ndarr
     return influence[:, 0]
 
 
-def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int, less_is_better: bool = False) -> pd.DataFrame:
+def top_examples(
+    run: Run,
+    batch: Batch | None,
+    influence: np.ndarray,
+    top: int,
+    less_is_better: bool = False,
+    names: Sequence[str] = (),
+) -> pd.DataFrame:
     """Return the training examples with the largest and smallest influence on each explained example.
 
     Args:
+        batch: the explained examples; None for scalars with names.
         influence: (X, N).
         top: number of examples of either kind.
         less_is_better: True for scalars such as a loss, where a negative influence is helpful.
+        names: of the explained scalars (X,); by default the ids of the explained examples, or -1 for all of them.
 
     Returns:
         Columns explained, kind (helpful or harmful), rank, train, influence, and label and input of the training
@@ -53,7 +63,9 @@ def top_examples(run: Run, batch: Batch, influence: np.ndarray, top: int, less_i
 
     rows: list[dict[str, Any]] = []
     train = run.task.examples("train") if isinstance(run.task, FiniteTask) else None
-    ids = batch.index.tolist() if len(influence) == len(batch) else [-1] * len(influence)
+    ids: Sequence[Any] = names
+    if batch is not None:
+        ids = batch.index.tolist() if len(influence) == len(batch) else [-1] * len(influence)
     for row, values in enumerate(influence):
         order = np.argsort(values, kind="stable")
         kinds = ("harmful", "helpful") if less_is_better else ("helpful", "harmful")

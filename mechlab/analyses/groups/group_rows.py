@@ -47,7 +47,7 @@ def run_rows(runs: Sequence[GroupRun], accuracy: float) -> pd.DataFrame:
 
 
 def _row(run: GroupRun, accuracy: float) -> Row:
-    row: Row = {"group": run.group, "model": run.model, "hidden": run.hidden, "train_fraction": run.train_fraction}
+    row: Row = {"group": run.group.name, "model": run.model, "hidden": run.hidden, "train_fraction": run.train_fraction}
     row |= {"seed": run.seed, "run": run.name, "test_accuracy": run.accuracy, "generalises": run.accuracy >= accuracy}
     known = run.published or {}
     corrected = known.get("corrected", {})

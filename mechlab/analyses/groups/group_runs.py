@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mechlab.analyses.groups.published import published_row
@@ -12,19 +13,20 @@ from mechlab.record.sets import run_name
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mechlab.groups import Group
     from mechlab.record.run import Run
 
 IRREPS = "irreps"
 READ = ("result.json", f"analyses/{IRREPS}/*.csv")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GroupRun:
     """A network that multiplies in a group.
 
     Args:
         name: of the run, `<task>-<model>/<run_id>-s<seed>`.
-        group: its name.
+        group: the group.
         model: such as group_mlp.
         hidden: number of hidden units, or None.
         train_fraction: share of the pairs that it was trained on, or None.
@@ -36,7 +38,7 @@ class GroupRun:
     """
 
     name: str
-    group: str
+    group: Group
     model: str
     hidden: int | None
     train_fraction: float | None
@@ -46,10 +48,15 @@ class GroupRun:
     irreps: pd.DataFrame
     published: dict[str, Any] | None
 
-    @property
+    @cached_property
     def key_irreps(self) -> list[str]:
-        """Names of the key irreps, in the order of learning."""
+        """Names of the key irreps, in the order of learning, where it is known."""
         return self.irreps[self.irreps["key"].astype(bool)].sort_values("order", kind="stable")["name"].tolist()
+
+    @cached_property
+    def order(self) -> list[str]:
+        """Names of the key irreps in the order of learning; none where training was not recorded."""
+        return self.key_irreps if self.irreps["order"].notna().any() else []
 
 
 def group_runs(runs: Sequence[Run]) -> list[GroupRun]:
@@ -59,7 +66,7 @@ def group_runs(runs: Sequence[Run]) -> list[GroupRun]:
 
 def _group_run(run: Run) -> GroupRun:
     task, sizes = run.config["task"], run.config["model"]
-    group, model = str(task["group"]), str(run.config["name"]).rpartition("-")[2]
+    group, model = run.task.ground_truth().group, model_of(str(sizes["_target_"]))
     results = run.results
     scalars = results["findings"][IRREPS]["scalars"]
     accuracy = scalars.get("test_accuracy", results["metrics"].get("test/accuracy"))
@@ -74,5 +81,14 @@ def _group_run(run: Run) -> GroupRun:
         scalars=scalars,
         accuracy=float("nan") if accuracy is None else float(accuracy),
         irreps=run.artifacts(IRREPS).table(IRREPS),
-        published=published_row(group, model, task, sizes),
+        published=published_row(group.name, model, task, sizes),
     )
+
+
+def model_of(target: str) -> str:
+    """Return the kind of network by the module of its class.
+
+    >>> model_of("mechlab.models.group_mlp.GroupMLP")
+    'group_mlp'
+    """
+    return target.split(".")[-2]

@@ -41,7 +41,7 @@ class GroupTable(SetAnalysis):
     Source: Chughtai et al., arXiv 2302.03025, its tables and the result files of its repository.
     """
 
-    needs = SetNeeds(runs=1, analyses=(IRREPS,), files=READ)
+    needs = SetNeeds(runs=2, analyses=(IRREPS,), files=READ)
 
     def __init__(self, accuracy: Annotated[float, between(0, 1)] = 0.99):
         self.accuracy = accuracy

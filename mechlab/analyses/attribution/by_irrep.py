@@ -1,0 +1,49 @@
+"""Influence of training pairs on what a network knows of each irrep: tables and figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mechlab.analyses.attribution.explained_examples import group_of
+from mechlab.analyses.attribution.tables import top_examples
+from mechlab.groups.representations import irreps
+from mechlab.record.artifacts import Artifacts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mechlab.record.run import Run
+
+
+def save_by_irrep(run: Run, out: Artifacts, influence: np.ndarray, top: int, **terms: np.ndarray) -> None:
+    """Save the influences on the part of each irrep in the right logits, and the pairs of largest influence.
+
+    The table `irreps` has a row for each irrep; the array `pairs` of "by_irrep" is (N, 2), the training pairs.
+
+    Args:
+        influence: (R, N), of the training pairs.
+        top: number of helpful and of harmful pairs in the table `examples`, for all irreps but the trivial one.
+        terms: (R,) each, further columns of the table `irreps`.
+    """
+    import pandas as pd
+
+    group = group_of(run.task)
+    names = [irrep.name for irrep in irreps(group)]
+    pairs = run.task.examples("train").inputs.numpy()
+    out.save_arrays("by_irrep", influence=influence, pairs=pairs, order=np.array(group.order))
+    out.save_table("irreps", pd.DataFrame({"irrep": names, **terms}))
+    learned = [row for row, name in enumerate(names) if name != "trivial"]
+    learned.sort(key=lambda row: -np.abs(influence[row]).sum())
+    table = top_examples(run, None, influence[learned], top, names=[names[row] for row in learned])
+    out.save_table("examples", table)
+
+
+def pair_maps(out: Artifacts) -> Figure:
+    """Draw what `save_by_irrep` saved."""
+    from mechlab.plotting.pair_maps import influence_of_pairs
+
+    saved = out.arrays("by_irrep")
+    names = [str(name) for name in out.table("irreps")["irrep"]]
+    return influence_of_pairs(saved["influence"], saved["pairs"], int(saved["order"]), names)

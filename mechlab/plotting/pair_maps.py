@@ -1,0 +1,55 @@
+"""Heat maps over the pairs of elements of a group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mechlab.plotting.path_kernel import CLIPPED
+from mechlab.plotting.style import FAINT, INK, TEXT, new_figure, note, points_axis, title, whole_numbers
+
+MOST = 6  # irreps that get a panel
+LEFT_OUT = "trivial"
+
+
+def influence_of_pairs(influence: np.ndarray, pairs: np.ndarray, n: int, names: Sequence[str]) -> Figure:
+    """Draw the influences (R, N) of training pairs (N, 2) on the part of each irrep, each as an n x n map of a and b.
+
+    All panels have one scale of colours. The trivial irrep is left out; of more than six others those with the largest
+    sum of absolute influences are drawn.
+
+    Args:
+        n: elements of the group.
+        names: of the irreps (R,).
+    """
+    rows = [row for row, name in enumerate(names) if name != LEFT_OUT]
+    rows = sorted(sorted(rows, key=lambda row: -np.abs(influence[row]).sum())[:MOST])
+    sizes = np.abs(influence[rows])
+    limit = float(np.quantile(sizes, CLIPPED)) if sizes.size else 0.0
+    limit = limit or 1.0
+    columns = max(1, math.ceil(math.sqrt(len(rows))))
+    lines = max(1, math.ceil(len(rows) / columns))
+    figure, axes = new_figure(panels=columns, width=2.3, height=2.5 * lines, rows=lines)
+    image = None
+    for axis, row in zip(axes, rows, strict=False):
+        values = np.full((n, n), np.nan)
+        values[pairs[:, 0], pairs[:, 1]] = influence[row]
+        axis.set_facecolor(FAINT)
+        image = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+        axis.set(xlabel="b", ylabel="a")
+        whole_numbers(axis, "x")
+        whole_numbers(axis, "y")
+        note(axis, f"sum {influence[row].sum():.3g}")
+        title(axis, names[row])
+    for axis in axes[len(rows) :]:
+        axis.set_axis_off()
+    if image is not None:
+        clipped = bool(sizes.max(initial=0) > limit)
+        bar = figure.colorbar(image, ax=axes, shrink=0.8, extend="both" if clipped else "neither")
+        bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
+        bar.set_label("influence of the training pair a b (grey: not in training)", size=TEXT, color=INK)
+        points_axis(bar.ax, "y", [-limit, limit / 3, limit])
+    return figure
