@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from mechlab.contracts.gradients import no_graph_left, no_refusal
 from mechlab.contracts.sentences import check_sentence
-from mechlab.core.analysis import Finding
+from mechlab.core.analysis import Finding, kinds_of
 from mechlab.core.errors import ConfigError, NotRecorded
 from mechlab.core.seeding import Streams
 from mechlab.jobs.run_analysis import check_recorded
@@ -107,7 +107,7 @@ def test_only_a_task_that_has_what_is_needed_is_accepted(registry, analysis, tas
     needs = question.needs
     fits = needs.kind in (None, subject.spec.kind)
     if needs.ground_truth:
-        fits &= getattr(subject.ground_truth(), "kind", None) in needs.ground_truth
+        fits &= bool(set(kinds_of(subject.ground_truth())) & set(needs.ground_truth))
     if fits:
         question.check(analysis, task, subject, f"analysis.{analysis}")
         return

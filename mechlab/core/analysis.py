@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.recipe import Recipe
-    from mechlab.core.task import Task
+    from mechlab.core.task import GroundTruth, Task
     from mechlab.record.artifacts import Artifacts
     from mechlab.record.run import Run
 
@@ -139,6 +139,11 @@ class Analysis(ABC):
         """
 
 
+def kinds_of(truth: GroundTruth | None) -> tuple[str, ...]:
+    """Return the kind of a ground truth and, where it has an attribute `special`, the more special kinds in it."""
+    return () if truth is None else (truth.kind, *getattr(truth, "special", ()))
+
+
 def check_needs(
     needs: Needs,
     name: str,
@@ -163,12 +168,12 @@ def check_needs(
     if needs.kind is not None and task.spec.kind != needs.kind:
         must, got = f"a {needs.kind} task", f"a {task.spec.kind} task"
     elif needs.ground_truth:
-        kind = getattr(task.ground_truth(), "kind", None)
-        if kind not in needs.ground_truth:
+        kinds = kinds_of(task.ground_truth())
+        if not set(kinds) & set(needs.ground_truth):
             must = "a task whose ground truth is " + " or ".join(
                 f"an {k}" if k[0] in "aeiou" else f"a {k}" for k in needs.ground_truth
             )
-            got = "one without a ground truth" if kind is None else f"a ground truth of kind {kind!r}"
+            got = f"a ground truth of kind {kinds[0]!r}" if kinds else "one without a ground truth"
     if must is not None:
         raise ConfigError(
             f"analysis={name} needs {must}, and task={task_name} is not one",

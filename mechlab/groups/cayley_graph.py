@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class CayleyGraph(Automaton):
     """
 
     group: Group | None = None
+    special: ClassVar[tuple[str, ...]] = ("Cayley graph",)
 
 
 def cayley_graph(group: Group, letters: Sequence[int]) -> CayleyGraph:

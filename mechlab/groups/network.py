@@ -185,7 +185,8 @@ class PairNetwork:
     def blocks(self, numbers: int = BLOCK) -> Iterator[Tensor]:
         """Yield all elements a in blocks (R,), whose activations and logits have about so many numbers, or six rows."""
         width = max(self.order, 0 if self.unembedding is None else len(self.unembedding))
-        yield from torch.arange(self.order).split(max(min(ROWS, self.order // 2), numbers // (self.order * width), 1))
+        rows = min(max(ROWS, numbers // (self.order * width)), self.order // 2)  # never all pairs at once
+        yield from torch.arange(self.order).split(max(1, rows))
 
 
 def _combined(combine: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Rows:

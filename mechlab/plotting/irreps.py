@@ -47,7 +47,7 @@ def irreps_figure(table: pd.DataFrame) -> Figure:
     for place, (name, text) in enumerate(shares.items()):
         axes[1].scatter(shown[name], rows, s=16, label=text, linewidths=0, alpha=0.9, **look(place))
     if shares:
-        axes[1].set(xlabel="fraction of variance explained", xlim=(-0.03, 1.03), yticks=rows)
+        axes[1].set(xlabel="fraction of variance explained", yticks=rows)
         axes[1].set_ylim(len(shown) - 0.4, -0.6)
         axes[1].tick_params(axis="y", length=0, labelleft=False)
         axes[1].grid(axis="y", color="#eeeeee", linewidth=0.6)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from mechlab.plotting.style import COLOURS, INK, SOFT, legend, new_figure, points_axis, row_names, title
+from mechlab.plotting.style import COLOURS, FAINT, INK, legend, new_figure, points_axis, row_names, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +25,10 @@ def shares(table: pd.DataFrame) -> Figure:
     table = table.nlargest(MOST, "share") if len(table) > MOST else table
     rows = np.arange(len(table))
     figure, (axis,) = new_figure(width=4.2, height=1.3 + 0.24 * len(table))
-    axis.barh(rows, table["share"], height=0.6, color=COLOURS[0], label="mean states")
-    axis.hlines(
-        rows, table["chance_low"], table["chance_high"], color=SOFT, linewidth=1.2, label="permuted elements, 95 %"
-    )
-    axis.plot(table["chance"], rows, "|", color=INK, markersize=8, label="size / (n - 1)")
+    between = table["chance_high"] - table["chance_low"]
+    axis.barh(rows, between, left=table["chance_low"], height=0.6, color=FAINT, label="95 % of permutations")
+    axis.plot(table["chance"], rows, "|", color=INK, markersize=9, label="their mean, size / (n - 1)")
+    axis.plot(table["share"], rows, "o", color=COLOURS[0], markersize=5, label="mean states")
     row_names(axis, [str(name) for name in table["irrep"]])
     axis.set(xlabel="share of the squared norm of centred mean states", xlim=(0, None))
     points_axis(axis, "x", [0.0, float(table[["share", "chance_high"]].to_numpy().max())])

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
-from mechlab.core.constraints import Interval
+from mechlab.core.constraints import Interval, OnlyWhereSet
 from mechlab.core.errors import RunError
 from mechlab.tasks.group import GroupProduct
 from mechlab.tasks.recorded import DATA, recorded_tensors
@@ -21,7 +21,7 @@ class RecordedGroupProduct(GroupProduct):
 
     Args:
         digest: hash of the tensor, as `core.state.digest` gives it.
-        group, train_fraction, val_fraction, loss_dtype: as of GroupProduct.
+        group, train_fraction, val_fraction, loss_dtype, definition: as of GroupProduct.
         folder: where the file is; a recorded configuration has None, for the run directory.
 
     Raises:
@@ -35,9 +35,10 @@ class RecordedGroupProduct(GroupProduct):
         train_fraction: Annotated[float, Interval(0, 1, open_low=True, open_high=True)] = 0.4,
         val_fraction: Annotated[float, Interval(0, 1, open_low=True, open_high=True)] | None = None,
         loss_dtype: Literal["float64"] | None = "float64",
+        definition: Annotated[dict[str, Any] | None, OnlyWhereSet()] = None,
         folder: str | None = None,
     ):
-        super().__init__(group, train_fraction, val_fraction, loss_dtype=loss_dtype)
+        super().__init__(group, train_fraction, val_fraction, loss_dtype=loss_dtype, definition=definition)
         self.digest, self.folder = digest, folder
         self._permutation = recorded_tensors(folder, digest)["permutation"].long()
         if not self._permutation.sort().values.equal(super()._order().sort().values):

@@ -160,6 +160,20 @@ def test_outputs_and_losses_are_those_of_the_training(tmp_path, perceptron, suff
     assert run.folder.parent.name == "group-group_mlp" and run.config["model"]["embedding"] == 8
 
 
+@pytest.mark.parametrize("given", [{"seed": SEED}, {"permutation": "order.npy"}])
+def test_a_group_from_a_file_is_recorded_with_the_network(tmp_path, perceptron, given):
+    np.save(tmp_path / "order.npy", seeded().numpy())
+    np.savetxt(tmp_path / "s3.csv", group(GROUP).table, fmt="%d", delimiter=",")
+    path = save(perceptron.state_dict(), tmp_path / "w.pt")
+    given = {key: tmp_path / value if key == "permutation" else value for key, value in given.items()}
+    table = str(tmp_path / "s3.csv")
+    run = adopt("group_network", path, root=tmp_path / "runs", group=table, frac_train=SHARE, **given)
+    (tmp_path / "s3.csv").unlink()
+    run = mechlab.load_run(run.folder)
+    agrees(run, perceptron, seeded())
+    assert np.array_equal(run.task.of.table, group(GROUP).table)
+
+
 @pytest.mark.parametrize(("suffix", "prefix"), [(".pt", ""), (".npz", "w."), (".safetensors", "model.")])
 def test_a_transformer_in_the_names_of_transformer_lens(tmp_path, transformer, suffix, prefix):
     state = {prefix + name: value for name, value in transformer.published_state().items()}

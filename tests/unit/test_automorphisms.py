@@ -77,6 +77,14 @@ def test_irreps_of_symmetric_groups_are_fixed_but_for_s6():
     assert sum(map(len, orbits)) == 11 and len(orbits) == 8
 
 
+def test_irreps_of_other_groups_are_exchanged_as_in_the_literature():
+    """In Q8 the automorphisms permute i, j and k; in A6 they exchange both pairs of equal dimension (ATLAS)."""
+    assert {"3d_a", "3d_b"} in irrep_orbits(group("A5")) and len(irrep_orbits(group("A5"))) == 4
+    assert sorted(map(len, irrep_orbits(group("Q8")))) == [1, 1, 3]
+    assert sorted(map(len, irrep_orbits(group("A6")))) == [1, 1, 1, 2, 2]
+    assert [len(orbit) for orbit in irrep_orbits(group("C2xC2xC2"))] == [1, 7]
+
+
 def test_isomorphic_groups_have_an_isomorphism():
     for left, right in [("D3", "S3"), ("C6", "C2xC3"), ("C1", "S1"), ("D6", "C2xS3")]:
         one, two = group(left), group(right)

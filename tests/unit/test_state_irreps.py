@@ -92,5 +92,7 @@ def test_states_that_ignore_the_product_prefer_no_irrep(task, tmp_path):
 
 
 def test_other_automata_are_refused():
-    with pytest.raises(ConfigError, match="products in a group"):
+    with pytest.raises(ConfigError, match="Cayley graph"):
         StateIrreps().check("state_irreps", "tomita", Tomita(3), "analysis.state_irreps")
+    with pytest.raises(ConfigError, match="three or more"):
+        StateIrreps().check("state_irreps", "group_words", GroupWords("C2", words=50), "analysis.state_irreps")

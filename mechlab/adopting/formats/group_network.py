@@ -32,8 +32,8 @@ def group_network(
             blocks.0.attn.W_Q, W_K and W_V (heads, d, head width), W_O (heads, head width, d), blocks.0.mlp.W_in (d, h)
             and W_out (h, d), unembed.W_U (d, n). Its biases must be zero; x_embed and y_embed, which are copies of the
             embedding, and the buffers mask and IGNORE are left out.
-        group: S5, D59, C113, A5 or another name; see `mechlab.groups.group`. The elements are in its order, which for
-            these is the published one.
+        group: S5, D59, C113, A5 or another name, or a file with the multiplication table; see `mechlab.groups.group`.
+            The elements are in its order, which for these names is the published one.
         seed: of the split: the permutation of all n^2 pairs that torch.randperm draws with it.
         frac_train: share of the pairs that were for training.
         permutation: the file of the permutation (.npy, .npz, .pt or .csv), n^2 numbers a n + b of the pairs (a, b), of
@@ -42,11 +42,11 @@ def group_network(
     Raises:
         ConfigError: a file is invalid, there is no such group, or they do not match.
     """
-    from mechlab.config.build import prepare
+    from mechlab.config.build import prepare, without_files
     from mechlab.core.task import Task
 
     node: dict[str, Any] = {"_target_": "mechlab.tasks.group.GroupProduct", "group": group}
-    node |= {"train_fraction": frac_train, "seed": seed or 0}
+    node = without_files(node | {"train_fraction": frac_train, "seed": seed or 0}, "task")
     try:
         task = prepare(node, "task", Task)()
     except ConfigError as error:

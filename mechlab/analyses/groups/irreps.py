@@ -162,10 +162,15 @@ class Irreps(Analysis):
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the irreps, slices of the logits, and where there are some the curves over training."""
         from mechlab.plotting.irreps import irreps_figure, slices_figure
+        from mechlab.plotting.irreps_over_training import curves_figures
 
-        figures = {"irreps": irreps_figure(out.table("irreps"))}
-        saved = out.arrays("slices")
-        figures["slices"] = slices_figure(saved["slices"], out.table("slices"))
+        table = out.table("irreps")
+        figures = {"irreps": irreps_figure(table)}
+        if (out.folder / "slices.csv").exists():
+            figures["slices"] = slices_figure(out.arrays("slices")["slices"], out.table("slices"))
+        if (out.folder / "training.csv").exists():
+            tables = (out.table(name) for name in ("training", "irreps_over_training", "phases"))
+            figures |= curves_figures(*tables, table)
         return figures
 
 
