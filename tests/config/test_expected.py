@@ -5,6 +5,7 @@ from __future__ import annotations
 import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mechlab.config.choices import config_dir
@@ -83,6 +84,22 @@ def test_what_is_expected_of_a_set_is_not_compared_with_a_run() -> None:
     setup = prepare_run(resolve(cfg), masked(cfg))
     assert list(setup.sets) == ["ambiguity_over_runs"] and "clusterings/k_means_8" in setup.expected
     assert not [name for name in setup.expected if name.startswith("ambiguity_over_runs/")]
+
+
+def test_networks_of_a_group_have_the_settings_and_numbers_of_their_group_and_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By group and seed: share of training pairs, and excluded losses as published and as corrected."""
+    cfg = composed("experiment=groups_table", "analysis=[]")
+    choices = OmegaConf.create({"hydra": {"runtime": {"choices": {"model": "group_mlp"}}}})
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", choices)
+    for name, seed, share, number, right in (("C118", 3, 0.3, 1.0, None), ("A5", 4, 0.5, 0.9914, 1.0)):
+        cfg.task.group, cfg.seed = name, seed
+        found = numbered(cfg)["irreps/embed_x_fve"]
+        assert cfg.task.train_fraction == share and cfg.task.seed == cfg.model.seed == seed
+        assert found.corrected == right and found.published == pytest.approx(number, abs=2e-3)
+    cfg.task.group = "S4"  # has no published network
+    assert not numbered(cfg) and (cfg.task.train_fraction, cfg.trainer.max_steps) == (0.4, 250_000)
 
 
 def test_a_large_dose_of_noise_is_trained_as_long_as_published() -> None:

@@ -91,6 +91,17 @@ def test_counts(tmp_path):
         laid_out(figure)
 
 
+def test_the_published_sets_of_fifty_networks_have_the_published_counts(tmp_path):
+    """The sets that 50 published networks on S5 learned, from another table of the source than the counts."""
+    two, a, b, sign = ["sign", "standard"], "5d_a", "5d_b", "standard_sign"
+    sets = [two] * 20 + [[*two, a]] * 8 + [[*two, sign, a]] * 6 + [[*two, b]] * 5 + [[*two, sign]] * 5
+    sets += [[*two, sign, b]] * 2 + [[*two, sign, a, b]] * 2 + [["standard", sign, a, b], ["sign", sign, a]]
+    finding, out = run(tmp_path, networks(tmp_path, "S5", sets))
+    for table in ("irreps", "numbers"):
+        assert out.table(table)["rate"].tolist() == pytest.approx(out.table(table)["published_rate"].tolist())
+    assert finding.scalars["same_set"] == 0.4 and not finding.claims["strong"].holds and finding.claims["weak"].holds
+
+
 def test_similarities_over_training_are_means_over_networks(tmp_path):
     sets = [["sign", "standard"], ["standard", "sign"], ["sign"]]
     _, out = run(tmp_path, networks(tmp_path, "S4", sets))
