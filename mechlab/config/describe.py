@@ -17,7 +17,8 @@ LONGEST = 24  # letters of a value
 def describe(config: Mapping[str, Any], moment: str | int = "last") -> str:
     """Return network, task and seed of a run, with the moment of training if it is not the end.
 
-    Of the parameters of network and task, the first one in their yaml is named, and every other that differs from it.
+    Of the parameters of network and task, the first one in their yaml is named, and every other that differs from it;
+    a seed of theirs only if it is another than the run's.
 
     Args:
         config: the run's configuration, as recorded.
@@ -56,11 +57,12 @@ def _names(config: Mapping[str, Any]) -> tuple[str, str]:
 
 def _parameters(group: str, name: str, config: Mapping[str, Any]) -> str:
     """Return the telling parameters of the network or the task in brackets; nothing where there are none."""
-    node = {key: value for key, value in (config.get(group) or {}).items() if key != "_target_"}
+    own = {key: value for key, value in (config.get(group) or {}).items() if key != "_target_"}
+    node = {key: value for key, value in own.items() if (key, value) != ("seed", config.get("seed"))}
     usual = _usual(group, name)
     order = [key for key in usual if key in node] or list(node)
     shown = [
-        f"{key.replace('_', ' ')} {_short(value)}"
+        _short(value) if key == name else f"{key.replace('_', ' ')} {_short(value)}"
         for place, (key, value) in enumerate((key, node[key]) for key in dict.fromkeys([*order, *node]))
         if value is not None and not _is_long(value) and (place == 0 or (usual and value != usual.get(key)))
     ]

@@ -215,7 +215,9 @@ def _given(values: Any, name: str, shape: tuple[int, int, int], group: Group, dt
     if math.prod(values.shape) != shape[0] * shape[1] * shape[2] or values.shape[-1] != shape[2]:
         _refuse(f"{name} must have the shape {shape}, or ({shape[0]} * {shape[1]}, {shape[2]})", values, group)
     values = values.reshape(shape)
-    return lambda rows: _tensor(values[rows], dtype)
+    if isinstance(values, Tensor):
+        return lambda rows: _tensor(values[rows], dtype)
+    return lambda rows: _tensor(values[rows.numpy()], dtype)  # by a tensor of one row, numpy would drop the axis
 
 
 def _tensor(values: Any, dtype: torch.dtype) -> Tensor:

@@ -35,6 +35,13 @@ def test_names_of_tasks_that_have_no_yaml_and_contents_of_files():
     assert describe(config("mine", "net", 4, {"text": "a" * 99})).count("a" * 23) == 1
 
 
+def test_a_seed_that_is_that_of_the_run_is_named_once():
+    tied = config("group", "group_mlp", 2, {"group": "A5", "seed": 2}, {"hidden": 128, "seed": 2})
+    assert describe(tied) == "group_mlp (hidden 128) on group (A5), seed 2"
+    other = config("group", "group_mlp", 2, {"group": "A5", "seed": 3}, {"hidden": 128, "seed": None})
+    assert describe(other) == "group_mlp (hidden 128) on group (A5, seed 3), seed 2"
+
+
 def test_sets_of_runs():
     seeds = [config(seed=seed, task_keys={"index": 3}, model_keys={"hidden": 64}) for seed in (2, 0, 1)]
     assert describe_set(seeds) == "gru (hidden 64) on tomita (index 3), seeds 0 to 2"
@@ -55,4 +62,5 @@ def test_every_shipped_task_and_model_is_described_by_its_own_yaml():
         start = f"linear (ridge 0.001) on {path.stem}"
         assert described.startswith(start) and described.endswith(", seed 0")
         shown = described.removeprefix(start).removesuffix(", seed 0")
-        assert shown == ("" if node[first] is None else f" ({first} {_short(node[first])})")
+        named = _short(node[first]) if first == path.stem else f"{first} {_short(node[first])}"
+        assert shown == ("" if node[first] is None else f" ({named})")

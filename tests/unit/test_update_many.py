@@ -17,10 +17,12 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.layout import Layout
 from mechlab.core.model import StaticModel
 from mechlab.core.state import optimizer_tensors
-from mechlab.core.step import batch_loss, update_many
+from mechlab.core.step import CACHED, batch_loss, update_many
 from mechlab.core.update_equations import entering_gradient, equations_of
+from mechlab.models.group_mlp import GroupMLP
 from mechlab.models.mlp import MLP
 from mechlab.models.rnn import RNN
+from mechlab.tasks.group import GroupProduct
 
 OPTIMIZERS = {
     "sgd": partial(torch.optim.SGD, lr=0.1),
@@ -143,6 +145,23 @@ def test_members_of_an_ensemble_are_their_single_twins(optimizer, task):
             name: (value.shape, value.dtype) for name, value in expected.items()
         }
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("cached", [1, 2 * 21 * 6, CACHED])
+def test_group_networks_with_splits_of_their_own_are_their_single_twins(cached, monkeypatch):
+    """Each with its own training pairs and its own published initial weights, computed one, two or all at a time."""
+    monkeypatch.setattr("mechlab.core.step.CACHED", cached)
+    recipes = [
+        recipe_with(
+            "adamw", task=GroupProduct("S3", 0.6, seed=s), model=partial(GroupMLP, hidden=5, seed=s), batch_size=None
+        )
+        for s in range(M)
+    ]
+    members = train(recipes, members_of(recipes))
+    for recipe, member in zip(recipes, members.values(), strict=True):
+        model = recipe.model()
+        list(recipe.steps(model, recipe.optimizer(model)))
+        torch.testing.assert_close(member.model.state_dict(), model.state_dict(), rtol=0, atol=1e-9)
 
 
 def test_a_member_is_trained_again_alone_with_the_bits_of_the_ensemble():
