@@ -11,6 +11,7 @@ from mechlab.plotting.style import FAINT, legend, log_axis, look, new_figure, no
 
 COLUMNS = 3
 SPAN = 20  # ratio of the largest to the smallest number from which axes are logarithmic
+SMALL = 0.01  # largest number up to which they are too
 
 
 def against_published(panels: Mapping[str, Mapping[str, np.ndarray]], models: Sequence[str]) -> Figure:
@@ -38,7 +39,7 @@ def against_published(panels: Mapping[str, Mapping[str, np.ndarray]], models: Se
             chosen = known & (kinds == kind)
             marks = {"s": 14, "linewidths": 0, "alpha": 0.8, "zorder": 3}
             axis.scatter(right[chosen], measured[chosen], label=kind, **marks, **look(place))
-        if both.min() > 0 and both.max() > SPAN * both.min():
+        if both.min() > 0 and (both.max() > SPAN * both.min() or both.max() < SMALL):
             log_axis(axis, "x")
             log_axis(axis, "y")
         axis.set(xlabel="published, corrected", ylabel="measured")
