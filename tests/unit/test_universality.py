@@ -89,7 +89,7 @@ def test_counts(tmp_path):
     assert set(figures) == {"irrep_frequency", "key_irreps", "learning_order", "grokking"}
     progress = out.table("progress")
     assert len(progress) == 9 * len(STEPS) and progress["run"].nunique() == 9
-    assert progress[progress["step"] == 1000]["test_accuracy"].tolist() == table["accuracy"].tolist()
+    assert progress[progress["step"] == 1000]["test_accuracy"].tolist() == table["test_accuracy"].tolist()
     for figure in figures.values():
         laid_out(figure)
 
