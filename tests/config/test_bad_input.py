@@ -204,7 +204,7 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         (
             f"{ADDITION} analysis=path_kernel {OUTPUTS}=targt",
             OUTPUTS,
-            "one of all, target, margin, loss, irreps or package.",
+            "margin, loss, irreps or package.",
         ),
         *(
             (f"{ADDITION} allow_targets=[user_parts] analysis=path_kernel {OUTPUTS}=user_parts.{name}", OUTPUTS, says)

@@ -78,7 +78,7 @@ def test_looking_at_the_configuration_imports_nothing_heavy(
     [
         ("task=to", ["task=tomita"]),
         ("trainer.max_s", ["trainer.max_steps="]),
-        ("model=gr", ["model=group_mlp", "model=group_transformer", "model=gru"]),
+        ("model=ls", ["model=lstm"]),
     ],
 )
 def test_tab_completion_offers_groups_and_keys(typed: str, offers: list[str], program: str, tmp_path: Path) -> None:
