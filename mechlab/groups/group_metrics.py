@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
+from torch import Tensor
 
 from mechlab.core.errors import ConfigError
 from mechlab.groups.explained_losses import explained_losses
@@ -128,9 +130,9 @@ def metrics(
     """Return the metrics of a network that is given by its weights, or by its activations, computed in float64.
 
     Args:
-        hidden: a pair of effective embeddings A and B (n, h) of the perceptron relu(A[a] + B[b]); or the activations
-            (n, n, h) or (n^2, h) of all pairs (a, b) in row-major order; or a function of elements a (R,) that returns
-            the activations (R, n, h).
+        hidden: a pair of effective embeddings A and B (n, h) of the perceptron relu(A[a] + B[b]), or one array
+            (2, n, h) of both; or the activations (n, n, h) or (n^2, h) of all pairs (a, b) in row-major order; or a
+            function of elements a (R,) that returns the activations (R, n, h).
         unembed: U (h, n).
         group: of n elements, or its name.
         embed_x, embed_y: effective embeddings (n, any width), where `hidden` is not a pair of them.
@@ -143,7 +145,7 @@ def metrics(
         losses: False leaves out all losses and accuracies, whose cost grows with the cube of the group's order.
 
     Raises:
-        ConfigError: shapes do not fit the group, or no irrep has a given name.
+        ConfigError: shapes do not fit the group, weights are not finite, or no irrep has a given name.
 
     Example:
         >>> import numpy as np
@@ -152,7 +154,7 @@ def metrics(
         >>> round(metrics((table, table), table.T, "C5").unembed_fve, 6)
         1.0
     """
-    of = named_group(group) if isinstance(group, str) else group
+    of = group if isinstance(group, Group) else named_group(group)
     network = PairNetwork.of_weights(hidden, unembed, of, embed_x, embed_y, skip)
     return network_metrics(network, training_mask(train, of.order), key=key, level=level, losses=losses)
 
@@ -161,17 +163,23 @@ def training_mask(train: Any, n: int) -> np.ndarray | None:
     """Return the mask (n, n) bool of pairs, given as a mask, as numbers a n + b (m,), or as pairs (m, 2)."""
     if train is None:
         return None
-    pairs = np.asarray(train)
+    pairs = np.asarray(train.cpu() if isinstance(train, Tensor) else train)
+    if not pairs.size:
+        return np.zeros((n, n), dtype=bool)
     if pairs.dtype == bool and pairs.size == n * n:
         return pairs.reshape(n, n)
-    right = pairs.dtype != bool and (pairs.ndim == 1 or (pairs.ndim == 2 and pairs.shape[1] == 2))
-    numbers = pairs[:, 0] * n + pairs[:, 1] if right and pairs.ndim == 2 else pairs
-    if not right or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < n * n):
-        must = f"training pairs must be a mask ({n}, {n}), numbers below {n * n} or pairs (m, 2)"
+    right = pairs.dtype.kind in "iu" and (pairs.ndim == 1 or (pairs.ndim == 2 and pairs.shape[1] == 2))
+    right = right and 0 <= pairs.min() <= pairs.max() < (n if pairs.ndim == 2 else n * n)
+    mask = np.zeros((n, n), dtype=bool)
+    if right:
+        numbers = pairs if pairs.ndim == 1 else pairs[:, 0] * n + pairs[:, 1]
+        mask.flat[numbers] = True
+    if not right or mask.sum() < len(pairs):
+        must = (
+            f"training pairs must be a mask ({n}, {n}) of bool, numbers below {n * n} or pairs (m, 2), each pair once"
+        )
         raise ConfigError(must, got=f"{pairs.dtype} of shape {pairs.shape}", key="train", fix="give a mask (n, n)")
-    mask = np.zeros(n * n, dtype=bool)
-    mask[numbers] = True
-    return mask.reshape(n, n)
+    return mask
 
 
 def network_metrics(
@@ -212,15 +220,15 @@ def network_metrics(
 def _key(key: Sequence[str] | float | str, every: Sequence[Irrep], aligned: Similarity) -> np.ndarray:
     """Return the mask (I,) of the key irreps, of which the trivial one is none."""
     names = [irrep.name for irrep in every]
-    if isinstance(key, int | float):
+    if isinstance(key, Real):
         chosen = aligned.similarity > key
     elif isinstance(key, str) and key == "null":
         chosen = aligned.beyond_null.copy()
     else:
         given = [key] if isinstance(key, str) else list(key)
         if unknown := [name for name in given if name not in names]:
-            fix = f"choose of {', '.join(names)}"
-            raise ConfigError("key irreps must be irreps of the group", got=", ".join(unknown), key="key", fix=fix)
+            must = 'key irreps must be names of irreps of the group, a threshold or "null"'
+            raise ConfigError(must, got=unknown, key="key", fix=f"choose from {', '.join(names)}")
         return np.array([name in given for name in names])
     chosen[0] = False
     return chosen

@@ -76,6 +76,8 @@ def group(name: str) -> Group:
     Raises:
         ConfigError: there is no such group, or its table does not fit into memory.
     """
+    if not isinstance(name, str):
+        raise ConfigError("a group must be named by a word", got=repr(name), key="task.group", fix=FIX)
     return read_group(name) if is_table(name) else _named(name)
 
 

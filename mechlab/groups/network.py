@@ -125,9 +125,9 @@ class PairNetwork:
         """Return the network with given weights or activations.
 
         Args:
-            hidden: a pair of effective embeddings A and B (n, h) of the perceptron relu(A[a] + B[b]); or the
-                activations (n, n, h) or (n^2, h) of all pairs, in row-major order; or a function of elements a (R,)
-                that returns (R, n, h).
+            hidden: a pair of effective embeddings A and B (n, h) of the perceptron relu(A[a] + B[b]), or one array
+                (2, n, h) of both; or the activations (n, n, h) or (n^2, h) of all pairs, in row-major order; or a
+                function of elements a (R,) that returns (R, n, h).
             unembedding: U (h, n).
             group: of n elements.
             embed_x, embed_y: effective embeddings (n, any width), where `hidden` is not a pair of them.
@@ -136,14 +136,22 @@ class PairNetwork:
             dtype: of all arithmetic.
 
         Raises:
-            ConfigError: shapes do not fit the group.
+            ConfigError: shapes do not fit the group, one of embed_x and embed_y is missing, or a weight is not finite.
         """
         n = group.order
-        unembedding = _tensor(unembedding, dtype)
-        embeddings = None if embed_x is None or embed_y is None else (_tensor(embed_x, dtype), _tensor(embed_y, dtype))
+        unembedding = _table(unembedding, "unembed", group, dtype)
+        if (embed_x is None) != (embed_y is None):
+            missing = "embed_x" if embed_x is None else "embed_y"
+            raise ConfigError("embed_x and embed_y must come together", got=f"no {missing}", key=missing)
+        embeddings = None
+        if embed_x is not None:
+            embeddings = _table(embed_x, "embed_x", group, dtype), _table(embed_y, "embed_y", group, dtype)
         extra: dict[str, Any] = {}
-        if not callable(hidden) and isinstance(hidden, list | tuple) and len(hidden) == 2:
-            x, y = (_tensor(table, dtype) for table in hidden)
+        if _is_pair(hidden, n):
+            x, y = (_table(table, "embeddings", group, dtype) for table in hidden)
+            for table in (x, y):
+                if table.shape != (n, len(unembedding)):
+                    _refuse(f"both embeddings must have the shape ({n}, {len(unembedding)})", table, group)
             embeddings = embeddings or (x, y)
             extra["preactivations"] = _combined(torch.add, x, y)
             rows = _combined(_relu_of_sum, x, y)
@@ -220,9 +228,25 @@ def _given(values: Any, name: str, shape: tuple[int, int, int], group: Group, dt
     return lambda rows: _tensor(values[rows.numpy()], dtype)  # by a tensor of one row, numpy would drop the axis
 
 
+def _is_pair(hidden: Any, n: int) -> bool:
+    """Return whether these are the two effective embeddings, and not the activations of all pairs of n elements."""
+    if isinstance(hidden, list | tuple):
+        return len(hidden) == 2
+    return n != 2 and not callable(hidden) and np.ndim(hidden) == 3 and len(hidden) == 2
+
+
 def _tensor(values: Any, dtype: torch.dtype) -> Tensor:
     values = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
-    return values.detach().to(dtype)
+    return values.detach().to("cpu", dtype)
+
+
+def _table(values: Any, name: str, group: Group, dtype: torch.dtype) -> Tensor:
+    table = _tensor(values, dtype)
+    if table.ndim != 2:
+        _refuse(f"{name} must have two axes", table, group)
+    if not table.isfinite().all():
+        raise ConfigError(f"{name} must be finite", got="NaN or infinity", key=name)
+    return table
 
 
 def _detached(value: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:

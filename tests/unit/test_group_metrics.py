@@ -5,6 +5,7 @@ import pytest
 import torch
 from planted_groups import planted_weights, random_weights
 
+from mechlab.core.errors import ConfigError
 from mechlab.groups import group, irreps, metrics
 
 GROUPS = ["C12", "D7", "S4"]
@@ -133,3 +134,44 @@ def test_a_skip_path_reaches_the_logits_and_not_the_hidden_metrics():
     measured = metrics(activations, u, of, embed_x=a, embed_y=b, skip=skip, train=np.flatnonzero(train))
     for key, value in expected.items():
         np.testing.assert_allclose(getattr(measured, key), value, rtol=1e-9, atol=1e-9, err_msg=key)
+
+
+def test_weights_and_training_pairs_may_have_any_of_the_documented_forms():
+    of, rng = group("S3"), np.random.default_rng(4)
+    train = split(of)
+    a, b, u = random_weights(of, 5, rng)
+    expected = metrics((a, b), u, of, train=train).scalars
+    pairs = np.argwhere(train)
+    for hidden, trained in {
+        "list": ([a, b], train.ravel()),
+        "stacked": (np.stack([a, b]), pairs @ [6, 1]),
+        "tensor": (torch.tensor(np.stack([a, b]), requires_grad=True), torch.tensor(pairs)),
+    }.values():
+        assert metrics(hidden, torch.tensor(u), "S3", train=trained).scalars == expected
+
+
+def wrong(**changed):
+    a, b, u = random_weights(group("S3"), 5, np.random.default_rng(4))
+    arguments = {"hidden": (a, b), "unembed": u, "group": "S3"}
+    return arguments | {name: change(a, b, u) for name, change in changed.items()}
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("both embeddings must have the shape \\(6, 5\\)", wrong(hidden=lambda a, b, u: (a[:, :4], b[:, :4]))),
+        ("both embeddings must have the shape \\(6, 5\\)", wrong(hidden=lambda a, b, u: (a, b[:, :4]))),
+        ("embeddings must be finite", wrong(hidden=lambda a, b, u: (a, b * np.inf))),
+        ("unembed must be finite", wrong(unembed=lambda a, b, u: u * np.nan)),
+        ("unembed must have two axes", wrong(unembed=lambda a, b, u: u[0])),
+        ("must come together", wrong(embed_x=lambda a, b, u: a)),
+        ("a group must be named", wrong(group=lambda a, b, u: None)),
+        ("training pairs", wrong(train=lambda a, b, u: [0.0, 1.0])),
+        ("each pair once", wrong(train=lambda a, b, u: np.arange(36) % 2)),
+        ("training pairs", wrong(train=lambda a, b, u: [(0, 6)])),
+        ("key irreps must be names", wrong(key=lambda a, b, u: [True, False, True])),
+    ],
+)
+def test_wrong_arguments_are_refused(message, arguments):
+    with pytest.raises(ConfigError, match=message):
+        metrics(**arguments)
