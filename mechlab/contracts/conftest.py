@@ -20,19 +20,17 @@ from mechlab.contracts.registry import CONTEXT, Registry
 REGISTRY = pytest.StashKey[Registry]()
 LONG = {  # members that continuous integration alone tests, by test or fixture: slow, or much like others
     "trained": {
-        *("ambiguity", "causal", "datamodeling", "dynamics", "metagradient", "noise_dose", "path_kernel", "pictures"),
-        *("neurons", "spectrum_over_training", "states_over_training", "variable_memories"),
+        *("ambiguity", "causal", "cosets", "datamodeling", "dynamics", "irreps", "metagradient", "neurons"),
+        *("noise_dose", "path_kernel", "pictures", "spectrum_over_training", "state_irreps", "states_over_training"),
+        *("variable_memories", "ambiguity_over_runs", "binding_table", "group_table", "universality"),
     },
     "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},
-    "test_repeating_a_question_computes_nothing": {"ambiguity_over_runs"},
-    "test_another_run_or_another_record_is_another_question": {"ambiguity_over_runs"},
-    "test_the_same_runs_give_the_same_answer": {"ambiguity_over_runs"},
     "test_tensors_are_made_on_the_device_of_the_inputs": {
         *("deltanet", "linear_attention", "lru", "poly_hopfield", "poly_hopfield_delay", "s4", "s4d", "wrnn"),
     },
     "test_a_step_of_training_goes_through": {
         *("compose_copy", "copying_memory", "dynamical_system", "fibonacci", "game_of_life", "game_of_life_scanning"),
-        *("integer_fibonacci", "logic", "phases", "repeat_copy", "tomita"),
+        *("group_words", "integer_fibonacci", "logic", "phases", "repeat_copy", "tomita"),
     },
 }
 

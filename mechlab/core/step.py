@@ -142,9 +142,9 @@ def update_many(
 
         at_once = _rows_at_once(theta, batch, spec)
         parts = [gradients_of(slice(start, start + at_once)) for start in range(0, len(theta), at_once)]
-        each, losses, outputs = zip(*parts, strict=True)
+        each, some_losses, some_outputs = zip(*parts, strict=True)
         gradients = dict(zip(parameters, map(torch.cat, zip(*each, strict=True)), strict=True))
-        losses, outputs = torch.cat(losses), torch.cat(outputs)
+        losses, outputs = torch.cat(some_losses), torch.cat(some_outputs)
     else:  # under torch.func.grad alone, torch's recurrent layers have batching rules
         gradients, (losses, outputs) = vmap(grad_and_value(loss, has_aux=True), axes)(parameters, *others)
     theta.grad = layout.join(gradients, 1)

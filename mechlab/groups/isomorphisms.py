@@ -66,8 +66,8 @@ def isomorphisms(group: Group, other: Group, generators: list[int]) -> np.ndarra
             quotient = group.table[earlier, group.inverses[g]]
             images = images[theirs[other.table[images[:, before], other.inverses[images[:, number]]]] == ours[quotient]]
     rows = max(1, MOST_NUMBERS // group.order)
-    maps = [extended(group, other, generators, images[i : i + rows]) for i in range(0, max(len(images), 1), rows)]
-    maps = np.concatenate(maps)
+    starts = range(0, max(len(images), 1), rows)
+    maps = np.concatenate([extended(group, other, generators, images[i : i + rows]) for i in starts])
     return maps[(maps == other.identity).sum(1) == 1]
 
 

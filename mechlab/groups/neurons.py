@@ -95,9 +95,8 @@ def transform_neurons(
         shares, energy = energy[:, :, 1:] / rest[:, :, None], energy / energy.sum(2, keepdims=True)
     h = len(dead)
     irrep = np.where(dead, -1, np.nan_to_num(shares.mean(0)).argmax(1) + 1)
-    result = NeuronTransforms(
-        irreps, energy, irrep, *(np.full((3, h), np.nan) for _ in range(3)), np.full(h, np.nan), {}
-    )
+    purity, rank_one, cosines = (np.full((3, h), np.nan) for _ in range(3))
+    result = NeuronTransforms(irreps, energy, irrep, purity, rank_one, cosines, np.full(h, np.nan), {})
     for number in np.unique(irrep[irrep > 0]).tolist():
         members = result.of(number)
         result.purity[:, members] = shares[:, members, number - 1]

@@ -77,7 +77,7 @@ def pair_losses(
         parts[:, 1:] = torch.nan
     restricted = np.concatenate([of_all.restricted, of_hidden.restricted])
     excluded = torch.cat([of_all.sums, of_hidden.sums]) / count[0]
-    return PairLosses(*parts.numpy(), restricted, excluded.numpy())
+    return PairLosses(parts[0].numpy(), parts[1].numpy(), restricted, excluded.numpy())
 
 
 class _Explained:

@@ -81,8 +81,8 @@ def pair_sums(network: PairNetwork, train: np.ndarray | None = None) -> PairSums
         logit_total = float((gram * (last @ last.T)).sum())
     if tested is None:
         held_out = all_pairs
-    arrays = (part[:, :inside].numpy() for part in (by_x, by_y, all_pairs))
-    return PairSums(*arrays, total, (all_pairs @ last).numpy(), (held_out @ last).numpy(), logit_total)
+    x, y, product = (part[:, :inside].numpy() for part in (by_x, by_y, all_pairs))
+    return PairSums(x, y, product, total, (all_pairs @ last).numpy(), (held_out @ last).numpy(), logit_total)
 
 
 def _features(network: PairNetwork, rows: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from mechlab.plotting.style import (
     direct_labels,
     legend,
     line_look,
+    log_axis,
     new_figure,
     no_value,
     note,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = 40  # of a figure
+TINY = 1e-16  # smallest loss in a mean of logarithms
 
 
 def irrep_frequency(irreps: pd.DataFrame) -> Figure:
@@ -105,4 +107,35 @@ def learning_order(curves: pd.DataFrame) -> Figure:
     sample_size(axis, int(curves["networks"].iloc[0]), "networks that generalise, mean and 95 % interval")
     title(axis, "Order of learning")
     direct_labels(axis)
+    return figure
+
+
+def grokking(progress: pd.DataFrame) -> Figure:
+    """Draw loss and accuracy on training and test pairs over training, of each network, and their means at the steps
+    that all have.
+
+    Args:
+        progress: a row for each network and step, with the columns `run`, `step`, `train_loss`, `test_loss`,
+            `train_accuracy` and `test_accuracy`.
+    """
+    figure, axes = new_figure(2, width=3.4, height=2.8)
+    networks = [table for _, table in progress.groupby("run", sort=False)]
+    common = sorted(set.intersection(*(set(table["step"]) for table in networks)))
+    for axis, what in zip(axes, ("loss", "accuracy"), strict=True):
+        for place, (split, name) in enumerate((("train", "training"), ("test", "test"))):
+            column = f"{split}_{what}"
+            for table in networks:
+                axis.plot(table["step"], table[column], color=COLOURS[place], linewidth=0.5, alpha=0.35)
+            values = np.stack([table.set_index("step").loc[common, column] for table in networks])
+            mean = np.exp(np.log(np.maximum(values, TINY)).mean(0)) if what == "loss" else values.mean(0)
+            axis.plot(common, mean, label=name, **{**line_look(place, len(common)), "marker": ""})
+        steps_axis(axis, sorted(set(progress["step"])))
+        axis.set_xlabel(STEPS)
+        title(axis, f"{what.capitalize()} of {len(networks)} networks")
+    log_axis(axes[0], "y")
+    axes[0].set_ylabel("mean cross entropy (nats)")
+    axes[1].set(ylabel="accuracy", ylim=(-0.02, 1.02))
+    note(axes[0], "thin: each network; thick: geometric mean")
+    note(axes[1], "thin: each network; thick: mean")
+    legend(figure, handles=axes[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=2)
     return figure

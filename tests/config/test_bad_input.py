@@ -201,7 +201,11 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         (f"{ADDITION} analysis=path_kernel analysis.path_kernel.nodes=0", "path_kernel.nodes", "at least 1"),
     ],
     "function of outputs": [
-        (f"{ADDITION} analysis=path_kernel {OUTPUTS}=targt", OUTPUTS, "one of all, target, margin, loss or package."),
+        (
+            f"{ADDITION} analysis=path_kernel {OUTPUTS}=targt",
+            OUTPUTS,
+            "margin, loss, irreps or package.",
+        ),
         *(
             (f"{ADDITION} allow_targets=[user_parts] analysis=path_kernel {OUTPUTS}=user_parts.{name}", OUTPUTS, says)
             for name, says in (

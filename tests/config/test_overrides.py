@@ -75,7 +75,11 @@ def test_looking_at_the_configuration_imports_nothing_heavy(
 @pytest.mark.parametrize("program", ["python -m mechlab.train", "/bin/python3.11 -m mechlab.train", "mechlab train"])
 @pytest.mark.parametrize(
     ("typed", "offers"),
-    [("task=to", ["task=tomita"]), ("trainer.max_s", ["trainer.max_steps="]), ("model=g", ["model=gru"])],
+    [
+        ("task=to", ["task=tomita"]),
+        ("trainer.max_s", ["trainer.max_steps="]),
+        ("model=ls", ["model=lstm"]),
+    ],
 )
 def test_tab_completion_offers_groups_and_keys(typed: str, offers: list[str], program: str, tmp_path: Path) -> None:
     line = f"{program} {typed}"

@@ -74,6 +74,10 @@ def recorded(
             for step in STEPS
         ]
         Artifacts(folder / "analyses" / "irreps").save_table("irreps_over_training", pd.DataFrame(curves))
+        losses = {f"{split}_loss": [4.0 / (1 + step) for step in STEPS] for split in ("train", "test")}
+        shares = {f"{split}_accuracy": [accuracy * step / 1000 for step in STEPS] for split in ("train", "test")}
+        progress = pd.DataFrame({"step": STEPS, **losses, **shares})
+        Artifacts(folder / "analyses" / "irreps").save_table("training", progress)
     return Recorded(folder, config, {"metrics": {}, "findings": {"irreps": finding}}, seed, name)
 
 

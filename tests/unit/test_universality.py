@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from figure_checks import laid_out
-from recorded_groups import Recorded, recorded
+from recorded_groups import STEPS, Recorded, recorded
 
 from mechlab.analyses.groups.universality import Universality
 from mechlab.core.analysis import Finding
@@ -86,7 +86,10 @@ def test_counts(tmp_path):
     table = out.table("networks")
     assert table["generalises"].tolist() == [True] * 8 + [False] and table["irreps"][6] == "standard sign"
     figures = Universality().figures(out)
-    assert set(figures) == {"irrep_frequency", "key_irreps", "learning_order"}
+    assert set(figures) == {"irrep_frequency", "key_irreps", "learning_order", "grokking"}
+    progress = out.table("progress")
+    assert len(progress) == 9 * len(STEPS) and progress["run"].nunique() == 9
+    assert progress[progress["step"] == 1000]["test_accuracy"].tolist() == table["test_accuracy"].tolist()
     for figure in figures.values():
         laid_out(figure)
 

@@ -1,4 +1,4 @@
-"""The similarity of irreps to the logits over training, in the mean over networks."""
+"""Networks over training: losses and accuracies of each, and the mean similarity of irreps to the logits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mechlab.analyses.groups.group_runs import IRREPS
+from mechlab.record.sets import run_name
 from mechlab.statistics.bootstrap import bootstrap
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 OVER_TRAINING = "irreps_over_training"  # table of `irreps`: a row for each step and irrep
 CURVES = ["irrep", "step", "mean", "low", "high", "networks"]
+TRAINING = "training"  # table of `irreps`: a row for each step
+PROGRESS = ["run", "step", "train_loss", "test_loss", "train_accuracy", "test_accuracy"]
 SHOWN = 8  # irreps that are followed
 
 
@@ -37,6 +40,17 @@ def curve_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
             low, high = bootstrap(each) if len(each) > 1 else (None, None)
             row = {"irrep": names[place], "step": int(step), "mean": float(each.mean()), "low": low, "high": high}
             rows.append({**row, "networks": len(each)})
+    return rows
+
+
+def progress_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return losses and accuracies of each run at each step at which `irreps` measured them."""
+    rows = []
+    for run in runs:
+        out = run.artifacts(IRREPS)
+        if (out.folder / f"{TRAINING}.csv").is_file():
+            table = out.table(TRAINING)[PROGRESS[1:]].dropna()
+            rows += [{"run": run_name(run.folder), **row} for row in table.to_dict("records")]
     return rows
 
 

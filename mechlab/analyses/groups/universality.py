@@ -9,7 +9,7 @@ import numpy as np
 
 from mechlab.analyses.groups.group_runs import IRREPS, READ, group_runs
 from mechlab.analyses.groups.learned import Learned, learned_by
-from mechlab.analyses.groups.learning_curves import CURVES, curve_rows
+from mechlab.analyses.groups.learning_curves import CURVES, PROGRESS, curve_rows, progress_rows
 from mechlab.core.analysis import Claim, Finding
 from mechlab.core.constraints import at_least, between
 from mechlab.core.set_analysis import SetAnalysis, SetNeeds
@@ -59,7 +59,8 @@ class Universality(SetAnalysis):
         self.accuracy, self.explained, self.fewest = accuracy, explained, fewest
 
     def run(self, runs: Sequence[Run], out: Artifacts, rng: np.random.Generator) -> Finding:
-        """Save tables of networks, irreps, orbits, numbers of irreps, sets, and similarities over training."""
+        """Save tables of networks, irreps, orbits, numbers of irreps, sets, and of losses and similarities over
+        training."""
         import pandas as pd
 
         networks = group_runs(runs)
@@ -68,6 +69,7 @@ class Universality(SetAnalysis):
             out.save_table(name, table)
         general = [run for run, network in zip(runs, networks, strict=True) if network.accuracy >= self.accuracy]
         out.save_table("over_training", pd.DataFrame(curve_rows(general), columns=CURVES))
+        out.save_table("progress", pd.DataFrame(progress_rows(runs), columns=PROGRESS))
         n, every = len(learned.sets), len(runs)
         low, high = wilson(n, every)
         scalars = {"networks": every, "generalising": n}
@@ -157,12 +159,18 @@ class Universality(SetAnalysis):
         return notes
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
-        """Draw how often irreps are learned, how many are, and their similarity over training."""
-        from mechlab.plotting.universality import irrep_frequency, learning_order, number_of_irreps
+        """Draw how often irreps are learned, how many are, and losses and similarities over training."""
+        from mechlab.plotting.universality import grokking, irrep_frequency, learning_order, number_of_irreps
 
-        irreps, counts, curves = out.table("irreps"), out.table("numbers"), out.table("over_training")
-        figures = {"irrep_frequency": irrep_frequency(irreps), "key_irreps": number_of_irreps(counts)}
-        return figures | ({"learning_order": learning_order(curves)} if len(curves) else {})
+        figures = {"irrep_frequency": irrep_frequency(out.table("irreps"))}
+        figures["key_irreps"] = number_of_irreps(out.table("numbers"))
+        for name, draw, table in (
+            ("learning_order", learning_order, "over_training"),
+            ("grokking", grokking, "progress"),
+        ):
+            if len(rows := out.table(table)):
+                figures[name] = draw(rows)
+        return figures
 
 
 def _ends(name: str, ends: tuple[float, float]) -> dict[str, float]:
