@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from mechlab.plotting.style import FAINT, legend, log_axis, look, new_figure, no_value, sample_size, title
+from mechlab.plotting.style import FAINT, legend, log_axis, look, new_figure, no_value, points_axis, sample_size, title
 
 COLUMNS = 3
 SPAN = 20  # ratio of the largest to the smallest number from which axes are logarithmic
@@ -39,10 +39,13 @@ def against_published(panels: Mapping[str, Mapping[str, np.ndarray]], models: Se
             chosen = known & (kinds == kind)
             marks = {"s": 14, "linewidths": 0, "alpha": 0.8, "zorder": 3}
             axis.scatter(right[chosen], measured[chosen], label=kind, **marks, **look(place))
-        if both.min() > 0 and (both.max() > SPAN * both.min() or both.max() < SMALL):
-            log_axis(axis, "x")
-            log_axis(axis, "y")
         axis.set(xlabel="published, corrected", ylabel="measured")
+        logarithmic = both.min() > 0 and (both.max() > SPAN * both.min() or both.max() < SMALL)
+        for along in ("x", "y"):
+            if logarithmic:
+                log_axis(axis, along)
+            else:
+                points_axis(axis, along, both)
         sample_size(axis, int(known.sum()), "networks")
     for axis in axes[len(panels) :]:
         axis.set_visible(False)

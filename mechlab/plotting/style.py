@@ -284,15 +284,9 @@ def ticks_at(axis: Axes, along: Along, values: Sequence[float]) -> None:
     """
     side = axis.xaxis if along == "x" else axis.yaxis
     values = np.unique(np.asarray(values, float)[np.isfinite(np.asarray(values, float))])
-    low, high = side.get_transform().transform(np.array(sorted(side.get_view_interval())))
-    length = 72 * (axis.bbox.width if along == "x" else axis.bbox.height) / axis.figure.dpi
-    places = (side.get_transform().transform(values) - low) / (high - low) * length
-    halves = [text_width(number(value), TEXT - 1) / 2 + 2 if along == "x" else TEXT * 0.6 for value in values]
-    chosen: list[int] = []
-    for i in range(len(values)):
-        if not chosen or places[i] - places[chosen[-1]] >= halves[i] + halves[chosen[-1]]:
-            chosen.append(i)
-    side.set_ticks(values[chosen], [number(value) for value in values[chosen]])
+    labels = [number(value) for value in values]
+    chosen = _apart(axis, along, values, labels)
+    side.set_ticks(values[chosen], [labels[i] for i in chosen])
     side.set_minor_locator(NullLocator())
 
 
@@ -395,10 +389,25 @@ def _width(axis: Axes) -> float:
 
 def _set_log_ticks(axis: Axes, along: Along, ticks: np.ndarray, labels: Sequence[str], minor: np.ndarray) -> None:
     side = axis.xaxis if along == "x" else axis.yaxis
-    side.set_ticks(ticks, labels)
+    chosen = _apart(axis, along, ticks, labels)
+    side.set_ticks(ticks[chosen], [labels[i] for i in chosen])
     side.set_minor_locator(FixedLocator(minor))
     side.set_minor_formatter("")
     axis.tick_params(axis=along, which="minor", length=1.5)
+
+
+def _apart(axis: Axes, along: Along, ticks: np.ndarray, labels: Sequence[str]) -> list[int]:
+    """Return the indices of the ticks, from the lowest on, whose labels do not overlap with those of ticks before."""
+    side = axis.xaxis if along == "x" else axis.yaxis
+    low, high = side.get_transform().transform(np.array(sorted(side.get_view_interval())))
+    length = 72 * (axis.bbox.width if along == "x" else axis.bbox.height) / axis.figure.dpi
+    places = (side.get_transform().transform(np.asarray(ticks, float)) - low) / (high - low) * length
+    halves = [text_width(label, TEXT - 1) / 2 + 2 if along == "x" else TEXT * 0.6 for label in labels]
+    chosen: list[int] = []
+    for i in range(len(ticks)):
+        if not chosen or places[i] - places[chosen[-1]] >= halves[i] + halves[chosen[-1]]:
+            chosen.append(i)
+    return chosen
 
 
 def _right_end(line: Line2D) -> tuple[float, float] | None:

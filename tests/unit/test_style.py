@@ -18,6 +18,7 @@ from mechlab.plotting.style import (
     interval,
     legend,
     line_look,
+    log_axis,
     new_figure,
     points_axis,
     row_names,
@@ -281,3 +282,15 @@ def test_ticks_of_a_logarithmic_axis() -> None:
     narrow = log_ticks(0.31, 0.38)[0]
     assert len(narrow) >= 2 and 0.31 <= narrow.min() < narrow.max() <= 0.38
     assert log_ticks(1, 100)[2].tolist() == [*range(1, 10), *range(10, 100, 10), 100]
+
+
+@pytest.mark.parametrize("ends", [(1.2e-7, 3.4e-6), (2e-6, 3.2e-6), (1.2e-4, 1.9e-4), (1e-9, 1.0)])
+def test_logarithmic_ticks_of_a_small_panel_do_not_overlap(ends: tuple[float, float]) -> None:
+    figure, axes = new_figure(panels=3, width=2.0)
+    axes[1].plot(ends, ends)
+    for along in ("x", "y"):
+        log_axis(axes[1], along)
+    check_figure(figure)
+    for along in ("x", "y"):
+        check_apart(tick_labels(axes[1], along))
+        assert len(tick_labels(axes[1], along)) >= 2
