@@ -1,0 +1,42 @@
+"""What is known of a program's agreement with the network that it was distilled from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mechlab.core.errors import MechlabError
+
+
+class DistillError(MechlabError):
+    """No program was made: the weights have no short description, or the program disagrees with the network."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The evidence that a program equals its network.
+
+    Args:
+        status: "lossless": equal outputs on every input; "proved": each unit has the sign of the network's unit for
+            every value of its sums, in exact arithmetic; "tested": equal on all inputs that were tried.
+        inputs: number of inputs compared.
+        boundary: how many of them were made to lie beside a threshold.
+        mismatches: inputs on which the network as given decides otherwise. They are counted only where weights were
+            snapped, and only where one of the network's sums is within the snapping error of zero; any other mismatch
+            is refused.
+        snapped: largest relative change of a weight between the network as given and the program.
+        units: threshold units of the network that are proved, of how many.
+        sizes: sizes N at which it was compared.
+        seed: of the random inputs.
+        held_out: the size that was used for validation alone, if any.
+    """
+
+    status: Literal["lossless", "proved", "tested"]
+    inputs: int
+    boundary: int = 0
+    mismatches: int = 0
+    snapped: float = 0.0
+    units: tuple[int, int] = (0, 0)
+    sizes: tuple[int, ...] = ()
+    seed: int = 0
+    held_out: int | None = None
