@@ -33,7 +33,9 @@ def formula_text(program: Program) -> str:
 
 def _formula(block: Block, lengths: dict[str, tuple[Polynomial, ...]]) -> str:
     total = weighted_sum(
-        [(term.coefficient, _sum(term, lengths[term.source])) for term in block.terms], block.bias, times=" "
+        [(term.coefficient, _sum(term, lengths[term.source], block.sizes)) for term in block.terms],
+        block.bias,
+        times=" ",
     )
     value = f"sign({total})" if block.activation == "sign" else total
     ranges = [f"{INDICES[k]} < {size}" for k, size in enumerate(block.sizes)]
@@ -42,8 +44,8 @@ def _formula(block: Block, lengths: dict[str, tuple[Polynomial, ...]]) -> str:
     return f"{block.name}{_indexed(len(block.sizes))} = {value}" + (f"    for {', '.join(ranges)}" if ranges else "")
 
 
-def _sum(term: Term, lengths: Sequence[Polynomial]) -> str:
-    places, sums = positions(term, lengths)
+def _sum(term: Term, lengths: Sequence[Polynomial], sizes: Sequence[Polynomial]) -> str:
+    places, sums = positions(term, lengths, sizes)
     text = f"{term.source}[{', '.join(places)}]" if places else term.source
     if not sums:
         return text

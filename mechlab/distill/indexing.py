@@ -21,12 +21,13 @@ class Summed:
     last: Polynomial
 
 
-def positions(term: Term, lengths: Sequence[Polynomial]) -> tuple[list[str], list[Summed]]:
+def positions(term: Term, lengths: Sequence[Polynomial], sizes: Sequence[Polynomial]) -> tuple[list[str], list[Summed]]:
     """Return the text of the position along each axis of a term's source, and the indices that are summed.
 
     Args:
         term: of a block whose indices are named i, j, ...
         lengths: of the source's axes.
+        sizes: number of values of each of the block's indices.
     """
     texts, sums = [], []
     for along, length in zip(term.along, lengths, strict=True):
@@ -40,8 +41,9 @@ def positions(term: Term, lengths: Sequence[Polynomial]) -> tuple[list[str], lis
             assert along.first is not None and along.last is not None
             sums.append(Summed(letter, along.first, along.last))
             text = letter if along.axis is None else f"{_index(along)} + {letter}"
-        if along.periodic:
-            text = f"({text}) % {_atom(length)}" if not text.isidentifier() else text
+        in_range = along.single and along.axis is not None and not along.first and sizes[along.axis] == length
+        if along.periodic and not (in_range and along.sign == 1):
+            text = f"({text}) % {_atom(length)}"
         texts.append(text)
     return texts, sums
 

@@ -36,7 +36,9 @@ def _body(program: Program) -> list[str]:
 
 
 def _loops(block: Block, lengths: dict[str, tuple[Polynomial, ...]]) -> list[str]:
-    total = weighted_sum([(term.coefficient, _sum(term, lengths[term.source])) for term in block.terms], block.bias)
+    total = weighted_sum(
+        [(term.coefficient, _sum(term, lengths[term.source], block.sizes)) for term in block.terms], block.bias
+    )
     value = f"sign({total})" if block.activation == "sign" else total
     if not block.sizes:
         return [f"{block.name} = {value}"]
@@ -60,8 +62,8 @@ def _loops(block: Block, lengths: dict[str, tuple[Polynomial, ...]]) -> list[str
     return [*lines, f"{'    ' * depth}{block.name}{places} = {value}"]
 
 
-def _sum(term: Term, lengths: Sequence[Polynomial]) -> str:
-    places, sums = positions(term, lengths)
+def _sum(term: Term, lengths: Sequence[Polynomial], sizes: Sequence[Polynomial]) -> str:
+    places, sums = positions(term, lengths, sizes)
     text = term.source + "".join(f"[{place}]" for place in places)
     loops = " ".join(f"for {index.letter} in range({_range(index.first, index.last)})" for index in sums)
     return f"sum({text} {loops})" if loops else text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 
 from mechlab.distill.polynomial import Polynomial
 from mechlab.distill.program import ONE, Along, Block, Program, Term
@@ -85,17 +84,28 @@ def _assignment(
     for other in blocks.values():
         if block.terms and _negated(block, other) and other.name not in aliases:
             return f"-{other.name}"
-    sizes = ", ".join(str(size) for size in block.sizes)
     if not block.terms:
-        value = block.bias.constant if not block.bias.degree else block.bias
-        text = f"np.full((*{batch}, {sizes}), {_float(value)})" if sizes else f"np.full({batch}, {_float(value)})"
-        return f"np.sign({text})" if block.activation == "sign" else text
-    total = weighted_sum(_summands(block, lengths, aliases), block.bias)
-    covered = {along.axis for term in block.terms for along in term.along}
-    if any(axis not in covered for axis in range(len(block.sizes))):
-        total = f"np.zeros(({sizes},)) + {total}"
-    if block.activation == "sign":
-        total = f"np.sign({total})"
+        total = _constant(block, batch)
+    else:
+        total = weighted_sum(_summands(block, lengths, aliases), block.bias)
+        covered = {along.axis for term in block.terms for along in term.along}
+        if any(axis not in covered for axis in range(len(block.sizes))):
+            total = f"{total} + np.zeros({_shape(block.sizes)})"
+    return _existing(f"np.sign({total})" if block.activation == "sign" else total, block)
+
+
+def _constant(block: Block, batch: str) -> str:
+    value = str(block.bias) if block.bias.degree else repr(float(block.bias.constant))
+    shape = ", ".join([f"*{batch}", *map(str, block.sizes)])
+    return f"np.full(({shape}), {value})" if block.sizes else f"np.full({batch}, {value})"
+
+
+def _shape(sizes: Sequence[Polynomial]) -> str:
+    return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
+
+
+def _existing(total: str, block: Block) -> str:
+    """Return the values with 0 in place of units that do not exist."""
     if block.where == "all":
         return total
     if block.where == "less" and len(block.sizes) == 2:
@@ -104,10 +114,6 @@ def _assignment(
     more = ", ".join(["..."] + ["None"] * (len(block.sizes) - 2))
     mask = f"({mask})" if len(block.sizes) == 2 else f"({mask})[{more}]"
     return f"{mask} * {total}" if block.activation == "sign" else f"{mask} * ({total})"
-
-
-def _float(value: Fraction | Polynomial) -> str:
-    return str(value) if isinstance(value, Polynomial) else repr(float(value))
 
 
 def _negated(block: Block, other: Block) -> bool:
@@ -136,7 +142,7 @@ def _summands(block: Block, lengths: Lengths, aliases: Mapping[str, str]) -> lis
 
 def _rolls(term: Term, block: Block, lengths: Sequence[Polynomial]) -> bool:
     """Return whether a term follows all axes of a source around rings, with constant offsets."""
-    return bool(term.along) and all(
+    return len({along.axis for along in term.along}) == len(term.along) > 0 and all(
         along.periodic
         and along.axis is not None
         and along.sign == 1
@@ -265,7 +271,9 @@ def _gathered(term: Term, name: str, block: Block, lengths: Sequence[Polynomial]
     """Return a term as sums over index arrays, for windows and wiring that slices do not express."""
     letters = iter("pqr")
     count = len(block.sizes)
-    parts, loops = [], []
+    parts: list[str] = []
+    loops: list[str] = []
+    followed: int | None = None  # until one array has an axis for each index of the block, so that it sets their number
     summed = [k for k, along in enumerate(term.along) if along.whole]
     for along, length in zip(term.along, lengths, strict=True):
         if along.whole:
@@ -276,33 +284,40 @@ def _gathered(term: Term, name: str, block: Block, lengths: Sequence[Polynomial]
             assert along.first is not None and along.last is not None
             loops.append(f"for {letter} in range({along.first}, {along.last + 1})")
             offset = letter
-        parts.append(_indices(along, offset, block, count, length))
+        parts.append(_indices(along, offset, block, length, count if followed is None else 0))
+        followed = followed if along.axis is None else along.axis
     source = name
     if summed:
         axes = [k - len(term.along) for k in summed]
         source = f"{name}.sum({axes[0] if len(axes) == 1 else tuple(axes)})"
     text = f"{source}[..., {', '.join(parts)}]"
-    return f"sum({text} {' '.join(loops)})" if loops else text
+    text = f"sum({text} {' '.join(loops)})" if loops else text
+    return text if followed is not None else _aligned(text, [], len(block.sizes))
 
 
-def _indices(along: Along, offset: str, block: Block, count: int, length: Polynomial) -> str:
-    """Return an expression of index arrays that broadcast over a block's indices."""
+def _indices(along: Along, offset: str, block: Block, length: Polynomial, dimensions: int) -> str:
+    """Return a position or an expression of an index array that broadcasts over a block's indices.
+
+    It has at least so many dimensions.
+    """
     if along.axis is None:
-        places = f"np.array({offset})" if count else offset
-        return f"{places} % ({length})" if along.periodic else places
+        return f"{offset} % ({length})" if along.periodic else offset
     if along.places:
         places = f"np.array([{', '.join(map(str, along.places))}])"
+    elif along.sign == 1 and offset == "0":
+        places = f"np.arange({block.sizes[along.axis]})"
     else:
         index = f"np.arange({block.sizes[along.axis]})"
         places = index if along.sign == 1 else f"-{index}"
         places = places if offset == "0" else f"{places} + {offset}".replace("+ -", "- ")
-    after = count - 1 - along.axis
+    after = len(block.sizes) - 1 - along.axis
+    before = dimensions - 1 - after if dimensions else 0
     if along.periodic:
         places = f"({places}) % ({length})" if length.degree else f"({places}) % {length}"
-    if not after:
+    if not after and before <= 0:
         return places
     bracketed = places if along.places and not along.periodic else f"({places})"
-    return f"{bracketed}[{', '.join([':'] + ['None'] * after)}]"
+    return f"{bracketed}[{', '.join(['None'] * before + [':'] + ['None'] * after)}]"
 
 
 def _returned(program: Program, lengths: Lengths, aliases: Mapping[str, str]) -> list[str]:

@@ -55,13 +55,13 @@ def head(program: Program, imports: str) -> str:
 
 def statement(certificate: Certificate) -> str:
     """Return sentences on what is known of a program's agreement with its network."""
-    count = f"{certificate.inputs:,}"
+    count, units = f"{certificate.inputs:,}", f"{certificate.units[1]:,}"
     text = {
         "lossless": f"Lossless: equal to the network on all {count} inputs.",
-        "proved": f"Proved: each of the network's {certificate.units[1]:,} units has the sign that is computed here, for "
-        f"all values of its sums; also equal on {count} inputs.",
-        "tested": f"Tested: equal to the network on {count} inputs, {certificate.boundary:,} of them beside a threshold "
-        f"(seed {certificate.seed}).",
+        "proved": f"Proved: each of the network's {units} units has the sign that is computed here, for all values of "
+        f"its sums; also equal on {count} inputs.",
+        "tested": f"Tested: equal to the network on {count} inputs, {certificate.boundary:,} of them beside a "
+        f"threshold (seed {certificate.seed}).",
     }[certificate.status]
     if certificate.snapped:
         text += f" Weights differ from the network's by at most {certificate.snapped:.1g} of themselves"
