@@ -138,8 +138,8 @@ def prepare(
 
 
 def without_files(node: Any, key: str, allow: Sequence[str] = ()) -> Any:
-    """Return the config node of a task, model or analysis, or of a callback that holds one, with the content of files in place
-    of their paths; see `Task.without_files`.
+    """Return the config node of a task, model or analysis, or of a callback that holds one, with the content of files
+    in place of their paths; see `Task.without_files`.
 
     Any other node is returned unchanged; `prepare` then raises.
     """
