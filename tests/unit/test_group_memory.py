@@ -33,7 +33,8 @@ def test_no_tensor_or_array_has_as_many_numbers_as_triples(name):
     a, b, u = random_weights(of, 20 if n < 720 else 128, rng)
     train = rng.random((n, n)) < 0.3
     irreps(of)  # are computed once
-    metrics(random_weights(group("C3"), 5, rng)[:2], np.ones((5, 3)), "C3", train=[0])  # imports what it needs
+    with Largest():
+        metrics(random_weights(group("C3"), 5, rng)[:2], np.ones((5, 3)), "C3", train=[0])  # imports what it needs
     tracemalloc.start()  # of numpy's arrays, and not of tensors
     try:
         with Largest() as largest:
