@@ -48,7 +48,7 @@ def _fewest(grid: np.ndarray) -> list[Box]:
 
 
 def _blocks(grid: np.ndarray) -> list[Box]:
-    """Return boxes of equal values that do not overlap, each from its first point as far as it goes, last axis first."""
+    """Return boxes of equal values that do not overlap, each from its first point as far as it goes."""
     rest, made = grid.copy(), []
     for point in np.argwhere(grid):
         first = tuple(map(int, point))

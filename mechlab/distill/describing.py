@@ -2,8 +2,8 @@
 
 The weights on a source with axes (0, 1, ...) are taken apart into a background, lines along some of the axes, and
 points; adding up their contributions (inclusion and exclusion) gives the weights. Lines with one value on most of their
-positions are preferred, so that a column minus a row that leaves out the crossing is the sum of the column minus the sum
-of the row.
+positions are preferred, so that a column minus a row that leaves out the crossing is the sum of the column minus the
+sum of the row.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 MOST_SEPARATE = 8  # points of a unit that are described one by one
+MOST_STARTS = 64  # rotations of a patch on a torus that are compared
 
 Label = tuple[int, tuple[bool, ...], bool, tuple[int, ...], bytes, bytes]
 
@@ -78,14 +79,18 @@ def candidates(weights: np.ndarray, biases: Sequence[Fraction], sources: Sequenc
             tables.append((sources.index(source), source, part.T.reshape(-1, *source.sizes)))
     seen: set[bytes] = set()
     for level in ("lines", "points", "completed"):
-        parts = [(k, source, whole, part) for k, source, table in tables for whole, part in _parts(table, source, level)]
+        parts = [
+            (k, source, whole, part) for k, source, table in tables for whole, part in _parts(table, source, level)
+        ]
         print_of = b"".join(bytes(str((k, whole)), "ascii") + part.tobytes() for k, _, whole, part in parts)
         if print_of in seen:
             continue
         seen.add(print_of)
         located = [_located(part) for *_, part in parts]
         for u, bias in enumerate(biases):
-            points = [(k, source, whole, *where[u]) for (k, source, whole, _), where in zip(parts, located, strict=True)]
+            points = [
+                (k, source, whole, *where[u]) for (k, source, whole, _), where in zip(parts, located, strict=True)
+            ]
             points = [entry for entry in points if len(entry[4])]
             for sign in signs:
                 if sign * bias <= 0 or signed or not bias:
@@ -102,7 +107,7 @@ def _described(bias: Fraction, points: list, sign: int) -> Iterator[Candidate]:
         places: list[int] = []
         entries = []
         for k, source, whole, coordinates, values in points:
-            lengths = [length for length, summed in zip(source.sizes, whole, strict=True) if not summed]
+            lengths = _kept(source.sizes, whole)
             for chosen in _divided(values * sign, mode):
                 patch, translation = _patch(coordinates[chosen], values[chosen] * sign, lengths, periodic)
                 entries.append(((k, whole, periodic and bool(lengths), *patch), translation))
@@ -138,7 +143,9 @@ def _patch(
     if not periodic:
         return _moved(coordinates, values, coordinates.min(0), None)
     starts = [_after_gap(np.unique(column), length) for column, length in zip(coordinates.T, lengths, strict=True)]
-    options = itertools.product(*starts) if np.prod([len(start) for start in starts]) <= 64 else [next(zip(*starts))]
+    if np.prod([len(start) for start in starts]) > MOST_STARTS:
+        starts = [start[:1] for start in starts]
+    options = itertools.product(*starts)
     return min(_moved(coordinates, values, np.array(start), np.array(lengths)) for start in options)
 
 
@@ -173,7 +180,8 @@ def patch_points(label: Label) -> tuple[np.ndarray, np.ndarray]:
 def _located(part: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the nonzero coordinates and values of each unit's part (U, ...)."""
     if part.ndim == 1:
-        return [(np.zeros((int(value != 0), 0), int), part[u : u + 1][part[u : u + 1] != 0]) for u, value in enumerate(part)]
+        part = part[:, None]
+        return [(np.zeros((len(row), 0), int), row) for row in (row[row != 0] for row in part)]
     places = np.nonzero(part)
     values, cuts = part[places], np.searchsorted(places[0], np.arange(1, len(part)))
     return list(zip(np.split(np.stack(places[1:], 1), cuts), np.split(values, cuts), strict=True))
@@ -196,10 +204,7 @@ def _lines(rest: np.ndarray, exists: np.ndarray, kinds: list[tuple[bool, ...]]) 
     """Return a background, lines and points: as long as it makes fewer weights nonzero, subtract a line's majority."""
     rest = rest.copy()
     axes = exists.ndim
-    parts = {
-        whole: np.zeros((len(rest), *[n for n, summed in zip(exists.shape, whole, strict=True) if not summed]), np.int64)
-        for whole in kinds
-    }
+    parts = {whole: np.zeros((len(rest), *_kept(exists.shape, whole)), np.int64) for whole in kinds}
     active = np.arange(len(rest))
     for whole in kinds[:1]:
         value, gain = _majority(rest, exists, whole)
@@ -232,12 +237,16 @@ def _lines(rest: np.ndarray, exists: np.ndarray, kinds: list[tuple[bool, ...]]) 
     return parts
 
 
+def _kept(sizes: tuple[int, ...], whole: tuple[bool, ...]) -> list[int]:
+    return [length for length, summed in zip(sizes, whole, strict=True) if not summed]
+
+
 def _majority(rest: np.ndarray, exists: np.ndarray, whole: tuple[bool, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return the value of most of each line's weights, 0 if there is none, and by how many fewer weights are nonzero
     without it, each (U, *axes that are not summed)."""
     axes = rest.ndim - 1
     order = [k for k in range(axes) if not whole[k]] + [k for k in range(axes) if whole[k]]
-    kept = [exists.shape[k] for k in order if not whole[k]]
+    kept = _kept(exists.shape, whole)
     lines = rest.transpose(0, *[k + 1 for k in order]).reshape(len(rest), *kept, -1)
     present = exists.transpose(order).reshape(*kept, -1)
     count = present.sum(-1)
@@ -259,8 +268,11 @@ def _complete(parts: dict[tuple[bool, ...], np.ndarray], exists: np.ndarray) -> 
     if exists.all() or exists.ndim != 2:
         return
     across, down = parts[(False, True)], parts[(True, False)]
-    both = [(across[u].max(initial=0) + across[u].min(initial=0), down[u].max(initial=0) + down[u].min(initial=0))
-            for u in range(len(across)) if np.count_nonzero(across[u]) == np.count_nonzero(down[u]) == 1]
+    both = [
+        (across[u].max(initial=0) + across[u].min(initial=0), down[u].max(initial=0) + down[u].min(initial=0))
+        for u in range(len(across))
+        if np.count_nonzero(across[u]) == np.count_nonzero(down[u]) == 1
+    ]
     if not both:
         return
     pair = max(sorted(set(both)), key=both.count)

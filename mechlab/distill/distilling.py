@@ -5,7 +5,6 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,10 @@ from mechlab.distill.describing import Source, candidates
 from mechlab.distill.grouping import Group, group
 from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.polynomial import Polynomial
-from mechlab.distill.program import Block, Input, Program, Returns, Term, Values
+from mechlab.distill.program import Block, Input, Program, Returns, Values
 from mechlab.distill.simplifying import Affine, simplify
-from mechlab.distill.snapping import STAGES, Interval, Snapped, snap, snap_outputs
+from mechlab.distill.snapping import STAGES, Interval, snap, snap_outputs
+from mechlab.distill.verification import verify
 
 Shape = Sequence[int]
 
@@ -80,7 +80,7 @@ def distill(
 
     Args:
         layers: see `as_layers`; sign after all but the last.
-        input_shape: shape of the input tensor, or one shape for each of several, which make up the network's flat input.
+        input_shape: shape of the input tensor, or one for each of several, which make up the network's flat input.
         values: of the inputs.
         returns: what the program returns.
         names: of the input tensors.
@@ -113,7 +113,8 @@ def distill(
             program = _program(network, inputs, settings)
             if program not in tried:
                 tried.append(program)
-                return _verified(program, network, samples, rng)
+                certificate = verify(program, network, samples=samples, rng=rng, tolerance=tolerance)
+                return replace(program, certificate=certificate, network={0: network})
         except DistillError as error:
             problem = problem or error
     assert problem is not None
@@ -133,20 +134,6 @@ def _program(network: Sequence[Layer], inputs: tuple[Input, ...], settings: Sett
             break
         alive = fewer
     return Program(inputs, tuple(state.blocks), outputs, settings.returns, order, scale)
-
-
-def _verified(program, network, samples, rng):
-    from mechlab.distill.layers import activations
-    X = np.random.default_rng(rng).integers(0, 2, (samples, len(network[0].weight)))
-    a = activations(network, X)[-1]
-    want = a.argmax(1) if program.returns == "class" else (a > 1e-9).astype(int) if program.returns == "bits" else a
-    got = program(X)
-    if program.returns == "class":
-        two = np.sort(a, 1)
-        want = np.where(two[:, -1] - two[:, -2] < 1e-6, got, want)
-    if not np.allclose(got, want):
-        raise DistillError("mismatch", got=np.sum(got != want))
-    return program
 
 
 def _start(inputs: tuple[Input, ...]) -> State:
@@ -212,7 +199,7 @@ def _outputs(state: State, layer: Layer, settings: Settings) -> tuple[tuple[str,
 
 
 def _substituted(state: State, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return a layer's weights on variables (V, U), sums of the magnitudes they are made of, and the same for biases."""
+    """Return a layer's weights on variables (V, U), the sums of magnitudes that they come from, and both for biases."""
     units = state.units
     weights, size = np.zeros((2, len(state.kinds), weight.shape[1]))
     used = np.flatnonzero(units.factor)

@@ -104,7 +104,8 @@ def _offer(
             table, moduli = np.hstack([positions[units], table]), [0] * front + moduli
         for way in arrange(table, moduli):
             made = [
-                _made(bias, labels, sources, arrangement, front, chosen, len(members) > len(chosen)) for arrangement in way
+                _made(bias, labels, sources, arrangement, front, chosen, len(members) > len(chosen))
+                for arrangement in way
             ]
             if best is None or _cost(made) < _cost(best):
                 best = made
