@@ -67,6 +67,6 @@ def test_the_loss_ignores_a_common_shift():
 
 
 def test_formulas_that_do_not_fit_into_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("mechlab.core.memory.available", lambda: 1e9)
+    monkeypatch.setattr("mechlab.core.memory.available", lambda: 1e8)
     with pytest.raises(ConfigError, match="memory"):
         MaxSat(variables=20)
