@@ -57,13 +57,6 @@ class ClausePreference:
         alone = present.any(2).sum(1) == 1
         return scores, alone & (first.sum((1, 2)) == 1)
 
-    def subconcepts(self, inputs: Tensor) -> Tensor:
-        """Return the slot, and a number for slot, literal of the first variable, and unit against longer clause, of the
-        clause in each formula; (B, 2) for literal matrices (B, slots, 2 variables)."""
-        first = inputs[:, :, :2].flatten(1).argmax(1)  # 2 slot + (1 for the negation)
-        slot, negated = first // 2, first % 2
-        return torch.stack([slot, 4 * slot + 2 * (inputs.sum((1, 2)) > 1).long() + negated], 1)
-
 
 class MaxSat(FiniteTask):
     """Score the two values of the first variable of a formula in conjunctive normal form.
@@ -114,6 +107,13 @@ class MaxSat(FiniteTask):
     def examples(self, split: Split) -> Batch:
         """Return the formulas of a split; see the class for the shapes."""
         return self._splits[split]
+
+    def subconcepts(self, batch: Batch) -> Tensor:
+        """Return the slot of the clause in each formula of one clause, and a number for slot, literal of the first
+        variable, and unit against longer clause; (B, 2)."""
+        first = batch.inputs[:, :, :2].flatten(1).argmax(1)  # 2 slot + (1 for the negation)
+        slot, negated = first // 2, first % 2
+        return torch.stack([slot, 4 * slot + 2 * (batch.inputs.sum((1, 2)) > 1).long() + negated], 1)
 
     def targets(self, inputs: Tensor) -> tuple[Tensor, None]:
         """Return the scores (B, 2) that the clauses of literal matrices (B, slots, 2 variables) add up to."""
