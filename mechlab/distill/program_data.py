@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, cast, get_args
 
 from mechlab.core.errors import ConfigError
@@ -16,6 +20,7 @@ from mechlab.distill.program import Along, Block, Input, Program, Returns, Term,
 FORMAT = "mechlab program 1"
 NAME = re.compile(r"[a-z][a-z_0-9]{0,39}")
 RESERVED = {*"abcpqrijklmn", "np", "program", "shift", "sign", "sum", "range", "outputs", "scores", "shares"}
+LARGEST = 50_000_000  # bytes of a file
 LIMIT = 100_000  # of blocks, terms and listed positions in a file
 
 
@@ -52,6 +57,23 @@ def from_data(data: Any, key: str = "program") -> Program:
         got = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{key} must hold a program as mechlab writes it", got=got[:200], key=key) from error
     return program
+
+
+def read_program(path: str | Path) -> Program:
+    """Return the program of a file program.json.
+
+    Raises:
+        ConfigError: there is no such file, or it holds no program.
+    """
+    try:
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
+            raise ValueError(f"it must be a regular file of at most {LARGEST:,} bytes")
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        must = "a program must be read from a file program.json, as analysis=distill writes it"
+        raise ConfigError(must, got=f"{path}: {error}", key="model.file", fix="the path of such a file") from error
+    return from_data(data, str(path))
 
 
 def _block_data(block: Block) -> dict[str, Any]:
