@@ -14,6 +14,7 @@ from typing import Any, get_args
 from mechlab.core.analysis import Analysis
 from mechlab.core.constraints import ConstraintError, OnlyWhereSet, check, hints_of, takes_function
 from mechlab.core.errors import ConfigError, MechlabError, WrongValue, did_you_mean, out_of_memory
+from mechlab.core.model import Model
 from mechlab.core.task import Task
 
 ALLOWED = ("mechlab.", "torch.optim.", "pytorch_lightning.loggers.")
@@ -137,14 +138,14 @@ def prepare(
 
 
 def without_files(node: Any, key: str, allow: Sequence[str] = ()) -> Any:
-    """Return the config node of a task or analysis, or of a callback that holds one, with the content of files in place
-    of their paths; see `Task.without_files`.
+    """Return the config node of a task, model or analysis, or of a callback that holds one, with the content of files
+    in place of their paths; see `Task.without_files`.
 
     Any other node is returned unchanged; `prepare` then raises.
     """
     if isinstance(node, Mapping):
         node = {name: without_files(value, f"{key}.{name}", allow) for name, value in node.items()}
-    target, arguments = _class(node, (Task, Analysis), key, allow)
+    target, arguments = _class(node, (Task, Model, Analysis), key, allow)
     return node if target is None else {"_target_": node["_target_"], **target.without_files(arguments)}
 
 

@@ -48,9 +48,10 @@ def identity(
     """
     allow = values["allow_targets"]
     task = without_files(values["task"], "task", allow)
+    model = without_files(values["model"], "model", allow)
     parts = {
         "task": prepare(task, "task", Task, allow, lenient=True).identity(),
-        "model": prepare(values["model"], "model", nn.Module, allow, context=1, lenient=True).identity(),
+        "model": prepare(model, "model", nn.Module, allow, context=1, lenient=True).identity(),
         "optimizer": prepare(values["optimizer"], "optimizer", Optimizer, allow, context=1, lenient=True).identity(),
         "schedule": _schedule(typed(Schedule, values["schedule"], "schedule.")),
         "trainer": _deciding(values["trainer"], TrainerConfig),

@@ -66,6 +66,12 @@ class Model(nn.Module):
         super().__init__()
         self.spec = spec
 
+    @classmethod
+    def without_files(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a configuration with what files hold in place of their paths; see
+        `Task.without_files`."""
+        return dict(arguments)
+
     def resize(self, weights: Mapping[str, Tensor]) -> None:
         """Give the tensors of a solved model the shapes of recorded weights, which are loaded next.
 

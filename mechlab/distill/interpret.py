@@ -80,29 +80,37 @@ def arranged(program: Program, *inputs: Any) -> tuple[dict[str, np.ndarray], int
 
 
 def _block(block: Block, values: Mapping[str, np.ndarray], batch: int, size: int | None) -> np.ndarray:
-    sizes = tuple(int(length(size)) for length in block.sizes)
+    sizes = tuple(int(count(size)) for count in block.sizes)
     total = np.full((batch, *[1] * len(sizes)), float(block.bias(size)))
     for term in block.terms:
-        total = total + float(term.coefficient(size)) * _sum(term, values[term.source], sizes, size)
+        total = total + float(term.coefficient(size)) * term_sum(term, values[term.source], sizes, size)
     result = np.sign(total) if block.activation == "sign" else total
     result = np.broadcast_to(result, (batch, *sizes))
-    return result if block.where == "all" else np.where(_mask(block, sizes), result, 0.0)
+    return result if block.where == "all" else np.where(existing(block, sizes), result, 0.0)
 
 
-def _sum(term: Term, source: np.ndarray, sizes: tuple[int, ...], size: int | None) -> np.ndarray:
-    """Return the sum of a term, (B, *sizes) with length 1 along indices that it does not follow."""
+def term_sum(term: Term, source: Any, sizes: tuple[int, ...], size: int | None = None) -> Any:
+    """Return the sum of a term without its coefficient, (B, *sizes) with length 1 along indices that it does not
+    follow.
+
+    Args:
+        term: of a block.
+        source: values (B, ...) of what it sums, as a numpy array or a tensor.
+        sizes: number of values of each of the block's indices.
+        size: N, for a program of many sizes.
+    """
     whole = tuple(k + 1 for k, along in enumerate(term.along) if along.whole)
     source = source.sum(axis=whole) if whole else source
     partial = [along for along in term.along if not along.whole]
-    total: np.ndarray | float = 0.0
+    total: Any = 0.0
     for offsets in _offsets(partial, size):
         places = [
-            _places(along, offset, sizes, length, size)
+            _places(along, offset, sizes, length)
             for along, offset, length in zip(partial, offsets, source.shape[1:], strict=True)
         ]
-        part = source[:, *places] if places else source
+        part = source[(slice(None), *places)] if places else source
         total = total + part.reshape(len(source), *(part.shape[1:] or (1,) * len(sizes)))
-    return np.asarray(total)
+    return total
 
 
 def _offsets(partial: list[Along], size: int | None) -> list[tuple[int, ...]]:
@@ -113,7 +121,7 @@ def _offsets(partial: list[Along], size: int | None) -> list[tuple[int, ...]]:
     return list(itertools.product(*ranges))
 
 
-def _places(along: Along, offset: int, sizes: tuple[int, ...], length: int, size: int | None) -> np.ndarray:
+def _places(along: Along, offset: int, sizes: tuple[int, ...], length: int) -> np.ndarray:
     """Return the positions, shaped to broadcast over the block's indices."""
     shape = [1] * len(sizes)
     if along.axis is None:
@@ -125,7 +133,8 @@ def _places(along: Along, offset: int, sizes: tuple[int, ...], length: int, size
     return (places % length if along.periodic else places).reshape(shape)
 
 
-def _mask(block: Block, sizes: tuple[int, ...]) -> np.ndarray:
+def existing(block: Block, sizes: tuple[int, ...]) -> np.ndarray:
+    """Return which units of a block with a condition exist, as a mask that broadcasts over its indices."""
     first, second = np.arange(sizes[0])[:, None], np.arange(sizes[1])
     exists = first < second if block.where == "less" else first != second
     return exists.reshape(*exists.shape, *[1] * (len(sizes) - 2))

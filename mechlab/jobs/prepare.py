@@ -123,6 +123,7 @@ def prepare_run(
     config = typed(TrainConfig, values)
     _check_offered(config.callbacks)
     config.task = without_files(config.task, "task", config.allow_targets)
+    config.model = without_files(config.model, "model", config.allow_targets)
     for group in ("analysis", "callbacks"):
         setattr(config, group, all_without_files(getattr(config, group), group, config.allow_targets))
     expected = {name: typed(Expected, node, f"expected.{name}.") for name, node in config.expected.items()}

@@ -1,0 +1,75 @@
+"""Scorers of a formula's first variable, used sequentially to assign all variables.
+
+Variable 1 is decided from the formula's literal matrix. The clauses that are now satisfied are deleted, and the two
+columns of the variable, so that the next variable comes first; the matrix is filled up with zeros. This is repeated
+until every variable has a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mechlab.core.errors import ConfigError
+from mechlab.distill.cnf import CNF
+from mechlab.distill.maxsat_rules import Rule, Step, by_sign
+from mechlab.distill.program import Program
+
+# Scores of TRUE and FALSE for the first variable (B, 2), of literal matrices (B, clauses, 2 variables) in float64.
+Scorer = Callable[[np.ndarray], np.ndarray]
+TIE = 1e-9  # relative difference of scores that rounding may make
+CHUNK = 2**22  # numbers in the literal matrices that are scored together
+LARGEST = 100_000  # size N of a program
+
+
+def rule_of(scorer: Program | Scorer, cnfs: Sequence[CNF]) -> Rule:
+    """Return the rule that chooses the value with the greater score, and tosses a coin on a tie.
+
+    Args:
+        scorer: a function; or a program with one input (slots, 2 variables) of bits and two outputs, whose size is at
+            least that of the formulas. A program of many sizes N has the least N at which it is.
+        cnfs: the formulas.
+
+    Raises:
+        ConfigError: the formulas have more clauses or variables than the program reads.
+    """
+    slots, columns = max(len(cnf.clauses) for cnf in cnfs), 2 * cnfs[0].variables
+    if isinstance(scorer, Program):
+        slots, columns = _shape(scorer, slots, columns)
+        scorer = replace(scorer, returns="scores", scale=1.0)
+
+    def rule(step: Step) -> np.ndarray:
+        matrices = _matrices(step, slots, columns)
+        size = max(CHUNK // max(slots * columns, 1), 1)
+        scores = np.concatenate([scorer(matrices[k : k + size]) for k in range(0, len(matrices), size)])
+        margin = scores[:, 0] - scores[:, 1]
+        margin[np.abs(margin) <= TIE * np.abs(scores).max(1)] = 0
+        return by_sign(margin).reshape(step.remaining.shape[:2])
+
+    return rule
+
+
+def _matrices(step: Step, slots: int, columns: int) -> np.ndarray:
+    """Return the literal matrices of what remains, (F T, slots, columns) in float64."""
+    ahead = step.literals[:, 2 * step.variable :].swapaxes(1, 2)  # (F, clauses, columns left)
+    matrices = np.zeros((*step.remaining.shape[:2], slots, columns))
+    matrices[:, :, : ahead.shape[1], : ahead.shape[2]] = ahead[:, None] & step.remaining[..., None]
+    return matrices.reshape(-1, slots, columns)
+
+
+def _shape(program: Program, slots: int, columns: int) -> tuple[int, int]:
+    """Return the shape of a program's input, at the least N that holds the formulas."""
+    if len(program.inputs) != 1 or len(program.inputs[0].shape) != 2:
+        must = "a program that scores formulas must have one input, (clause slots, 2 variables)"
+        shapes = ", ".join(str(tuple(map(str, tensor.shape))) for tensor in program.inputs)
+        raise ConfigError(must, got=shapes, key="algorithm")
+    lengths = program.inputs[0].shape
+    for size in range(1, LARGEST) if program.parametric else (None,):
+        shape = int(lengths[0](size)), int(lengths[1](size))
+        if shape[0] >= slots and shape[1] >= columns:
+            return shape
+    must = f"formulas must have at most {shape[0]} clauses and {shape[1] // 2} variables, the size of the program"
+    got = f"{slots} clauses, {columns // 2} variables"
+    raise ConfigError(must, got=got, key="algorithm", fix="use a program of a greater size, or of many sizes")
