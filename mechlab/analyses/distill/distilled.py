@@ -11,8 +11,11 @@ import torch
 from mechlab.analyses.distill.threshold_network import (
     check_inputs,
     decided,
+    examples_of,
     input_parts,
     layers_of,
+    most_frequent,
+    parts_of,
     returns_of,
     save_program,
     values_of,
@@ -103,7 +106,7 @@ class Distill(Analysis):
     def _finding(self, run: Run, program: Program, scalars: dict[str, float]) -> Finding:
         certificate = program.certificate
         assert certificate is not None
-        batch = run.evaluation("test", self.examples)
+        batch = examples_of(run.task, self.examples)
         network = decided(run.task, run.predict(batch.inputs).outputs.double().numpy())
         own, right = self._decisions(run.task, program, batch.inputs), wanted(run.task, batch.targets)
         agreement = 1 - certificate.mismatches / certificate.inputs
@@ -125,7 +128,7 @@ class Distill(Analysis):
             "test_accuracy": float((own == right).mean()),
             "network_test_accuracy": float((network == right).mean()),
         }
-        null = _most_frequent(right)
+        null = most_frequent(right)
         correct = own == right
         ends = wilson(int(correct.sum()), correct.size)
         claims = {
@@ -136,7 +139,7 @@ class Distill(Analysis):
                 threshold=EQUAL,
                 holds=agreement == 1 if exact else low >= EQUAL,
                 kind="exact" if exact else "statistical",
-                null=_most_frequent(network),
+                null=most_frequent(network),
                 interval=None if exact else (low, high),
             ),
             "short": Claim(
@@ -160,18 +163,12 @@ class Distill(Analysis):
         return Finding(_floats(scalars), claims, {"status": f"The program is {certificate.status}."})
 
     def _decisions(self, task: Task, program: Program, inputs: torch.Tensor) -> np.ndarray:
-        result = program(inputs.flatten(1).double().numpy())
+        result = program(*parts_of(inputs, input_parts(task)))
         return decided(task, result) if program.returns in ("scores", "probabilities") else result
 
     def _refused(self) -> Claim:
         statement = f"The program decides as the network on at least {EQUAL:g} of the inputs compared."
         return Claim(statement, value=float("nan"), threshold=EQUAL, holds=False, kind="exact")
-
-
-def _most_frequent(decisions: np.ndarray) -> float:
-    """Return the share of the most frequent decision; of bits, of the more frequent value."""
-    _, counts = np.unique(decisions, return_counts=True)
-    return float(counts.max() / counts.sum())
 
 
 def _floats(scalars: dict[str, Any]) -> dict[str, float]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from mechlab.core.errors import ConfigError
-from mechlab.core.task import Task
+from mechlab.core.task import Batch, FiniteTask, Task
 from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.program import Program, Returns, Values
 from mechlab.distill.program_data import to_data
 
 if TYPE_CHECKING:
     from mechlab.record.artifacts import Artifacts
-    from mechlab.record.run import Run
 
 EXAMPLES = 2000  # training examples that show the values of inputs
 
@@ -66,6 +67,26 @@ def wanted(task: Task, targets: torch.Tensor) -> np.ndarray:
     if not targets.is_floating_point():
         return targets.numpy()
     return decided(task, targets.double().numpy() - (0.0 if task.spec.loss.classes else _middle(targets)))
+
+
+def examples_of(task: Task, n: int) -> Batch:
+    """Return at most n test examples: evenly spaced ones of a fixed set, else seeded draws."""
+    if not isinstance(task, FiniteTask):
+        return task.generate(n, "test", torch.Generator().manual_seed(0))
+    batch = task.examples("test")
+    return batch if len(batch) <= n else batch[torch.linspace(0, len(batch) - 1, n).long()]
+
+
+def parts_of(inputs: torch.Tensor, parts: Mapping[str, tuple[int, ...]]) -> list[np.ndarray]:
+    """Return inputs (B, ...) as one array (B, *shape) for each input tensor."""
+    flat = inputs.flatten(1).double().split([math.prod(shape) for shape in parts.values()], 1)
+    return [part.unflatten(1, shape).numpy() for part, shape in zip(flat, parts.values(), strict=True)]
+
+
+def most_frequent(decisions: np.ndarray) -> float:
+    """Return the share of the most frequent decision; of bits, of the more frequent value."""
+    _, counts = np.unique(decisions, return_counts=True)
+    return float(counts.max() / counts.sum())
 
 
 def save_program(out: Artifacts, program: Program, name: str = "program") -> None:
