@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from planted_programs import orientation
+from planted_layers import orientation
 
 from mechlab.adopt import adopt
 from mechlab.core.errors import ConfigError

@@ -24,7 +24,8 @@ from mechlab.analyses.distill.threshold_network import (
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least, between
 from mechlab.core.task import Task
-from mechlab.distill import DistillError, distill
+from mechlab.distill import distill
+from mechlab.distill.certificate import DistillError
 from mechlab.distill.program import Program
 from mechlab.record.artifacts import Artifacts
 from mechlab.statistics.wilson import wilson
