@@ -33,6 +33,7 @@ from mechlab.statistics.wilson import wilson
 if TYPE_CHECKING:
     from mechlab.record.run import Run
 
+FEWEST = 100  # test decisions below which claim `right` is not made
 EQUAL = 0.998  # lower end of the interval of agreement for the claim `equal`
 
 
@@ -150,7 +151,9 @@ class Distill(Analysis):
                 holds=program.lines <= self.lines,
                 kind="exact",
             ),
-            "right": Claim(
+        }
+        if correct.size >= FEWEST:
+            claims["right"] = Claim(
                 f"The program is right about at least {self.accuracy:g} of the test examples (lower end of the 95 % "
                 "interval).",
                 value=float(correct.mean()),
@@ -159,8 +162,7 @@ class Distill(Analysis):
                 kind="statistical",
                 null=null,
                 interval=ends,
-            ),
-        }
+            )
         return Finding(_floats(scalars), claims, {"status": f"The program is {certificate.status}."})
 
     def _decisions(self, task: Task, program: Program, inputs: torch.Tensor) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mechlab.core.errors import ConfigError
-from mechlab.core.task import Batch, FiniteTask, Task
+from mechlab.core.task import SPLITS, Batch, FiniteTask, Task
 from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.program import Program, Returns, Values
 from mechlab.distill.program_data import to_data
@@ -19,7 +19,7 @@ from mechlab.distill.program_data import to_data
 if TYPE_CHECKING:
     from mechlab.record.artifacts import Artifacts
 
-EXAMPLES = 2000  # training examples that show the values of inputs
+EXAMPLES = 2000  # of each split, that show the values of inputs
 
 
 def layers_of(model: Any) -> tuple[Layer, ...]:
@@ -38,8 +38,9 @@ def input_parts(task: Task) -> dict[str, tuple[int, ...]]:
 
 
 def values_of(task: Task) -> Values:
-    """Return which values the inputs of the training examples have."""
-    inputs = task.generate(EXAMPLES, "train", torch.Generator().manual_seed(0)).inputs.double()
+    """Return which values the inputs of all splits have."""
+    drawn = [task.generate(EXAMPLES, split, torch.Generator().manual_seed(0)).inputs.flatten() for split in SPLITS]
+    inputs = torch.cat(drawn).double()
     if ((inputs == 0) | (inputs == 1)).all():
         return "bits"
     if (inputs.abs() == 1).all():
