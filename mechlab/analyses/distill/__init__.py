@@ -1,0 +1,1 @@
+"""Analyses that ask what program a network computes, and where it holds."""
