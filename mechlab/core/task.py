@@ -41,6 +41,7 @@ class TaskSpec:
         vocabulary: the input alphabet in index order, empty when inputs are not symbols.
         classes: the output classes in index order, empty for regression.
         truth: the known mechanism, for models that are constructed from it; see `Task.blueprint`.
+        subconcepts: numbers the parts of a class that examples belong to, for models that are fitted to them.
     """
 
     inputs: int
@@ -53,6 +54,7 @@ class TaskSpec:
     vocabulary: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     truth: Any = field(default=None, compare=False, repr=False)
+    subconcepts: Callable[[Batch], Tensor] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "loss", loss_of(self.loss))
@@ -209,8 +211,9 @@ class Task(ABC):
         return None
 
     def blueprint(self) -> TaskSpec:
-        """Return what a model is built from: the spec, with the known mechanism in it."""
-        return replace(self.spec, truth=self.ground_truth())
+        """Return what a model is built from: the spec, with the known mechanism, and the subconcepts of a task that has
+        a method `subconcepts(batch) -> (B,) int64`, in it."""
+        return replace(self.spec, truth=self.ground_truth(), subconcepts=getattr(self, "subconcepts", None))
 
     def score(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor | ClassShares]:
         """Return metrics per example, each (B,): by default `accuracy`, the share of its counted targets that the loss

@@ -1,1 +1,1 @@
-"""Analyses that ask what program a network computes, and where it holds."""
+"""Analyses of networks of threshold units and of the programs that they are distilled to."""
