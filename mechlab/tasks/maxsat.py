@@ -65,8 +65,9 @@ class MaxSat(FiniteTask):
     2 v + 1 its negation; unused rows are 0. Targets (N, 2) are the scores of TRUE and FALSE. Every formula has one
     clause, in one of the slots, with the first variable or its negation. It is trained on all unit clauses, with
     targets (100, 0) or (0, 100), and on all clauses of two literals, with targets (100, 99) or (99, 100): a unit clause
-    forces, a longer clause prefers. They are percentages, the published 1, 0 and .99 without rounding. Validation and test are on random clauses of three literals and more. How a network
-    does on formulas of many clauses is what analysis=maxsat_table answers.
+    forces, a longer clause prefers. They are percentages, the published 1, 0 and .99. Validation and test are on random
+    clauses of three literals and more. How a network does on formulas of many clauses is what analysis=maxsat_table
+    answers.
 
     Args:
         variables: of a formula.
