@@ -5,3 +5,4 @@ Blazek, Venkatesh and Lin, "Automated discovery of algorithms from data" (2024),
 """
 
 from mechlab.distill.distilling import distill as distill
+from mechlab.distill.sizes import distill_sizes as distill_sizes

@@ -40,6 +40,7 @@ class Matched:
     Args:
         value: (n,), number of the program's value that stands for each unit; -1 where there is none.
         sign: (n,), -1 where it has the opposite sign; the constant itself where `value` is -2.
+        shift: (n,), added to sign * value, for units that repeat an input of two values: 2 x - 1 for a bit x.
         equal: (n,), True where the signs are proved to be equal if those of all earlier units are.
         proved: (n,), True where the signs are proved to be equal.
         needed: (n,), True for units that the network's outputs depend on.
@@ -49,6 +50,7 @@ class Matched:
 
     value: np.ndarray
     sign: np.ndarray
+    shift: np.ndarray
     equal: np.ndarray
     proved: np.ndarray
     needed: np.ndarray
@@ -59,11 +61,11 @@ class Matched:
     def inputs(cls, program: Matrices) -> Matched:
         """Return the inputs as a layer."""
         every = np.ones(program.n_inputs, bool)
-        return cls(np.arange(program.n_inputs), every.astype(float), every, every, every)
+        return cls(np.arange(program.n_inputs), every.astype(float), np.zeros(len(every)), every, every, every)
 
     def expected(self, values: np.ndarray) -> np.ndarray:
         """Return the activations (B, n) that the program's values (B, V) imply; NaN for units without counterpart."""
-        result = self.sign * values[:, np.maximum(self.value, 0)]
+        result = self.sign * values[:, np.maximum(self.value, 0)] + self.shift
         return np.where(self.value == -2, self.sign, np.where(self.value == -1, np.nan, result))
 
 
@@ -136,7 +138,7 @@ class _Sums:
         else:
             np.add.at(weight, value, part)
         constant = before.value == -2
-        bias = layer.bias + before.sign[constant] @ layer.weight[constant]
+        bias = layer.bias + before.sign[constant] @ layer.weight[constant] + before.shift @ layer.weight
         unknown = layer.weight[before.value == -1].any(0)
         largest = np.where(stands, program.box.largest[np.maximum(before.value, 0)], 1.0)
         finite = np.isfinite(largest)
@@ -163,7 +165,8 @@ def _needed(layers: Sequence[Layer]) -> list[np.ndarray]:
 
 def _match_layer(network: _Sums, program: Matrices, needed: np.ndarray, tolerance: float) -> Matched:
     count = network.weight.shape[1]
-    matched = Matched(np.full(count, -1), np.zeros(count), np.zeros(count, bool), np.zeros(count, bool), needed)
+    none = np.zeros(count, bool)
+    matched = Matched(np.full(count, -1), np.zeros(count), np.zeros(count), none, none.copy(), needed)
     _constants(network, program.box, matched)
     units = np.flatnonzero(program.exists & ~program.linear)
     left = np.flatnonzero(matched.value == -1)
@@ -264,6 +267,11 @@ def _by_values(network: _Sums, program: Matrices, matched: Matched, units: np.nd
             matched.value[unit], matched.sign[unit], matched.equal[unit] = -2, key[1][0], True
         elif key in tables:
             (matched.value[unit], matched.sign[unit], repeats[unit]), matched.equal[unit] = tables[key], True
+        elif len(key[0]) == 1 and len(key[1]) == 2:
+            value, (at_low, at_high) = key[0][0], key[1]
+            matched.value[unit], matched.sign[unit] = value, (at_high - at_low) / (box.high[value] - box.low[value])
+            matched.shift[unit] = at_low - matched.sign[unit] * box.low[value]
+            matched.equal[unit] = repeats[unit] = True
     return repeats
 
 

@@ -61,50 +61,51 @@ class Candidate:
     sign: int
 
 
-def candidates(weights: np.ndarray, biases: Sequence[Fraction], sources: Sequence[Source], signed: bool) -> list[set]:
-    """Return the descriptions of each unit, a set of Candidates.
+def candidates(
+    weights: np.ndarray, biases: Sequence[Fraction], sources: Sequence[Source], signed: bool, periodic: bool
+) -> list[set[Candidate]]:
+    """Return the descriptions of each unit.
 
     Args:
         weights: (V, U), integers.
         biases: of the U units.
         sources: in the order of the variables.
         signed: False if a unit may be negated, as its consumers can negate their weights.
+        periodic: whether positions are taken modulo the lengths of axes.
     """
-    made: list[set] = [set() for _ in biases]
-    signs = [1] if signed else [1, -1]
+    made: list[set[Candidate]] = [set() for _ in biases]
+    signs = [(1,) if signed or bias < 0 else (-1,) if bias > 0 else (1, -1) for bias in biases]
     tables = []
-    for source in sources:
+    for k, source in enumerate(sources):
         part = weights[source.start : source.start + source.count]
         if part.any():
-            tables.append((sources.index(source), source, part.T.reshape(-1, *source.sizes)))
+            tables.append((k, source, part.T.reshape(-1, *source.sizes)))
+    fewest = np.full(len(biases), np.inf)
     seen: set[bytes] = set()
-    for level in ("lines", "points", "completed"):
-        parts = [
-            (k, source, whole, part) for k, source, table in tables for whole, part in _parts(table, source, level)
-        ]
-        print_of = b"".join(bytes(str((k, whole)), "ascii") + part.tobytes() for k, _, whole, part in parts)
-        if print_of in seen:
+    for level in ("lines", "completed", "points"):
+        parts = [(k, source, *part) for k, source, table in tables for part in _parts(table, source, level)]
+        content = b"".join(str((k, whole)).encode() + part.tobytes() for k, _, whole, part in parts)
+        if content in seen:
             continue
-        seen.add(print_of)
+        seen.add(content)
+        pieces = sum((_pieces(part) for *_, part in parts), np.zeros(len(biases), int))
+        short = np.flatnonzero(pieces <= 2 * fewest + 4)
+        fewest = np.minimum(fewest, pieces)
         located = [_located(part) for *_, part in parts]
-        for u, bias in enumerate(biases):
-            points = [
-                (k, source, whole, *where[u]) for (k, source, whole, _), where in zip(parts, located, strict=True)
-            ]
-            points = [entry for entry in points if len(entry[4])]
-            for sign in signs:
-                if sign * bias <= 0 or signed or not bias:
-                    made[u].update(_described(sign * bias, points, sign))
+        for u in short:
+            points = [(*part[:3], *where[u]) for part, where in zip(parts, located, strict=True) if len(where[u][1])]
+            made[u].update(_described(biases[u], points, signs[u], periodic))
     return made
 
 
-def _described(bias: Fraction, points: list, sign: int) -> Iterator[Candidate]:
+def _described(bias: Fraction, points: list, signs: Sequence[int], periodic: bool) -> Iterator[Candidate]:
+    """Return the candidates of a unit from its points: (source's number, source, whole, coordinates, values)."""
     total = sum(len(values) for *_, values in points)
-    for periodic, mode in itertools.product((False, True), ("patch", "values", "separate")):
-        if mode == "separate" and total > MOST_SEPARATE:
-            continue
-        labels: list[Label] = []
-        places: list[int] = []
+    modes = ["patch"]
+    if any(len(values) > 1 for *_, values in points):
+        modes += ["values"] if any((values != values[0]).any() for *_, values in points) else []
+        modes += ["separate"] if total <= MOST_SEPARATE else []
+    for mode, sign in itertools.product(modes, signs):
         entries = []
         for k, source, whole, coordinates, values in points:
             lengths = _kept(source.sizes, whole)
@@ -112,17 +113,30 @@ def _described(bias: Fraction, points: list, sign: int) -> Iterator[Candidate]:
                 patch, translation = _patch(coordinates[chosen], values[chosen] * sign, lengths, periodic)
                 entries.append(((k, whole, periodic and bool(lengths), *patch), translation))
         entries.sort(key=_label_order)
-        for label, translation in entries:
-            labels.append(label)
-            places.extend(translation)
-        yield Candidate((bias, tuple(labels)), tuple(places), sign)
+        places = tuple(itertools.chain.from_iterable(translation for _, translation in entries))
+        yield Candidate((sign * bias, tuple(label for label, _ in entries)), places, sign)
 
 
 def _label_order(entry: tuple[Label, tuple[int, ...]]) -> tuple:
     """Return a key that puts positive patches before negative ones and lines before points, whatever the values."""
     label, translation = entry
-    value = int(np.frombuffer(label[5], np.int64)[0])
+    value = int(np.frombuffer(label[5], np.int64, 1)[0])
     return label[0], value < 0, [not summed for summed in label[1]], label[3:5], -value, label, translation
+
+
+def _pieces(part: np.ndarray) -> np.ndarray:
+    """Return the number of runs of equal values (U,) along the axis with the fewest; of one number, whether it is 0."""
+    if part.ndim == 1:
+        return (part != 0).astype(int)
+    counts = []
+    for axis in range(1, part.ndim):
+        before = np.zeros_like(part)
+        after = [slice(None)] * part.ndim
+        earlier = after.copy()
+        after[axis], earlier[axis] = slice(1, None), slice(None, -1)
+        before[tuple(after)] = part[tuple(earlier)]
+        counts.append(np.count_nonzero((part != 0) & (part != before), axis=tuple(range(1, part.ndim))))
+    return np.min(counts, axis=0)
 
 
 def _divided(values: np.ndarray, mode: str) -> list[np.ndarray]:

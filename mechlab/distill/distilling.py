@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -155,8 +156,9 @@ def _hidden(state: State, layer: Layer, live: np.ndarray, settings: Settings) ->
     state.change = max(state.change, snapped.change)
     simple, distinct = simplify(snapped, state.kinds)
     chosen = distinct.columns
-    described = candidates(snapped.weights[:, chosen], [snapped.bias[u] for u in chosen], state.sources, signed=False)
-    groups = [_as_given(made, distinct.given) for made in group(described, state.sources, distinct.given)]
+    biases = [snapped.bias[u] for u in chosen]
+    groups = _groups(state, snapped.weights[:, chosen], biases, distinct.given, None)
+    groups = [_as_given(made, distinct.given) for made in groups]
     variables, signs = np.zeros(len(chosen), int), np.ones(len(chosen), int)
     for made in _add(state, groups, [snapped.equal_biases[u] for u in chosen], "sign", settings):
         variables[list(made[0].units)], signs[list(made[0].units)] = made[1], made[0].signs
@@ -188,14 +190,38 @@ def _outputs(state: State, layer: Layer, settings: Settings) -> tuple[tuple[str,
     state.change = max(state.change, snapped.change)
     state.origin.append((snapped.weights, np.arange(0)))
     positions = np.stack(np.unravel_index(np.arange(len(bias)), settings.output_shape), 1)
-    described = candidates(snapped.weights, snapped.bias, state.sources, signed=True)
-    groups = group(described, state.sources, [0] * len(bias), positions)
+    groups = _groups(state, snapped.weights, snapped.bias, np.zeros(len(bias), int), positions)
     groups.sort(key=lambda made: min(made.units))
     order, before, names = np.zeros(len(bias), int), len(state.kinds), []
     for made, places in _add(state, groups, snapped.equal_biases, "linear", settings):
         order[list(made.units)] = places - before
         names.append(state.blocks[len(state.blocks) - len(groups) + len(names)].name)
     return tuple(names), () if (order == np.arange(len(order))).all() else tuple(map(int, order)), scale
+
+
+def _groups(
+    state: State, weights: np.ndarray, biases: list[Fraction], given: np.ndarray, positions: np.ndarray | None
+) -> list[Group]:
+    """Return the groups of a layer's units; with positions on rings only where this is shorter."""
+    signed = positions is not None
+    described = candidates(weights, biases, state.sources, signed, periodic=False)
+    groups = group(described, state.sources, given, positions)
+    if len(groups) <= _kinds_of_units(weights, biases, signed):
+        return groups
+    turned = candidates(weights, biases, state.sources, signed, periodic=True)
+    both = [plain | other for plain, other in zip(described, turned, strict=True)]
+    other = group(both, state.sources, given, positions)
+    return min(groups, other, key=lambda groups: sum(made.cost for made in groups))
+
+
+def _kinds_of_units(weights: np.ndarray, biases: list[Fraction], signed: bool) -> int:
+    """Return the number of different sets of weights, with bias: no program has fewer blocks in this layer."""
+    up, down = np.sort(weights, axis=0).T, np.sort(-weights, axis=0).T
+    keys = {(row.tobytes(), bias) for row, bias in zip(up, biases, strict=True)}
+    if signed:
+        return len(keys)
+    pairs = zip(up, down, biases, strict=True)
+    return len({min((row.tobytes(), bias), (negative.tobytes(), -bias)) for row, negative, bias in pairs})
 
 
 def _substituted(state: State, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -66,34 +66,40 @@ def group(
         for candidate in described:
             families.setdefault(candidate.key, []).append((u, candidate.places, candidate.sign))
     left = set(range(len(descriptions)))
-    heap = [(*_offer(key, members, sources, given, positions), key) for key, members in families.items()]
-    heap = [(groups_cost, -count, key, groups) for groups_cost, count, groups, key in heap]
+    offers: dict[tuple, list[Group]] = {}
+    heap = [((3 + len(key[1])) / _units(members), False, -_units(members), key) for key, members in families.items()]
     heapq.heapify(heap)
     chosen: list[Group] = []
     while left:
-        _, negative, key, groups = heapq.heappop(heap)
+        _, evaluated, negative, key = heapq.heappop(heap)
         members = [member for member in families[key] if member[0] in left]
-        if not members:
-            continue
-        if len({member[0] for member in members}) == -negative:
-            chosen.extend(groups)
-            left.difference_update(unit for made in groups for unit in made.units)
-        else:
-            cost, count, groups = _offer(key, members, sources, given, positions)
-            heapq.heappush(heap, (cost, -count, key, groups))
+        count = _units(members)
+        if evaluated and count == -negative:
+            chosen.extend(offers[key])
+            left.difference_update(unit for made in offers[key] for unit in made.units)
+        elif count:
+            offers[key] = _cheapest(key, members, sources, given, positions)
+            against = sum(given[unit] * sign < 0 for unit, _, sign in members) / len(members)
+            cost = sum(made.cost for made in offers[key]) / count + 1e-6 * against
+            heapq.heappush(heap, (cost, True, -count, key))
     return chosen
 
 
-def _offer(
+def _units(members: list[Member]) -> int:
+    """Return the number of units of a family; a unit and its negative may both be its members."""
+    return len({unit for unit, _, _ in members})
+
+
+def _cheapest(
     key: tuple[Fraction, tuple[Label, ...]],
     members: list[Member],
     sources: Sequence[Source],
     given: Sequence[int],
     positions: np.ndarray | None,
-) -> tuple[float, int, list[Group]]:
-    """Return the cost for each unit, the number of units and the cheapest groups of a family."""
+) -> list[Group]:
+    """Return the cheapest groups of a family."""
     bias, labels = key
-    best: list[Group] | None = None
+    ways: list[list[Group]] = []
     for chosen in _orientations(members, labels, sources, given):
         units = [unit for unit, _, _ in chosen]
         table = np.array([places for _, places, _ in chosen], int).reshape(len(chosen), -1)
@@ -103,20 +109,13 @@ def _offer(
             front = positions.shape[1]
             table, moduli = np.hstack([positions[units], table]), [0] * front + moduli
         for way in arrange(table, moduli):
-            made = [
-                _made(bias, labels, sources, arrangement, front, chosen, len(members) > len(chosen))
-                for arrangement in way
-            ]
-            if best is None or _cost(made) < _cost(best):
-                best = made
-    assert best is not None
-    count = len({unit for unit, _, _ in members})
-    against = sum(given[unit] * sign < 0 for unit, _, sign in members)
-    return _cost(best) / count + 1e-6 * against / len(members), count, best
-
-
-def _cost(groups: list[Group]) -> float:
-    return sum(made.cost for made in groups)
+            ways.append(
+                [
+                    _made(bias, labels, sources, arrangement, front, chosen, symmetric=len(members) > len(chosen))
+                    for arrangement in way
+                ]
+            )
+    return min(ways, key=lambda way: sum(made.cost for made in way))
 
 
 def _orientations(

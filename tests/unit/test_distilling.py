@@ -23,6 +23,7 @@ NETWORKS = {
     "argmax": (planted.argmax(5), (5,), "class"),
     "Life on a torus": (planted.life(5), (5, 5), "bits"),
     "Life of a patch": (planted.life_patch(), (3, 3), "bits"),
+    "votes of clauses": (planted.maxsat(5, 12), (5, 12), "class"),
     "circuit": (planted.circuit(8, [6, 5, 2], 2, 0), (8,), "bits"),
     "wide circuit": (planted.circuit(10, [20, 10, 3], 3, 1), (10,), "bits"),
 }
@@ -47,7 +48,7 @@ def test_programs_equal_their_networks(name: str) -> None:
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-3])
-@pytest.mark.parametrize("name", ["orientation", "rule 110", "rule 30", "circuit", "wide circuit"])
+@pytest.mark.parametrize("name", ["orientation", "rule 110", "rule 30", "circuit", "votes of clauses"])
 def test_the_program_does_not_depend_on_order_scale_or_small_noise(name: str, noise: float) -> None:
     layers, shape, returns = NETWORKS[name]
     expected = without_certificate(distill(layers, shape, returns=returns))
