@@ -22,7 +22,7 @@ LONG = {  # members that continuous integration alone tests, by test or fixture:
     "trained": {
         *("ambiguity", "causal", "cosets", "datamodeling", "dynamics", "irreps", "metagradient", "neurons"),
         *("noise_dose", "path_kernel", "pictures", "spectrum_over_training", "state_irreps", "states_over_training"),
-        *("variable_memories", "ambiguity_over_runs", "binding_table", "group_table", "universality"),
+        *("maxsat_table", "variable_memories", "ambiguity_over_runs", "binding_table", "group_table", "universality"),
     },
     "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},
     "test_a_solution_follows_from_examples_and_generator_and_can_be_loaded": {"enn"},

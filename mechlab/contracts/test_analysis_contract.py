@@ -102,12 +102,14 @@ def test_figures_are_drawn_from_the_artifacts_alone(registry, analysis, trained,
 
 
 def test_only_a_task_that_has_what_is_needed_is_accepted(registry, analysis, task):
-    """A task of another kind, or without the ground truth, is refused by an error that names it and the analysis."""
+    """A task of another kind, without the ground truth or without what else is needed is refused by an error that names
+    it and the analysis."""
     question, subject = registry.analysis(analysis), registry.shared_task(task)
     needs = question.needs
     fits = needs.kind in (None, subject.spec.kind)
     if needs.ground_truth:
         fits &= bool(set(kinds_of(subject.ground_truth())) & set(needs.ground_truth))
+    fits &= all(hasattr(subject, word) for word in needs.task)
     if fits:
         question.check(analysis, task, subject, f"analysis.{analysis}")
         return

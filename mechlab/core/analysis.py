@@ -30,12 +30,14 @@ class Needs:
         ground_truth: kinds of ground truth that make sense (any of them), e.g. ("automaton",); empty for none needed.
         history: least recording of training: none < sparse < replay < full.
         model: what the model's class must have, by attribute, e.g. ("clean",); empty for any model.
+        task: what the task must have, by attribute, e.g. ("families",); empty for any task.
     """
 
     kind: Literal["sequence", "static"] | None = None
     ground_truth: tuple[str, ...] = ()
     history: Literal["none", "sparse", "replay", "full"] = "none"
     model: tuple[str, ...] = ()
+    task: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,9 @@ def check_needs(
                 f"an {k}" if k[0] in "aeiou" else f"a {k}" for k in needs.ground_truth
             )
             got = f"a ground truth of kind {kinds[0]!r}" if kinds else "one without a ground truth"
+    if must is None and (lacking := [word for word in needs.task if not hasattr(task, word)]):
+        words = " and ".join(f"{word}()" for word in lacking)
+        must, got = f"a task that has {words}", f"{type(task).__name__} has not"
     if must is not None:
         raise ConfigError(
             f"analysis={name} needs {must}, and task={task_name} is not one",

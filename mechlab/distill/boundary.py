@@ -10,14 +10,15 @@ from mechlab.distill.layers import Layer, activations
 from mechlab.distill.program import Values
 
 STEPS, STARTS, FLIPS = 24, 192, 12
-WORK = 5e9  # multiplications that the search beside the thresholds of later layers may take
+WORK = 2e9  # multiplications that the search beside the thresholds of later layers may take
 
 
 def random_inputs(values: Sequence[Values], count: int, rng: np.random.Generator) -> np.ndarray:
     """Return inputs (count, n) of many densities: the share of ones is uniform, and every fourth input is half ones.
 
     Args:
-        values: of each of the n inputs. Integers are within a range of 2, 10 or 100 of 0; reals are normal.
+        values: of each of the n inputs. Integers are within 2, 10 or 100 of 0; reals are normal,
+            rounded to multiples of 1/256, so that sums of them are exact.
         count: of inputs.
         rng: of the draws.
     """
@@ -26,7 +27,7 @@ def random_inputs(values: Sequence[Values], count: int, rng: np.random.Generator
     width = rng.choice([2, 10, 100], (count, 1))
     whole = np.rint(rng.uniform(-1, 1, ones.shape) * width)
     kinds = np.array(values)
-    real = rng.normal(size=ones.shape) if (kinds == "reals").any() else whole
+    real = np.rint(256 * rng.normal(size=ones.shape)) / 256 if (kinds == "reals").any() else whole
     return np.select([kinds == "bits", kinds == "signs", kinds == "integers"], [ones, 2 * ones - 1, whole], real)
 
 
@@ -129,5 +130,7 @@ def _flip(state: np.ndarray, kinds: np.ndarray, wanted: np.ndarray) -> np.ndarra
         return 1 - 2 * state
     whole = np.where(np.rint(wanted) == 0, np.sign(wanted), np.rint(wanted))
     return np.select(
-        [kinds == "bits", kinds == "signs", kinds == "integers"], [1 - 2 * state, -2 * state, whole], wanted
+        [kinds == "bits", kinds == "signs", kinds == "integers"],
+        [1 - 2 * state, -2 * state, whole],
+        np.rint(256 * wanted) / 256,
     )

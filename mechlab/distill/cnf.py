@@ -80,18 +80,31 @@ def binomial_formula(variables: int, clauses: int, mean_length: float, rng: np.r
 
 
 def read_dimacs(path: str | Path) -> CNF:
-    """Return the formula of a DIMACS file: comments (lines c ...), a header `p cnf VARIABLES CLAUSES`, and clauses of
-    whole numbers that end in 0 each, on any number of lines. A line that starts with % ends the file.
+    """Return the formula of a DIMACS file; see `parse_dimacs`.
 
     Raises:
-        ConfigError: the file cannot be read, has weights, or is not of this form; the message names the line.
-
-    Source: DIMACS, "Satisfiability: suggested format" (1993).
+        ConfigError: as there; or the file cannot be read.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("a formula must be a text file in the DIMACS format", got=error, key=str(path)) from None
+    return parse_dimacs(text, str(path))
+
+
+def parse_dimacs(text: str, name: str = "formula") -> CNF:
+    """Return the formula of a text in the DIMACS format: comments (lines c ...), a header `p cnf VARIABLES CLAUSES`,
+    and clauses of whole numbers that end in 0 each, on any number of lines. A line that starts with % ends the formula.
+
+    Args:
+        text: the text.
+        name: its name in messages.
+
+    Raises:
+        ConfigError: the text has weights, or is not of this form; the message names the line.
+
+    Source: DIMACS, "Satisfiability: suggested format" (1993).
+    """
     header, numbers = None, []
     for k, line in enumerate(text.splitlines(), 1):
         words = line.split()
@@ -99,14 +112,16 @@ def read_dimacs(path: str | Path) -> CNF:
             continue
         if words[0].startswith("%"):
             break
-        place = f"{path}, line {k}"
+        place = f"{name}, line {k}"
         if header is None:
             header = _header(words, place)
         else:
             numbers += [_literal(word, header[0], place) for word in words]
     if header is None:
-        raise ConfigError("a DIMACS file must have a header `p cnf VARIABLES CLAUSES`", got="none", key=str(path))
-    return CNF(header[0], _clauses(numbers, header[1], str(path)))
+        raise ConfigError(
+            "a formula in DIMACS format must have a header `p cnf VARIABLES CLAUSES`", got="none", key=name
+        )
+    return CNF(header[0], _clauses(numbers, header[1], name))
 
 
 def _header(words: list[str], place: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 What is proved, for a unit of the network with z = w @ v + b and a unit of the program with t = a @ v + c (a and c
 integers, v the same values): for every v in the product of the ranges of the values, z is positive where t is, negative
-where t is, and zero up to rounding where t is 0. As |z - s t| <= E on this box for some s > 0, this takes three numbers:
+where t is, and zero up to rounding where t is 0. As |z - s t| <= E on this box for an s > 0, this takes three numbers:
 the largest possible t below 0, the least one above 0, and whether t can be 0. Ranges and possible sums are supersets of
 the true ones, so that no case is left out. Units of at most 10 inputs are instead compared on every value of these.
 
@@ -40,6 +40,8 @@ class Matched:
     Args:
         value: (n,), number of the program's value that stands for each unit; -1 where there is none.
         sign: (n,), -1 where it has the opposite sign; the constant itself where `value` is -2.
+        shift: (n,), added to sign * value, for units that repeat an input of two values: 2 x - 1 for a bit x.
+        equal: (n,), True where the signs are proved to be equal if those of all earlier units are.
         proved: (n,), True where the signs are proved to be equal.
         needed: (n,), True for units that the network's outputs depend on.
         copy: True if all needed units are proved or have weights that differ from the program's by noise alone.
@@ -48,6 +50,8 @@ class Matched:
 
     value: np.ndarray
     sign: np.ndarray
+    shift: np.ndarray
+    equal: np.ndarray
     proved: np.ndarray
     needed: np.ndarray
     copy: bool = True
@@ -57,11 +61,11 @@ class Matched:
     def inputs(cls, program: Matrices) -> Matched:
         """Return the inputs as a layer."""
         every = np.ones(program.n_inputs, bool)
-        return cls(np.arange(program.n_inputs), every.astype(float), every, every)
+        return cls(np.arange(program.n_inputs), every.astype(float), np.zeros(len(every)), every, every, every)
 
     def expected(self, values: np.ndarray) -> np.ndarray:
         """Return the activations (B, n) that the program's values (B, V) imply; NaN for units without counterpart."""
-        result = self.sign * values[:, np.maximum(self.value, 0)]
+        result = self.sign * values[:, np.maximum(self.value, 0)] + self.shift
         return np.where(self.value == -2, self.sign, np.where(self.value == -1, np.nan, result))
 
 
@@ -75,7 +79,9 @@ def match(layers: Sequence[Layer], program: Matrices, tolerance: float) -> list[
     """
     matched = [Matched.inputs(program)]
     for layer, needed in zip(layers[:-1], _needed(layers)[:-1], strict=True):
-        matched.append(_match_layer(_Sums.of(layer, matched[-1], program), program, needed, tolerance))
+        part = _match_layer(_Sums.of(layer, matched[-1], program), program, needed, tolerance)
+        part.proved = part.equal & ~layer.weight[~matched[-1].proved].any(0)
+        matched.append(part)
     return matched[1:]
 
 
@@ -132,7 +138,7 @@ class _Sums:
         else:
             np.add.at(weight, value, part)
         constant = before.value == -2
-        bias = layer.bias + before.sign[constant] @ layer.weight[constant]
+        bias = layer.bias + before.sign[constant] @ layer.weight[constant] + before.shift @ layer.weight
         unknown = layer.weight[before.value == -1].any(0)
         largest = np.where(stands, program.box.largest[np.maximum(before.value, 0)], 1.0)
         finite = np.isfinite(largest)
@@ -159,14 +165,15 @@ def _needed(layers: Sequence[Layer]) -> list[np.ndarray]:
 
 def _match_layer(network: _Sums, program: Matrices, needed: np.ndarray, tolerance: float) -> Matched:
     count = network.weight.shape[1]
-    matched = Matched(np.full(count, -1), np.zeros(count), np.zeros(count, bool), needed)
+    none = np.zeros(count, bool)
+    matched = Matched(np.full(count, -1), np.zeros(count), np.zeros(count), none, none.copy(), needed)
     _constants(network, program.box, matched)
     units = np.flatnonzero(program.exists & ~program.linear)
     left = np.flatnonzero(matched.value == -1)
     if len(units) and len(left):
         _by_weights(network, program, matched, left, units)
-    _by_values(network, program, matched, units)
-    which = np.flatnonzero(needed & (matched.value >= program.n_inputs))
+    repeats = _by_values(network, program, matched, units)
+    which = np.flatnonzero(needed & (matched.value >= program.n_inputs) & ~repeats)
     units = matched.value[which] - program.n_inputs
     weight, bias = program.weight[:, units] * matched.sign[which], program.bias[units] * matched.sign[which]
     part = network.only(which)
@@ -175,8 +182,8 @@ def _match_layer(network: _Sums, program: Matrices, needed: np.ndarray, toleranc
         part.weight, part.bias, weight, bias, s, program.block[units], tolerance, sums(weight, program.box)
     )
     by_noise = np.zeros(count, bool)
-    by_noise[which] = noise & part.known
-    matched.copy = bool((matched.proved | by_noise)[needed].all())
+    by_noise[which] = noise & part.known & (s > 0)
+    matched.copy = bool((matched.equal | by_noise)[needed].all())
     return matched
 
 
@@ -189,65 +196,89 @@ def _constants(network: _Sums, box: Box, matched: Matched) -> None:
     constant = (positive | negative | dead) & network.known
     matched.value[constant] = -2
     matched.sign[constant] = positive[constant] * 1.0 - negative[constant]
-    matched.proved |= constant
+    matched.equal |= constant
 
 
 def _by_weights(network: _Sums, program: Matrices, matched: Matched, left: np.ndarray, units: np.ndarray) -> None:
     """Match by the direction of the weights, and by the bias; try to prove equal signs for the closest units."""
     norms = np.linalg.norm(network.weight[:, left], axis=0), np.linalg.norm(program.weight[:, units], axis=0)
     norms = np.maximum(norms[0], 1e-300)[:, None], np.maximum(norms[1], 1e-300)
-    cosine = network.weight[:, left].T @ program.weight[:, units] / norms[0] / norms[1]
-    direction = np.where(cosine < 0, -1.0, 1.0)
-    distance = np.abs(network.bias[left][:, None] / norms[0] - direction * (program.bias[units] / norms[1]))
+    cosine = network.weight[:, left].T @ (program.weight[:, units] / norms[1]) / norms[0]
+    _prove(network, program, matched, left, units, cosine, np.abs(cosine).argmax(1)[:, None])
+    again = ~matched.equal[left]
+    left, cosine, norm = left[again], cosine[again], norms[0][again]
+    distance = np.abs(network.bias[left][:, None] / norm - np.sign(cosine) * (program.bias[units] / norms[1]))
     similarity = np.abs(cosine) - 0.01 * np.minimum(distance, 10)
     ranked = np.argsort(-similarity, axis=1, kind="stable")[:, :CANDIDATES]
-    best = similarity[np.arange(len(left)), ranked[:, 0]]
-    for rank in range(ranked.shape[1]):
-        value = similarity[np.arange(len(left)), ranked[:, rank]]
-        trying = np.flatnonzero(~matched.proved[left] & (value > 0.5) & (value > best - 0.05))
+    _prove(network, program, matched, left, units, cosine, ranked)
+
+
+def _prove(
+    network: _Sums,
+    program: Matrices,
+    matched: Matched,
+    left: np.ndarray,
+    units: np.ndarray,
+    cosine: np.ndarray,
+    ranked: np.ndarray,
+) -> None:
+    """Match each unit with its first candidate, or with the first one of equal direction that is proved."""
+    every = np.arange(len(left))
+    for rank, column in enumerate(ranked.T):
+        value = np.abs(cosine[every, column])
+        similar = (value > 0.5) & (value >= np.abs(cosine[every, ranked[:, 0]]) - 0.05)
+        trying = np.flatnonzero(~matched.equal[left] & similar)
         if not len(trying):
             break
-        which, candidate = left[trying], units[ranked[trying, rank]]
-        sign = direction[trying, ranked[trying, rank]]
+        which, candidate = left[trying], units[column[trying]]
+        sign = np.sign(cosine[trying, column[trying]])
         part = network.only(which)
         proved = part.known & _proved(part, program.weight[:, candidate], program.bias[candidate], sign, program.box)
         chosen = proved | (rank == 0)
         matched.value[which[chosen]] = program.n_inputs + candidate[chosen]
         matched.sign[which[chosen]] = sign[chosen]
-        matched.proved[which[proved]] = True
+        matched.equal[which[proved]] = True
 
 
-def _by_values(network: _Sums, program: Matrices, matched: Matched, units: np.ndarray) -> None:
-    """Match units of few inputs by their signs on every value of these."""
+def _by_values(network: _Sums, program: Matrices, matched: Matched, units: np.ndarray) -> np.ndarray:
+    """Match units of few inputs by their signs on every value of these; return True (n,) for those that repeat one
+    value, or its opposite."""
+    repeats = np.zeros(len(matched.value), bool)
     support = (network.weight != 0).sum(0)
-    open_ = np.flatnonzero(~matched.proved & network.known & (support <= MOST_INPUTS) & np.isfinite(network.total))
+    open_ = np.flatnonzero(~matched.equal & network.known & (support <= MOST_INPUTS) & np.isfinite(network.total))
     if not len(open_):
-        return
+        return repeats
     error = rounding(len(network.weight))
-    tables: dict[tuple, tuple[int, float]] = {}
+    tables: dict[tuple, tuple[int, float, bool]] = {}
     box = program.box
     for value in np.flatnonzero((box.step > 0) & (box.largest <= 1)):
         signs = np.arange(box.low[value], box.high[value] + 1, box.step[value]).astype(int)
-        _enter(tables, ((int(value),), tuple(signs.tolist())), int(value))
+        _enter(tables, ((int(value),), tuple(signs.tolist())), int(value), True)
     for unit in units:
         column = program.weight[:, unit]
         if np.count_nonzero(column) <= MOST_INPUTS and np.isfinite(program.box.largest[column != 0]).all():
             key = _table(column, program.bias[unit], program.box, 0.0)
-            _enter(tables, key, program.n_inputs + unit)
+            _enter(tables, key, program.n_inputs + unit, False)
     for unit in open_:
         key = _table(network.weight[:, unit], network.bias[unit], program.box, error * network.total[unit])
         if key is None:
             continue
         if not key[0]:
-            matched.value[unit], matched.sign[unit], matched.proved[unit] = -2, key[1][0], True
+            matched.value[unit], matched.sign[unit], matched.equal[unit] = -2, key[1][0], True
         elif key in tables:
-            (matched.value[unit], matched.sign[unit]), matched.proved[unit] = tables[key], True
+            (matched.value[unit], matched.sign[unit], repeats[unit]), matched.equal[unit] = tables[key], True
+        elif len(key[0]) == 1 and len(key[1]) == 2:
+            value, (at_low, at_high) = key[0][0], key[1]
+            matched.value[unit], matched.sign[unit] = value, (at_high - at_low) / (box.high[value] - box.low[value])
+            matched.shift[unit] = at_low - matched.sign[unit] * box.low[value]
+            matched.equal[unit] = repeats[unit] = True
+    return repeats
 
 
-def _enter(tables: dict[tuple, tuple[int, float]], key: tuple | None, value: int) -> None:
+def _enter(tables: dict[tuple, tuple[int, float, bool]], key: tuple | None, value: int, repeats: bool) -> None:
     if key is not None and key[0]:
-        tables.setdefault(key, (value, 1.0))
-        tables.setdefault((key[0], tuple(-sign for sign in key[1])), (value, -1.0))
+        tables.setdefault(key, (value, 1.0, repeats))
+        tables.setdefault((key[0], tuple(-sign for sign in key[1])), (value, -1.0, repeats))
 
 
 def _table(weight: np.ndarray, bias: float, box: Box, error: float) -> tuple | None:

@@ -225,6 +225,6 @@ def _product(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     finite = np.isfinite(values)
     total = values[finite] @ weight[finite]
     if not finite.all():
-        infinite = np.where(weight[~finite] != 0, weight[~finite] * values[~finite, None], 0.0)
-        total = total + infinite.sum(0)
+        part = weight[~finite]
+        total = total + np.where(part == 0, 0.0, np.where(part == 0, 1.0, part) * values[~finite, None]).sum(0)
     return total

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 
 from mechlab.core.errors import ConfigError
@@ -20,6 +22,7 @@ def optimum(cnf: CNF) -> np.ndarray:
 
     Source: Ignatiev, Morgado and Marques-Silva, "RC2: an efficient MaxSAT solver", JSAT 11 (2019).
     """
+    check_solver(cnf.variables)
     return _exhaustive(cnf) if cnf.variables <= EXHAUSTIVE else _rc2(cnf)
 
 
@@ -37,13 +40,17 @@ def _exhaustive(cnf: CNF) -> np.ndarray:
     return best
 
 
-def _rc2(cnf: CNF) -> np.ndarray:
-    try:
-        from pysat.examples.rc2 import RC2
-        from pysat.formula import WCNF
-    except ImportError:
+def check_solver(variables: int, key: str | None = None) -> None:
+    """Raise ConfigError if the optimum of so many variables needs python-sat, which is not installed."""
+    if variables > EXHAUSTIVE and importlib.util.find_spec("pysat") is None:
         must = f"the optimum of a formula with more than {EXHAUSTIVE} variables needs python-sat"
-        raise ConfigError(must, got=f"{cnf.variables} variables", fix="pip install 'mechlab[maxsat]'") from None
+        raise ConfigError(must, got=f"{variables} variables", key=key, fix="pip install 'mechlab[maxsat]'")
+
+
+def _rc2(cnf: CNF) -> np.ndarray:
+    from pysat.examples.rc2 import RC2
+    from pysat.formula import WCNF
+
     formula = WCNF()
     for clause in filter(None, cnf.clauses):
         formula.append(list(clause), weight=1)

@@ -19,7 +19,7 @@ from mechlab.distill.program import Program
 
 # Scores of TRUE and FALSE for the first variable (B, 2), of literal matrices (B, clauses, 2 variables) in float64.
 Scorer = Callable[[np.ndarray], np.ndarray]
-TIE = 1e-9  # relative difference of scores that rounding may make
+TIE = 1e-6  # largest difference of equal scores, relative to the largest score: weights may be rounded to float32
 CHUNK = 2**22  # numbers in the literal matrices that are scored together
 LARGEST = 100_000  # size N of a program
 
@@ -45,7 +45,7 @@ def rule_of(scorer: Program | Scorer, cnfs: Sequence[CNF]) -> Rule:
         size = max(CHUNK // max(slots * columns, 1), 1)
         scores = np.concatenate([scorer(matrices[k : k + size]) for k in range(0, len(matrices), size)])
         margin = scores[:, 0] - scores[:, 1]
-        margin[np.abs(margin) <= TIE * np.abs(scores).max(1)] = 0
+        margin[np.abs(margin) <= TIE * np.abs(scores).max()] = 0
         return by_sign(margin).reshape(step.remaining.shape[:2])
 
     return rule

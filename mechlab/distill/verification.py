@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +18,7 @@ from mechlab.distill.program import Program
 
 MOST_EXHAUSTIVE = 20  # inputs; 2^20 of them are compared
 LEAST_SAMPLES = 3000
-CHUNK = 2048
+CHUNK = 512
 
 
 def verify(
@@ -71,26 +70,17 @@ def verify(
     )
 
 
-@dataclass(frozen=True)
-class _Network:
-    """A network whose sums within rounding of zero are zero."""
-
-    layers: Sequence[Layer]
-
-    def activations(self, inputs: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-        """Return the activations (B, n) of each layer and the error (B, 1) of the outputs."""
-        result, state = [], inputs
-        for k, layer in enumerate(self.layers):
-            size = np.abs(state) if k == 0 else np.ones((1, state.shape[1]))
-            if k == 0 and np.isin(inputs, (-1, 0, 1)).all():
-                size = np.ones((1, state.shape[1]))
-            error = rounding(state.shape[1]) * (size @ np.abs(layer.weight) + np.abs(layer.bias))
-            total = state @ layer.weight + layer.bias
-            if k == len(self.layers) - 1:
-                return [*result, total], error.max(1, keepdims=True)
-            state = np.where(np.abs(total) <= error, 0, np.sign(total))
-            result.append(state)
-        raise AssertionError("a network has layers")
+def rounded_activations(layers: Sequence[Layer], inputs: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the activations (B, n) of each layer where sums within rounding of zero are zero, and the rounding error
+    (B, 1) of the outputs."""
+    result, state = [], inputs
+    for k, layer in enumerate(layers):
+        largest = np.abs(state) if k == 0 and np.abs(inputs).max(initial=0) > 1 else np.ones((1, state.shape[1]))
+        error = rounding(state.shape[1]) * (largest @ np.abs(layer.weight) + np.abs(layer.bias))
+        total = state @ layer.weight + layer.bias
+        state = np.where(np.abs(total) <= error, 0, np.sign(total)) if k < len(layers) - 1 else total
+        result.append(state)
+    return result, error.max(1, keepdims=True)
 
 
 def _networks(program: Program, layers: Any) -> list[tuple[int | None, tuple[Layer, ...]]]:
@@ -137,7 +127,8 @@ def _compare(
     needed = [part.needed for part in matched]
     proved = sum(int((part.proved & part.needed).sum()) for part in matched)
     units = proved, sum(int(part.sum()) for part in needed)
-    copy = all(part.copy for part in matched) and (equal or noisy)
+    certain = equal and units[0] == units[1]
+    copy = all(part.copy for part in matched) and (equal or noisy) and not certain
     snapped = max([change, *(part.snapped for part in matched)])
     values = [
         tensor.values for tensor, shape in zip(program.inputs, shapes, strict=True) for _ in range(math.prod(shape))
@@ -153,7 +144,7 @@ def _compare(
     status: Literal["tested", "proved", "lossless"] = "tested"
     if not mismatches and exhaustive:
         status = "lossless"
-    elif not mismatches and equal and units[0] == units[1]:
+    elif certain:
         status = "proved"
     return Certificate(status, count, boundary, mismatches, snapped, units)
 
@@ -191,7 +182,7 @@ def _mismatches(
         for tensor, part, shape in zip(program.inputs, parts, shapes, strict=True)
     }
     values = evaluate(program, tensors, size)
-    (*hidden, scores), error = _Network(layers).activations(inputs)
+    (*hidden, scores), error = rounded_activations(layers, inputs)
     joined = flat(program, values)
     unit = np.zeros(len(inputs), bool)
     for part, states in zip(matched, hidden, strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mechlab.record.answers import FOLDER
 from mechlab.record.files import write_text
 from mechlab.reporting import front
 from mechlab.reporting.cells import Cell
@@ -14,6 +15,7 @@ from mechlab.reporting.claims import claims_in_each, claims_of, notes_of
 from mechlab.reporting.drawn import Drawer, Plot
 from mechlab.reporting.entries import Code, Mean, Verdict
 from mechlab.reporting.evidence import WIDE, Evidence
+from mechlab.reporting.listings import read_listings
 from mechlab.reporting.paper import paper_tables
 from mechlab.reporting.record import title
 from mechlab.reporting.section import Section
@@ -147,6 +149,9 @@ def _analyses(section: Section, drawer: Drawer, shots: dict[str, Shots]) -> Iter
             part.plots = list(drawer.claims(name))
         elif (scalars := _scalars(section, name)) is not None:
             part.tables.append(scalars)
+        if section.done:
+            first = section.done[0]
+            part.listings = read_listings(first.done[0].folder / FOLDER / _folder(name), section.label(first))
         part.shots.shown.sort(key=lambda shot: shot.picture.width > WIDE)
         if len(section.done) > 1:
             part.one_row_below()

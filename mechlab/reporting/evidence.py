@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mechlab.reporting.entries import Heading
+from mechlab.reporting.listings import Listing
 from mechlab.reporting.shots import Shots
 from mechlab.reporting.table import Table
 
@@ -22,11 +23,13 @@ class Evidence:
         tables: claims, or the main scalars of an analysis that makes none.
         notes: its sentences.
         shots: its figures; those that can stand beside claims come first.
+        listings: programs that it saved.
     """
 
     tables: list[Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shots: Shots = field(default_factory=Shots)
+    listings: list[Listing] = field(default_factory=list, kw_only=True)
 
     @property
     def beside(self) -> int:

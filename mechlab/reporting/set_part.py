@@ -13,6 +13,7 @@ from mechlab.reporting.collect import DAMAGE
 from mechlab.reporting.entries import Bound, Code, Entry, Heading, Mean, Number, Span, Truth, Verdict, rounded
 from mechlab.reporting.evidence import Evidence
 from mechlab.reporting.front import without_empty
+from mechlab.reporting.listings import read_listings
 from mechlab.reporting.pictures import picture
 from mechlab.reporting.record import Problem, ReportedClaim
 from mechlab.reporting.sets import SetAnswer, scalar_rows, table_of
@@ -90,6 +91,7 @@ def make_set_part(answer: SetAnswer, folder: Path, problems: list[Problem]) -> S
         closed=[table for table in tables if table.rows > OPEN_ROWS],
         long=long,
         scalars=scalars,
+        listings=read_listings(answer.folder),
     )
 
 

@@ -6,13 +6,13 @@ import math
 from statistics import NormalDist
 
 
-def wilson(passed: int, n: int, level: float = 0.95) -> tuple[float, float]:
+def wilson(passed: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of the probability of which `passed` of n independent trials are a sample.
 
     Unlike the normal approximation it stays within [0, 1] and has a width where none or all have passed.
 
     Args:
-        passed: number of trials that passed.
+        passed: number of trials that passed; a tie may count for a part of one, which makes the interval too wide.
         n: number of trials; 0 gives (0, 1).
         level: coverage.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -41,7 +42,7 @@ class Orientation(FiniteTask):
     def __init__(
         self,
         size: Annotated[int, between(6, 256)] = 28,
-        held_out: Annotated[int, between(2, 100_000)] = 1000,
+        held_out: Annotated[int, between(2, 100_000)] = 400,
         seed: Seed = 0,
     ):
         self.size, self.held_out, self.seed = size, held_out, seed
@@ -63,7 +64,7 @@ class Orientation(FiniteTask):
 
     def families(self, n: int, rng: torch.Generator) -> dict[str, Batch]:
         """Draw n distinct images of each test family by name, each image followed by its transpose; fewer of a family
-        that has not so many."""
+        that has not so many. The two images of such a pair, which are not independent, have the same index."""
         return {family: self._family(family, n // 2, rng) for family in FAMILIES}
 
     def subconcepts(self, batch: Batch) -> Tensor:
@@ -89,7 +90,8 @@ class Orientation(FiniteTask):
 
     def _family(self, family: str, pairs: int, rng: torch.Generator) -> Batch:
         images = draw(family, pairs, self.size, rng)
-        return _batch(torch.stack([images, images.mT], 1).flatten(0, 1)[:, None].float())
+        batch = _batch(torch.stack([images, images.mT], 1).flatten(0, 1)[:, None].float())
+        return replace(batch, index=batch.index // 2)
 
 
 def _batch(images: Tensor) -> Batch:

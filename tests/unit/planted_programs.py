@@ -1,5 +1,8 @@
 """Programs whose networks are known, weight by weight, made with loops only."""
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 
 from mechlab.distill.polynomial import Polynomial
@@ -105,3 +108,45 @@ def disturbed(layers, rng, noise=0.0, permute=True, rescale=True):
         if rescale:
             layers[k] = layers[k] * rng.uniform(0.1, 10, count)
     return [layer * (1 + noise * rng.normal(size=layer.shape)) for layer in layers]
+
+
+def mutants(program):
+    """Every program with one coefficient, bias or offset changed by one."""
+    for b, block in enumerate(program.blocks):
+        for change in (ONE, -ONE):
+            yield f"{block.name}.bias{change}", _with(program, b, replace(block, bias=block.bias + change))
+        for t, part in enumerate(block.terms):
+            for change in (ONE, -ONE):
+                other = replace(part, coefficient=part.coefficient + change)
+                yield f"{block.name}.{t}.coefficient{change}", _with(program, b, _term(block, t, other))
+                for a, along in enumerate(part.along):
+                    for name in () if along.whole else ("first", "last"):
+                        moved = replace(along, **{name: getattr(along, name) + change})
+                        if int(moved.first()) <= int(moved.last()):
+                            other = replace(part, along=(*part.along[:a], moved, *part.along[a + 1 :]))
+                            yield f"{block.name}.{t}.{a}.{name}{change}", _with(program, b, _term(block, t, other))
+
+
+def _term(block, t, other):
+    return replace(block, terms=(*block.terms[:t], other, *block.terms[t + 1 :]))
+
+
+def _with(program, b, other):
+    return replace(program, blocks=(*program.blocks[:b], other, *program.blocks[b + 1 :]))
+
+
+def written_out(layers, values="signs", returns="bits"):
+    """The program of a small network of integer weights with one block for each unit and one term for each weight."""
+    names = [[f"u{k}_{i}" for i in range(layer.shape[1])] for k, layer in enumerate(layers)]
+    blocks = []
+    for k, layer in enumerate(layers):
+        for i, name in enumerate(names[k]):
+            terms = [
+                term(int(weight), names[k - 1][m]) if k else term(int(weight), "x", at(None, m))
+                for m, weight in enumerate(layer[:-1, i])
+                if weight
+            ]
+            activation = "sign" if k < len(layers) - 1 else "linear"
+            blocks.append(Block(name, (), tuple(terms), Polynomial((Fraction(layer[-1, i]),)), activation))
+    inputs = (Input("x", (Polynomial.of(len(layers[0]) - 1),), values),)
+    return Program(inputs, tuple(blocks), tuple(names[-1]), returns)

@@ -31,7 +31,7 @@ MAY_IMPORT = {  # which folders of ours each folder may import, besides itself
     "plotting": {"core"},
     "listing": {"core", "record", "jobs", "reporting"},
     "reporting": {"core", "record", "plotting", "statistics"},
-    "adopting": {"core", "record", "config", "jobs", "automata"},
+    "adopting": {"core", "record", "config", "jobs", "automata", "distill"},
     "sweeps": {"core", "record", "config", "jobs"},
     "scaffold": set(),
     "contracts": {"core", "record", "config", "jobs", "reporting", ENTRY},

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mechlab.adopting.adopted_network import AdoptedNetwork
+from mechlab.adopting.named_task import named_task
 from mechlab.adopting.weight_files import read_tensors, without_prefix
-from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,19 +71,7 @@ def rnn_binding(path: Path, task: str | dict[str, Any]) -> AdoptedNetwork:
 
 def _task(given: str | dict[str, Any]) -> tuple[str, dict[str, Any], TaskSpec]:
     """Return a task's name, its config node and its properties."""
-    from mechlab.config.build import prepare
-    from mechlab.config.choices import choices
-    from mechlab.core.task import Task
-    from mechlab.record.files import read_yaml
-
-    settings = {"name": given} if isinstance(given, str) else dict(given)
-    name, known = settings.pop("name", None), choices("task")
-    if name not in known:
-        fix = did_you_mean(str(name), known) if name else "task=linear_binding task.id=T1"
-        raise ConfigError("task must be the name of a task", got=name or "no name", key="task", fix=fix)
-    written = read_yaml(known[name])
-    node = {"_target_": written.get("task", written).get("_target_"), **settings}
-    spec = prepare(node, "task", Task)().spec
+    name, node, spec = named_task(given, "task=linear_binding task.id=T1")
     if spec.kind != "sequence" or spec.tokens or spec.vocabulary:
         must = "the network reads sequences of vectors, so the task must give them"
         raise ConfigError(must, got=name, key="task", fix="task=linear_binding; automata have format=rnn_automaton")

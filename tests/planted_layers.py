@@ -116,7 +116,7 @@ def circuit(n_in: int, widths: list[int], fan_in: int, seed: int) -> Layers:
     """A random circuit of conjunctions and disjunctions of `fan_in` values or their negations."""
     rng = np.random.default_rng(seed)
     layers, bits = [], True
-    for k, width in enumerate(widths):
+    for width in widths:
         table = np.zeros((n_in + 1, width))
         for unit in range(width):
             places, signs = rng.choice(n_in, fan_in, replace=False), rng.choice([-1, 1], fan_in)

@@ -1,0 +1,1 @@
+"""Analyses of networks of threshold units and of the programs that they are distilled to."""

@@ -1,0 +1,178 @@
+"""A program in place of the network: its text, and what is known of their agreement."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import torch
+
+from mechlab.analyses.distill.threshold_network import (
+    check_inputs,
+    decided,
+    examples_of,
+    input_parts,
+    layers_of,
+    most_frequent,
+    parts_of,
+    returns_of,
+    save_program,
+    values_of,
+    wanted,
+)
+from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.core.constraints import at_least, between
+from mechlab.core.task import Task
+from mechlab.distill import distill
+from mechlab.distill.certificate import DistillError
+from mechlab.distill.program import Program
+from mechlab.record.artifacts import Artifacts
+from mechlab.statistics.wilson import wilson
+
+if TYPE_CHECKING:
+    from mechlab.record.run import Run
+
+FEWEST = 100  # test decisions below which claim `right` is not made
+EQUAL = 0.998  # lower end of the interval of agreement for the claim `equal`
+
+
+class Distill(Analysis):
+    """Turn a network of threshold units into a program, and compare the two.
+
+    The program is written as data (program.json, which `model=program` reads), as numpy (program.py, which needs
+    nothing of mechlab), as loops and as formulas. Its certificate says what is known of its agreement with the network:
+    "lossless" if they were compared on every input, "proved" if each unit was, for all values of its sums, "tested" if
+    they agree on random inputs and on such beside thresholds. A network without a short program, or whose program
+    disagrees, leaves no program, and the note `refused` says why.
+
+    The null of each claim is the most frequent decision.
+
+    Args:
+        tolerance: largest relative change of a weight that counts as noise of the weights.
+        returns: what the program returns; None for the class or the bits that the task is scored by.
+        samples: inputs to compare, where there are too many for all.
+        examples: test examples, at most, of claim `right`.
+        lines: most lines of the program for claim `short`.
+        accuracy: least share of right decisions for claim `right`.
+
+    Source: the question is that of Blazek, Venkatesh and Lin, "Automated discovery of algorithms from data", Nature
+    Computational Science 4 (2024); the method is `mechlab.distill.distill`.
+    """
+
+    needs = Needs(kind="static", model=("layers",))
+    other_model = "choose model=enn"
+    headline = ("lines", "agreement")
+
+    def __init__(
+        self,
+        tolerance: Annotated[float, between(0, 0.1)] = 1e-2,
+        returns: Literal["class", "scores", "probabilities"] | None = None,
+        samples: Annotated[int, at_least(1000)] = 3000,
+        examples: Annotated[int, at_least(100)] = 4000,
+        lines: Annotated[int, at_least(1)] = 12,
+        accuracy: Annotated[float, between(0, 1)] = 0.99,
+    ):
+        self.tolerance, self.returns, self.samples, self.examples = tolerance, returns, samples, examples
+        self.lines, self.accuracy = lines, accuracy
+
+    def check(self, name: str, task_name: str, task: Task, key: str, model: Any = None) -> None:
+        """Refuse tasks whose inputs are tokens or sequences, too."""
+        super().check(name, task_name, task, key, model)
+        check_inputs(task, key, name)
+
+    @torch.no_grad()
+    def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
+        """Distil the network, save the program, and compare both on test examples."""
+        layers = layers_of(run.model())
+        parts = input_parts(run.task)
+        started = time.perf_counter()
+        scalars = {"layers": len(layers), "parameters": sum(layer.weight.size + layer.bias.size for layer in layers)}
+        try:
+            program = distill(
+                layers,
+                list(parts.values()),
+                values=values_of(run.task),
+                returns=returns_of(run.task, self.returns),
+                names=tuple(parts),
+                tolerance=self.tolerance,
+                samples=self.samples,
+                rng=rng,
+            )
+        except DistillError as error:
+            return Finding(_floats(scalars | {"distilled": 0}), {"equal": self._refused()}, {"refused": str(error)})
+        save_program(out, program)
+        scalars |= {"distilled": 1, "seconds": time.perf_counter() - started}
+        return self._finding(run, program, scalars)
+
+    def _finding(self, run: Run, program: Program, scalars: dict[str, float]) -> Finding:
+        certificate = program.certificate
+        assert certificate is not None
+        batch = examples_of(run.task, self.examples)
+        network = decided(run.task, run.predict(batch.inputs).outputs.double().numpy())
+        own, right = self._decisions(run.task, program, batch.inputs), wanted(run.task, batch.targets)
+        agreement = 1 - certificate.mismatches / certificate.inputs
+        low, high = wilson(certificate.inputs - certificate.mismatches, certificate.inputs)
+        exact = certificate.status in ("lossless", "proved") and not certificate.snapped
+        scalars |= {
+            "lines": program.lines,
+            "agreement": agreement,
+            "blocks": len(program.blocks),
+            "terms": sum(len(block.terms) for block in program.blocks),
+            "compared": certificate.inputs,
+            "boundary": certificate.boundary,
+            "mismatches": certificate.mismatches,
+            "units": certificate.units[1],
+            "units_proved": certificate.units[0],
+            "snapped": certificate.snapped,
+            **{status: certificate.status == status for status in ("lossless", "proved", "tested")},
+            "test_agreement": float((own == network).mean()),
+            "test_accuracy": float((own == right).mean()),
+            "network_test_accuracy": float((network == right).mean()),
+        }
+        null = most_frequent(right)
+        correct = own == right
+        ends = wilson(int(correct.sum()), correct.size)
+        claims = {
+            "equal": Claim(
+                f"The program decides as the network on at least {EQUAL:g} of the inputs compared"
+                + (" (all inputs, or a proof for each unit)." if exact else " (lower end of the 95 % interval)."),
+                value=agreement,
+                threshold=EQUAL,
+                holds=agreement == 1 if exact else low >= EQUAL,
+                kind="exact" if exact else "statistical",
+                null=most_frequent(network),
+                interval=None if exact else (low, high),
+            ),
+            "short": Claim(
+                f"The program has at most {self.lines} lines.",
+                value=program.lines,
+                threshold=self.lines,
+                holds=program.lines <= self.lines,
+                kind="exact",
+            ),
+        }
+        if correct.size >= FEWEST:
+            claims["right"] = Claim(
+                f"The program is right about at least {self.accuracy:g} of the test examples (lower end of the 95 % "
+                "interval).",
+                value=float(correct.mean()),
+                threshold=self.accuracy,
+                holds=ends[0] >= self.accuracy,
+                kind="statistical",
+                null=null,
+                interval=ends,
+            )
+        return Finding(_floats(scalars), claims, {"status": f"The program is {certificate.status}."})
+
+    def _decisions(self, task: Task, program: Program, inputs: torch.Tensor) -> np.ndarray:
+        result = program(*parts_of(inputs, input_parts(task)))
+        return decided(task, result) if program.returns in ("scores", "probabilities") else result
+
+    def _refused(self) -> Claim:
+        statement = f"The program decides as the network on at least {EQUAL:g} of the inputs compared."
+        return Claim(statement, value=float("nan"), threshold=EQUAL, holds=False, kind="exact")
+
+
+def _floats(scalars: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in scalars.items()}

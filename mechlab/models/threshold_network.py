@@ -1,0 +1,61 @@
+"""Layers of threshold units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mechlab.core.constraints import at_least
+from mechlab.core.model import StaticModel
+from mechlab.core.task import TaskSpec
+
+
+class ThresholdNetwork(StaticModel):
+    """outputs = sign(... sign(x W_1) ... W_k) W, where x, and the signs, end in a 1 for the biases, and sign(0) = 0.
+
+    Training uses the derivative of tanh(z / |w|) in place of that of the sign, for a unit with weights w. Inputs are
+    flattened; tokens are read as numbers.
+
+    Args:
+        spec: of a static task.
+        hidden: units of each hidden layer.
+
+    Attributes:
+        weights: of the layers, (n_in + 1, n_out), biases in the last rows.
+    """
+
+    def __init__(self, spec: TaskSpec, hidden: Sequence[Annotated[int, at_least(1)]] = (128, 32)):
+        super().__init__(spec)
+        self.hidden = tuple(hidden)
+        widths = math.prod(spec.shape), *self.hidden, spec.outputs
+        self.weights = nn.ParameterList(torch.randn(n + 1, m) / (n + 1) ** 0.5 for n, m in pairwise(widths))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs (B, *shape) to outputs (B, outputs)."""
+        state = inputs.flatten(1).to(self.weights[0].dtype)
+        for layer in self.weights[:-1]:
+            state = signs(state, layer)
+        return affine(state, self.weights[-1])
+
+    def layers(self) -> list[np.ndarray]:
+        """Return the layers (n_in + 1, n_out) in float64."""
+        return [layer.detach().cpu().double().numpy() for layer in self.weights]
+
+
+def signs(inputs: Tensor, layer: Tensor) -> Tensor:
+    """Return the signs (B, n_out) of a layer's units (n_in + 1, n_out), with the derivative of tanh(z / |w|)."""
+    z = affine(inputs, layer)
+    size = layer.detach()[:-1].norm(dim=0)
+    soft = torch.tanh(z / torch.where(size > 0, size, 1.0))
+    return z.detach().sign() + (soft - soft.detach())
+
+
+def affine(inputs: Tensor, layer: Tensor) -> Tensor:
+    """Return inputs (B, n_in) times the weights of a layer (n_in + 1, n_out), plus the biases in its last row."""
+    return inputs @ layer[:-1] + layer[-1]
