@@ -14,6 +14,7 @@ from mechlab.distill.threshold_unit import canonical_bias, reachable, smallest
 
 STAGES = (1e-9, 1e-6, 1e-4)  # relative tolerances that are tried before the caller's
 DISCRETE = ("bits", "signs", "ternary")
+ROUNDED = 3e-7  # relative error of a ratio of two numbers that were stored in float32
 MOST_SUMS = 2_000_000  # reachable sums are enumerated up to this range
 
 Interval = tuple[Fraction, Fraction] | None
@@ -104,7 +105,7 @@ def snap(
 
 def snap_outputs(weights: np.ndarray, bias: np.ndarray, size: np.ndarray, tolerance: float, first: float) -> Snapped:
     """Return linear outputs as one scale times integers, or times fractions where there are no small integers."""
-    joined, sizes = np.vstack([weights, bias]), np.vstack([size, np.abs(bias)])
+    joined, sizes = np.vstack([weights, bias]), np.vstack([size, np.abs(bias) + size.sum(0)])
     stages = [stage for stage in STAGES if first <= stage < tolerance] + [tolerance]
     for stage in stages:
         nonzero = np.abs(joined) > max(stage, 1e-12) * sizes
@@ -147,10 +148,10 @@ def _integers(weights: np.ndarray, tolerance: float) -> np.ndarray | None:
     errors = 4 * np.maximum(noise, 1e-16) / np.sqrt(counts)
     reference = int(np.argmin(errors / means * means.max()))
     relative = np.maximum(errors + errors[reference], 4e-15)
-    most = 1000 if tolerance < 1e-8 else 60
+    most = 1000 if tolerance < 1e-8 else 128 if tolerance < 1e-5 else 60
     multiples = np.arange(1, most + 1)[:, None] * (means / means[reference])
     near = np.rint(multiples)
-    bounds = np.minimum(np.maximum(relative, min(tolerance, 1e-9)) * multiples, 0.3)
+    bounds = np.minimum(np.maximum(relative, min(tolerance, ROUNDED)) * multiples, 0.3)
     fits = ((np.abs(multiples - near) <= bounds) & (near > 0)).all(1)
     if not fits.any():
         return None

@@ -17,7 +17,7 @@ from mechlab.core.task import Batch, FiniteTask, Split, TaskSpec
 
 SLOTS = 10  # clause slots for each variable, as published
 DRAWS = 8  # of clauses for each that is held out, some of which are short or repeated
-LONGER = 0.99  # target of the value that does not satisfy a clause which other literals may satisfy
+SATISFIED, LONGER = 100, 99  # scores of the value that satisfies a clause, and of the other if the clause is longer
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class ScoreDifferences(Loss):
 class ClausePreference:
     """The ground truth of kind "program": a unit clause forces the value of its variable, a longer clause prefers one.
 
-    A unit clause of the first variable adds 1 to the score of the value that satisfies it; a longer clause with that
-    variable adds 1 to the score of this value and .99 to that of the other. It is defined for formulas of one clause
+    A unit clause of the first variable adds 100 to the score of the value that satisfies it; a longer clause with that
+    variable adds 100 to the score of this value and 99 to that of the other. It is defined for formulas of one clause
     that contains the first variable or its negation, not both.
     """
 
@@ -53,7 +53,7 @@ class ClausePreference:
         defined, (B,) bool."""
         present = inputs > 0.5
         first, longer = present[:, :, :2], present[:, :, 2:].any(2, keepdim=True)
-        scores = (first + LONGER * (first.flip(2) & longer)).sum(1).to(inputs.dtype)
+        scores = (SATISFIED * first + LONGER * (first.flip(2) & longer)).sum(1).to(inputs.dtype)
         alone = present.any(2).sum(1) == 1
         return scores, alone & (first.sum((1, 2)) == 1)
 
@@ -64,9 +64,10 @@ class MaxSat(FiniteTask):
     Inputs are literal matrices (N, slots, 2 variables) of 0 and 1: row c is clause c, column 2 v is variable v, column
     2 v + 1 its negation; unused rows are 0. Targets (N, 2) are the scores of TRUE and FALSE. Every formula has one
     clause, in one of the slots, with the first variable or its negation. It is trained on all unit clauses, with
-    targets (1, 0) or (0, 1), and on all clauses of two literals, with targets (1, .99) or (.99, 1): a unit clause
-    forces, a longer clause prefers. Validation and test are on random clauses of three literals and more. How a network
-    does on formulas of many clauses is what analysis=maxsat_table answers.
+    targets (100, 0) or (0, 100), and on all clauses of two literals, with targets (100, 99) or (99, 100): a unit clause
+    forces, a longer clause prefers. They are percentages, the published 1, 0 and .99. Validation and test are on random
+    clauses of three literals and more. How a network does on formulas of many clauses is what analysis=maxsat_table
+    answers.
 
     Args:
         variables: of a formula.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mechlab.core.errors import ConfigError
-from mechlab.tasks.maxsat import LONGER, MaxSat, ScoreDifferences
+from mechlab.tasks.maxsat import MaxSat, ScoreDifferences
 
 
 def test_training_formulas_are_the_published_ones():
@@ -19,7 +19,7 @@ def test_training_formulas_are_the_published_ones():
         rows = batch.inputs.sum((1, 2)) == length
         assert rows.sum() == count
         negated = batch.inputs[rows, :, 1].sum(1) > 0
-        scores = torch.tensor([1.0, LONGER if length == 2 else 0.0])
+        scores = torch.tensor([100.0, 99.0 if length == 2 else 0.0])
         assert torch.equal(batch.targets[rows], torch.where(negated[:, None], scores.flip(0), scores))
 
 
@@ -54,7 +54,7 @@ def test_the_rule_adds_up_and_is_defined_for_one_clause():
     formulas[3, 2, [1, 2]] = 1
     targets, defined = task.ground_truth().targets(formulas)
     assert defined.tolist() == [False, False, False, True]
-    assert torch.allclose(targets[[0, 3]], torch.tensor([[1 + LONGER, 1.0], [LONGER, 1.0]]))
+    assert torch.allclose(targets[[0, 3]], torch.tensor([[199.0, 100.0], [99.0, 100.0]]))
 
 
 def test_the_loss_ignores_a_common_shift():
