@@ -2,6 +2,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import planted_layers
 import planted_programs as planted
 import pytest
 from planted_programs import WHOLE, N, at, disturbed, term
@@ -103,6 +104,24 @@ def test_networks_of_several_sizes_give_one_program():
     assert ring.status == "lossless" and ring.certificate.held_out == 7
     x = rng.integers(0, 2, (3, 200))
     assert np.array_equal(ring(x), planted.rule_110(x))
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-3])
+def test_pairs_of_inputs_are_compared_at_all_sizes(noise):
+    rng = np.random.default_rng(3)
+    program = distill_sizes({n: disturbed(planted_layers.argmax(n), rng, noise) for n in (4, 5, 6, 7)})
+    x = np.eye(40)
+    assert np.array_equal(program(x), np.arange(40))
+    assert program.blocks[0].where == "less" and (program.status == "lossless") == (noise == 0)
+
+
+def test_weights_that_grow_with_the_size_are_not_replaced_by_smaller_ones_at_small_sizes():
+    """At 8 and 10 literals the unit has a smaller equal, which no polynomial joins with the weights at 12."""
+    rng = np.random.default_rng(4)
+    networks = {n: disturbed(planted_layers.maxsat(5, n), rng) for n in (8, 10, 12, 13)}
+    program = distill_sizes(networks, lambda n: (5, n))
+    coefficients = {part.coefficient for block in program.blocks for part in block.terms}
+    assert program.status == "proved" and {N - 1, -N - 1} <= coefficients
 
 
 def mann_whitney(x):
