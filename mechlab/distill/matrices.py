@@ -136,6 +136,7 @@ def matrices(program: Program, size: int | None = None) -> Matrices:
         bias[units] *= exists[units]
         before = Box(*values[:start].T)
         values[start : start + count] = _values(weight[:start, units], bias[units], block, factor[units], before)
+    weight[n_inputs:][~exists] = 0
     position = np.concatenate([np.arange(math.prod(sizes[name])) + starts[name] - n_inputs for name in program.outputs])
     return Matrices(
         n_inputs,
