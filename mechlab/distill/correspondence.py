@@ -4,7 +4,8 @@ What is proved, for a unit of the network with z = w @ v + b and a unit of the p
 integers, v the same values): for every v in the product of the ranges of the values, z is positive where t is, negative
 where t is, and zero up to rounding where t is 0. As |z - s t| <= E on this box for an s > 0, this takes three numbers:
 the largest possible t below 0, the least one above 0, and whether t can be 0. Ranges and possible sums are supersets of
-the true ones, so that no case is left out. Units of at most 10 inputs are instead compared on every value of these.
+the true ones, so that no case is left out. Units of few inputs, or of few different weights, are instead compared on
+every value of these, or of the sums over inputs of equal weights.
 
 Arithmetic: the network's sums are computed in float64, in any order, and count as zero within `rounding` times the
 largest sum of |w v| + |b|. For unbounded inputs (integers, reals) no such bound exists; there w and b must be exact
@@ -26,6 +27,7 @@ from mechlab.distill.threshold_unit import MOST_INPUTS
 
 CANDIDATES = 4
 MOST_PAIRS = 2_000
+MOST_SUMS = 2**16
 
 
 def rounding(terms: int) -> float:
@@ -234,6 +236,9 @@ def _prove(
         sign = np.sign(cosine[trying, column[trying]])
         part = network.only(which)
         proved = part.known & _proved(part, program.weight[:, candidate], program.bias[candidate], sign, program.box)
+        for k in np.flatnonzero(part.known & ~proved):
+            weight, bias = sign[k] * program.weight[:, candidate[k]], sign[k] * program.bias[candidate[k]]
+            proved[k] = _equal_by_counts(part.only(np.array([k])), weight, bias, program.box)
         chosen = proved | (rank == 0)
         matched.value[which[chosen]] = program.n_inputs + candidate[chosen]
         matched.sign[which[chosen]] = sign[chosen]
@@ -273,6 +278,29 @@ def _by_values(network: _Sums, program: Matrices, matched: Matched, units: np.nd
             matched.shift[unit] = at_low - matched.sign[unit] * box.low[value]
             matched.equal[unit] = repeats[unit] = True
     return repeats
+
+
+def _equal_by_counts(unit: _Sums, weight: np.ndarray, bias: float, box: Box) -> bool:
+    """Return whether a unit has the sign of integers weight (V,) and bias on all values, by all sums over the inputs
+    that are alike in both; False where these are too many."""
+    used = np.flatnonzero(unit.weight[:, 0].astype(bool) | weight.astype(bool))
+    bounded = np.isfinite(unit.total[0]) and (box.step[used] > 0).all()
+    if not bounded or len(np.unique(unit.weight[used, 0])) > MOST_INPUTS:
+        return False
+    rows = np.column_stack([unit.weight[used, 0], weight[used], box.low[used], box.high[used], box.step[used]])
+    kinds, counts = np.unique(rows, axis=0, return_counts=True)
+    lengths = counts * (kinds[:, 3] - kinds[:, 2]) / kinds[:, 4] + 1
+    if len(kinds) > MOST_INPUTS or lengths.prod() > MOST_SUMS:
+        return False
+    network, program = np.full(1, unit.bias[0]), np.full(1, float(bias))
+    for (w, a, low, _, step), count, length in zip(kinds, counts, lengths, strict=True):
+        sums = count * low + step * np.arange(length)
+        network = np.add.outer(network, w * sums).ravel()
+        program = np.add.outer(program, a * sums).ravel()
+    error = rounding(len(weight)) * unit.total[0]
+    zero = np.abs(network) <= error / 2
+    clear = zero | (np.abs(network) >= 2 * error)
+    return bool(clear.all() and np.array_equal(np.where(zero, 0, np.sign(network)), np.sign(program)))
 
 
 def _enter(tables: dict[tuple, tuple[int, float, bool]], key: tuple | None, value: int, repeats: bool) -> None:
