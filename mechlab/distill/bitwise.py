@@ -25,7 +25,7 @@ def bitwise_network(points: np.ndarray, bits: np.ndarray, reads: np.ndarray | li
         fit: makes the layers of one output, of distinct points (k, w) and concepts 0 and 1 (k,).
     """
     if isinstance(reads, np.ndarray):
-        pooled = points[:, reads].reshape(-1, reads.shape[1])
+        pooled = points[:, reads].reshape(bits.size, reads.shape[1])
         networks = [fit(*_table(pooled, bits.ravel()))] * len(reads)
         return _joined(networks, reads, points.shape[1])
     networks, known = [], {}
@@ -51,22 +51,37 @@ def consistent_inputs(points: np.ndarray, bits: np.ndarray, most: int) -> list[t
         m tuples, the first set in lexicographic order of each output, in cyclic order: the first input is the one after
         the largest gap, so that outputs on a ring list their neighbours in one order.
     """
-    n, d = points.shape
+    d = points.shape[1]
     values = (points > points.mean(0)).astype(np.int64)
     reads: list[tuple[int, ...] | None] = [None] * bits.shape[1]
     for size in range(min(most, d) + 1):
-        unknown = [j for j, inputs in enumerate(reads) if inputs is None]
-        if not unknown or math.comb(d, size) > SETS:
+        unknown = np.array([j for j, inputs in enumerate(reads) if inputs is None], int)
+        if not len(unknown) or math.comb(d, size) > SETS:
             break
         for inputs in itertools.combinations(range(d), size):
-            codes = values[:, inputs] @ (1 << np.arange(size))
-            table = np.zeros((2**size, n))
-            table[codes, np.arange(n)] = 1
-            ones, counts = table @ bits[:, unknown], table.sum(1, keepdims=True)
-            for j in np.flatnonzero(((ones == 0) | (ones == counts)).all(0)):
-                if reads[unknown[j]] is None:
-                    reads[unknown[j]] = inputs
+            for j in unknown[_functions(values[:, inputs], bits[:, unknown])]:
+                reads[j] = inputs
+            unknown = np.array([j for j in unknown if reads[j] is None], int)
+            if not len(unknown):
+                break
     return [tuple(range(d)) if inputs is None else _cyclic(inputs, d) for inputs in reads]
+
+
+def _functions(points: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Return which outputs (m,) of bits (n, m) have equal values on equal points (n, k) of 0 and 1."""
+    codes = points @ (1 << np.arange(points.shape[1]))
+    order = np.argsort(codes, kind="stable")
+    changes = np.diff(codes[order]) != 0
+    return ((np.diff(bits[order], axis=0) == 0) | changes[:, None]).all(0)
+
+
+def shared_inputs(points: np.ndarray, bits: np.ndarray, most: int) -> np.ndarray:
+    """Return the inputs (d, k) of each cell of a ring, for samples (n, d) and outputs (n, d): the smallest set of
+    positions relative to a cell of which the outputs of all cells are one function; see `consistent_inputs`."""
+    d = points.shape[1]
+    around = (np.arange(d)[:, None] + np.arange(d)) % d
+    (offsets,) = consistent_inputs(points[:, around].reshape(-1, d), bits.reshape(-1, 1), most)
+    return (np.arange(d)[:, None] + np.array(offsets, int)) % d
 
 
 def windows(shape: tuple[int, ...], width: int) -> np.ndarray:

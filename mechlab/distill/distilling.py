@@ -18,7 +18,7 @@ from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.polynomial import Polynomial
 from mechlab.distill.program import Block, Input, Program, Returns, Values
 from mechlab.distill.simplifying import Affine, simplify
-from mechlab.distill.snapping import STAGES, Interval, snap, snap_outputs
+from mechlab.distill.snapping import Interval, Snapping, Sums, snap, snap_outputs
 from mechlab.distill.verification import verify
 
 Shape = Sequence[int]
@@ -28,9 +28,7 @@ Shape = Sequence[int]
 class Settings:
     """What `distill` was asked for, as far as its steps need it."""
 
-    tolerance: float
-    first: float
-    fan_in: int
+    snapping: Snapping
     longest: int
     returns: Returns
     output_shape: tuple[int, ...]
@@ -48,7 +46,6 @@ class State:
         layers: the same for all hidden layers so far.
         origin: for each layer, weights (V, U) of its distinct units, and the variables they became.
         cost: length of the program so far.
-        change: largest relative change of a weight so far.
     """
 
     sources: list[Source]
@@ -58,7 +55,6 @@ class State:
     layers: list[Affine] = field(default_factory=list)
     origin: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     cost: float = 0.0
-    change: float = 0.0
 
 
 def distill(
@@ -108,8 +104,8 @@ def distill(
     shape = _output_shape(output_shape, network[-1].bias.size, shapes)
     problem: DistillError | None = None
     tried: list[Program] = []
-    for first in [stage for stage in STAGES if stage < tolerance] + [tolerance]:
-        settings = Settings(tolerance, first, fan_in, longest, returns, shape)
+    for first in Snapping(tolerance, 0.0, fan_in).stages:
+        settings = Settings(Snapping(tolerance, first, fan_in), longest, returns, shape)
         try:
             program = _program(network, inputs, settings)
             if program not in tried:
@@ -151,9 +147,8 @@ def _start(inputs: tuple[Input, ...]) -> State:
 def _hidden(state: State, layer: Layer, live: np.ndarray, settings: Settings) -> None:
     """Add the blocks of a hidden layer to the state."""
     columns = np.flatnonzero(live)
-    weights, size, bias, bias_size = _substituted(state, layer.weight[:, columns], layer.bias[columns])
-    snapped = snap(weights, bias, size, bias_size, state.kinds, settings.tolerance, settings.first, settings.fan_in)
-    state.change = max(state.change, snapped.change)
+    sums = _substituted(state, layer.weight[:, columns], layer.bias[columns])
+    snapped = snap(sums, state.kinds, settings.snapping)
     simple, distinct = simplify(snapped, state.kinds)
     chosen = distinct.columns
     biases = [snapped.bias[u] for u in chosen]
@@ -179,24 +174,20 @@ def _hidden(state: State, layer: Layer, live: np.ndarray, settings: Settings) ->
 
 def _outputs(state: State, layer: Layer, settings: Settings) -> tuple[tuple[str, ...], tuple[int, ...], float]:
     """Add the blocks of the outputs; return their names, the order of the outputs in them, and their scale."""
-    weights, size, bias, bias_size = _substituted(state, layer.weight, layer.bias)
-    tolerance, first = settings.tolerance, settings.first
+    sums = _substituted(state, layer.weight, layer.bias)
     if settings.returns == "bits":
-        snapped = snap(weights, bias, size, bias_size, state.kinds, tolerance, first, settings.fan_in, ties=False)
-        scale = 1.0
+        snapped = snap(sums, state.kinds, settings.snapping, ties=False)
     else:
-        snapped = snap_outputs(weights, bias, size, tolerance, first)
-        scale = float(snapped.scale[0])
-    state.change = max(state.change, snapped.change)
+        snapped = snap_outputs(sums, settings.snapping)
     state.origin.append((snapped.weights, np.arange(0)))
-    positions = np.stack(np.unravel_index(np.arange(len(bias)), settings.output_shape), 1)
-    groups = _groups(state, snapped.weights, snapped.bias, np.zeros(len(bias), int), positions)
+    positions = np.stack(np.unravel_index(np.arange(len(layer.bias)), settings.output_shape), 1)
+    groups = _groups(state, snapped.weights, snapped.bias, np.zeros(len(layer.bias), int), positions)
     groups.sort(key=lambda made: min(made.units))
-    order, before, names = np.zeros(len(bias), int), len(state.kinds), []
+    order, before, names = np.zeros(len(layer.bias), int), len(state.kinds), []
     for made, places in _add(state, groups, snapped.equal_biases, "linear", settings):
         order[list(made.units)] = places - before
         names.append(state.blocks[len(state.blocks) - len(groups) + len(names)].name)
-    return tuple(names), () if (order == np.arange(len(order))).all() else tuple(map(int, order)), scale
+    return tuple(names), () if (order == np.arange(len(order))).all() else tuple(map(int, order)), snapped.scale
 
 
 def _groups(
@@ -206,7 +197,8 @@ def _groups(
     signed = positions is not None
     described = candidates(weights, biases, state.sources, signed, periodic=False)
     groups = group(described, state.sources, given, positions)
-    if len(groups) <= _kinds_of_units(weights, biases, signed):
+    listed = any(along.places for made in groups for term in made.terms for along in term.along)
+    if len(groups) <= _kinds_of_units(weights, biases, signed) and not listed:
         return groups
     turned = candidates(weights, biases, state.sources, signed, periodic=True)
     both = [plain | other for plain, other in zip(described, turned, strict=True)]
@@ -224,15 +216,16 @@ def _kinds_of_units(weights: np.ndarray, biases: list[Fraction], signed: bool) -
     return len({min((row.tobytes(), bias), (negative.tobytes(), -bias)) for row, negative, bias in pairs})
 
 
-def _substituted(state: State, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return a layer's weights on variables (V, U), the sums of magnitudes that they come from, and both for biases."""
+def _substituted(state: State, weight: np.ndarray, bias: np.ndarray) -> Sums:
+    """Return a layer's weights, given on the latest layer's units, as weights on variables."""
     units = state.units
     weights, size = np.zeros((2, len(state.kinds), weight.shape[1]))
     used = np.flatnonzero(units.factor)
     scaled = units.factor[used, None] * weight[used]
     np.add.at(weights, units.variable[used], scaled)
     np.add.at(size, units.variable[used], np.abs(scaled))
-    return weights, size, bias + units.constant @ weight, np.abs(bias) + np.abs(units.constant) @ np.abs(weight)
+    bias_size = np.abs(bias) + np.abs(units.constant) @ np.abs(weight)
+    return Sums(weights, bias + units.constant @ weight, size, bias_size)
 
 
 def _add(

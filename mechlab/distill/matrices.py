@@ -132,9 +132,11 @@ def matrices(program: Program, size: int | None = None) -> Matrices:
             part = _counts(term, block, sizes[block.name], shapes[term.source], size)
             weight[rows, units] += float(term.coefficient(size) * common) * part.reshape(count, -1).T
         weight[:, units] *= exists[units]
+        weight[n_inputs:, units] *= exists[:, None]  # units that do not exist are 0, whatever their weights
         bias[units] *= exists[units]
         before = Box(*values[:start].T)
         values[start : start + count] = _values(weight[:start, units], bias[units], block, factor[units], before)
+    weight[n_inputs:][~exists] = 0
     position = np.concatenate([np.arange(math.prod(sizes[name])) + starts[name] - n_inputs for name in program.outputs])
     return Matrices(
         n_inputs,

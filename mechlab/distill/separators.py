@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ Kind = Literal["margin", "mean_difference", "lda"]
 TOLERANCE = 1e-7  # of distances between convex hulls, for points of size 1
 FREE = 1e3  # the bias costs 1 / FREE^2 of a weight in the margin's problem, where it should cost nothing
 LEVELS = 64  # steps of the finest grid that weights of a margin separator are rounded to
+FEW = 24  # points of either side that a hyperplane is first determined from
 RIDGE = 1e-3  # of the covariance of lda, relative to its mean variance
 
 
@@ -33,8 +35,8 @@ def separator(kind: Kind, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = np.asarray(a, float), np.asarray(b, float)
     if kind == "lda":
         return _placed(_discriminant(a, b), a, b)
-    if kind == "margin" and (weight := _margin(a, b)) is not None:
-        return weight
+    if kind == "margin" and (plane := _on_few(_hard_margin, a, b, 1.0)) is not None:
+        return _simplest(plane[:-1] / np.abs(plane[:-1]).max(), a, b)
     return _placed(len(b) * a.sum(0) - len(a) * b.sum(0), a, b)
 
 
@@ -53,6 +55,11 @@ def dividing(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     The distance of the hulls is a least-squares problem with non-negative weights of the points, whose residual is
     normal to the hyperplane.
     """
+    return _on_few(_between_hulls, a, b, 0.0)
+
+
+def _between_hulls(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """Return `dividing` of points all at once."""
     centre, scale = _frame(a, b)
     points = np.concatenate([(a - centre) / scale, (centre - b) / scale]).T
     sides = np.zeros((2, points.shape[1]))
@@ -67,8 +74,34 @@ def dividing(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     return np.append(normal, (residual[-1] - residual[-2]) / 2 - normal @ centre)
 
 
-def _margin(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
-    """Return the separator of largest margin, on the coarsest grid; None if there is none.
+def _on_few(
+    solve: Callable[[np.ndarray, np.ndarray], np.ndarray | None], a: np.ndarray, b: np.ndarray, least: float
+) -> np.ndarray | None:
+    """Return the hyperplane that `solve` returns for all points, from as few of them as determine it: those on which it
+    is not at least `least` on their side are added until there are none."""
+    chosen = [_spread(len(a)), _spread(len(b))]
+    while True:
+        plane = solve(a[chosen[0]], b[chosen[1]])
+        if plane is None:
+            return None
+        complete = True
+        for side, (points, sign) in enumerate(((a, 1), (b, -1))):
+            values = sign * (points @ plane[:-1] + plane[-1])
+            worst = np.argsort(values)[:FEW]
+            worst = np.setdiff1d(worst[(values[worst] < least - TOLERANCE) | (values[worst] <= 0)], chosen[side])
+            chosen[side] = np.append(chosen[side], worst)
+            complete &= not len(worst)
+        if complete:
+            return plane
+
+
+def _spread(n: int) -> np.ndarray:
+    """Return positions throughout n points, the last among them: where points are added, it is the new one."""
+    return np.arange(n) if n <= FEW else np.linspace(0, n - 1, FEW).astype(int)
+
+
+def _hard_margin(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """Return the hyperplane (d + 1,) of largest margin, 1 and -1 at the nearest points; None if there is none.
 
     min |w|^2 with G w >= 1 is a least-distance problem, which non-negative least squares solve: Lawson and Hanson,
     "Solving Least Squares Problems" (1974), chapter 23.
@@ -80,9 +113,10 @@ def _margin(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     target = np.append(np.zeros(len(system) - 1), 1.0)
     residual = system @ nnls(system, target, maxiter=100 * system.shape[1])[0] - target
     weight = residual[:-2]
-    if not (a @ weight).min() > (b @ weight).max() + TOLERANCE * scale * np.abs(weight).max():
+    low, high = (a @ weight).min(), (b @ weight).max()
+    if not low > high + TOLERANCE * scale * np.abs(weight).max():
         return None
-    return _simplest(weight / np.abs(weight).max(), a, b)
+    return np.append(2 * weight, -low - high) / (low - high)
 
 
 def _simplest(weight: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:

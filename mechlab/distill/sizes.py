@@ -62,12 +62,20 @@ def distill_sizes(
     if held_out not in layers:
         raise ConfigError("the size held out must be one of the networks'", got=held_out, key="held_out")
     shape = input_shape or _square_or_ring(layers)
-    programs = {
-        size: distill(network, shape(size), tolerance=tolerance, samples=samples, rng=rng, **options)
-        for size, network in layers.items()
-        if size != held_out
-    }
-    return validated(fit(programs), layers, held_out, tolerance=tolerance, samples=samples, rng=rng)
+    problem: DistillError | None = None
+    for attempt in (options,) if "fan_in" in options else (options, options | {"fan_in": 0}):
+        # Smallest weights of units with few inputs are no polynomials where larger sizes have too many inputs for them.
+        try:
+            programs = {
+                size: distill(network, shape(size), tolerance=tolerance, samples=samples, rng=rng, **attempt)
+                for size, network in layers.items()
+                if size != held_out
+            }
+            return validated(fit(programs), layers, held_out, tolerance=tolerance, samples=samples, rng=rng)
+        except DistillError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
 
 
 def validated(
@@ -82,8 +90,10 @@ def validated(
     """Return a program of many sizes with the certificate of its comparison with each network.
 
     Raises:
-        DistillError: it disagrees with one of them.
+        DistillError: it disagrees with one of them, or a weight, length or offset is not an integer at its size.
     """
+    for size in networks:
+        _integers(program, size)
     certificate = verify(program, networks, samples=samples, rng=rng, tolerance=tolerance)
     return replace(program, certificate=replace(certificate, held_out=held_out), network=dict(networks))
 
@@ -121,6 +131,18 @@ def fit(programs: Mapping[int, Program]) -> Program:
         raise DistillError("input shapes must be linear in the size N", got=shapes, key="input_shape")
     blocks = tuple(_fit_block({n: p.blocks[k] for n, p in alike.items()}) for k in range(len(first.blocks)))
     return replace(first, inputs=inputs, blocks=blocks, scale=_scale(alike), certificate=None, network=None)
+
+
+def _integers(program: Program, size: int) -> None:
+    """Refuse a program with a weight, length or offset that is no integer at the size, or a bias that is no half."""
+    for block in program.blocks:
+        along = [part for term in block.terms for part in term.along]
+        whole = [*block.sizes, *(term.coefficient for term in block.terms), block.bias * 2]
+        whole += [end for part in along for end in (part.first, part.last) if end is not None]
+        for polynomial in whole:
+            if polynomial(size).denominator > 1:
+                must = f"the weights and lengths of block {block.name} must be integers at N = {size}"
+                raise DistillError(must, got=str(polynomial), key="networks", fix="give more sizes")
 
 
 def _fit_block(blocks: dict[int, Block]) -> Block:

@@ -10,10 +10,9 @@ from fractions import Fraction
 import numpy as np
 
 from mechlab.distill.certificate import DistillError
-from mechlab.distill.threshold_unit import canonical_bias, reachable, smallest
+from mechlab.distill.threshold_unit import VALUES, canonical_bias, reachable, smallest
 
 STAGES = (1e-9, 1e-6, 1e-4)  # relative tolerances that are tried before the caller's
-DISCRETE = ("bits", "signs", "ternary")
 ROUNDED = 3e-7  # relative error of a ratio of two numbers that were stored in float32
 MOST_SUMS = 2_000_000  # reachable sums are enumerated up to this range
 
@@ -22,92 +21,115 @@ Interval = tuple[Fraction, Fraction] | None
 
 @dataclass(frozen=True)
 class Snapped:
-    """Units with integer weights: weights (V, U) int64, bias and equal_biases for each of the U units, the relative
-    change of the most changed weight, and the scale (U,): the given weights are about scale * weights."""
+    """Units with integer weights: weights (V, U) int64, bias and equal_biases for each of the U units, and the scale of
+    outputs, about scale * weights in the network."""
 
     weights: np.ndarray
     bias: list[Fraction]
     equal_biases: list[Interval]
-    scale: np.ndarray
-    change: float
+    scale: float = 1.0
 
 
-def snap(
-    weights: np.ndarray,
-    bias: np.ndarray,
-    size: np.ndarray,
-    bias_size: np.ndarray,
-    kinds: Sequence[str],
-    tolerance: float,
-    first: float,
-    fan_in: int,
-    ties: bool = True,
-) -> Snapped:
+@dataclass(frozen=True)
+class Sums:
+    """A layer's weights (V, U) and biases (U,) on variables, and the sums of the magnitudes that they come from, which
+    set the scale of rounding errors and of noise."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    size: np.ndarray
+    bias_size: np.ndarray
+
+
+@dataclass(frozen=True)
+class Snapping:
+    """How to snap: the largest relative change of a weight, the first (tightest) one to try, and the number of discrete
+    inputs up to which units get the smallest integer weights with the same signs."""
+
+    tolerance: float
+    first: float
+    fan_in: int
+
+    @property
+    def stages(self) -> list[float]:
+        """The tolerances to try, one after the other."""
+        return [stage for stage in STAGES if self.first <= stage < self.tolerance] + [self.tolerance]
+
+
+def snap(sums: Sums, kinds: Sequence[str], how: Snapping, ties: bool = True) -> Snapped:
     """Return threshold units with the smallest integer weights that agree with given ones.
 
-    The tightest tolerance at which all units have integer weights is used, so that exact networks stay what they are.
+    Units of few inputs whose sums all lie clear of zero are decided by their signs. For all others the tightest
+    tolerance at which they have integer weights is used, so that exact networks stay what they are.
 
     Args:
-        weights, bias: (V, U) and (U,).
-        size, bias_size: (V, U) and (U,), sums of the magnitudes that the weights are sums of; they set the scale of
-            rounding errors.
+        sums: of the units.
         kinds: values of each variable: "bits", "signs", "ternary", "integers" or "reals".
-        tolerance: largest relative change of a weight.
-        first: tightest tolerance to try.
-        fan_in: units with at most so many discrete inputs get the smallest weights with the same signs.
+        how: tolerances.
         ties: False if a sum of zero counts as negative.
 
     Raises:
         DistillError: a unit's weights are near no small integers.
     """
-    stages = [stage for stage in STAGES if first <= stage < tolerance] + [tolerance]
-    for stage in stages:
-        nonzero = np.abs(weights) > max(stage, 1e-12) * size
-        rounded = [_integers(column[used], stage) for column, used in zip(weights.T, nonzero.T, strict=True)]
+    count = len(sums.bias)
+    made = Snapped(np.zeros(sums.weights.shape, np.int64), [Fraction(0)] * count, [None] * count)
+    other = [u for u in range(count) if not _clear(made, u, sums, kinds, how)]
+    for stage in how.stages:
+        used = [np.flatnonzero(np.abs(sums.weights[:, u]) > max(stage, 1e-12) * sums.size[:, u]) for u in other]
+        rounded = [_integers(sums.weights[rows, u], stage) for u, rows in zip(other, used, strict=True)]
         if all(values is not None for values in rounded):
             break
-    scale, integers = np.ones(weights.shape[1]), np.zeros(weights.shape, np.int64)
-    for u, values in enumerate(rounded):
-        if values is not None and len(values):
-            integers[nonzero[:, u], u] = values
-            scale[u] = np.mean(weights[nonzero[:, u], u] / values)
-    noise = _noise(weights, integers, scale, stage)
-    biases = _pooled(integers, bias / scale)
-    made = Snapped(integers, [], [], scale, 0.0)
-    change = 0.0
-    exact: dict[tuple, tuple] = {}
-    for u, values in enumerate(rounded):
-        used = np.flatnonzero(nonzero[:, u])
-        reads = [kinds[k] for k in used]
-        few = 0 < len(used) <= fan_in and all(kind in DISCRETE for kind in reads)
+    scale = np.ones(count)
+    for u, rows, values in zip(other, used, rounded, strict=True):
         if values is None:
-            unit = smallest(weights[used, u], bias[u], reads, 1e-9) if few else None
-            if unit is None:
-                raise DistillError(
-                    "the weights of a unit must be near small multiples of one number",
-                    got=f"{len(used)} weights of other ratios at tolerance {tolerance:g}",
-                    fix="train with quantisation, or allow a larger tolerance",
-                )
-            integers[used, u], result = unit.weights, (unit.bias, unit.equal_biases)
-        else:
-            value, pool = biases[u]
-            error = min(max(4 * noise * bias_size[u] / scale[u] / math.sqrt(pool), 1e-9 * (1 + abs(value))), 0.45)
-            key = (values.tobytes(), tuple(reads), round(value, 9), error > 1e-6)
-            if key not in exact:
-                exact[key] = _unit(values, value, reads, error, few, ties)
-            integers[used, u], result = exact[key][0], exact[key][1:]
-            if len(values):
-                change = max(change, float(np.abs(weights[used, u] / (scale[u] * values) - 1).max()))
-        made.bias.append(result[0])
-        made.equal_biases.append(result[1])
-    return Snapped(integers, made.bias, made.equal_biases, scale, change)
+            raise DistillError(
+                "the weights of a unit must be near small multiples of one number",
+                got=f"{len(rows)} weights of other ratios at tolerance {how.tolerance:g}",
+                fix="train with quantisation, or allow a larger tolerance",
+            )
+        made.weights[rows, u] = values
+        scale[u] = np.mean(sums.weights[rows, u] / values) if len(rows) else 1.0
+    noise = _noise(sums.weights[:, other], made.weights[:, other], scale[other], stage)
+    pooled = _pooled(made.weights[:, other], (sums.bias / scale)[other])
+    cache: dict[tuple, tuple] = {}
+    for u, rows, values, (bias, pool) in zip(other, used, rounded, pooled, strict=True):
+        reads = [kinds[k] for k in rows]
+        error = 4 * noise * float(sums.bias_size[u]) / scale[u] / math.sqrt(pool)
+        error = min(max(error, 1e-9 * (1 + abs(bias))), 0.45)
+        key = (values.tobytes(), tuple(reads), round(bias, 9), error)
+        if key not in cache:
+            cache[key] = _unit(values, bias, reads, error, 0 < len(rows) <= how.fan_in, ties)
+        made.weights[rows, u], made.bias[u], made.equal_biases[u] = cache[key]
+    return made
 
 
-def snap_outputs(weights: np.ndarray, bias: np.ndarray, size: np.ndarray, tolerance: float, first: float) -> Snapped:
-    """Return linear outputs as one scale times integers, or times fractions where there are no small integers."""
-    joined, sizes = np.vstack([weights, bias]), np.vstack([size, np.abs(bias) + size.sum(0)])
-    stages = [stage for stage in STAGES if first <= stage < tolerance] + [tolerance]
-    for stage in stages:
+def _clear(made: Snapped, u: int, sums: Sums, kinds: Sequence[str], how: Snapping) -> bool:
+    """Enter a unit of few inputs if none of its sums is near zero; return whether this is so."""
+    rows = np.flatnonzero(np.abs(sums.weights[:, u]) > 1e-12 * sums.size[:, u])
+    reads = [kinds[k] for k in rows]
+    if not 0 < len(rows) <= how.fan_in or not all(kind in VALUES for kind in reads):
+        return False
+    weights, bias = sums.weights[rows, u], float(sums.bias[u])
+    every = np.array([bias])
+    for weight, kind in zip(weights, reads, strict=True):
+        every = np.unique(every[:, None] + weight * np.array(VALUES[kind]))
+    if np.abs(every).min() <= how.tolerance * (float(sums.size[rows, u].sum()) + float(sums.bias_size[u])):
+        return False
+    unit = smallest(weights, bias, reads)
+    if unit is None:
+        return False
+    made.weights[rows, u], made.bias[u], made.equal_biases[u] = unit.weights, unit.bias, unit.equal_biases
+    return True
+
+
+def snap_outputs(sums: Sums, how: Snapping) -> Snapped:
+    """Return linear outputs as one scale times integers.
+
+    Raises:
+        DistillError: the weights are near no small integers.
+    """
+    joined, sizes = np.vstack([sums.weights, sums.bias]), np.vstack([sums.size, sums.bias_size + sums.size.sum(0)])
+    for stage in how.stages:
         nonzero = np.abs(joined) > max(stage, 1e-12) * sizes
         values = _integers(joined[nonzero], stage)
         if values is not None:
@@ -115,15 +137,14 @@ def snap_outputs(weights: np.ndarray, bias: np.ndarray, size: np.ndarray, tolera
     if values is None:
         raise DistillError(
             "the output weights must be near small multiples of one number",
-            got=f"{np.count_nonzero(nonzero)} weights of other ratios at tolerance {tolerance:g}",
+            got=f"{np.count_nonzero(nonzero)} weights of other ratios at tolerance {how.tolerance:g}",
             fix="train with quantisation, or allow a larger tolerance",
         )
     integers = np.zeros(joined.shape, np.int64)
     integers[nonzero] = values
     scale = float(np.mean(joined[nonzero] / values)) if len(values) else 1.0
-    change = float(np.abs(joined[nonzero] / (scale * values) - 1).max(initial=0))
-    fractions = [Fraction(int(value)) for value in integers[-1]]
-    return Snapped(integers[:-1], fractions, [None] * len(bias), np.full(len(bias), scale), change)
+    biases = [Fraction(int(value)) for value in integers[-1]]
+    return Snapped(integers[:-1], biases, [None] * len(biases), scale)
 
 
 def _integers(weights: np.ndarray, tolerance: float) -> np.ndarray | None:
@@ -193,7 +214,7 @@ def _unit(
     integers: np.ndarray, bias: float, kinds: list[str], error: float, few: bool, ties: bool
 ) -> tuple[np.ndarray, Fraction, Interval]:
     """Return integer weights, bias and equal biases of a unit."""
-    if all(kind in DISCRETE for kind in kinds) and _range(integers) <= MOST_SUMS:
+    if all(kind in VALUES for kind in kinds) and _range(integers) <= MOST_SUMS:
         exact, interval = canonical_bias(integers, bias, kinds, error)
         if interval is None and not ties:
             sums = reachable(integers, kinds)

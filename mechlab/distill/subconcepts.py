@@ -41,8 +41,8 @@ def merged(points: np.ndarray, concepts: np.ndarray) -> np.ndarray:
     """Return a subconcept (n,) of each point (n, d), such that subconcepts of different concepts are linearly separable
     in pairs and as few pairs as possible are formed.
 
-    Points are visited along a line, and each joins the first subconcept of its concept that remains separable; the best
-    of several lines counts. Where a point lies in the convex hull of a subconcept of another concept, that one pair is
+    Points are visited in order, and each joins the first subconcept of its concept that remains separable; the best of
+    several orders counts. Where a point lies in the convex hull of a subconcept of another concept, that one pair is
     not separable.
 
     Args:
@@ -57,18 +57,18 @@ def merged(points: np.ndarray, concepts: np.ndarray) -> np.ndarray:
     if _separable(rows, kinds, kinds):
         return numbers
     best, fewest = kinds, np.inf
-    for order in _orders(rows, kinds):
-        labels = _joined(rows, kinds, order)
-        if (pairs := _pairs(kinds, labels)) < fewest:
-            best, fewest = labels, pairs
+    for order in _orders(rows):
+        labels = _joined(rows, kinds, order, fewest)
+        if labels is not None:
+            best, fewest = labels, _pairs(kinds, labels)
     result = best[inverse]
     minority = kinds[inverse] != numbers
     result[minority] = best.max() + 1 + numbers[minority]
     return np.unique(result, return_inverse=True)[1]
 
 
-def _joined(rows: np.ndarray, kinds: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Return subconcepts of points that are visited in this order."""
+def _joined(rows: np.ndarray, kinds: np.ndarray, order: np.ndarray, fewest: float = np.inf) -> np.ndarray | None:
+    """Return subconcepts of points that are visited in this order; None if they form as many pairs as `fewest`."""
     members: list[list[int]] = []
     planes: dict[tuple[int, int], np.ndarray | None] = {}
     for point in order:
@@ -81,6 +81,8 @@ def _joined(rows: np.ndarray, kinds: np.ndarray, order: np.ndarray) -> np.ndarra
                 break
         if a == len(members):
             members.append([])
+            if _pairs(kinds[[rest[0] for rest in [*members[:-1], enlarged]]], np.arange(len(members))) >= fewest:
+                return None
         members[a] = enlarged
         planes.update(changed or {(a, b): None for b in others})
     labels = np.zeros(len(rows), int)
@@ -111,14 +113,15 @@ def _changed(
     return changed
 
 
-def _orders(rows: np.ndarray, kinds: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield orders of points along lines: diagonals of the cube, all of them in up to four dimensions."""
+def _orders(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield orders of distinct points: along all diagonals of the cube in up to four dimensions, and along some of them
+    and coordinate by coordinate in more."""
     d = rows.shape[1]
     if d <= 4:
         diagonals = 1 - 2 * (np.arange(2 ** (d - 1))[:, None] >> np.arange(d) & 1)
     else:
-        rng = np.random.default_rng(0)  # part of the definition: equal points have equal subconcepts
-        diagonals = np.concatenate([np.ones((1, d)), rng.choice([-1, 1], (ORDERS, d))])
+        yield from (np.lexsort(rows.T[::-1]), np.lexsort(rows.T), np.argsort(rows.sum(1), kind="stable"))
+        diagonals = np.random.default_rng(0).choice([-1, 1], (ORDERS, d))  # seeded: equal points, equal subconcepts
     for line in diagonals:
         yield np.argsort(rows @ line, kind="stable")
 

@@ -22,7 +22,7 @@ NAMES = {
     "network": "network, sequentially",
     "optimum": "optimum",
     "johnson": "Johnson",
-    "literal_majority": "published literal majority",
+    "distilled": "published program",
     "greedy": "greedy",
     "three_quarters": "3/4-approximation",
     "random": "random",

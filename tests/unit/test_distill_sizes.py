@@ -2,6 +2,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import planted_layers
 import planted_programs as planted
 import pytest
 from planted_programs import WHOLE, N, at, disturbed, term
@@ -105,6 +106,24 @@ def test_networks_of_several_sizes_give_one_program():
     assert np.array_equal(ring(x), planted.rule_110(x))
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-3])
+def test_pairs_of_inputs_are_compared_at_all_sizes(noise):
+    rng = np.random.default_rng(3)
+    program = distill_sizes({n: disturbed(planted_layers.argmax(n), rng, noise) for n in (4, 5, 6, 7)})
+    x = np.eye(40)
+    assert np.array_equal(program(x), np.arange(40))
+    assert program.blocks[0].where == "less" and (program.status == "lossless") == (noise == 0)
+
+
+def test_weights_that_grow_with_the_size_are_not_replaced_by_smaller_ones_at_small_sizes():
+    """At 8 and 10 literals the unit has a smaller equal, which no polynomial joins with the weights at 12."""
+    rng = np.random.default_rng(4)
+    networks = {n: disturbed(planted_layers.maxsat(5, n), rng) for n in (8, 10, 12, 13)}
+    program = distill_sizes(networks, lambda n: (5, n))
+    coefficients = {part.coefficient for block in program.blocks for part in block.terms}
+    assert program.status == "proved" and {N - 1, -N - 1} <= coefficients
+
+
 def mann_whitney(x):
     """The decision of the orientation network in closed form: the sum over all pairs of sign(column sum - row sum), and
     near 0 the votes of the single columns and rows."""
@@ -155,3 +174,40 @@ def test_different_structures_and_unknown_shapes_are_refused():
     with pytest.raises(ConfigError, match="shape"):
         distill_sizes(networks, returns="bits")
     assert distill_sizes(networks, lambda n: (n + 1,), returns="bits").status == "lossless"
+
+
+def test_sizes_without_integer_positions_are_refused():
+    half = Polynomial((0, Fraction(1, 2)))
+    first = Block("m", (), (term(1, "x", at(None, 0, to=half - 1)), term(-1, "x", at(None, half, to=N - 1))))
+    output = Block("y", (), (term(1, "m"),), activation="linear")
+    program = Program((Input("x", (N,)),), (first, output), ("y",), "bits")
+    assert fit({n: replace_size(program, n) for n in (4, 6, 8)}) == program
+    assert program([1, 1, 0, 0]) == 1
+    with pytest.raises(ConfigError, match="integer"):
+        program([1, 1, 0, 0, 0])
+    with pytest.raises(DistillError, match="N = 7"):
+        validated(program, {7: [np.ones((8, 1)), np.ones((2, 1))]}, 7)
+
+
+def replace_size(program, n):
+    """The program of one size."""
+
+    def at_size(value):
+        return value if value is None else Polynomial.of(value(n))
+
+    def terms(block):
+        return tuple(
+            replace(
+                part,
+                coefficient=at_size(part.coefficient),
+                along=tuple(replace(a, first=at_size(a.first), last=at_size(a.last)) for a in part.along),
+            )
+            for part in block.terms
+        )
+
+    inputs = tuple(replace(tensor, shape=tuple(map(at_size, tensor.shape))) for tensor in program.inputs)
+    blocks = tuple(
+        replace(block, sizes=tuple(map(at_size, block.sizes)), bias=at_size(block.bias), terms=terms(block))
+        for block in program.blocks
+    )
+    return replace(program, inputs=inputs, blocks=blocks)

@@ -16,7 +16,7 @@ from mechlab.distill.maxsat_optimum import optimum
 from mechlab.distill.polynomial import Polynomial
 from mechlab.distill.program import WHOLE, Along, Block, Input, Program, Term
 
-NAMES = ["random", "greedy", "three_quarters", "johnson", "literal_majority"]
+NAMES = ["random", "greedy", "three_quarters", "johnson", "distilled"]
 # Mean shares of satisfied clauses by numbers of variables and clauses, in the order of NAMES.
 RECORDED = {
     (5, 20): (0.873, 0.971, 0.953, 0.977, 0.980),
@@ -53,7 +53,7 @@ def probability(algorithm: str, cnf: CNF, before: list[bool]) -> float:
         return 0.5 + 0.5 * np.sign(len(with_x) - len(with_not))
     if algorithm == "johnson":
         return float(sum(0.5 ** len(c) for c in with_x) >= sum(0.5 ** len(c) for c in with_not))
-    if algorithm == "literal_majority":
+    if algorithm == "distilled":
         units = sum(len(c) == 1 for c in with_x) - sum(len(c) == 1 for c in with_not)
         longer = sum(len(c) > 1 for c in with_x) - sum(len(c) > 1 for c in with_not)
         return 1 / (1 + math.exp(-2 * (10 * units + 2.298 * longer)))

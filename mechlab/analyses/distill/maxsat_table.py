@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mechlab.record.run import Run
 
-ALGORITHMS = ("random", "greedy", "three_quarters", "literal_majority", "johnson")
+ALGORITHMS = ("random", "greedy", "three_quarters", "distilled", "johnson")
 FEWEST = 30  # formulas for a claim
 QUANTILE = 1.96  # of a normal distribution, for intervals of 95%
 RATIOS = (4, 10)  # clauses for each variable
@@ -34,13 +34,13 @@ QUICK = 12  # variables up to which the optimum takes seconds
 
 class MaxSatTable(Analysis):
     """The share of clauses that a network satisfies when it assigns one variable after the other, beside random,
-    greedy, the randomised 3/4-approximation, the published literal majority, Johnson's algorithm and the optimum, on
+    greedy, the randomised 3/4-approximation, the published distilled program, Johnson's algorithm and the optimum, on
     the same formulas. Differences from Johnson's algorithm are paired: their standard errors are those of the mean of
     the differences, formula by formula.
 
     The network scores both values of a formula's first variable and is used sequentially, as
     `mechlab.distill.maxsat_scorer` describes. Random formulas have as many variables as those that it was trained on.
-    The algorithms are described in `mechlab.distill.maxsat`. The null of the claims is the untrained network.
+    The algorithms are described in `mechlab.distill.maxsat`. The null of the claims is a random assignment.
 
     Args:
         instances: random formulas of each number of clauses.
@@ -118,7 +118,6 @@ class MaxSatTable(Analysis):
         values = {name: scores(cnfs, name, rng, self.trials) for name in ALGORITHMS}
         values["network"] = scores(cnfs, network_scorer(run.model(), shape), rng, self.trials)
         values |= {"optimum": scores(cnfs, "optimum")} if optimum else {}
-        untrained = scores(cnfs, network_scorer(run.untrained(), shape), rng, self.trials)
         overall = compared(values)
         rows = [{"clauses": "all", **vars(row)} for row in overall]
         sizes = np.array([len(cnf.clauses) for cnf in cnfs])
@@ -131,7 +130,7 @@ class MaxSatTable(Analysis):
         notes = {row.algorithm: _line(row) for row in overall}
         if len(cnfs) < FEWEST:
             return Finding(scalars, {}, notes | {"few": f"Claims need {FEWEST} formulas; there are {len(cnfs)}."})
-        claims = self._claims(values, untrained)
+        claims = self._claims(values)
         low, high = claims["near_johnson"].interval
         scalars |= {"network_minus_johnson_low": low, "network_minus_johnson_high": high}
         return Finding(scalars, claims, notes)
@@ -150,7 +149,7 @@ class MaxSatTable(Analysis):
             return [binomial_formula(variables, m, self.length, rng) for m in counts for _ in range(self.instances)]
         return [random_k_sat(variables, m, int(self.length), rng) for m in counts for _ in range(self.instances)]
 
-    def _claims(self, values: Mapping[str, np.ndarray], untrained: np.ndarray) -> dict[str, Claim]:
+    def _claims(self, values: Mapping[str, np.ndarray]) -> dict[str, Claim]:
         claims = {}
         for slug, other, words, least in (
             (
@@ -170,7 +169,7 @@ class MaxSatTable(Analysis):
                 threshold=least,
                 holds=bool(ends[0] > least),
                 kind="statistical",
-                null=float((untrained - values[other]).mean()),
+                null=float((values["random"] - values[other]).mean()),
                 interval=ends,
             )
         return claims
