@@ -25,7 +25,7 @@ def bitwise_network(points: np.ndarray, bits: np.ndarray, reads: np.ndarray | li
         fit: makes the layers of one output, of distinct points (k, w) and concepts 0 and 1 (k,).
     """
     if isinstance(reads, np.ndarray):
-        pooled = points[:, reads].reshape(-1, reads.shape[1])
+        pooled = points[:, reads].reshape(bits.size, reads.shape[1])
         networks = [fit(*_table(pooled, bits.ravel()))] * len(reads)
         return _joined(networks, reads, points.shape[1])
     networks, known = [], {}
@@ -73,6 +73,15 @@ def _functions(points: np.ndarray, bits: np.ndarray) -> np.ndarray:
     order = np.argsort(codes, kind="stable")
     changes = np.diff(codes[order]) != 0
     return ((np.diff(bits[order], axis=0) == 0) | changes[:, None]).all(0)
+
+
+def shared_inputs(points: np.ndarray, bits: np.ndarray, most: int) -> np.ndarray:
+    """Return the inputs (d, k) of each cell of a ring, for samples (n, d) and outputs (n, d): the smallest set of
+    positions relative to a cell of which the outputs of all cells are one function; see `consistent_inputs`."""
+    d = points.shape[1]
+    around = (np.arange(d)[:, None] + np.arange(d)) % d
+    (offsets,) = consistent_inputs(points[:, around].reshape(-1, d), bits.reshape(-1, 1), most)
+    return (np.arange(d)[:, None] + np.array(offsets, int)) % d
 
 
 def windows(shape: tuple[int, ...], width: int) -> np.ndarray:

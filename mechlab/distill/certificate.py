@@ -17,8 +17,10 @@ class Certificate:
     """The evidence that a program equals its network.
 
     Args:
-        status: "lossless": equal outputs on every input; "proved": each unit has the sign of the network's unit for
-            every value of its sums, in exact arithmetic; "tested": equal on all inputs that were tried.
+        status: "lossless": what it returns was compared on every input, without a mismatch. "proved": every unit of the
+            network that the outputs depend on has the sign of a unit of the program, and the outputs are equal, for all
+            inputs; sums within the rounding error of float64 count as zero (see `equal_signs`). "tested": neither,
+            but no refusal on the inputs that were compared. For a program of many sizes, at the sizes below.
         inputs: number of inputs compared.
         boundary: how many of them were made to lie beside a threshold.
         mismatches: inputs on which the network as given decides otherwise. They are counted only where weights were
@@ -26,7 +28,7 @@ class Certificate:
             is refused.
         snapped: largest relative change of a weight between the network as given and the program.
         units: threshold units of the network that are proved, of how many.
-        sizes: sizes N at which it was compared.
+        sizes: sizes N at which a program of many sizes was compared; nothing is proved of others.
         seed: of the random inputs.
         held_out: the size that was used for validation alone, if any.
     """

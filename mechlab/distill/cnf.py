@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,12 @@ class CNF:
                 must = f"literals must be -{self.variables}..-1 or 1..{self.variables}"
                 raise ConfigError(must, got=literal, key="clauses")
         object.__setattr__(self, "clauses", clauses)
+
+    @classmethod
+    def of(cls, clauses: Iterable[Iterable[int]]) -> CNF:
+        """Return the formula of these clauses, with the variables 1 to the largest that occurs."""
+        given = tuple(tuple(clause) for clause in clauses)
+        return cls(max((abs(literal) for clause in given for literal in clause), default=0), given)
 
     def literals(self) -> np.ndarray:
         """Return the literal matrix, bool (clauses, 2 variables): column 2(v - 1) is true where a clause contains

@@ -205,7 +205,8 @@ def _groups(
     described = candidates(weights, biases, state.sources, signed, periodic=False)
     _limit(state.cost + least_cost(described), state, settings)
     groups = group(described, state.sources, given, positions)
-    if len(groups) <= _kinds_of_units(weights, biases, signed):
+    listed = any(along.places for made in groups for term in made.terms for along in term.along)
+    if len(groups) <= _kinds_of_units(weights, biases, signed) and not listed:
         return groups
     turned = candidates(weights, biases, state.sources, signed, periodic=True)
     both = [plain | other for plain, other in zip(described, turned, strict=True)]

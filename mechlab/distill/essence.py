@@ -152,7 +152,7 @@ def _parts(codes: np.ndarray, concepts: np.ndarray) -> list[np.ndarray] | None:
         if unions is None:
             return None
         parts.append([np.isin(inverse, union) for union in unions])
-    return min(parts, key=len) if len(parts) == 2 else [part for own in parts for part in own]
+    return min(parts[::-1], key=len) if len(parts) == 2 else [part for own in parts for part in own]
 
 
 def _unions(distinct: np.ndarray, own: np.ndarray, others: np.ndarray) -> list[list[int]] | None:

@@ -72,6 +72,8 @@ def arranged(program: Program, *inputs: Any) -> tuple[dict[str, np.ndarray], int
     if len(arrays) != len(program.inputs):
         raise ConfigError(f"the program must be given {len(program.inputs)} inputs", got=len(arrays), key="inputs")
     size = _size(program, arrays)
+    if size is not None:
+        _check_positions(program, size)
     tensors, batched = {}, True
     for tensor, array in zip(program.inputs, arrays, strict=True):
         shape = tuple(int(length(size)) for length in tensor.shape)
@@ -148,6 +150,16 @@ def _size(program: Program, arrays: list[np.ndarray]) -> int | None:
                 size = (array.shape[array.ndim - len(tensor.shape) + k] - length.constant) / length.coefficients[1]
                 return int(size)
     return None
+
+
+def _check_positions(program: Program, size: int) -> None:
+    """Refuse a size at which a length or an offset, such as N/2, is no integer."""
+    for block in program.blocks:
+        ends = [end for term in block.terms for along in term.along for end in (along.first, along.last)]
+        for length in (*block.sizes, *(end for end in ends if end is not None)):
+            if length(size).denominator > 1:
+                must = f"the size N must give block {block.name} integer lengths and positions"
+                raise ConfigError(must, got=f"{length} at N = {size}", key="inputs")
 
 
 def _divided(program: Program, array: np.ndarray) -> list[np.ndarray]:

@@ -4,12 +4,12 @@ All but the optimum assign the variables in the order of their numbers. Before e
 that no earlier assignment has satisfied, and at how many of a clause's literals are still unassigned (its length). They
 are defined in `mechlab.distill.maxsat_rules`:
 
-    random            a fair coin
-    greedy            the value that satisfies more clauses; a fair coin on a tie
-    three_quarters    the randomised 3/4-approximation
-    johnson           the value that satisfies more weight, where a clause of length r weighs 2^-r; TRUE on a tie
-    literal_majority  what the published distilled program computes
-    optimum           an assignment of greatest score: by exhaustion, or by python-sat past 16 variables
+    random          a fair coin
+    greedy          the value that satisfies more clauses; a fair coin on a tie
+    three_quarters  the randomised 3/4-approximation
+    johnson         the value that satisfies more weight, where a clause of length r weighs 2^-r; TRUE on a tie
+    distilled       what the published distilled program computes: a random majority of literals with two weights
+    optimum         an assignment of greatest score: by exhaustion, or by python-sat past 16 variables
 
 A scorer, a function or a Program, reads the literal matrix of a whole formula and scores the two values of its first
 variable; `mechlab.distill.maxsat_scorer` describes how it is used.
@@ -23,21 +23,24 @@ from typing import Literal, get_args
 import numpy as np
 
 from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.memory import check_memory
 from mechlab.distill.cnf import CNF
 from mechlab.distill.maxsat_optimum import optimum
 from mechlab.distill.maxsat_rules import RULES, Rule, Step
 from mechlab.distill.maxsat_scorer import Scorer, rule_of
 from mechlab.distill.program import Program
 
-Algorithm = Literal["random", "greedy", "three_quarters", "johnson", "literal_majority", "optimum"]
+Algorithm = Literal["random", "greedy", "three_quarters", "johnson", "distilled", "optimum"]
 Rng = int | np.random.Generator
 
 
-def solve(cnf: CNF, algorithm: Algorithm | Program | Scorer = "johnson", rng: Rng = 0) -> np.ndarray:
+def solve(
+    cnf: CNF | Sequence[Sequence[int]], algorithm: Algorithm | Program | Scorer = "johnson", rng: Rng = 0
+) -> np.ndarray:
     """Return an assignment of a formula's variables, bool (variables,).
 
     Args:
-        cnf: the formula.
+        cnf: the formula, or its clauses, each a sequence of literals v and -v; variables are then 1 to the largest v.
         algorithm: a name, or a scorer.
         rng: seed or generator of coins, for algorithms that toss some.
 
@@ -46,10 +49,10 @@ def solve(cnf: CNF, algorithm: Algorithm | Program | Scorer = "johnson", rng: Rn
             optimum of more than 16 variables is wanted where python-sat is not installed.
 
     Example:
-        >>> solve(CNF(2, ((1,), (-1, -2), (2, 1))), "johnson").tolist()
+        >>> solve([[1], [-1, -2], [2, 1]], "johnson").tolist()
         [True, False]
     """
-    return assignments([cnf], algorithm, rng)[0, 0]
+    return assignments([cnf if isinstance(cnf, CNF) else CNF.of(cnf)], algorithm, rng)[0, 0]
 
 
 def assignments(
@@ -64,7 +67,7 @@ def assignments(
         trials: number of assignments of each formula.
 
     Raises:
-        ConfigError: as in `solve`; or the formulas have different numbers of variables.
+        ConfigError: as in `solve`; or the formulas have different numbers of variables, or do not fit into memory.
     """
     numbers = {cnf.variables for cnf in cnfs}
     if len(numbers) != 1:
@@ -96,6 +99,8 @@ def _sequential(cnfs: Sequence[CNF], rule: Rule, rng: Rng, trials: int) -> np.nd
     """Assign one variable after the other, for all formulas and trials at once."""
     rng = np.random.default_rng(rng)
     count, slots = cnfs[0].variables, max(len(cnf.clauses) for cnf in cnfs)
+    needed = 4 * len(cnfs) * count * slots + 30 * len(cnfs) * trials * slots
+    check_memory(needed, f"{len(cnfs)} formulas of this size", "cnfs", "solve fewer formulas or trials together")
     literals = np.zeros((len(cnfs), 2 * count, slots), bool)
     remaining = np.zeros((len(cnfs), trials, slots), bool)
     for k, cnf in enumerate(cnfs):

@@ -91,7 +91,7 @@ def johnson(step: Step) -> np.ndarray:
     return (step.difference(0.5**step.lengths) >= 0).astype(float)
 
 
-def literal_majority(step: Step) -> np.ndarray:
+def distilled(step: Step) -> np.ndarray:
     """TRUE with probability sigmoid(20 u + 4.596 n): u is the number of unit clauses that contain the variable minus
     that of those which contain its negation, n the same for longer clauses.
 
@@ -101,6 +101,4 @@ def literal_majority(step: Step) -> np.ndarray:
     return 1 / (1 + np.exp(-logit))
 
 
-RULES: Mapping[str, Rule] = {
-    rule.__name__: rule for rule in (random, greedy, three_quarters, johnson, literal_majority)
-}
+RULES: Mapping[str, Rule] = {rule.__name__: rule for rule in (random, greedy, three_quarters, johnson, distilled)}

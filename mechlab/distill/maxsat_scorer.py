@@ -3,6 +3,13 @@
 Variable 1 is decided from the formula's literal matrix. The clauses that are now satisfied are deleted, and the two
 columns of the variable, so that the next variable comes first; the matrix is filled up with zeros. This is repeated
 until every variable has a value.
+
+The scorer that an essence network learns from the formulas of one short clause (task=maxsat) has two kinds of tests of
+each clause: which literal of variable 1 it contains, and whether it contains others. With u the number of unit clauses
+that contain variable 1 minus that of those which contain its negation, and n the same for longer clauses, its scores
+differ by 100 u + n: unit clauses count first, the number of longer clauses decides where they are balanced. The weights
+are those of the training targets. Johnson's algorithm, which weighs a clause of r literals by 2^-r, is slightly better:
+by .002 to .004 of the clauses on random formulas.
 """
 
 from __future__ import annotations
@@ -29,20 +36,22 @@ def rule_of(scorer: Program | Scorer, cnfs: Sequence[CNF]) -> Rule:
 
     Args:
         scorer: a function; or a program with one input (slots, 2 variables) of bits and two outputs, whose size is at
-            least that of the formulas. A program of many sizes N has the least N at which it is.
+            least that of the formulas. A program of many sizes N has at each step the least N that holds what remains.
         cnfs: the formulas.
 
     Raises:
         ConfigError: the formulas have more clauses or variables than the program reads.
     """
-    slots, columns = max(len(cnf.clauses) for cnf in cnfs), 2 * cnfs[0].variables
-    if isinstance(scorer, Program):
-        slots, columns = _shape(scorer, slots, columns)
-        scorer = replace(scorer, returns="scores", scale=1.0)
+    slots, variables = max(len(cnf.clauses) for cnf in cnfs), cnfs[0].variables
+    program = scorer if isinstance(scorer, Program) else None
+    if program is not None:
+        _shape(program, slots, 2 * variables)
+        scorer = replace(program, returns="scores", scale=1.0)
 
     def rule(step: Step) -> np.ndarray:
-        matrices = _matrices(step, slots, columns)
-        size = max(CHUNK // max(slots * columns, 1), 1)
+        shape = (slots, 2 * variables) if program is None else _shape(program, slots, 2 * (variables - step.variable))
+        matrices = _matrices(step, *shape)
+        size = max(CHUNK // max(shape[0] * shape[1], 1), 1)
         scores = np.concatenate([scorer(matrices[k : k + size]) for k in range(0, len(matrices), size)])
         margin = scores[:, 0] - scores[:, 1]
         margin[np.abs(margin) <= TIE * np.abs(scores).max()] = 0

@@ -17,7 +17,7 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.loss import BernoulliLoss, SigmoidSquaredError
 from mechlab.core.model import StaticModel
 from mechlab.core.task import Batch, TaskSpec
-from mechlab.distill.bitwise import Fit, bitwise_network, consistent_inputs, windows
+from mechlab.distill.bitwise import Fit, bitwise_network, consistent_inputs, shared_inputs, windows
 from mechlab.distill.essence import essence_network, merged_network
 from mechlab.distill.separators import Kind
 from mechlab.distill.subconcepts import clustered, merged
@@ -45,8 +45,10 @@ class ENN(StaticModel):
             or "lda", Fisher's discriminant.
         inputs_per_output: a binary output reads the smallest set of at most so many two-valued inputs of which it is a
             function on the examples, and all inputs if there is none.
-        window: width of the window that each cell of a ring or torus reads instead, odd; all cells then have the same
-            units. For as many outputs as inputs.
+        shared: True if all cells of a ring have the same units, moved along the ring, so that the examples of one cell
+            are examples of all. For as many outputs as inputs.
+        window: width of the window that each cell of a ring or torus reads, with shared units; odd. None for the
+            smallest set of inputs.
         levels: positive steps of the grid to which the weights of a unit are rounded in the forward pass, while
             training changes what is rounded; None for no rounding.
 
@@ -67,12 +69,13 @@ class ENN(StaticModel):
         clusters: Size | None = None,
         separator: Kind = "margin",
         inputs_per_output: Annotated[int, between(0, 20)] = 3,
+        shared: bool = False,
         window: Annotated[int, between(1, 9)] | None = None,
         levels: Size | None = None,
     ):
         super().__init__(spec)
         self.subconcepts, self.clusters, self.separator = subconcepts, clusters, separator
-        self.inputs_per_output, self.window, self.levels = inputs_per_output, window, levels
+        self.inputs_per_output, self.shared, self.window, self.levels = inputs_per_output, shared, window, levels
         size = math.prod(spec.shape) * (spec.inputs if spec.tokens else 1)
         self._check(size)
         widths = size, 2 * spec.outputs, spec.outputs, spec.outputs
@@ -82,15 +85,20 @@ class ENN(StaticModel):
         if self.subconcepts == "given" and self.spec.subconcepts is None:
             must, fix = "the task must give subconcepts", "model.subconcepts=merge"
             raise ConfigError(must, got="a task without subconcepts", key="model.subconcepts", fix=fix)
-        if self.window is None:
-            return
-        if self.window % 2 == 0:
+        if self.window is not None and self.window % 2 == 0:
             must, fix = "model.window must be odd, so that a cell has a middle", f"model.window={self.window + 1}"
             raise ConfigError(must, got=self.window, key="model.window", fix=fix)
-        if self.spec.loss.classes or size != self.spec.outputs or self.window > min(self._torus()):
+        cells = not self.spec.loss.classes and size == self.spec.outputs
+        got = f"inputs of shape {self.spec.shape} and {self.spec.outputs} outputs"
+        if self.window is not None and not (cells and self.window <= min(self._torus())):
             must = "the task of model.window must map cells of a ring or torus to cells, at least window of them a side"
-            got = f"inputs of shape {self.spec.shape} and {self.spec.outputs} outputs"
             raise ConfigError(must, got=got, key="model.window", fix="model.window=null")
+        if self.shared and self.window is None and not (cells and len(self._torus()) == 1):
+            must, fix = (
+                "the task of model.shared must map cells of a ring to cells",
+                "model.shared=false, or model.window=3",
+            )
+            raise ConfigError(must, got=got, key="model.shared", fix=fix)
 
     def _torus(self) -> tuple[int, ...]:
         return tuple(length for length in self.spec.shape if length > 1) or (1,)
@@ -146,7 +154,8 @@ class ENN(StaticModel):
             return windows(self._torus(), self.window)
         everything = tuple(range(points.shape[1]))
         if (np.sort(points, 0)[[0, -1]][:, None] == points).any(0).all():  # two values at most
-            return consistent_inputs(points, bits, self.inputs_per_output)
+            search = shared_inputs if self.shared else consistent_inputs
+            return search(points, bits, self.inputs_per_output)
         return [everything] * bits.shape[1]
 
     def _fit(self, rng: np.random.Generator, examples: Batch | None = None, outputs: Any = None) -> Fit:

@@ -86,7 +86,7 @@ class MaxSat(FiniteTask):
         self,
         variables: Annotated[int, between(3, 64)] = 10,
         slots: Annotated[int, between(2, 640)] | None = None,
-        held_out: Annotated[int, between(4, 100_000)] = 200,
+        held_out: Annotated[int, between(4, 100_000)] = 1000,
         seed: Seed = 0,
     ):
         self.variables, self.slots, self.held_out, self.seed = variables, slots, held_out, seed

@@ -120,7 +120,7 @@ def mutants(program):
                 other = replace(part, coefficient=part.coefficient + change)
                 yield f"{block.name}.{t}.coefficient{change}", _with(program, b, _term(block, t, other))
                 for a, along in enumerate(part.along):
-                    for name in () if along.whole else ("first", "last"):
+                    for name in () if along.first is None else ("first", "last"):
                         moved = replace(along, **{name: getattr(along, name) + change})
                         if int(moved.first()) <= int(moved.last()):
                             other = replace(part, along=(*part.along[:a], moved, *part.along[a + 1 :]))

@@ -15,6 +15,10 @@ def test_the_literal_matrix_has_two_columns_for_each_variable():
     assert np.array_equal(cnf.literals(), [[1, 0, 0, 0, 0, 1], [0] * 6, [0, 0, 1, 1, 0, 0]])
 
 
+def test_clauses_alone_give_the_number_of_variables():
+    assert CNF.of([[1, -3], []]) == CNF(3, ((1, -3), ())) and CNF.of([]).variables == 0
+
+
 @pytest.mark.parametrize("literal", [0, 4, -4])
 def test_a_literal_names_a_variable(literal):
     with pytest.raises(ConfigError, match="literals must be"):

@@ -174,3 +174,40 @@ def test_different_structures_and_unknown_shapes_are_refused():
     with pytest.raises(ConfigError, match="shape"):
         distill_sizes(networks, returns="bits")
     assert distill_sizes(networks, lambda n: (n + 1,), returns="bits").status == "lossless"
+
+
+def test_sizes_without_integer_positions_are_refused():
+    half = Polynomial((0, Fraction(1, 2)))
+    first = Block("m", (), (term(1, "x", at(None, 0, to=half - 1)), term(-1, "x", at(None, half, to=N - 1))))
+    output = Block("y", (), (term(1, "m"),), activation="linear")
+    program = Program((Input("x", (N,)),), (first, output), ("y",), "bits")
+    assert fit({n: replace_size(program, n) for n in (4, 6, 8)}) == program
+    assert program([1, 1, 0, 0]) == 1
+    with pytest.raises(ConfigError, match="integer"):
+        program([1, 1, 0, 0, 0])
+    with pytest.raises(DistillError, match="N = 7"):
+        validated(program, {7: [np.ones((8, 1)), np.ones((2, 1))]}, 7)
+
+
+def replace_size(program, n):
+    """The program of one size."""
+
+    def at_size(value):
+        return value if value is None else Polynomial.of(value(n))
+
+    def terms(block):
+        return tuple(
+            replace(
+                part,
+                coefficient=at_size(part.coefficient),
+                along=tuple(replace(a, first=at_size(a.first), last=at_size(a.last)) for a in part.along),
+            )
+            for part in block.terms
+        )
+
+    inputs = tuple(replace(tensor, shape=tuple(map(at_size, tensor.shape))) for tensor in program.inputs)
+    blocks = tuple(
+        replace(block, sizes=tuple(map(at_size, block.sizes)), bias=at_size(block.bias), terms=terms(block))
+        for block in program.blocks
+    )
+    return replace(program, inputs=inputs, blocks=blocks)

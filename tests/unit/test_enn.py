@@ -79,7 +79,8 @@ def test_layers_are_those_of_the_forward_pass():
     assert torch.equal(model.hidden(inputs).double(), torch.as_tensor(expected[-2]))
 
 
-def test_a_window_shares_examples_among_the_cells_of_a_ring():
+@pytest.mark.parametrize("options", [{"window": 3}, {"shared": True, "inputs_per_output": 3}])
+def test_cells_of_a_ring_share_examples(options):
     """Two rings of 64 cells are too few for each cell on its own, and enough for all together."""
 
     class TwoRings(Rings):
@@ -87,7 +88,7 @@ def test_a_window_shares_examples_among_the_cells_of_a_ring():
             return super().examples(split)[:2] if split == "train" else super().examples(split)
 
     task = TwoRings(size=64)
-    assert right(solved(task, window=3), task) == 1
+    assert right(solved(task, **options), task) == 1
     assert right(solved(task), task) < 0.9
 
 
@@ -177,6 +178,7 @@ def test_rounded_weights_are_few_and_their_gradients_are_those_of_the_weights():
         (Rings(), {"window": 2}, "must be odd"),
         (Rings(), {"window": 3, "subconcepts": "given"}, "must give subconcepts"),
         (Corners(), {"window": 1}, "must map cells"),
+        (Corners(), {"shared": True}, "must map cells of a ring to cells"),
         (Rings(size=5), {"window": 7}, "at least window"),
         (Points(5000), {"subconcepts": "each"}, "pairs of subconcepts"),
     ],
