@@ -8,6 +8,7 @@ python scripts/bench.py path_kernel
 python scripts/bench.py seeds
 python scripts/bench.py binding
 python scripts/bench.py groups
+python scripts/bench.py distill
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=16, help="sweep: number of jobs (default: 16)")
     parser.add_argument("--seeds", type=int, default=8, help="seeds: runs that are trained together (default: 8)")
+    parser.add_argument("--trials", type=int, default=20, help="distill: networks in each row (default: 20)")
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu", help="seeds: device (default: cpu)")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and scikit-learn are imported

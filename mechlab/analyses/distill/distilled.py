@@ -69,7 +69,7 @@ class Distill(Analysis):
         tolerance: Annotated[float, between(0, 0.1)] = 1e-2,
         returns: Literal["class", "scores", "probabilities"] | None = None,
         samples: Annotated[int, at_least(1000)] = 3000,
-        examples: Annotated[int, at_least(100)] = 4000,
+        examples: Annotated[int, at_least(1)] = 4000,
         lines: Annotated[int, at_least(1)] = 12,
         accuracy: Annotated[float, between(0, 1)] = 0.99,
     ):
