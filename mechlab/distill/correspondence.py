@@ -150,6 +150,8 @@ def _match_layer(network: NetworkSums, program: Matrices, needed: np.ndarray, to
     by_noise = np.zeros(count, bool)
     by_noise[which] = noise & part.known & (s > 0)
     matched.copy = bool((matched.equal | by_noise)[needed].all())
+    taken = np.isin(matched.value, matched.value[matched.equal & (matched.value >= program.n_inputs)])
+    matched.value[taken & ~matched.equal & ~by_noise] = -1  # it may cancel in the sums of later units
     return matched
 
 

@@ -330,7 +330,8 @@ def _used(state: State) -> list[np.ndarray]:
 
 def _shapes(input_shape: Shape | Sequence[Shape]) -> list[tuple[int, ...]]:
     """Return the shapes of the input tensors."""
-    several = input_shape if np.ndim(input_shape) and np.ndim(input_shape[0]) else [input_shape]
+    one = np.isscalar(input_shape) or np.ndim(input_shape[0]) == 0
+    several = [input_shape] if one else input_shape
     return [tuple(map(int, np.atleast_1d(shape))) for shape in several]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -244,7 +245,7 @@ def _least(points: np.ndarray, signs: np.ndarray, counts: np.ndarray) -> np.ndar
 def _points(kinds: tuple[Kind, ...]) -> np.ndarray:
     """Return every input (P, n), the last one changing fastest."""
     axes = [VALUES[kind] for kind in kinds]
-    return np.array(list(itertools.product(*axes)), int).reshape(-1, len(kinds))
+    return np.array(list(itertools.product(*axes)), int).reshape(math.prod(map(len, axes)), len(kinds))
 
 
 def _kinds(kinds: Kind | Sequence[Kind], count: int) -> tuple[Kind, ...]:

@@ -124,6 +124,7 @@ def test_known_formulas():
     assert formula == "left and not self or not self and right"
     assert boolean_formula((1, 1, 1), Fraction(1), names) == "True"
     assert boolean_formula((1, 1, 1), Fraction(-4), names) == "False"
+    assert boolean_formula((), Fraction(1), ()) == "True"
     assert boolean_formula((1, 1, 0), Fraction(0), names, "signs") is None  # has ties
     assert boolean_formula((1, 1, 1), Fraction(-3, 2), names, most_terms=2) is None
 
