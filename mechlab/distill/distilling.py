@@ -13,12 +13,12 @@ import numpy as np
 from mechlab.core.errors import ConfigError
 from mechlab.distill.certificate import DistillError
 from mechlab.distill.describing import Source, candidates
-from mechlab.distill.grouping import Group, group
+from mechlab.distill.grouping import Group, group, least_cost
 from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.polynomial import Polynomial
 from mechlab.distill.program import Block, Input, Program, Returns, Values
 from mechlab.distill.simplifying import Affine, simplify
-from mechlab.distill.snapping import Interval, Snapping, Sums, snap, snap_outputs
+from mechlab.distill.snapping import Interval, NoIntegersError, Snapping, Sums, snap, snap_outputs
 from mechlab.distill.verification import verify
 
 Shape = Sequence[int]
@@ -112,6 +112,8 @@ def distill(
                 tried.append(program)
                 certificate = verify(program, network, samples=samples, rng=rng, tolerance=tolerance)
                 return replace(program, certificate=certificate, network={0: network})
+        except NoIntegersError:
+            raise
         except DistillError as error:
             problem = problem or error
     assert problem is not None
@@ -152,7 +154,7 @@ def _hidden(state: State, layer: Layer, live: np.ndarray, settings: Settings) ->
     simple, distinct = simplify(snapped, state.kinds)
     chosen = distinct.columns
     biases = [snapped.bias[u] for u in chosen]
-    groups = _groups(state, snapped.weights[:, chosen], biases, distinct.given, None)
+    groups = _groups(state, snapped.weights[:, chosen], biases, distinct.given, None, settings)
     groups = [_as_given(made, distinct.given) for made in groups]
     variables, signs = np.zeros(len(chosen), int), np.ones(len(chosen), int)
     for made in _add(state, groups, [snapped.equal_biases[u] for u in chosen], "sign", settings):
@@ -181,7 +183,7 @@ def _outputs(state: State, layer: Layer, settings: Settings) -> tuple[tuple[str,
         snapped = snap_outputs(sums, settings.snapping)
     state.origin.append((snapped.weights, np.arange(0)))
     positions = np.stack(np.unravel_index(np.arange(len(layer.bias)), settings.output_shape), 1)
-    groups = _groups(state, snapped.weights, snapped.bias, np.zeros(len(layer.bias), int), positions)
+    groups = _groups(state, snapped.weights, snapped.bias, np.zeros(len(layer.bias), int), positions, settings)
     groups.sort(key=lambda made: min(made.units))
     order, before, names = np.zeros(len(layer.bias), int), len(state.kinds), []
     for made, places in _add(state, groups, snapped.equal_biases, "linear", settings):
@@ -191,11 +193,17 @@ def _outputs(state: State, layer: Layer, settings: Settings) -> tuple[tuple[str,
 
 
 def _groups(
-    state: State, weights: np.ndarray, biases: list[Fraction], given: np.ndarray, positions: np.ndarray | None
+    state: State,
+    weights: np.ndarray,
+    biases: list[Fraction],
+    given: np.ndarray,
+    positions: np.ndarray | None,
+    settings: Settings,
 ) -> list[Group]:
     """Return the groups of a layer's units; with positions on rings only where this is shorter."""
     signed = positions is not None
     described = candidates(weights, biases, state.sources, signed, periodic=False)
+    _limit(state.cost + least_cost(described), state, settings)
     groups = group(described, state.sources, given, positions)
     listed = any(along.places for made in groups for term in made.terms for along in term.along)
     if len(groups) <= _kinds_of_units(weights, biases, signed) and not listed:
@@ -233,12 +241,7 @@ def _add(
 ) -> list[tuple[Group, np.ndarray]]:
     """Add blocks for groups; return each group with the numbers of its units' variables."""
     state.cost += sum(made.cost for made in groups)
-    if state.cost > settings.longest:
-        raise DistillError(
-            f"the program must have at most {settings.longest} terms and explicit positions",
-            got=f"more in layer {len(state.origin) + 1}: its weights have little structure",
-            fix="a larger value of longest, or a network with repeated weights",
-        )
+    _limit(state.cost, state, settings)
     if activation == "sign":
         groups = sorted(groups, key=lambda made: _structure(made, state.sources))
     made = []
@@ -256,6 +259,15 @@ def _add(
         state.kinds.extend([kind] * source.count)
         made.append((found, places))
     return made
+
+
+def _limit(cost: float, state: State, settings: Settings) -> None:
+    if cost > settings.longest:
+        raise DistillError(
+            f"the program must have at most {settings.longest} terms and explicit positions",
+            got=f"more in layer {len(state.origin) + 1}: its weights have little structure",
+            fix="a larger value of longest, or a network with repeated weights",
+        )
 
 
 def _structure(made: Group, sources: Sequence[Source]) -> tuple:
@@ -318,7 +330,8 @@ def _used(state: State) -> list[np.ndarray]:
 
 def _shapes(input_shape: Shape | Sequence[Shape]) -> list[tuple[int, ...]]:
     """Return the shapes of the input tensors."""
-    several = input_shape if np.ndim(input_shape) and np.ndim(input_shape[0]) else [input_shape]
+    one = np.isscalar(input_shape) or np.ndim(input_shape[0]) == 0
+    several = [input_shape] if one else input_shape
     return [tuple(map(int, np.atleast_1d(shape))) for shape in several]
 
 

@@ -10,6 +10,7 @@ from mechlab.core.errors import ConfigError
 from mechlab.distill.separators import Kind, dividing, separator, tightened
 from mechlab.distill.subconcepts import merged
 
+ROUNDING = 1e-9  # of least squares, relative to the largest weight
 UNITS = 50_000  # differentia units of one network
 
 
@@ -100,7 +101,8 @@ def concept_layer(
     if isinstance(outputs, np.ndarray):
         mean, centre = outputs.mean(0), codes.mean(0)
         weight = np.linalg.lstsq(codes - centre, outputs - mean, rcond=None)[0]
-        return np.concatenate([weight, (mean - centre @ weight)[None]])
+        layer = np.concatenate([weight, (mean - centre @ weight)[None]])
+        return np.where(np.abs(layer) > ROUNDING * np.abs(layer).max(), layer, 0.0)
     if outputs is None:
         positive = concepts == concepts.max()
         return separator(kind, codes[positive], codes[~positive])[:, None]

@@ -11,11 +11,12 @@ from fractions import Fraction
 import numpy as np
 
 from mechlab.distill.arranging import Arrangement, Place, arrange
-from mechlab.distill.boxes import boxes
+from mechlab.distill.boxes import boxes, fewest_boxes
 from mechlab.distill.describing import Candidate, Label, Source, patch_points
 from mechlab.distill.polynomial import Polynomial
 from mechlab.distill.program import WHOLE, Along, Term
 
+Key = tuple[Fraction, tuple[Label, ...]]
 Member = tuple[int, tuple[int, ...], int]  # unit, places, sign
 
 
@@ -61,13 +62,10 @@ def group(
             many of both.
         positions: (U, axes), of units whose order matters: an index of a block follows each of them where it can.
     """
-    families: dict[tuple, list[Member]] = {}
-    for u, described in enumerate(descriptions):
-        for candidate in described:
-            families.setdefault(candidate.key, []).append((u, candidate.places, candidate.sign))
+    families = _families(descriptions)
     left = set(range(len(descriptions)))
-    offers: dict[tuple, list[Group]] = {}
-    heap = [((3 + len(key[1])) / _units(members), False, -_units(members), key) for key, members in families.items()]
+    offers: dict[Key, list[Group]] = {}
+    heap = [(_least(key) / _units(members), False, -_units(members), key) for key, members in families.items()]
     heapq.heapify(heap)
     chosen: list[Group] = []
     while left:
@@ -85,13 +83,33 @@ def group(
     return chosen
 
 
+def least_cost(descriptions: Sequence[set[Candidate]]) -> float:
+    """Return a lower bound on the cost of all groups of units with these descriptions."""
+    each = {key: _least(key) / _units(members) for key, members in _families(descriptions).items()}
+    return sum(min(each[candidate.key] for candidate in described) for described in descriptions)
+
+
+def _families(descriptions: Sequence[set[Candidate]]) -> dict[Key, list[Member]]:
+    """Return the units of each key."""
+    families: dict[Key, list[Member]] = {}
+    for u, described in enumerate(descriptions):
+        for candidate in described:
+            families.setdefault(candidate.key, []).append((u, candidate.places, candidate.sign))
+    return families
+
+
+def _least(key: Key) -> float:
+    """Return a lower bound on the cost of a block."""
+    return 3 + sum(fewest_boxes(*patch_points(label)) for label in key[1])
+
+
 def _units(members: list[Member]) -> int:
     """Return the number of units of a family; a unit and its negative may both be its members."""
     return len({unit for unit, _, _ in members})
 
 
 def _cheapest(
-    key: tuple[Fraction, tuple[Label, ...]],
+    key: Key,
     members: list[Member],
     sources: Sequence[Source],
     given: Sequence[int],
