@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -83,7 +82,6 @@ class Distill(Analysis):
         """Distil the network, save the program, and compare both on test examples."""
         layers = layers_of(run.model())
         parts = input_parts(run.task)
-        started = time.perf_counter()
         scalars = {"layers": len(layers), "parameters": parameters(layers)}
         try:
             program = distill(
@@ -101,7 +99,7 @@ class Distill(Analysis):
                 _floats(scalars | {"distilled": 0}), {"distilled": distilled(False)}, {"refused": refusal(error)}
             )
         save_program(out, program)
-        scalars |= {"distilled": 1, "seconds": time.perf_counter() - started}
+        scalars |= {"distilled": 1}
         return self._finding(run, program, scalars)
 
     def _finding(self, run: Run, program: Program, scalars: dict[str, float]) -> Finding:
