@@ -121,7 +121,7 @@ class Registry:
         choice = f"{group}=[{name}]" if group == "analysis" else f"{group}={name}"
         node = self.compose(choice)[group]
         values = OmegaConf.to_container(node[name] if group == "analysis" else node, resolve=True)
-        return {key: SMALL.get(key, value) for key, value in values.items()}
+        return values | {key: SMALL[key] for key in _shrunk(values)}
 
     def key(self, group: str, name: str) -> str:
         """Return the config key under which a member's parameters are."""
@@ -134,7 +134,7 @@ class Registry:
     def small(self, group: str, name: str) -> list[str]:
         """Return the overrides that make a member small."""
         key = self.key(group, name)
-        return [f"{key}.{word}={SMALL[word]}" for word in self.node(group, name) if word in SMALL]
+        return [f"{key}.{word}={SMALL[word]}" for word in _shrunk(self.node(group, name))]
 
     def parameters(self, group: str, name: str) -> dict[str, Any]:
         """Return the hint of each parameter that the configuration may set."""
@@ -264,3 +264,9 @@ class Registry:
             execute(setup)
             folders.append(setup.folder)
         return folders
+
+
+def _shrunk(values: dict[str, Any]) -> list[str]:
+    """Return the parameters that are made small: those of these names that hold a list where, and only where, the small
+    value is one."""
+    return [key for key in values if key in SMALL and isinstance(values[key], list) == isinstance(SMALL[key], list)]

@@ -21,6 +21,23 @@ def boxes(points: np.ndarray, values: np.ndarray) -> tuple[Box, ...]:
     return _cached(points.shape[1], points.astype(np.int64).tobytes(), values.astype(np.int64).tobytes())
 
 
+def fewest_boxes(points: np.ndarray, values: np.ndarray) -> int:
+    """Return a lower bound on the number of boxes that add up to a patch.
+
+    A box has 2^axes corners, at which alone its mixed differences along all axes are not 0.
+    """
+    if len(points) < 3:
+        return 1
+    axes, shape = points.shape[1], points.max(0, initial=0) + 3
+    if np.prod(shape.astype(object)) > MOST_CELLS:
+        return 1
+    grid = np.zeros(shape, np.int64)
+    grid[tuple(points.T + 1)] = values
+    for axis in range(axes):
+        grid = np.diff(grid, axis=axis)
+    return max(1, -(-np.count_nonzero(grid) // 2**axes))
+
+
 @functools.lru_cache(maxsize=20_000)
 def _cached(axes: int, points: bytes, values: bytes) -> tuple[Box, ...]:
     amounts = np.frombuffer(values, np.int64)

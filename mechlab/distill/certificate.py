@@ -19,7 +19,7 @@ class Certificate:
     Args:
         status: "lossless": what it returns was compared on every input, without a mismatch. "proved": every unit of the
             network that the outputs depend on has the sign of a unit of the program, and the outputs are equal, for all
-            inputs; sums within the rounding error of float64 count as zero (see `correspondence`). "tested": neither,
+            inputs; sums within the rounding error of float64 count as zero (see `equal_signs`). "tested": neither,
             but no refusal on the inputs that were compared. For a program of many sizes, at the sizes below.
         inputs: number of inputs compared.
         boundary: how many of them were made to lie beside a threshold.

@@ -1,36 +1,20 @@
-"""Which unit of a program stands for each unit of a network, and proofs that both have the same sign.
-
-What is proved, for a unit of the network with z = w @ v + b and a unit of the program with t = a @ v + c (a and c
-integers, v the same values): for every v in the product of the ranges of the values, z is positive where t is, negative
-where t is, and zero up to rounding where t is 0. As |z - s t| <= E on this box for an s > 0, this takes three numbers:
-the largest possible t below 0, the least one above 0, and whether t can be 0. Ranges and possible sums are supersets of
-the true ones, so that no case is left out. Units of at most 10 inputs are instead compared on every value of these.
-
-Arithmetic: the network's sums are computed in float64, in any order, and count as zero within `rounding` times the
-largest sum of |w v| + |b|. For unbounded inputs (integers, reals) no such bound exists; there w and b must be exact
-multiples of a and c (b only up to biases that change no sign), and the network's sums are those of exact arithmetic.
-"""
+"""Which unit of a program stands for each unit of a network, and whether both are proved to have the same sign."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
+from mechlab.distill.equal_signs import NetworkSums, equal_by_counts, equal_signs, rounding, scales, sign_table
 from mechlab.distill.layers import Layer
-from mechlab.distill.matrices import Box, Matrices, Sums, sums
+from mechlab.distill.matrices import Box, Matrices, sums
 from mechlab.distill.noise import change_by_noise
 from mechlab.distill.threshold_unit import MOST_INPUTS
 
 CANDIDATES = 4
 MOST_PAIRS = 2_000
-
-
-def rounding(terms: int) -> float:
-    """Return the bound on the relative rounding error of a float64 sum, in any order and with a margin of 16."""
-    return max(1e-12, 16 * terms * 2.0**-53)
 
 
 @dataclass
@@ -79,7 +63,7 @@ def match(layers: Sequence[Layer], program: Matrices, tolerance: float) -> list[
     """
     matched = [Matched.inputs(program)]
     for layer, needed in zip(layers[:-1], _needed(layers)[:-1], strict=True):
-        part = _match_layer(_Sums.of(layer, matched[-1], program), program, needed, tolerance)
+        part = _match_layer(_substituted(layer, matched[-1], program), program, needed, tolerance)
         part.proved = part.equal & ~layer.weight[~matched[-1].proved].any(0)
         matched.append(part)
     return matched[1:]
@@ -93,7 +77,7 @@ def match_outputs(
     Equal outputs: the index of the largest output for "class" (all differences of two outputs have equal signs), the
     signs for "bits", the values to within 1e-9 of the sum of |weights| for "scores" and "probabilities".
     """
-    network, units = _Sums.of(layer, before, program), program.outputs
+    network, units = _substituted(layer, before, program), program.outputs
     common = float(np.lcm.reduce(program.factor[units].astype(np.int64)))
     weight, bias = (part[..., units] * (common / program.factor[units]) for part in (program.weight, program.bias))
     values = returns in ("scores", "probabilities")
@@ -114,45 +98,27 @@ def match_outputs(
                 return False, known and bool(copy.all()), change
             network = network.differences(first, second)
             weight, bias = weight[:, first] - weight[:, second], bias[first] - bias[second]
-        proved = _proved(network, weight, bias, np.ones(weight.shape[1]), program.box)
+        proved = equal_signs(network, weight, bias, np.ones(weight.shape[1]), program.box)
     return known and bool(proved.all()), known and bool(copy.all()), change
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """The sums of a network's layer as functions of the program's values: weight (V, n), bias (n,); `known` (n,) where
-    all inputs with a weight have a counterpart; `total` (n,), the largest sum of |w v| + |b|."""
-
-    weight: np.ndarray
-    bias: np.ndarray
-    known: np.ndarray
-    total: np.ndarray
-
-    @classmethod
-    def of(cls, layer: Layer, before: Matched, program: Matrices) -> _Sums:
-        weight = np.zeros((len(program.box.low), layer.weight.shape[1]))
-        stands = before.value >= 0
-        part, value = before.sign[stands, None] * layer.weight[stands], before.value[stands]
-        if len(np.unique(value)) == len(value):
-            weight[value] = part
-        else:
-            np.add.at(weight, value, part)
-        constant = before.value == -2
-        bias = layer.bias + before.sign[constant] @ layer.weight[constant] + before.shift @ layer.weight
-        unknown = layer.weight[before.value == -1].any(0)
-        largest = np.where(stands, program.box.largest[np.maximum(before.value, 0)], 1.0)
-        finite = np.isfinite(largest)
-        total = np.abs(layer.bias) + largest[finite] @ np.abs(layer.weight[finite])
-        total = np.where(layer.weight[~finite].any(0), np.inf, total)
-        return cls(weight, bias, ~unknown, total)
-
-    def differences(self, first: np.ndarray, second: np.ndarray) -> _Sums:
-        total = np.full(len(first), 2 * self.total.max(initial=0))
-        weight, bias = self.weight[:, first] - self.weight[:, second], self.bias[first] - self.bias[second]
-        return _Sums(weight, bias, self.known[first] & self.known[second], total)
-
-    def only(self, units: np.ndarray) -> _Sums:
-        return _Sums(self.weight[:, units], self.bias[units], self.known[units], self.total[units])
+def _substituted(layer: Layer, before: Matched, program: Matrices) -> NetworkSums:
+    """Return the sums of a layer as functions of the program's values, which stand for the units before it."""
+    weight = np.zeros((len(program.box.low), layer.weight.shape[1]))
+    stands = before.value >= 0
+    part, value = before.sign[stands, None] * layer.weight[stands], before.value[stands]
+    if len(np.unique(value)) == len(value):
+        weight[value] = part
+    else:
+        np.add.at(weight, value, part)
+    constant = before.value == -2
+    bias = layer.bias + before.sign[constant] @ layer.weight[constant] + before.shift @ layer.weight
+    unknown = layer.weight[before.value == -1].any(0)
+    largest = np.where(stands, program.box.largest[np.maximum(before.value, 0)], 1.0)
+    finite = np.isfinite(largest)
+    total = np.abs(layer.bias) + largest[finite] @ np.abs(layer.weight[finite])
+    total = np.where(layer.weight[~finite].any(0), np.inf, total)
+    return NetworkSums(weight, bias, ~unknown, total)
 
 
 def _needed(layers: Sequence[Layer]) -> list[np.ndarray]:
@@ -163,7 +129,7 @@ def _needed(layers: Sequence[Layer]) -> list[np.ndarray]:
     return needed[::-1]
 
 
-def _match_layer(network: _Sums, program: Matrices, needed: np.ndarray, tolerance: float) -> Matched:
+def _match_layer(network: NetworkSums, program: Matrices, needed: np.ndarray, tolerance: float) -> Matched:
     count = network.weight.shape[1]
     none = np.zeros(count, bool)
     matched = Matched(np.full(count, -1), np.zeros(count), np.zeros(count), none, none.copy(), needed)
@@ -177,17 +143,19 @@ def _match_layer(network: _Sums, program: Matrices, needed: np.ndarray, toleranc
     units = matched.value[which] - program.n_inputs
     weight, bias = program.weight[:, units] * matched.sign[which], program.bias[units] * matched.sign[which]
     part = network.only(which)
-    s = _scales(part.weight, weight)
+    s = scales(part.weight, weight)
     matched.snapped, noise = change_by_noise(
         part.weight, part.bias, weight, bias, s, program.block[units], tolerance, sums(weight, program.box)
     )
     by_noise = np.zeros(count, bool)
     by_noise[which] = noise & part.known & (s > 0)
     matched.copy = bool((matched.equal | by_noise)[needed].all())
+    taken = np.isin(matched.value, matched.value[matched.equal & (matched.value >= program.n_inputs)])
+    matched.value[taken & ~matched.equal & ~by_noise] = -1  # it may cancel in the sums of later units
     return matched
 
 
-def _constants(network: _Sums, box: Box, matched: Matched) -> None:
+def _constants(network: NetworkSums, box: Box, matched: Matched) -> None:
     """Match units that have one sign on the whole box."""
     low, high = box.bounds(network.weight)
     error = rounding(len(network.weight)) * network.total
@@ -199,7 +167,7 @@ def _constants(network: _Sums, box: Box, matched: Matched) -> None:
     matched.equal |= constant
 
 
-def _by_weights(network: _Sums, program: Matrices, matched: Matched, left: np.ndarray, units: np.ndarray) -> None:
+def _by_weights(network: NetworkSums, program: Matrices, matched: Matched, left: np.ndarray, units: np.ndarray) -> None:
     """Match by the direction of the weights, and by the bias; try to prove equal signs for the closest units."""
     norms = np.linalg.norm(network.weight[:, left], axis=0), np.linalg.norm(program.weight[:, units], axis=0)
     norms = np.maximum(norms[0], 1e-300)[:, None], np.maximum(norms[1], 1e-300)
@@ -214,7 +182,7 @@ def _by_weights(network: _Sums, program: Matrices, matched: Matched, left: np.nd
 
 
 def _prove(
-    network: _Sums,
+    network: NetworkSums,
     program: Matrices,
     matched: Matched,
     left: np.ndarray,
@@ -233,14 +201,19 @@ def _prove(
         which, candidate = left[trying], units[column[trying]]
         sign = np.sign(cosine[trying, column[trying]])
         part = network.only(which)
-        proved = part.known & _proved(part, program.weight[:, candidate], program.bias[candidate], sign, program.box)
+        proved = part.known & equal_signs(
+            part, program.weight[:, candidate], program.bias[candidate], sign, program.box
+        )
+        for k in np.flatnonzero(part.known & ~proved):
+            weight, bias = sign[k] * program.weight[:, candidate[k]], sign[k] * program.bias[candidate[k]]
+            proved[k] = equal_by_counts(part.only(np.array([k])), weight, bias, program.box)
         chosen = proved | (rank == 0)
         matched.value[which[chosen]] = program.n_inputs + candidate[chosen]
         matched.sign[which[chosen]] = sign[chosen]
         matched.equal[which[proved]] = True
 
 
-def _by_values(network: _Sums, program: Matrices, matched: Matched, units: np.ndarray) -> np.ndarray:
+def _by_values(network: NetworkSums, program: Matrices, matched: Matched, units: np.ndarray) -> np.ndarray:
     """Match units of few inputs by their signs on every value of these; return True (n,) for those that repeat one
     value, or its opposite."""
     repeats = np.zeros(len(matched.value), bool)
@@ -257,10 +230,10 @@ def _by_values(network: _Sums, program: Matrices, matched: Matched, units: np.nd
     for unit in units:
         column = program.weight[:, unit]
         if np.count_nonzero(column) <= MOST_INPUTS and np.isfinite(program.box.largest[column != 0]).all():
-            key = _table(column, program.bias[unit], program.box, 0.0)
+            key = sign_table(column, program.bias[unit], program.box, 0.0)
             _enter(tables, key, program.n_inputs + unit, False)
     for unit in open_:
-        key = _table(network.weight[:, unit], network.bias[unit], program.box, error * network.total[unit])
+        key = sign_table(network.weight[:, unit], network.bias[unit], program.box, error * network.total[unit])
         if key is None:
             continue
         if not key[0]:
@@ -279,77 +252,3 @@ def _enter(tables: dict[tuple, tuple[int, float, bool]], key: tuple | None, valu
     if key is not None and key[0]:
         tables.setdefault(key, (value, 1.0, repeats))
         tables.setdefault((key[0], tuple(-sign for sign in key[1])), (value, -1.0, repeats))
-
-
-def _table(weight: np.ndarray, bias: float, box: Box, error: float) -> tuple | None:
-    """Return the inputs that matter and the signs on all of their values; None where a sum is too close to `error`."""
-    used = np.flatnonzero(weight)
-    axes = [np.arange(box.low[k], box.high[k] + 1, box.step[k] or 1) for k in used]
-    total = np.full([len(axis) for axis in axes], float(bias))
-    for m, (k, axis) in enumerate(zip(used, axes, strict=True)):
-        total = total + (weight[k] * axis).reshape([-1 if m == j else 1 for j in range(len(axes))])
-    if error and ((np.abs(total) > error / 2) & (np.abs(total) < 2 * error)).any():
-        return None
-    signs = np.where(np.abs(total) <= error, 0, np.sign(total)).astype(int)
-    matters = []
-    for k in used:
-        axis = len(matters)
-        first = signs.take([0], axis)
-        if (signs == first).all():
-            signs = first.squeeze(axis)
-        else:
-            matters.append(int(k))
-    return tuple(matters), tuple(signs.ravel().tolist())
-
-
-def _proved(network: _Sums, weight: np.ndarray, bias: np.ndarray, sign: np.ndarray, box: Box) -> np.ndarray:
-    """Return True (n,) where sign * (integers weight (V, n), bias (n,)) provably has the network's signs."""
-    rows = np.flatnonzero(network.weight.any(1) | weight.any(1))
-    box = Box(box.low[rows], box.high[rows], box.step[rows])
-    w, a, c = network.weight[rows], weight[rows] * sign, bias * sign
-    possible = sums(a, box)
-    exact = ~np.isfinite(network.total)
-    s = _scales(w, a)
-    low, high = box.bounds(np.where(exact, 0, w - s * a))
-    error = rounding(len(network.weight)) * np.where(exact, 0, network.total)
-    proved = _equal_signs(possible, c, s, network.bias + low, network.bias + high, error)
-    for unit in np.flatnonzero(exact):
-        proved[unit] = _exactly(w[:, unit], network.bias[unit], a[:, unit], c[unit], possible, unit)
-    return proved & (s > 0)
-
-
-def _equal_signs(
-    possible: Sums, c: np.ndarray, s: np.ndarray, low: np.ndarray, high: np.ndarray, error: np.ndarray
-) -> np.ndarray:
-    """Return True (n,) where s t + [low, high] has the sign of t + c for all possible t."""
-    below, above = possible.below(-c), possible.above(-c)
-    negative = ~np.isfinite(below) | (s * np.where(np.isfinite(below), below, 0) + high <= -2 * error)
-    positive = ~np.isfinite(above) | (s * np.where(np.isfinite(above), above, 0) + low >= 2 * error)
-    zero = np.maximum(np.abs(-s * c + low), np.abs(-s * c + high)) <= error / 2
-    return negative & positive & (zero | ~possible.contain(-c))
-
-
-def _exactly(w: np.ndarray, b: float, a: np.ndarray, c: float, possible: Sums, unit: int) -> bool:
-    """Return whether w is an exact multiple s a with s > 0 and s t + b has the sign of t + c for all possible t."""
-    if not np.array_equal(w != 0, a != 0) or not a.any():
-        return False
-    ratios = {Fraction(x) / Fraction(y) for x, y in {(x, y) for x, y in zip(w.tolist(), a.tolist(), strict=True) if y}}
-    s = min(ratios)
-    if len(ratios) > 1 or s <= 0:
-        return False
-    shift = Fraction(b) / s
-    if shift == Fraction(c):
-        return True
-    if not possible.g[unit]:
-        return False
-    part = Sums(*(getattr(possible, name)[[unit]] for name in ("base", "g", "low", "high")))
-    threshold = np.array([-c])
-    below, above = float(part.below(threshold)[0]), float(part.above(threshold)[0])
-    if part.contain(threshold)[0]:
-        return False
-    return (not np.isfinite(below) or below + shift < 0) and (not np.isfinite(above) or above + shift > 0)
-
-
-def _scales(weight: np.ndarray, integers: np.ndarray) -> np.ndarray:
-    """Return the factor (n,) of least squared error between each column and its integers."""
-    return (weight * integers).sum(0) / np.maximum((integers * integers).sum(0), 1)

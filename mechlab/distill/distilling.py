@@ -13,12 +13,12 @@ import numpy as np
 from mechlab.core.errors import ConfigError
 from mechlab.distill.certificate import DistillError
 from mechlab.distill.describing import Source, candidates
-from mechlab.distill.grouping import Group, group
+from mechlab.distill.grouping import Group, group, least_cost
 from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.polynomial import Polynomial
-from mechlab.distill.program import Block, Input, Program, Returns, Values
+from mechlab.distill.program import Block, Input, Program, Returns, Term, Values
 from mechlab.distill.simplifying import Affine, simplify
-from mechlab.distill.snapping import Interval, Snapping, Sums, snap, snap_outputs
+from mechlab.distill.snapping import Interval, NoIntegersError, Snapping, Sums, snap, snap_outputs
 from mechlab.distill.verification import verify
 
 Shape = Sequence[int]
@@ -112,6 +112,8 @@ def distill(
                 tried.append(program)
                 certificate = verify(program, network, samples=samples, rng=rng, tolerance=tolerance)
                 return replace(program, certificate=certificate, network={0: network})
+        except NoIntegersError:
+            raise
         except DistillError as error:
             problem = problem or error
     assert problem is not None
@@ -130,7 +132,8 @@ def _program(network: Sequence[Layer], inputs: tuple[Input, ...], settings: Sett
         if all((a == b).all() for a, b in zip(alive, fewer, strict=True)):
             break
         alive = fewer
-    return Program(inputs, tuple(state.blocks), outputs, settings.returns, order, scale)
+    blocks = _positive(state.blocks, {tensor.name for tensor in inputs})
+    return Program(inputs, blocks, outputs, settings.returns, order, scale)
 
 
 def _start(inputs: tuple[Input, ...]) -> State:
@@ -152,8 +155,8 @@ def _hidden(state: State, layer: Layer, live: np.ndarray, settings: Settings) ->
     simple, distinct = simplify(snapped, state.kinds)
     chosen = distinct.columns
     biases = [snapped.bias[u] for u in chosen]
-    groups = _groups(state, snapped.weights[:, chosen], biases, distinct.given, None)
-    groups = [_as_given(made, distinct.given) for made in groups]
+    groups = _groups(state, snapped.weights[:, chosen], biases, distinct.given, None, settings)
+    groups = [_signed(made, distinct.given, state) for made in groups]
     variables, signs = np.zeros(len(chosen), int), np.ones(len(chosen), int)
     for made in _add(state, groups, [snapped.equal_biases[u] for u in chosen], "sign", settings):
         variables[list(made[0].units)], signs[list(made[0].units)] = made[1], made[0].signs
@@ -181,7 +184,7 @@ def _outputs(state: State, layer: Layer, settings: Settings) -> tuple[tuple[str,
         snapped = snap_outputs(sums, settings.snapping)
     state.origin.append((snapped.weights, np.arange(0)))
     positions = np.stack(np.unravel_index(np.arange(len(layer.bias)), settings.output_shape), 1)
-    groups = _groups(state, snapped.weights, snapped.bias, np.zeros(len(layer.bias), int), positions)
+    groups = _groups(state, snapped.weights, snapped.bias, np.zeros(len(layer.bias), int), positions, settings)
     groups.sort(key=lambda made: min(made.units))
     order, before, names = np.zeros(len(layer.bias), int), len(state.kinds), []
     for made, places in _add(state, groups, snapped.equal_biases, "linear", settings):
@@ -191,11 +194,17 @@ def _outputs(state: State, layer: Layer, settings: Settings) -> tuple[tuple[str,
 
 
 def _groups(
-    state: State, weights: np.ndarray, biases: list[Fraction], given: np.ndarray, positions: np.ndarray | None
+    state: State,
+    weights: np.ndarray,
+    biases: list[Fraction],
+    given: np.ndarray,
+    positions: np.ndarray | None,
+    settings: Settings,
 ) -> list[Group]:
     """Return the groups of a layer's units; with positions on rings only where this is shorter."""
     signed = positions is not None
     described = candidates(weights, biases, state.sources, signed, periodic=False)
+    _limit(state.cost + least_cost(described), state, settings)
     groups = group(described, state.sources, given, positions)
     listed = any(along.places for made in groups for term in made.terms for along in term.along)
     if len(groups) <= _kinds_of_units(weights, biases, signed) and not listed:
@@ -233,12 +242,7 @@ def _add(
 ) -> list[tuple[Group, np.ndarray]]:
     """Add blocks for groups; return each group with the numbers of its units' variables."""
     state.cost += sum(made.cost for made in groups)
-    if state.cost > settings.longest:
-        raise DistillError(
-            f"the program must have at most {settings.longest} terms and explicit positions",
-            got=f"more in layer {len(state.origin) + 1}: its weights have little structure",
-            fix="a larger value of longest, or a network with repeated weights",
-        )
+    _limit(state.cost, state, settings)
     if activation == "sign":
         groups = sorted(groups, key=lambda made: _structure(made, state.sources))
     made = []
@@ -256,6 +260,15 @@ def _add(
         state.kinds.extend([kind] * source.count)
         made.append((found, places))
     return made
+
+
+def _limit(cost: float, state: State, settings: Settings) -> None:
+    if cost > settings.longest:
+        raise DistillError(
+            f"the program must have at most {settings.longest} terms and explicit positions",
+            got=f"more in layer {len(state.origin) + 1}: its weights have little structure",
+            fix="a larger value of longest, or a network with repeated weights",
+        )
 
 
 def _structure(made: Group, sources: Sequence[Source]) -> tuple:
@@ -284,10 +297,35 @@ def _existing(made: Group) -> np.ndarray | None:
     return np.broadcast_to(exists.reshape(*exists.shape, *[1] * (len(made.sizes) - 2)), made.sizes)
 
 
-def _as_given(made: Group, given: np.ndarray) -> Group:
-    """Return a group with the sign that most of its units have in the network."""
+def _signed(made: Group, given: np.ndarray, state: State) -> Group:
+    """Return a group with a readable sign: sums of bits exceed a threshold; others have the sign that most of the units
+    have in the network."""
+    bits = {source.name for source in state.sources if source.kind == "bits"}
+    if made.bias and all(term.source in bits for term in made.terms):
+        return made if made.bias < 0 else made.negated()
     votes = sum(int(given[unit]) * sign for unit, sign in zip(made.units, made.signs, strict=True))
     return made.negated() if votes < 0 and not made.symmetric else made
+
+
+def _positive(blocks: Sequence[Block], inputs: set[str]) -> tuple[Block, ...]:
+    """Return blocks with those negated that are only subtracted; blocks that read inputs stay as they are."""
+    made = list(blocks)
+    for k, block in reversed(list(enumerate(made))):
+        reads = [term.coefficient() for later in made[k + 1 :] for term in later.terms if term.source == block.name]
+        if block.activation != "sign" or any(term.source in inputs for term in block.terms) or max(reads) > 0:
+            continue
+        made[k] = replace(
+            block, terms=_negated(block.terms), bias=-block.bias, equal_biases=_flipped(block.equal_biases, -1)
+        )
+        made[k + 1 :] = [replace(later, terms=_negated(later.terms, block.name)) for later in made[k + 1 :]]
+    return tuple(made)
+
+
+def _negated(terms: tuple[Term, ...], source: str | None = None) -> tuple[Term, ...]:
+    """Return terms with those of a source negated; by default, all."""
+    return tuple(
+        replace(term, coefficient=-term.coefficient) if source in (None, term.source) else term for term in terms
+    )
 
 
 def _flipped(interval: Interval, sign: int) -> Interval:
@@ -318,7 +356,8 @@ def _used(state: State) -> list[np.ndarray]:
 
 def _shapes(input_shape: Shape | Sequence[Shape]) -> list[tuple[int, ...]]:
     """Return the shapes of the input tensors."""
-    several = input_shape if np.ndim(input_shape) and np.ndim(input_shape[0]) else [input_shape]
+    one = np.isscalar(input_shape) or np.ndim(input_shape[0]) == 0
+    several = [input_shape] if one else input_shape
     return [tuple(map(int, np.atleast_1d(shape))) for shape in several]
 
 

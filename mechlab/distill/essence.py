@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from mechlab.core.errors import ConfigError
 from mechlab.distill.separators import Kind, dividing, separator, tightened
 from mechlab.distill.subconcepts import merged
 
+ROUNDING = 1e-9  # of least squares, relative to the largest weight
 UNITS = 50_000  # differentia units of one network
 
 
@@ -43,25 +42,20 @@ def essence_network(
     Source: Blazek and Lin, "Explainable neural networks that simulate reasoning", Nature Computational Science 1
     (2021).
     """
-    names, first, labels = np.unique(subconcepts, return_index=True, return_inverse=True)
-    kinds, parts = concepts[first], np.zeros(len(names), int) if groups is None else groups[first]
-    order = np.lexsort((names, kinds))
-    compared = (kinds[:, None] < kinds) & (parts[:, None] == parts)
-    if compared.sum() > UNITS:
-        must, fix = f"an essence network must have at most {UNITS} pairs of subconcepts", "use fewer subconcepts"
-        raise ConfigError(must, got=int(compared.sum()), key="model.subconcepts", fix=fix)
-    pairs = [(a, b) for a, b in itertools.combinations(order, 2) if compared[a, b]]
-    if not pairs:
+    labels, first = _numbered(concepts, subconcepts)
+    kinds, parts = concepts[first], np.zeros(len(first), int) if groups is None else groups[first]
+    differentia, pairs = _differentia(points, labels, kinds, parts, kind)
+    if not len(pairs):
         return constant_network(points.shape[1], concepts, outputs)
-    members = [points[labels == a] for a in range(len(names))]
-    differentia = np.stack([separator(kind, members[a], members[b]) for a, b in pairs], 1)
-    codes = signs(points, differentia)
-    read = parts[[a for a, _ in pairs]]
-    subconcept = np.zeros((len(pairs) + 1, len(names)))
-    for unit, a in enumerate(order):
+    codes, read = signs(points, differentia), parts[pairs[:, 0]]
+    subconcept = np.zeros((len(pairs) + 1, len(first)))
+    for a in range(len(first)):
         inside = np.flatnonzero(read == parts[a])
+        if not len(inside):  # nothing to compare with
+            subconcept[-1, a] = -1
+            continue
         own, others = codes[np.ix_(labels == a, inside)], codes[np.ix_(concepts != kinds[a], inside)]
-        subconcept[np.append(inside, len(pairs)), unit] = separator(kind, own, others)
+        subconcept[np.append(inside, len(pairs)), a] = separator(kind, own, others)
     return [differentia, subconcept, concept_layer(signs(codes, subconcept), concepts, kind, outputs)]
 
 
@@ -72,14 +66,19 @@ def merged_network(
 
     Subconcepts are merged while they are separable in pairs. Units of D without which the concepts remain as separable
     are left out, and in S all subconcepts are merged that remain separable from the samples of other concepts; two
-    concepts need units of S for one of them alone. Thresholds of S are beside the subconcept's own samples.
+    concepts need units of S for one of them alone. Thresholds of S are beside the subconcept's own samples. Where D
+    does not separate the concepts, the network is the `essence_network` of the merged subconcepts.
     """
     if len(np.unique(concepts)) == 1:
         return constant_network(points.shape[1], concepts, outputs)
-    differentia = _distinct(essence_network(points, concepts, merged(points, concepts), kind, outputs=outputs)[0])
+    subconcepts = merged(points, concepts)
+    labels, first = _numbered(concepts, subconcepts)
+    differentia = _distinct(_differentia(points, labels, concepts[first], np.zeros(len(first), int), kind)[0])
     codes = signs(points, differentia)
     chosen = list(range(differentia.shape[1]))
     parts = _parts(codes, concepts)
+    if parts is None:
+        return essence_network(points, concepts, subconcepts, kind, outputs=outputs)
     for unit in reversed(chosen[1:] if len(np.unique(concepts)) == 2 else []):
         rest = [k for k in chosen if k != unit]
         if (fewer := _parts(codes[:, rest], concepts)) is not None and len(fewer) <= len(parts):
@@ -100,7 +99,8 @@ def concept_layer(
     if isinstance(outputs, np.ndarray):
         mean, centre = outputs.mean(0), codes.mean(0)
         weight = np.linalg.lstsq(codes - centre, outputs - mean, rcond=None)[0]
-        return np.concatenate([weight, (mean - centre @ weight)[None]])
+        layer = np.concatenate([weight, (mean - centre @ weight)[None]])
+        return np.where(np.abs(layer) > ROUNDING * np.abs(layer).max(), layer, 0.0)
     if outputs is None:
         positive = concepts == concepts.max()
         return separator(kind, codes[positive], codes[~positive])[:, None]
@@ -128,6 +128,27 @@ def constant_network(inputs: int, concepts: np.ndarray, outputs: int | np.ndarra
 def signs(points: np.ndarray, layer: np.ndarray) -> np.ndarray:
     """Return the signs (n, n_out) of a layer's outputs for points (n, n_in)."""
     return np.sign(points @ layer[:-1] + layer[-1])
+
+
+def _numbered(concepts: np.ndarray, subconcepts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return subconcepts (n,) numbered concept by concept, and the first sample of each."""
+    names, first, labels = np.unique(subconcepts, return_index=True, return_inverse=True)
+    order = np.lexsort((names, concepts[first]))
+    return np.argsort(order)[labels], first[order]
+
+
+def _differentia(
+    points: np.ndarray, labels: np.ndarray, kinds: np.ndarray, parts: np.ndarray, kind: Kind
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return layer D, and the pair of subconcepts (D, 2) that each of its units separates."""
+    compared = (kinds[:, None] < kinds) & (parts[:, None] == parts)
+    pairs = np.argwhere(compared)
+    if len(pairs) > UNITS:
+        must, fix = f"an essence network must have at most {UNITS} pairs of subconcepts", "use fewer subconcepts"
+        raise ConfigError(must, got=len(pairs), key="model.subconcepts", fix=fix)
+    members = [points[labels == a] for a in range(len(kinds))]
+    columns = [separator(kind, members[a], members[b]) for a, b in pairs]
+    return np.stack(columns, 1) if columns else np.zeros((points.shape[1] + 1, 0)), pairs
 
 
 def _distinct(layer: np.ndarray) -> np.ndarray:

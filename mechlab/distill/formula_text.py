@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mechlab.distill.boolean_text import boolean_text, never_zero
 from mechlab.distill.indexing import INDICES, existing, positions
 from mechlab.distill.polynomial import Polynomial
 from mechlab.distill.program import ONE, Block, Program, Term
+from mechlab.distill.threshold_unit import VALUES, Kind
 from mechlab.distill.wording import weighted_sum
 
 RETURNED = {
@@ -18,12 +20,20 @@ RETURNED = {
 
 
 def formula_text(program: Program) -> str:
-    """Return one formula for each block, and one for what the program returns; indices start at 0."""
+    """Return one formula for each block, and one for what the program returns; indices start at 0.
+
+    Blocks of few inputs of two values have a Boolean formula besides, in which an input is true if it is 1, and a unit
+    if it is positive.
+    """
     lengths = {tensor.name: tensor.shape for tensor in program.inputs}
+    kinds: dict[str, Kind] = {tensor.name: tensor.values for tensor in program.inputs if tensor.values in VALUES}
     lines = []
     for block in program.blocks:
-        lines.append(_formula(block, lengths))
+        boolean = boolean_text(block, lengths, kinds)
+        lines.append(_formula(block, lengths) + (f"; positive if {boolean}" if boolean else ""))
         lengths[block.name] = block.sizes
+        if block.where == "all" and (boolean or never_zero(block)):
+            kinds[block.name] = "signs"
     parts = [name + _indexed(len(lengths[name])) for name in program.outputs]
     joined = f"({', '.join(parts)})" if len(parts) > 1 else parts[0]
     order = f" in the order {', '.join(map(str, program.order))}" if program.order else ""

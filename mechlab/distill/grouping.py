@@ -11,11 +11,12 @@ from fractions import Fraction
 import numpy as np
 
 from mechlab.distill.arranging import Arrangement, Place, arrange
-from mechlab.distill.boxes import boxes
+from mechlab.distill.boxes import boxes, fewest_boxes
 from mechlab.distill.describing import Candidate, Label, Source, patch_points
 from mechlab.distill.polynomial import Polynomial
 from mechlab.distill.program import WHOLE, Along, Term
 
+Key = tuple[Fraction, tuple[Label, ...]]
 Member = tuple[int, tuple[int, ...], int]  # unit, places, sign
 
 
@@ -61,13 +62,10 @@ def group(
             many of both.
         positions: (U, axes), of units whose order matters: an index of a block follows each of them where it can.
     """
-    families: dict[tuple, list[Member]] = {}
-    for u, described in enumerate(descriptions):
-        for candidate in described:
-            families.setdefault(candidate.key, []).append((u, candidate.places, candidate.sign))
+    families = _families(descriptions)
     left = set(range(len(descriptions)))
-    offers: dict[tuple, list[Group]] = {}
-    heap = [((3 + len(key[1])) / _units(members), False, -_units(members), key) for key, members in families.items()]
+    offers: dict[Key, list[Group]] = {}
+    heap = [(_least(key) / _units(members), False, -_units(members), key) for key, members in families.items()]
     heapq.heapify(heap)
     chosen: list[Group] = []
     while left:
@@ -85,13 +83,33 @@ def group(
     return chosen
 
 
+def least_cost(descriptions: Sequence[set[Candidate]]) -> float:
+    """Return a lower bound on the cost of all groups of units with these descriptions."""
+    each = {key: _least(key) / _units(members) for key, members in _families(descriptions).items()}
+    return sum(min(each[candidate.key] for candidate in described) for described in descriptions)
+
+
+def _families(descriptions: Sequence[set[Candidate]]) -> dict[Key, list[Member]]:
+    """Return the units of each key."""
+    families: dict[Key, list[Member]] = {}
+    for u, described in enumerate(descriptions):
+        for candidate in described:
+            families.setdefault(candidate.key, []).append((u, candidate.places, candidate.sign))
+    return families
+
+
+def _least(key: Key) -> float:
+    """Return a lower bound on the cost of a block."""
+    return 3 + sum(fewest_boxes(*patch_points(label)) for label in key[1])
+
+
 def _units(members: list[Member]) -> int:
     """Return the number of units of a family; a unit and its negative may both be its members."""
     return len({unit for unit, _, _ in members})
 
 
 def _cheapest(
-    key: tuple[Fraction, tuple[Label, ...]],
+    key: Key,
     members: list[Member],
     sources: Sequence[Source],
     given: Sequence[int],
@@ -179,7 +197,8 @@ def _made(
     chosen = [members[row] for row in arrangement.units]
     units, signs = tuple(member[0] for member in chosen), tuple(member[2] for member in chosen)
     merged = _merged(terms)
-    cost = 3 + sum(map(_term_cost, merged))
+    lengths = {source.name: source.sizes for source in sources}
+    cost = 3 + sum(_term_cost(term, lengths[term.source]) for term in merged)
     return Group(bias, merged, arrangement.sizes, arrangement.where, units, signs, symmetric, cost)
 
 
@@ -210,11 +229,22 @@ def _merged(terms: list[Term]) -> tuple[Term, ...]:
     return tuple(Term(value, source, along) for (source, along), value in sums.items() if value)
 
 
-def _term_cost(term: Term) -> float:
+def _term_cost(term: Term, lengths: Sequence[int]) -> float:
     return 1 + sum(
-        0 if along.whole else 0.25 + 0.02 * along.periodic + 0.02 * (along.sign < 0) + 0.5 * len(along.places)
-        for along in term.along
+        0
+        if along.whole
+        else 0.25 + 0.02 * along.periodic + 0.02 * (along.sign < 0) + 0.5 * len(along.places) + 2 * _wide(along, length)
+        for along, length in zip(term.along, lengths, strict=True)
     )
+
+
+def _wide(along: Along, length: int) -> bool:
+    """Whether a window on a ring leaves out less than half of its own length, so that at every size of the ring it is
+    the sum over all positions but a few."""
+    if not along.periodic or along.first is None or along.last is None:
+        return False
+    width = int((along.last - along.first)()) + 1
+    return 2 * (length - width) < width
 
 
 def _centred(arrangement: Arrangement, labels: tuple[Label, ...], sources: Sequence[Source]) -> Arrangement:

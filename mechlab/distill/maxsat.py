@@ -23,6 +23,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.memory import check_memory
 from mechlab.distill.cnf import CNF
 from mechlab.distill.maxsat_optimum import optimum
 from mechlab.distill.maxsat_rules import RULES, Rule, Step
@@ -66,7 +67,7 @@ def assignments(
         trials: number of assignments of each formula.
 
     Raises:
-        ConfigError: as in `solve`; or the formulas have different numbers of variables.
+        ConfigError: as in `solve`; or the formulas have different numbers of variables, or do not fit into memory.
     """
     numbers = {cnf.variables for cnf in cnfs}
     if len(numbers) != 1:
@@ -98,6 +99,8 @@ def _sequential(cnfs: Sequence[CNF], rule: Rule, rng: Rng, trials: int) -> np.nd
     """Assign one variable after the other, for all formulas and trials at once."""
     rng = np.random.default_rng(rng)
     count, slots = cnfs[0].variables, max(len(cnf.clauses) for cnf in cnfs)
+    needed = 4 * len(cnfs) * count * slots + 30 * len(cnfs) * trials * slots
+    check_memory(needed, f"{len(cnfs)} formulas of this size", "cnfs", "solve fewer formulas or trials together")
     literals = np.zeros((len(cnfs), 2 * count, slots), bool)
     remaining = np.zeros((len(cnfs), trials, slots), bool)
     for k, cnf in enumerate(cnfs):

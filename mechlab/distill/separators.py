@@ -139,7 +139,7 @@ def _placed(weight: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         column = np.append(2 * count * weight, -(len(b) * first.sum() + len(a) * second.sum()))
     if (column == np.rint(column)).all() and np.abs(column).max() < 2**53:
         return column / (np.gcd.reduce(np.abs(column).astype(np.int64)) or 1)
-    return column / np.abs(column[:-1]).max()
+    return column / (np.abs(column[:-1]).max() or 1.0)
 
 
 def _discriminant(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -19,6 +19,10 @@ MOST_SUMS = 2_000_000  # reachable sums are enumerated up to this range
 Interval = tuple[Fraction, Fraction] | None
 
 
+class NoIntegersError(DistillError):
+    """Weights are near no small integers, at any permitted tolerance."""
+
+
 @dataclass(frozen=True)
 class Snapped:
     """Units with integer weights: weights (V, U) int64, bias and equal_biases for each of the U units, and the scale of
@@ -69,24 +73,29 @@ def snap(sums: Sums, kinds: Sequence[str], how: Snapping, ties: bool = True) -> 
         ties: False if a sum of zero counts as negative.
 
     Raises:
-        DistillError: a unit's weights are near no small integers.
+        NoIntegersError: a unit's weights are near no small integers.
     """
     count = len(sums.bias)
     made = Snapped(np.zeros(sums.weights.shape, np.int64), [Fraction(0)] * count, [None] * count)
     other = [u for u in range(count) if not _clear(made, u, sums, kinds, how)]
     for stage in how.stages:
         used = [np.flatnonzero(np.abs(sums.weights[:, u]) > max(stage, 1e-12) * sums.size[:, u]) for u in other]
-        rounded = [_integers(sums.weights[rows, u], stage) for u, rows in zip(other, used, strict=True)]
-        if all(values is not None for values in rounded):
+        rounded: list[np.ndarray] = []
+        for u, rows in zip(other, used, strict=True):
+            values = _integers(sums.weights[rows, u], stage)
+            if values is None:
+                break
+            rounded.append(values)
+        if len(rounded) == len(other):
             break
+    if len(rounded) < len(other):
+        raise NoIntegersError(
+            "the weights of a unit must be near small multiples of one number",
+            got=f"{len(used[len(rounded)])} weights of other ratios at tolerance {how.tolerance:g}",
+            fix="train with quantisation, or allow a larger tolerance",
+        )
     scale = np.ones(count)
     for u, rows, values in zip(other, used, rounded, strict=True):
-        if values is None:
-            raise DistillError(
-                "the weights of a unit must be near small multiples of one number",
-                got=f"{len(rows)} weights of other ratios at tolerance {how.tolerance:g}",
-                fix="train with quantisation, or allow a larger tolerance",
-            )
         made.weights[rows, u] = values
         scale[u] = np.mean(sums.weights[rows, u] / values) if len(rows) else 1.0
     noise = _noise(sums.weights[:, other], made.weights[:, other], scale[other], stage)
@@ -126,7 +135,7 @@ def snap_outputs(sums: Sums, how: Snapping) -> Snapped:
     """Return linear outputs as one scale times integers.
 
     Raises:
-        DistillError: the weights are near no small integers.
+        NoIntegersError: the weights are near no small integers.
     """
     joined, sizes = np.vstack([sums.weights, sums.bias]), np.vstack([sums.size, sums.bias_size + sums.size.sum(0)])
     for stage in how.stages:
@@ -135,7 +144,7 @@ def snap_outputs(sums: Sums, how: Snapping) -> Snapped:
         if values is not None:
             break
     if values is None:
-        raise DistillError(
+        raise NoIntegersError(
             "the output weights must be near small multiples of one number",
             got=f"{np.count_nonzero(nonzero)} weights of other ratios at tolerance {how.tolerance:g}",
             fix="train with quantisation, or allow a larger tolerance",

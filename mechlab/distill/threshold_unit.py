@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,9 @@ from scipy.optimize import LinearConstraint, milp
 Kind = Literal["bits", "signs", "ternary"]
 VALUES: dict[str, tuple[int, ...]] = {"bits": (0, 1), "signs": (-1, 1), "ternary": (-1, 0, 1)}
 MOST_INPUTS = 10  # 2^10 or 3^10 inputs are enumerated
+OPTIONS = {
+    "presolve": False
+}  # of milp: the presolver of HiGHS 1.12 declares some of these problems infeasible, or crashes
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,7 @@ def _least(points: np.ndarray, signs: np.ndarray, counts: np.ndarray) -> np.ndar
     bounds = (np.array([1.0] * len(counts) + [-np.inf]), np.inf)
     objectives = [np.append(counts, 0), *np.eye(len(counts) + 1)[: len(counts) - 1]]
     for objective in objectives:
-        result = milp(objective, integrality=whole, bounds=bounds, constraints=conditions)
+        result = milp(objective, integrality=whole, bounds=bounds, constraints=conditions, options=OPTIONS)
         if result.x is None:
             return None
         best = round(float(objective @ result.x))
@@ -241,7 +245,7 @@ def _least(points: np.ndarray, signs: np.ndarray, counts: np.ndarray) -> np.ndar
 def _points(kinds: tuple[Kind, ...]) -> np.ndarray:
     """Return every input (P, n), the last one changing fastest."""
     axes = [VALUES[kind] for kind in kinds]
-    return np.array(list(itertools.product(*axes)), int).reshape(-1, len(kinds))
+    return np.array(list(itertools.product(*axes)), int).reshape(math.prod(map(len, axes)), len(kinds))
 
 
 def _kinds(kinds: Kind | Sequence[Kind], count: int) -> tuple[Kind, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from mechlab.distill.boundary import boundary_inputs, random_inputs
 from mechlab.distill.certificate import Certificate, DistillError
-from mechlab.distill.correspondence import Matched, match, match_outputs, rounding
+from mechlab.distill.correspondence import Matched, match, match_outputs
+from mechlab.distill.equal_signs import rounding
 from mechlab.distill.interpret import evaluate, outputs, returned
 from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.matrices import flat, matrices
@@ -33,7 +34,7 @@ def verify(
 
     Status "lossless": what the program returns was compared on every input (at most 20 bits or signs) without a
     mismatch. "proved": every unit of the network that its outputs depend on has the same sign (-1, 0, 1) as a unit of
-    the program, and the outputs are equal, for all inputs of the declared values; `correspondence` states the argument
+    the program, and the outputs are equal, for all inputs of the declared values; `equal_signs` states the argument
     and the arithmetic that is assumed. "tested": neither, but no refusal on the inputs that were compared.
 
     The network's sums count as zero, and its outputs as equal, within the rounding error of float64. Values of "scores"
@@ -72,7 +73,7 @@ def verify(
 
 def rounded_activations(layers: Sequence[Layer], inputs: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the activations (B, n) of each layer where sums within rounding of zero are zero, and the rounding error
-    (B, 1) of the outputs."""
+    (B or 1, n_out) of the outputs."""
     result, state = [], inputs
     for k, layer in enumerate(layers):
         largest = np.abs(state) if k == 0 and np.abs(inputs).max(initial=0) > 1 else np.ones((1, state.shape[1]))
@@ -80,7 +81,7 @@ def rounded_activations(layers: Sequence[Layer], inputs: np.ndarray) -> tuple[li
         total = state @ layer.weight + layer.bias
         state = np.where(np.abs(total) <= error, 0, np.sign(total)) if k < len(layers) - 1 else total
         result.append(state)
-    return result, error.max(1, keepdims=True)
+    return result, error
 
 
 def _networks(program: Program, layers: Any) -> list[tuple[int | None, tuple[Layer, ...]]]:
@@ -190,7 +191,7 @@ def _mismatches(
         unit |= ((states != expected) & ~np.isnan(expected))[:, part.needed].any(1)
     made = outputs(program, values)
     if program.returns == "class":
-        close = scores >= scores.max(1, keepdims=True) - 2 * error
+        close = scores >= scores.max(1, keepdims=True) - 2 * error.max(1, keepdims=True)
         return close.argmax(1) != made.argmax(1), unit
     if program.returns == "bits":
         return ((scores > error) != (made > 0)).any(1), unit

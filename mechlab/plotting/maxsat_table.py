@@ -28,7 +28,7 @@ NAMES = {
     "random": "random",
 }
 APART = 0.22  # of marks of one row
-TICKS = (-10, -3, -1, 0, 1)
+TICKS = (-10, -3, -1, 0, 1, 3)
 
 
 def differences_figure(table: pd.DataFrame, tolerance: float) -> Figure:
@@ -50,8 +50,8 @@ def differences_figure(table: pd.DataFrame, tolerance: float) -> Figure:
         axis.scatter(means, places, s=16, linewidths=0, zorder=3, label=label, **look(number))
     axis.axvline(0, color=INK, linewidth=0.8, zorder=1)
     axis.set_xscale("symlog", linthresh=1)
-    axis.set_xlim(right=2)
-    axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axis.set_xlim(right=3.2)
+    axis.set_xticks(TICKS, [f"{tick:g}".replace("-", "−") for tick in TICKS])
     axis.set_xlabel("satisfied clauses minus Johnson's, in percentage points")
     row_names(axis, [NAMES[name] for name in names])
     overall = table[table["clauses"].astype(str) == "all"].set_index("algorithm").loc[names]

@@ -167,6 +167,18 @@ def test_proofs_are_sound(values):
     assert proved > 100
 
 
+def test_units_of_few_different_weights_are_proved_to_be_equal():
+    """13 is as good as 20 for an input that outweighs 12 others; 12 is not."""
+
+    def weights(heavy):
+        return [np.array([heavy, *[1] * 12, *[0] * 9, -12.5])[:, None], np.array([[1.0], [0.0]])]
+
+    network = disturbed(weights(20), np.random.default_rng(7))
+    assert verify(planted.written_out(weights(13), "bits"), network).status == "proved"
+    with pytest.raises(DistillError):
+        verify(planted.written_out(weights(12), "bits"), network)
+
+
 def test_unbounded_inputs_take_exact_weights():
     pairs = [(0, 1), (0, 2), (1, 2)]
     layers = [np.zeros((4, 3)), np.array([[1, -1, 0], [1, 0, -1], [0, 1, -1], [0, 0, 0]])]

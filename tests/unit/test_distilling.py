@@ -102,19 +102,49 @@ def test_constants_copies_and_units_without_effect_vanish() -> None:
     np.testing.assert_array_equal(program(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]))[:, 0], [0, 0, 1, 1])
 
 
-def test_weights_without_structure_are_refused() -> None:
+def test_weights_of_arbitrary_ratios_are_refused() -> None:
     rng = np.random.default_rng(0)
     layers = [rng.standard_normal((31, 20)), rng.standard_normal((21, 2))]
     with pytest.raises(DistillError, match="small"):
         distill(layers, (30,))
 
 
-def test_programs_without_structure_are_as_long_as_permitted() -> None:
+def test_integers_without_structure_make_a_long_program_or_are_refused() -> None:
     rng = np.random.default_rng(0)
-    layers = [rng.integers(-4, 5, (41, 30)) + 0.5, rng.integers(-4, 5, (31, 2)) + 0.5]
-    assert distill(2 * np.array(layers, object), (40,)).status is not None
+    layers = [rng.integers(-4, 5, (25, 10)), rng.integers(-4, 5, (11, 2))]
+    assert distill(layers, (24,)).status is not None
     with pytest.raises(DistillError, match="at most 50"):
-        distill(2 * np.array(layers, object), (40,), longest=50)
+        distill(layers, (24,), longest=50)
+
+
+def test_several_inputs_of_any_values() -> None:
+    first = np.zeros((9, 4))
+    first[[0, 1, 2, 3], [0, 1, 2, 3]], first[[4, 5, 6, 7], [0, 1, 2, 3]] = 1.7, -1.7
+    layers = [first, np.array([[1.0, -1.0]] * 4 + [[0, 0]])]
+    rng = np.random.default_rng(0)
+    for values, inputs in {
+        "bits": rng.integers(0, 2, (2, 50, 4)),
+        "signs": 2 * rng.integers(0, 2, (2, 50, 4)) - 1,
+        "integers": rng.integers(-9, 9, (2, 50, 4)),
+        "reals": rng.standard_normal((2, 50, 4)),
+    }.items():
+        program = distill(layers, [(4,), (4,)], names=("a", "b"), values=values, returns="scores")
+        votes = np.sign(inputs[0] - inputs[1]).sum(1)
+        np.testing.assert_allclose(program(*inputs), np.stack([votes, -votes], 1))
+        assert [len(block.terms) for block in program.blocks] == [2, 1, 1]
+
+
+def test_positions_of_pairs_without_one_kind_of_line_join_the_others() -> None:
+    program = distill(planted.argmax(4), (4,), returns="scores")
+    values = np.random.default_rng(0).integers(0, 2, (20, 4))
+    np.testing.assert_allclose(program(values), np.sign(values[:, :, None] - values[:, None]).sum(2))
+
+
+def test_a_network_of_one_layer() -> None:
+    program = distill([np.vstack([np.full((16, 2), 0.3), [0.6, -0.3]])], (4, 4), returns="scores")
+    image = np.random.default_rng(0).integers(0, 2, (4, 4))
+    np.testing.assert_allclose(program(image), 0.3 * image.sum() + [0.6, -0.3])
+    assert all(along.whole for block in program.blocks for term in block.terms for along in term.along)
 
 
 def test_large_noise_ends_in_a_verified_program_or_a_refusal() -> None:

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from small_tasks import Points, small_recipe, train
@@ -170,6 +171,24 @@ def test_rounded_weights_are_few_and_their_gradients_are_those_of_the_weights():
         assert abs(steps - steps.round()).max() < 1e-5 and abs(steps).max() <= 2 + 1e-5
     task.spec.loss.mean(model(batch.inputs), batch.targets).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+
+
+def ratios(model: ENN) -> list[np.ndarray]:
+    """The layers, each unit relative to its largest weight."""
+    return [layer / abs(layer[:-1]).max(0) for layer in model.layers()]
+
+
+def test_ratios_of_rounded_weights_stay_what_they_are_until_training_moves_them_by_half_a_step():
+    task = Rings()
+    batch = task.examples("train")
+    for levels, same in ((2, True), (None, False)):
+        model = ENN(task.spec, levels=levels)
+        model.solve(batch, torch.Generator().manual_seed(0))
+        before = ratios(model)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        task.spec.loss.mean(model(batch.inputs), batch.targets).backward()
+        optimizer.step()
+        assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(before, ratios(model), strict=True)) == same
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,24 @@ def test_contradicting_examples_count_by_majority():
     assert ((outputs(layers, cube(2))[:, 0] > 0) == [0, 0, 0, 1]).all()
 
 
+@pytest.mark.parametrize("kind", ["margin", "mean_difference", "lda"])
+def test_points_of_two_classes_and_points_inside_another_class_leave_the_rest_right(kind):
+    points = np.array([[0.0, 0], [0, 3], [3, 0], [3, 3], [1, 1], [9, 9], [9, 9], [9, 8]])
+    concepts = np.array([0, 0, 0, 0, 1, 1, 1, 2])
+    points[6] = points[0]  # of class 0 as well
+    layers = merged_network(points, concepts, kind, outputs=3)
+    assert all(np.isfinite(layer).all() for layer in layers)
+    wrong = np.flatnonzero(outputs(layers, points).argmax(1) != concepts)
+    assert len(wrong) and set(wrong) <= {0, 1, 2, 3, 4, 6}
+
+
+def test_a_group_of_one_concept_has_nothing_to_compare():
+    points, concepts = cube(2), np.array([0, 1, 1, 1])
+    layers = essence_network(points, concepts, np.arange(4), "margin", np.array([0, 0, 1, 1]), 2)
+    assert [layer.shape[1] for layer in layers] == [1, 4, 2]
+    assert (outputs(layers, points[:2]).argmax(1) == concepts[:2]).all()
+
+
 def test_too_many_pairs_are_refused():
     with pytest.raises(ConfigError, match="pairs of subconcepts"):
         essence_network(np.zeros((600, 1)), np.arange(600) % 2, np.arange(600))

@@ -124,5 +124,12 @@ def test_known_formulas():
     assert formula == "left and not self or not self and right"
     assert boolean_formula((1, 1, 1), Fraction(1), names) == "True"
     assert boolean_formula((1, 1, 1), Fraction(-4), names) == "False"
+    assert boolean_formula((), Fraction(1), ()) == "True"
     assert boolean_formula((1, 1, 0), Fraction(0), names, "signs") is None  # has ties
     assert boolean_formula((1, 1, 1), Fraction(-3, 2), names, most_terms=2) is None
+
+
+def test_a_unit_on_which_the_presolver_of_milp_fails():
+    """It ended the process, or proved that there is no solution where there is this one."""
+    unit = smallest([-4, -4, 2, 4, 1, 7, -3, -1], 2.5, "ternary")
+    assert unit.weights == (-4, -4, 2, 4, 1, 7, -3, -1) and unit.bias == Fraction(5, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from mechlab.record.run import Run
 
-ALGORITHMS = ("random", "greedy", "three_quarters", "distilled", "johnson")
+ALGORITHMS = ("johnson", "optimum", "distilled", "greedy", "three_quarters", "random")
 FEWEST = 30  # formulas for a claim
 QUANTILE = 1.96  # of a normal distribution, for intervals of 95%
 RATIOS = (4, 10)  # clauses for each variable
@@ -97,10 +98,11 @@ class MaxSatTable(Analysis):
             check_solver(variables, f"{key}.optimum")
         if self.files is not None:
             for file in self.files:
-                _check_size(_read(file), slots, variables, f"{key}.files")
+                cnf = _read(file)
+                _check_size(len(cnf.clauses), cnf.variables, slots, variables, f"{key}.files")
             return
         for count in self.clauses or ():
-            _check_size(CNF(1, ((),) * count), slots, variables, f"{key}.clauses")
+            _check_size(count, variables, slots, variables, f"{key}.clauses")
         if self.formulas == "k_sat" and not float(self.length).is_integer():
             must = "clauses of k_sat formulas must have a whole number of literals"
             raise ConfigError(must, got=self.length, key=f"{key}.length")
@@ -115,9 +117,9 @@ class MaxSatTable(Analysis):
         shape = slots, variables = _size(run.spec.shape)
         cnfs = self._cnfs(slots, variables, rng)
         optimum = variables <= QUICK if self.optimum is None else self.optimum
-        values = {name: scores(cnfs, name, rng, self.trials) for name in ALGORITHMS}
-        values["network"] = scores(cnfs, network_scorer(run.model(), shape), rng, self.trials)
-        values |= {"optimum": scores(cnfs, "optimum")} if optimum else {}
+        names = [name for name in ALGORITHMS if name != "optimum" or optimum]
+        values = {"network": scores(cnfs, network_scorer(run.model(), shape), rng, self.trials)}
+        values |= {name: scores(cnfs, name, rng, self.trials) for name in names}
         overall = compared(values)
         rows = [{"clauses": "all", **vars(row)} for row in overall]
         sizes = np.array([len(cnf.clauses) for cnf in cnfs])
@@ -127,7 +129,8 @@ class MaxSatTable(Analysis):
         out.save_table("algorithms", pd.DataFrame(rows))
         scalars = {row.algorithm: row.score for row in overall}
         scalars |= {f"{row.algorithm}_minus_johnson": row.difference for row in overall if row.algorithm != "johnson"}
-        notes = {row.algorithm: _line(row) for row in overall}
+        table = f"Mean share of satisfied clauses of {len(cnfs)} formulas, and paired differences, ± standard errors:"
+        notes = {"table": table, **{row.algorithm: _line(row) for row in overall}}
         if len(cnfs) < FEWEST:
             return Finding(scalars, {}, notes | {"few": f"Claims need {FEWEST} formulas; there are {len(cnfs)}."})
         claims = self._claims(values)
@@ -176,10 +179,12 @@ class MaxSatTable(Analysis):
 
 
 def _line(row: Comparison) -> str:
-    return (
-        f"{row.algorithm:16} {row.score:.4f} ± {row.error:.4f}, minus Johnson {row.difference:+.4f} ± "
-        f"{row.difference_error:.4f} (standard errors)"
+    """Return a row of the table as printed, with standard errors where there are several formulas."""
+    score, difference = (
+        f"{value:{sign}.4f}" + ("" if math.isnan(error) else f" ± {error:.4f}")
+        for value, error, sign in ((row.score, row.error, ""), (row.difference, row.difference_error, "+"))
     )
+    return f"{row.algorithm:14}  {score}  minus Johnson {difference}"
 
 
 def network_scorer(model: torch.nn.Module, shape: tuple[int, int]) -> Scorer:
@@ -209,8 +214,9 @@ def _read(file: str) -> CNF:
     return parse_dimacs(file) if "\n" in file else read_dimacs(file)
 
 
-def _check_size(cnf: CNF, slots: int, variables: int, key: str) -> None:
-    if len(cnf.clauses) > slots or cnf.variables > variables:
+def _check_size(clauses: int, names: int, slots: int, variables: int, key: str) -> None:
+    """Raise ConfigError if a formula has more clauses or variables than those of the task."""
+    if clauses > slots or names > variables:
         must = f"formulas must have at most {slots} clauses and {variables} variables, as those of the task"
-        got = f"{len(cnf.clauses)} clauses, {cnf.variables} variables"
+        got = f"{clauses} clauses, {names} variables"
         raise ConfigError(must, got=got, key=key, fix="choose larger task.slots and task.variables")
