@@ -16,7 +16,7 @@ from mechlab.distill.describing import Source, candidates
 from mechlab.distill.grouping import Group, group, least_cost
 from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.polynomial import Polynomial
-from mechlab.distill.program import Block, Input, Program, Returns, Values
+from mechlab.distill.program import Block, Input, Program, Returns, Term, Values
 from mechlab.distill.simplifying import Affine, simplify
 from mechlab.distill.snapping import Interval, NoIntegersError, Snapping, Sums, snap, snap_outputs
 from mechlab.distill.verification import verify
@@ -132,7 +132,8 @@ def _program(network: Sequence[Layer], inputs: tuple[Input, ...], settings: Sett
         if all((a == b).all() for a, b in zip(alive, fewer, strict=True)):
             break
         alive = fewer
-    return Program(inputs, tuple(state.blocks), outputs, settings.returns, order, scale)
+    blocks = _positive(state.blocks, {tensor.name for tensor in inputs})
+    return Program(inputs, blocks, outputs, settings.returns, order, scale)
 
 
 def _start(inputs: tuple[Input, ...]) -> State:
@@ -155,7 +156,7 @@ def _hidden(state: State, layer: Layer, live: np.ndarray, settings: Settings) ->
     chosen = distinct.columns
     biases = [snapped.bias[u] for u in chosen]
     groups = _groups(state, snapped.weights[:, chosen], biases, distinct.given, None, settings)
-    groups = [_as_given(made, distinct.given) for made in groups]
+    groups = [_signed(made, distinct.given, state) for made in groups]
     variables, signs = np.zeros(len(chosen), int), np.ones(len(chosen), int)
     for made in _add(state, groups, [snapped.equal_biases[u] for u in chosen], "sign", settings):
         variables[list(made[0].units)], signs[list(made[0].units)] = made[1], made[0].signs
@@ -296,10 +297,35 @@ def _existing(made: Group) -> np.ndarray | None:
     return np.broadcast_to(exists.reshape(*exists.shape, *[1] * (len(made.sizes) - 2)), made.sizes)
 
 
-def _as_given(made: Group, given: np.ndarray) -> Group:
-    """Return a group with the sign that most of its units have in the network."""
+def _signed(made: Group, given: np.ndarray, state: State) -> Group:
+    """Return a group with a readable sign: sums of bits exceed a threshold; others have the sign that most of the units
+    have in the network."""
+    bits = {source.name for source in state.sources if source.kind == "bits"}
+    if made.bias and all(term.source in bits for term in made.terms):
+        return made if made.bias < 0 else made.negated()
     votes = sum(int(given[unit]) * sign for unit, sign in zip(made.units, made.signs, strict=True))
     return made.negated() if votes < 0 and not made.symmetric else made
+
+
+def _positive(blocks: Sequence[Block], inputs: set[str]) -> tuple[Block, ...]:
+    """Return blocks with those negated that are only subtracted; blocks that read inputs stay as they are."""
+    made = list(blocks)
+    for k, block in reversed(list(enumerate(made))):
+        reads = [term.coefficient() for later in made[k + 1 :] for term in later.terms if term.source == block.name]
+        if block.activation != "sign" or any(term.source in inputs for term in block.terms) or max(reads) > 0:
+            continue
+        made[k] = replace(
+            block, terms=_negated(block.terms), bias=-block.bias, equal_biases=_flipped(block.equal_biases, -1)
+        )
+        made[k + 1 :] = [replace(later, terms=_negated(later.terms, block.name)) for later in made[k + 1 :]]
+    return tuple(made)
+
+
+def _negated(terms: tuple[Term, ...], source: str | None = None) -> tuple[Term, ...]:
+    """Return terms with those of a source negated; by default, all."""
+    return tuple(
+        replace(term, coefficient=-term.coefficient) if source in (None, term.source) else term for term in terms
+    )
 
 
 def _flipped(interval: Interval, sign: int) -> Interval:
