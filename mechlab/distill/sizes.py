@@ -134,8 +134,10 @@ def fit(programs: Mapping[int, Program]) -> Program:
 
 
 def _check_integers(program: Program, sizes: Sequence[int]) -> None:
-    """Refuse polynomials through values without a pattern: weights, lengths or positions that are no integers, and biases
-    that are no halves, at every size in steps of the common divisor; lengths or positions that are not linear in N.
+    """Refuse polynomials through values without a pattern.
+
+    At every size in steps of the common divisor, weights, lengths and positions are integers, and biases halves of
+    integers; lengths and positions are linear in N.
     """
     step = math.gcd(*(size - sizes[0] for size in sizes)) or 1
     for block in program.blocks:
