@@ -70,7 +70,8 @@ def form(
     chosen = [members[row] for row in arrangement.units]
     units, signs = tuple(member[0] for member in chosen), tuple(member[2] for member in chosen)
     merged = _merged(terms)
-    cost = 3 + sum(map(_term_cost, merged))
+    lengths = {source.name: source.sizes for source in sources}
+    cost = 3 + sum(_term_cost(term, lengths[term.source]) for term in merged)
     return Group(bias, merged, arrangement.sizes, arrangement.where, units, signs, symmetric, cost)
 
 
@@ -111,11 +112,22 @@ def _merged(terms: list[Term]) -> tuple[Term, ...]:
     return tuple(Term(value, source, along) for (source, along), value in sums.items() if value)
 
 
-def _term_cost(term: Term) -> float:
+def _term_cost(term: Term, lengths: Sequence[int]) -> float:
     return 1 + sum(
-        0 if along.whole else 0.25 + 0.02 * along.periodic + 0.02 * (along.sign < 0) + 0.5 * len(along.places)
-        for along in term.along
+        0
+        if along.whole
+        else 0.25 + 0.02 * along.periodic + 0.02 * (along.sign < 0) + 0.5 * len(along.places) + 2 * _wide(along, length)
+        for along, length in zip(term.along, lengths, strict=True)
     )
+
+
+def _wide(along: Along, length: int) -> bool:
+    """Whether a window on a ring leaves out less than half of its own length, so that at every size of the ring it is
+    the sum over all positions but a few."""
+    if not along.periodic or along.first is None or along.last is None:
+        return False
+    width = int((along.last - along.first)()) + 1
+    return 2 * (length - width) < width
 
 
 def _centred(arrangement: Arrangement, labels: tuple[Label, ...], sources: Sequence[Source]) -> Arrangement:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mechlab.core.errors import ConfigError
@@ -26,7 +27,7 @@ class ProgramModel(StaticModel):
     executed.
 
     Args:
-        spec: of a static task; tokens are read as numbers.
+        spec: of a static task; tokens become one-hot vectors, one after the other.
         file: a program.json, as analysis=distill writes it. None for random multiples of the sum of all inputs, a
             baseline.
         definition: what is in such a file, in place of it.
@@ -38,6 +39,8 @@ class ProgramModel(StaticModel):
     def __init__(self, spec: TaskSpec, file: str | None = None, definition: dict[str, Any] | None = None):
         super().__init__(spec)
         shape = spec.shape[1:] if len(spec.shape) > 1 and spec.shape[0] == 1 else spec.shape
+        if spec.tokens:
+            shape = (*spec.shape, spec.inputs)
         if definition is not None:
             program = from_data(definition, "model.definition")
         else:
@@ -65,7 +68,8 @@ class ProgramModel(StaticModel):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs (B, *shape) to outputs (B, outputs)."""
-        flat = inputs.flatten(1).to(self.biases.dtype)
+        numbers = F.one_hot(inputs, self.spec.inputs) if self.spec.tokens else inputs
+        flat = numbers.flatten(1).to(self.biases.dtype)
         parts = flat.split([math.prod(shape) for shape in self.shapes], 1)
         values = {
             tensor.name: part.unflatten(1, shape)

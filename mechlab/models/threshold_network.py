@@ -9,6 +9,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mechlab.core.constraints import at_least
@@ -19,26 +20,28 @@ from mechlab.core.task import TaskSpec
 class ThresholdNetwork(StaticModel):
     """outputs = sign(... sign(x W_1) ... W_k) W, where x, and the signs, end in a 1 for the biases, and sign(0) = 0.
 
-    Training uses the derivative of tanh(z / |w|) in place of that of the sign, for a unit with weights w. Inputs are
-    flattened; tokens are read as numbers.
+    Training uses the derivative of tanh(z / |w|) in place of that of the sign, for a unit with weights w. Real
+    inputs are flattened; tokens become one-hot vectors, one after the other.
 
     Args:
         spec: of a static task.
-        hidden: units of each hidden layer.
+        widths: units of each hidden layer.
 
     Attributes:
         weights: of the layers, (n_in + 1, n_out), biases in the last rows.
     """
 
-    def __init__(self, spec: TaskSpec, hidden: Sequence[Annotated[int, at_least(1)]] = (128, 32)):
+    def __init__(self, spec: TaskSpec, widths: Sequence[Annotated[int, at_least(1)]] = (128, 32)):
         super().__init__(spec)
-        self.hidden = tuple(hidden)
-        widths = math.prod(spec.shape), *self.hidden, spec.outputs
-        self.weights = nn.ParameterList(torch.randn(n + 1, m) / (n + 1) ** 0.5 for n, m in pairwise(widths))
+        self.widths = tuple(widths)
+        n_in = math.prod(spec.shape) * (spec.inputs if spec.tokens else 1)
+        sizes = n_in, *self.widths, spec.outputs
+        self.weights = nn.ParameterList(torch.randn(n + 1, m) / (n + 1) ** 0.5 for n, m in pairwise(sizes))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs (B, *shape) to outputs (B, outputs)."""
-        state = inputs.flatten(1).to(self.weights[0].dtype)
+        state = F.one_hot(inputs, self.spec.inputs) if self.spec.tokens else inputs
+        state = state.flatten(1).to(self.weights[0].dtype)
         for layer in self.weights[:-1]:
             state = signs(state, layer)
         return affine(state, self.weights[-1])

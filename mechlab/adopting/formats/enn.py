@@ -54,7 +54,7 @@ def enn(
     return AdoptedNetwork(
         name=f"{name}-threshold_network",
         task=node,
-        model={"_target_": "mechlab.models.threshold_network.ThresholdNetwork", "hidden": widths[:-1]},
+        model={"_target_": "mechlab.models.threshold_network.ThresholdNetwork", "widths": widths[:-1]},
         weights={f"weights.{k}": torch.from_numpy(layer) for k, layer in enumerate(layers)},
         files=files_of(path),
         data=data,

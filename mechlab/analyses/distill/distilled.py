@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
 
 from mechlab.analyses.distill.threshold_network import (
-    check_inputs,
     decided,
     examples_of,
     input_parts,
     layers_of,
     most_frequent,
+    parameters,
     parts_of,
     returns_of,
     save_program,
@@ -48,11 +47,13 @@ class Distill(Analysis):
 
     The null of each claim is the most frequent decision.
 
+    Tokens are one-hot vectors, one after the other.
+
     Args:
         tolerance: largest relative change of a weight that counts as noise of the weights.
         returns: what the program returns; None for the class or the bits that the task is scored by.
         samples: inputs to compare, where there are too many for all.
-        examples: test examples, at most, of claim `right`.
+        test_examples: test examples, at most, of claim `right`.
         lines: most lines of the program for claim `short`.
         accuracy: least share of right decisions for claim `right`.
 
@@ -69,25 +70,19 @@ class Distill(Analysis):
         tolerance: Annotated[float, between(0, 0.1)] = 1e-2,
         returns: Literal["class", "scores", "probabilities"] | None = None,
         samples: Annotated[int, at_least(1000)] = 3000,
-        examples: Annotated[int, at_least(1)] = 4000,
+        test_examples: Annotated[int, at_least(100)] = 4000,
         lines: Annotated[int, at_least(1)] = 12,
         accuracy: Annotated[float, between(0, 1)] = 0.99,
     ):
-        self.tolerance, self.returns, self.samples, self.examples = tolerance, returns, samples, examples
+        self.tolerance, self.returns, self.samples, self.test_examples = tolerance, returns, samples, test_examples
         self.lines, self.accuracy = lines, accuracy
-
-    def check(self, name: str, task_name: str, task: Task, key: str, model: Any = None) -> None:
-        """Refuse tasks whose inputs are tokens or sequences, too."""
-        super().check(name, task_name, task, key, model)
-        check_inputs(task, key, name)
 
     @torch.no_grad()
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Distil the network, save the program, and compare both on test examples."""
         layers = layers_of(run.model())
         parts = input_parts(run.task)
-        started = time.perf_counter()
-        scalars = {"layers": len(layers), "parameters": sum(layer.weight.size + layer.bias.size for layer in layers)}
+        scalars = {"layers": len(layers), "parameters": parameters(layers)}
         try:
             program = distill(
                 layers,
@@ -100,15 +95,17 @@ class Distill(Analysis):
                 rng=rng,
             )
         except DistillError as error:
-            return Finding(_floats(scalars | {"distilled": 0}), {"equal": self._refused()}, {"refused": str(error)})
+            return Finding(
+                _floats(scalars | {"distilled": 0}), {"distilled": distilled(False)}, {"refused": refusal(error)}
+            )
         save_program(out, program)
-        scalars |= {"distilled": 1, "seconds": time.perf_counter() - started}
+        scalars |= {"distilled": 1}
         return self._finding(run, program, scalars)
 
     def _finding(self, run: Run, program: Program, scalars: dict[str, float]) -> Finding:
         certificate = program.certificate
         assert certificate is not None
-        batch = examples_of(run.task, self.examples)
+        batch = examples_of(run.task, self.test_examples)
         network = decided(run.task, run.predict(batch.inputs).outputs.double().numpy())
         own, right = self._decisions(run.task, program, batch.inputs), wanted(run.task, batch.targets)
         agreement = 1 - certificate.mismatches / certificate.inputs
@@ -134,6 +131,7 @@ class Distill(Analysis):
         correct = own == right
         ends = wilson(int(correct.sum()), correct.size)
         claims = {
+            "distilled": distilled(True),
             "equal": Claim(
                 f"The program decides as the network on at least {EQUAL:g} of the inputs compared"
                 + (" (all inputs, or a proof for each unit)." if exact else " (lower end of the 95 % interval)."),
@@ -166,12 +164,19 @@ class Distill(Analysis):
         return Finding(_floats(scalars), claims, {"status": f"The program is {certificate.status}."})
 
     def _decisions(self, task: Task, program: Program, inputs: torch.Tensor) -> np.ndarray:
-        result = program(*parts_of(inputs, input_parts(task)))
+        result = program(*parts_of(inputs, task))
         return decided(task, result) if program.returns in ("scores", "probabilities") else result
 
-    def _refused(self) -> Claim:
-        statement = f"The program decides as the network on at least {EQUAL:g} of the inputs compared."
-        return Claim(statement, value=float("nan"), threshold=EQUAL, holds=False, kind="exact")
+
+def distilled(made: bool) -> Claim:
+    """Return the claim that there is a program, which holds if one was made."""
+    statement = "The network has a short program, of which verification found no disagreement (value 1)."
+    return Claim(statement, value=float(made), threshold=1, holds=made, kind="exact")
+
+
+def refusal(error: DistillError) -> str:
+    """Return why no program was made, as a sentence."""
+    return f"No program was made: {error.must}" + (f" (given: {error.got})." if error.got is not None else ".")
 
 
 def _floats(scalars: dict[str, Any]) -> dict[str, float]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mechlab.record.run import Run
 
-ALGORITHMS = ("random", "greedy", "three_quarters", "distilled", "johnson")
+ALGORITHMS = ("johnson", "optimum", "distilled", "greedy", "three_quarters", "random")
 FEWEST = 30  # formulas for a claim
 QUANTILE = 1.96  # of a normal distribution, for intervals of 95%
 RATIOS = (4, 10)  # clauses for each variable
@@ -117,9 +117,9 @@ class MaxSatTable(Analysis):
         shape = slots, variables = _size(run.spec.shape)
         cnfs = self._cnfs(slots, variables, rng)
         optimum = variables <= QUICK if self.optimum is None else self.optimum
-        values = {name: scores(cnfs, name, rng, self.trials) for name in ALGORITHMS}
-        values["network"] = scores(cnfs, network_scorer(run.model(), shape), rng, self.trials)
-        values |= {"optimum": scores(cnfs, "optimum")} if optimum else {}
+        names = [name for name in ALGORITHMS if name != "optimum" or optimum]
+        values = {"network": scores(cnfs, network_scorer(run.model(), shape), rng, self.trials)}
+        values |= {name: scores(cnfs, name, rng, self.trials) for name in names}
         overall = compared(values)
         rows = [{"clauses": "all", **vars(row)} for row in overall]
         sizes = np.array([len(cnf.clauses) for cnf in cnfs])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from mechlab.core.errors import ConfigError
 from mechlab.core.task import SPLITS, Batch, FiniteTask, Task
 from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.program import Program, Returns, Values
@@ -27,18 +27,27 @@ def layers_of(model: Any) -> tuple[Layer, ...]:
     return as_layers(model.layers())
 
 
+def parameters(layers: Sequence[Layer]) -> int:
+    """Return the number of weights and biases of a network."""
+    return sum(layer.weight.size + layer.bias.size for layer in layers)
+
+
 def input_parts(task: Task) -> dict[str, tuple[int, ...]]:
     """Return name and shape of each input tensor: those that the task names, else one, without a channel axis of
-    length 1."""
+    length 1; of one-hot vectors where inputs are tokens."""
     named = getattr(task, "input_parts", None)
     if named:
         return dict(named)
     shape = task.spec.shape
+    if task.spec.tokens:
+        return {"x": (*shape, task.spec.inputs)}
     return {"x": shape[1:] if len(shape) > 1 and shape[0] == 1 else shape}
 
 
 def values_of(task: Task) -> Values:
     """Return which values the inputs of all splits have."""
+    if task.spec.tokens:
+        return "bits"
     drawn = [task.generate(EXAMPLES, split, torch.Generator().manual_seed(0)).inputs.flatten() for split in SPLITS]
     inputs = torch.cat(drawn).double()
     if ((inputs == 0) | (inputs == 1)).all():
@@ -78,8 +87,10 @@ def examples_of(task: Task, n: int) -> Batch:
     return batch if len(batch) <= n else batch[torch.linspace(0, len(batch) - 1, n).long()]
 
 
-def parts_of(inputs: torch.Tensor, parts: Mapping[str, tuple[int, ...]]) -> list[np.ndarray]:
-    """Return inputs (B, ...) as one array (B, *shape) for each input tensor."""
+def parts_of(inputs: torch.Tensor, task: Task) -> list[np.ndarray]:
+    """Return inputs (B, ...) of a task as one array (B, *shape) for each input tensor."""
+    parts = input_parts(task)
+    inputs = F.one_hot(inputs, task.spec.inputs) if task.spec.tokens else inputs
     flat = inputs.flatten(1).double().split([math.prod(shape) for shape in parts.values()], 1)
     return [part.unflatten(1, shape).numpy() for part, shape in zip(flat, parts.values(), strict=True)]
 
@@ -104,14 +115,6 @@ def save_program(out: Artifacts, program: Program, name: str = "program") -> Non
         for block, formula in zip(program.blocks, formulas, strict=False)
     ]
     out.save_table("blocks", pd.DataFrame(rows))
-
-
-def check_inputs(task: Task, key: str, name: str) -> None:
-    """Raise ConfigError unless the inputs of a task are numbers in a fixed shape."""
-    if task.spec.kind != "static" or task.spec.tokens:
-        must = f"analysis={name} needs a task whose inputs are numbers in a fixed shape"
-        got = "tokens" if task.spec.tokens else f"a {task.spec.kind} task"
-        raise ConfigError(must, got=got, key=key, fix="task=orientation, cellular_automaton, life, argmax or boolean")
 
 
 def _middle(targets: torch.Tensor) -> float:
