@@ -114,9 +114,7 @@ def _merged(terms: list[Term]) -> tuple[Term, ...]:
 
 def _term_cost(term: Term, lengths: Sequence[int]) -> float:
     return 1 + sum(
-        0
-        if along.whole
-        else 0.25 + 0.02 * along.periodic + 0.02 * (along.sign < 0) + 0.5 * len(along.places) + 2 * _wide(along, length)
+        0 if along.whole else 0.25 + 1e-6 * (along.sign < 0) + 0.5 * len(along.places) + 2 * _wide(along, length)
         for along, length in zip(term.along, lengths, strict=True)
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -22,7 +22,8 @@ def group(
     given: Sequence[int],
     positions: np.ndarray | None = None,
 ) -> list[Group]:
-    """Return groups that share out all units: again and again the one with the least cost for each new unit.
+    """Return groups that share out all units: again and again the one with the least cost for each new unit; then whole
+    families in place of several groups where this is shorter.
 
     Args:
         descriptions: of each unit.
@@ -49,7 +50,30 @@ def group(
             against = sum(given[unit] * sign < 0 for unit, _, sign in members) / len(members)
             cost = sum(made.cost for made in offers[key]) / count + 1e-6 * against
             heapq.heappush(heap, (cost, True, -count, key))
+    for key in sorted(families, key=lambda key: (-_units(families[key]), key)):
+        chosen = _with(
+            key, families[key], chosen, lambda key, members: _cheapest(key, members, sources, given, positions)
+        )
     return chosen
+
+
+def _with(
+    key: Key, members: list[Member], chosen: list[Group], cheapest: Callable[[Key, list[Member]], list[Group]]
+) -> list[Group]:
+    """Return chosen groups with a whole family in place of those that share out its units, if this is shorter."""
+    units = {unit for unit, _, _ in members}
+    if len(units) < 2:
+        return chosen
+    inside = [made for made in chosen if made.units[0] in units]
+    cost = sum(made.cost for made in inside)
+    if len(inside) < 2 or sum(len(made.units) for made in inside) != len(units) or _least(key) >= cost:
+        return chosen
+    if not all(units.issuperset(made.units) for made in inside):
+        return chosen
+    groups = cheapest(key, members)
+    if sum(made.cost for made in groups) > cost - 1e-3:
+        return chosen
+    return [made for made in chosen if made.units[0] not in units] + groups
 
 
 def least_cost(descriptions: Sequence[set[Candidate]]) -> float:
