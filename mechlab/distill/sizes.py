@@ -90,10 +90,10 @@ def validated(
     """Return a program of many sizes with the certificate of its comparison with each network.
 
     Raises:
-        DistillError: it disagrees with one of them, or a weight, length or offset is not an integer at its size.
+        DistillError: it disagrees with one of them, or a weight, length or position is not an integer at all
+            sizes between, or not linear in N.
     """
-    for size in networks:
-        _integers(program, size)
+    _check_integers(program, sorted(networks))
     certificate = verify(program, networks, samples=samples, rng=rng, tolerance=tolerance)
     return replace(program, certificate=replace(certificate, held_out=held_out), network=dict(networks))
 
@@ -133,16 +133,23 @@ def fit(programs: Mapping[int, Program]) -> Program:
     return replace(first, inputs=inputs, blocks=blocks, scale=_scale(alike), certificate=None, network=None)
 
 
-def _integers(program: Program, size: int) -> None:
-    """Refuse a program with a weight, length or offset that is no integer at the size, or a bias that is no half."""
+def _check_integers(program: Program, sizes: Sequence[int]) -> None:
+    """Refuse polynomials through values without a pattern.
+
+    At every size in steps of the common divisor, weights, lengths and positions are integers, and biases halves of
+    integers; lengths and positions are linear in N.
+    """
+    step = math.gcd(*(size - sizes[0] for size in sizes)) or 1
     for block in program.blocks:
         along = [part for term in block.terms for part in term.along]
-        whole = [*block.sizes, *(term.coefficient for term in block.terms), block.bias * 2]
-        whole += [end for part in along for end in (part.first, part.last) if end is not None]
-        for polynomial in whole:
-            if polynomial(size).denominator > 1:
-                must = f"the weights and lengths of block {block.name} must be integers at N = {size}"
-                raise DistillError(must, got=str(polynomial), key="networks", fix="give more sizes")
+        positions = [*block.sizes, *(end for part in along for end in (part.first, part.last) if end is not None)]
+        weights = [*(term.coefficient for term in block.terms), block.bias * 2]
+        for polynomial in (*positions, *weights):
+            # A polynomial of degree k that is an integer at k + 1 successive steps is one at all.
+            whole = all(polynomial(sizes[0] + step * k).denominator == 1 for k in range(polynomial.degree + 1))
+            if not whole or (polynomial.degree > 1 and any(polynomial is end for end in positions)):
+                must = f"weights and positions of block {block.name} must be integers, and positions linear in N"
+                raise DistillError(must, got=str(polynomial), key="networks", fix="give more sizes, or larger ones")
 
 
 def _fit_block(blocks: dict[int, Block]) -> Block:

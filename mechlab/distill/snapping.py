@@ -10,10 +10,10 @@ from fractions import Fraction
 import numpy as np
 
 from mechlab.distill.certificate import DistillError
+from mechlab.distill.integers import pooled, scatter, small_integers
 from mechlab.distill.threshold_unit import VALUES, canonical_bias, reachable, smallest
 
 STAGES = (1e-9, 1e-6, 1e-4)  # relative tolerances that are tried before the caller's
-ROUNDED = 3e-7  # relative error of a ratio of two numbers that were stored in float32
 MOST_SUMS = 2_000_000  # reachable sums are enumerated up to this range
 
 Interval = tuple[Fraction, Fraction] | None
@@ -82,7 +82,7 @@ def snap(sums: Sums, kinds: Sequence[str], how: Snapping, ties: bool = True) -> 
         used = [np.flatnonzero(np.abs(sums.weights[:, u]) > max(stage, 1e-12) * sums.size[:, u]) for u in other]
         rounded: list[np.ndarray] = []
         for u, rows in zip(other, used, strict=True):
-            values = _integers(sums.weights[rows, u], stage)
+            values = small_integers(sums.weights[rows, u], stage)
             if values is None:
                 break
             rounded.append(values)
@@ -98,10 +98,10 @@ def snap(sums: Sums, kinds: Sequence[str], how: Snapping, ties: bool = True) -> 
     for u, rows, values in zip(other, used, rounded, strict=True):
         made.weights[rows, u] = values
         scale[u] = np.mean(sums.weights[rows, u] / values) if len(rows) else 1.0
-    noise = _noise(sums.weights[:, other], made.weights[:, other], scale[other], stage)
-    pooled = _pooled(made.weights[:, other], (sums.bias / scale)[other])
+    noise = scatter(sums.weights[:, other], made.weights[:, other], scale[other], stage)
+    averaged = pooled(made.weights[:, other], (sums.bias / scale)[other])
     cache: dict[tuple, tuple] = {}
-    for u, rows, values, (bias, pool) in zip(other, used, rounded, pooled, strict=True):
+    for u, rows, values, (bias, pool) in zip(other, used, rounded, averaged, strict=True):
         reads = [kinds[k] for k in rows]
         error = 4 * noise * float(sums.bias_size[u]) / scale[u] / math.sqrt(pool)
         error = min(max(error, 1e-9 * (1 + abs(bias))), 0.45)
@@ -140,7 +140,7 @@ def snap_outputs(sums: Sums, how: Snapping) -> Snapped:
     joined, sizes = np.vstack([sums.weights, sums.bias]), np.vstack([sums.size, sums.bias_size + sums.size.sum(0)])
     for stage in how.stages:
         nonzero = np.abs(joined) > max(stage, 1e-12) * sizes
-        values = _integers(joined[nonzero], stage)
+        values = small_integers(joined[nonzero], stage)
         if values is not None:
             break
     if values is None:
@@ -154,69 +154,6 @@ def snap_outputs(sums: Sums, how: Snapping) -> Snapped:
     scale = float(np.mean(joined[nonzero] / values)) if len(values) else 1.0
     biases = [Fraction(int(value)) for value in integers[-1]]
     return Snapped(integers[:-1], biases, [None] * len(biases), scale)
-
-
-def _integers(weights: np.ndarray, tolerance: float) -> np.ndarray | None:
-    """Return the smallest integers proportional to weights (n,), which are not 0; None if none are near.
-
-    Magnitudes within the tolerance of each other are taken for equal and averaged. How near their ratios must be to
-    ratios of integers follows from the scatter of equal ones.
-    """
-    if not len(weights):
-        return np.zeros(0, np.int64)
-    magnitudes = np.abs(weights)
-    order = np.argsort(magnitudes, kind="stable")
-    rising = magnitudes[order]
-    starts = np.flatnonzero(np.append(True, np.diff(rising) > tolerance * rising[1:]))
-    counts = np.diff(np.append(starts, len(rising)))
-    means = np.add.reduceat(rising, starts) / counts
-    scatter = rising / np.repeat(means, counts) - 1
-    if np.abs(scatter).max() > 6 * tolerance:
-        return None
-    free = len(rising) - len(means)
-    noise = math.sqrt(float(scatter @ scatter) / free) if free >= 4 else tolerance / 4
-    errors = 4 * np.maximum(noise, 1e-16) / np.sqrt(counts)
-    reference = int(np.argmin(errors / means * means.max()))
-    relative = np.maximum(errors + errors[reference], 4e-15)
-    most = 1000 if tolerance < 1e-8 else 128 if tolerance < 1e-5 else 60
-    multiples = np.arange(1, most + 1)[:, None] * (means / means[reference])
-    near = np.rint(multiples)
-    bounds = np.minimum(np.maximum(relative, min(tolerance, ROUNDED)) * multiples, 0.3)
-    fits = ((np.abs(multiples - near) <= bounds) & (near > 0)).all(1)
-    if not fits.any():
-        return None
-    chosen = near[int(np.argmax(fits))].astype(np.int64)
-    integers = np.empty(len(weights), np.int64)
-    integers[order] = np.repeat(chosen // math.gcd(*map(int, chosen)), counts)
-    return integers * np.sign(weights).astype(np.int64)
-
-
-def _noise(weights: np.ndarray, integers: np.ndarray, scale: np.ndarray, stage: float) -> float:
-    """Return the root mean square relative deviation of a layer's weights from scaled integers."""
-    used = integers != 0
-    count = np.count_nonzero(used) - np.count_nonzero(used.any(0))
-    if not count:
-        return stage / 4
-    ratio = weights[used] / (integers * scale)[used] - 1
-    return math.sqrt(float(ratio @ ratio) / count)
-
-
-def _pooled(integers: np.ndarray, bias: np.ndarray) -> list[tuple[float, int]]:
-    """Return, for each unit, its bias averaged over units whose weights have the same magnitudes, if their biases have
-    nearly the same magnitude too, and over how many."""
-    pools: dict[bytes, list[int]] = {}
-    for u, column in enumerate(np.sort(np.abs(integers), axis=0).T):
-        pools.setdefault(column.tobytes(), []).append(u)
-    result: list[tuple[float, int]] = [(0.0, 1)] * len(bias)
-    for units in pools.values():
-        members = sorted(units, key=lambda u: abs(bias[u]))
-        magnitudes = np.abs(bias[members])
-        cuts = np.flatnonzero(np.diff(magnitudes) > 0.01 * magnitudes[1:]) + 1
-        for part in np.split(np.array(members), cuts):
-            mean = float(np.abs(bias[part]).mean())
-            for u in part:
-                result[u] = (mean * float(np.sign(bias[u])), len(part))
-    return result
 
 
 def _unit(

@@ -60,12 +60,12 @@ def statement(certificate: Certificate) -> str:
         "lossless": f"Lossless: equal to the network on all {count} inputs.",
         "proved": f"Proved: each of the network's {units} units has the sign that is computed here, for all values of "
         f"its sums; also equal on {count} inputs.",
-        "tested": f"Tested: equal to the network on {count} inputs, {certificate.boundary:,} of them beside a "
-        f"threshold (seed {certificate.seed}).",
+        "tested": f"Tested: equal to the network on {certificate.inputs - certificate.mismatches:,} of {count} inputs, "
+        f"{certificate.boundary:,} of which lie beside a threshold (seed {certificate.seed}).",
     }[certificate.status]
-    if certificate.snapped:
-        text += f" Weights differ from the network's by at most {certificate.snapped:.1g} of themselves"
-        text += f"; {certificate.mismatches:,} inputs that are closer to a threshold than that are decided otherwise."
+    if certificate.mismatches:
+        text += f" Weights differ from the network's by noise of at most {certificate.snapped:.1g} of themselves; the "
+        text += "other inputs are closer to a threshold than that."
     if len(certificate.sizes) > 1:
         text += f" Sizes N = {', '.join(map(str, certificate.sizes))}"
         text += f", of which {certificate.held_out} was used for validation alone." if certificate.held_out else "."

@@ -32,6 +32,7 @@ INPUTS = 4096  # on which programs and networks are compared here, besides what 
 
 KINDS: dict[str, Callable[[int], Program]] = {
     "orientation 6 x 6": lambda seed: orientation(6),
+    "orientation 28 x 28": lambda seed: orientation(28),
     "rule 110, ring of 9": lambda seed: elementary_rule(110, 9),
     "rule 30, ring of 9": lambda seed: elementary_rule(30, 9),
     "Life, torus of 5 x 5": lambda seed: life(5),

@@ -160,6 +160,34 @@ def test_a_wrong_polynomial_is_refused_at_the_size_held_out():
         validated(wrong, networks, 6)
 
 
+def test_polynomials_without_a_pattern_are_refused():
+    """Integers at 6, 8, 9 and 11, and not between them."""
+    networks = {n: planted.orientation_layers(n) for n in (6, 8, 9, 11)}
+    right = planted.orientation()
+    strange = (N - 6) * (N - 8) * (N - 9) * (N - 11) * Fraction(1, 12)
+    first = right.blocks[1]
+    wrong = replace(right, blocks=(right.blocks[0], replace(first, bias=first.bias + strange), *right.blocks[2:]))
+    with pytest.raises(DistillError, match="integers"):
+        validated(wrong, networks, 11)
+
+
+def test_networks_of_separators_with_the_largest_margin_leave_out_one_line():
+    """A sum over all lines but a unit's own is one pattern at all sizes, however it was written at a small one."""
+    networks = {}
+    for n in (5, 6, 8, 9):
+        own = np.kron(np.eye(n), np.ones((n, 1)))  # (n * n, n)
+        d, s, c = planted.orientation_layers(n)
+        s[:-1, :n], s[-1] = 1 - own, 0
+        networks[n] = [d, s, c]
+    program = distill_sizes(networks)
+    x = (np.random.default_rng(6).random((50, 28, 28)) < 0.3).astype(int)
+    d = np.sign(x.sum(1)[:, :, None] - x.sum(2)[:, None, :])
+    total = d.sum((1, 2))[:, None]
+    rows = np.sign(27 * total - 28 * d.sum(1)).sum(1)
+    columns = np.sign(total - d.sum(2)).sum(1)
+    assert np.array_equal(program(x), columns < rows)
+
+
 def test_degrees_that_the_sizes_do_not_determine_are_refused():
     with pytest.raises(DistillError, match="N = 8"):  # N - N^2 through two sizes
         distill_sizes({n: planted.orientation_layers(n) for n in (5, 6, 8)})
@@ -185,8 +213,8 @@ def test_sizes_without_integer_positions_are_refused():
     assert program([1, 1, 0, 0]) == 1
     with pytest.raises(ConfigError, match="integer"):
         program([1, 1, 0, 0, 0])
-    with pytest.raises(DistillError, match="N = 7"):
-        validated(program, {7: [np.ones((8, 1)), np.ones((2, 1))]}, 7)
+    with pytest.raises(DistillError, match="integers"):
+        validated(program, {6: [np.ones((7, 1)), np.ones((2, 1))], 7: [np.ones((8, 1)), np.ones((2, 1))]}, 7)
 
 
 def replace_size(program, n):

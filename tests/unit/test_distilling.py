@@ -80,6 +80,11 @@ def test_a_rule_on_a_ring_is_exact_on_all_states(rule: int) -> None:
     assert program.status == "lossless"
 
 
+def test_a_large_ring_is_not_cut_open() -> None:
+    program = distill(planted.rule_110(200), (200,), returns="bits")
+    assert [int(length()) for block in program.blocks for length in block.sizes] == [200, 200, 200]
+
+
 def test_comparisons_of_pairs_are_a_triangle() -> None:
     program = distill(planted.argmax(6), (6,))
     pairs, votes = program.blocks

@@ -41,12 +41,23 @@ def test_rules_of_200_rings_are_programs_for_rings_of_any_size(rules):
         np.testing.assert_array_equal(program(cells), after_step(cells, rule))
 
 
+def learned_life(size: int) -> list[np.ndarray]:
+    grids = np.random.default_rng(size).integers(0, 2, (200, size, size)).astype(float)
+    points, bits = grids.reshape(200, -1), after_generation(grids).reshape(200, -1)
+    return bitwise_network(points, bits, windows((size, size), 3), merged_network)
+
+
 def test_life_is_a_program_of_few_lines():
-    rng = np.random.default_rng(0)
-    grids = rng.integers(0, 2, (40, 12, 12)).astype(float)
-    points, bits = grids.reshape(40, -1), after_generation(grids).reshape(40, -1)
-    layers = bitwise_network(points, bits, windows((12, 12), 3), merged_network)
-    program = distill(layers, (12, 12), values="bits", returns="bits")
+    program = distill(learned_life(8), (8, 8), values="bits", returns="bits")
     assert program.lines <= 10 and program.status == "proved"
-    others = rng.random((50, 12, 12)) < np.linspace(0.05, 0.95, 50)[:, None, None]
-    np.testing.assert_array_equal(program(others).reshape(others.shape), after_generation(others.astype(float)))
+    grids = np.random.default_rng(0).random((50, 8, 8)) < np.linspace(0.05, 0.95, 50)[:, None, None]
+    np.testing.assert_array_equal(program(grids).reshape(grids.shape), after_generation(grids.astype(float)))
+
+
+@pytest.mark.ci
+def test_life_of_small_tori_is_a_program_for_tori_of_any_size():
+    networks = {size: learned_life(size) for size in (5, 6, 7, 8)}
+    program = distill_sizes(networks, input_shape=lambda size: (size, size), values="bits", returns="bits")
+    assert program.lines <= 10 and program.status == "proved"
+    grid = np.random.default_rng(0).integers(0, 2, (256, 256))
+    np.testing.assert_array_equal(program(grid).reshape(grid.shape), after_generation(grid))

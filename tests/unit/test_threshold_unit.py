@@ -24,16 +24,12 @@ def table(weights, bias, kinds):
 
 def least_by_enumeration(signs, kinds, most):
     """The least sum |w| of integer weights at most `most` with these signs, by trying them all."""
-    best = None
-    for weights in itertools.product(range(-most, most + 1), repeat=len(kinds)):
-        total = sum(map(abs, weights))
-        if best is not None and total >= best:
-            continue
-        for double in range(-2 * most * len(kinds) - 1, 2 * most * len(kinds) + 2):
-            if table(weights, Fraction(double, 2), kinds) == signs:
-                best = total
-                break
-    return best
+    inputs = np.array(list(itertools.product(*[VALUES[kind] for kind in kinds])))
+    weights = np.array(list(itertools.product(range(-most, most + 1), repeat=len(kinds))))
+    doubled = np.arange(-2 * most * len(kinds) - 1, 2 * most * len(kinds) + 2)  # biases
+    tables = np.sign(2 * inputs @ weights.T[:, :, None].transpose(2, 0, 1) + doubled[:, None, None])
+    equal = (tables == np.array(signs)[:, None]).all(1).any(0)
+    return np.abs(weights[equal]).sum(1).min()
 
 
 @pytest.mark.parametrize("kind", ["bits", "signs", "ternary"])
