@@ -40,7 +40,7 @@ def families_figure(
     threshold(axis, least, "above", along="x")
     fewest, most = table["examples"].min(), table["examples"].max()
     count = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    note(axis, f"n = {count} examples of each, {table['ties'].sum():,} ties in all; bars: 95 %")
+    note(axis, f"n = {count} examples of each, {table['ties'].sum():,} ties; bars: 95 %")
     title(axis, "Accuracy on test families")
     for panel in beside:
         _show(panel, [pictures[name] for name in table["family"]])
