@@ -138,7 +138,7 @@ class DistillSizes(SetAnalysis):
         assert certificate is not None
         same = certificate.inputs - certificate.mismatches
         low, high = wilson(same, certificate.inputs)
-        exact = certificate.status in ("lossless", "proved") and not certificate.snapped
+        exact = certificate.status != "tested"
         correct, decisions = int(rows["right_decisions"].sum()), int(rows["decisions"].sum())
         ends = wilson(correct, decisions)
         scalars = {

@@ -110,7 +110,7 @@ class Distill(Analysis):
         own, right = self._decisions(run.task, program, batch.inputs), wanted(run.task, batch.targets)
         agreement = 1 - certificate.mismatches / certificate.inputs
         low, high = wilson(certificate.inputs - certificate.mismatches, certificate.inputs)
-        exact = certificate.status in ("lossless", "proved") and not certificate.snapped
+        exact = certificate.status != "tested"
         scalars |= {
             "lines": program.lines,
             "agreement": agreement,
