@@ -109,7 +109,7 @@ def test_the_metagradient_of_an_irrep_is_what_training_with_another_weight_gives
 
 
 def test_the_share_of_variance_between_labels_is_the_squared_multiple_correlation():
-    """By least squares on indicators; 1 for a function of the labels; over permutations the mean is (K - 1) / (N - 1)."""
+    """By least squares on indicators; 1 for a function of labels; over permutations the mean is (K - 1) / (N - 1)."""
     rng = np.random.default_rng(0)
     labels = rng.integers(5, size=40)
     values = np.stack([rng.standard_normal(40), labels**2.0, np.ones(40)])
