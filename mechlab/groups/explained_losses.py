@@ -13,7 +13,7 @@ from mechlab.groups.pair_losses import pair_losses
 from mechlab.groups.representations import Irrep
 from mechlab.groups.sums import PairSums
 
-OWN = 16  # irreps at most whose own losses are computed, or an eighth of the group's order if that is more
+OWN, MOST = 16, 64  # irreps at most whose own losses are computed, or between these an eighth of the group's order
 PER_IRREP = ("logit_restricted", "logit_excluded", "restricted", "excluded")
 IN_TOTAL = (
     *("loss", "train_loss", "test_loss", "accuracy", "train_accuracy", "test_accuracy"),
@@ -30,11 +30,12 @@ def explained_losses(
     key: np.ndarray,
     similarity: np.ndarray,
     wanted: bool = True,
+    test: np.ndarray | None = None,
 ) -> dict[str, np.ndarray | float]:
     """Return the losses by name; see `GroupMetrics`.
 
     Those of single irreps are of the 16 with the largest absolute similarity (an eighth of the group's order, if that
-    is more), the key irreps first; NaN for all others.
+    is more, and 64 at most), the key irreps first; NaN for all others.
 
     Args:
         network: of n elements.
@@ -44,13 +45,14 @@ def explained_losses(
         key: (I,) bool.
         similarity: (I,).
         wanted: False gives NaN for all.
+        test: mask (n, n) of test pairs; None for all that were not trained on.
     """
     result: dict[str, np.ndarray | float] = {name: np.full(len(irreps), np.nan) for name in PER_IRREP}
     result |= dict.fromkeys(IN_TOTAL, float("nan"))
     if not wanted:
         return result
     order = np.argsort(-(np.abs(similarity) + 2 * key), kind="stable")
-    own = order[: max(OWN, network.order // 8)]
+    own = order[: min(max(OWN, network.order // 8), MOST)]
     chosen = [irrep for irrep, is_key in zip(irreps, key, strict=True) if is_key]
     kept = [irreps[0], *(irrep for irrep in chosen if irrep is not irreps[0])]
 
@@ -59,6 +61,7 @@ def explained_losses(
         train,
         _logit_tables(sums, network, irreps, key, similarity, own, kept),
         (of_hidden(sums, network, part) for part in (*([irreps[i]] for i in own), chosen, kept) if network.hidden),
+        test,
     )
     for kind, values in (("loss", losses.loss), ("accuracy", losses.accuracy)):
         result |= dict(zip((kind, f"train_{kind}", f"test_{kind}"), values.tolist(), strict=True))

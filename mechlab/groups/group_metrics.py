@@ -44,7 +44,8 @@ class GroupMetrics:
         logit_restricted: (I,) loss of the projection of the logits on the character alone, over all pairs.
         logit_excluded: (I,) loss without it, over the training pairs.
         restricted, excluded: (I,) the same for P of one irrep: losses of P U and of (H - P) U.
-        loss, train_loss, test_loss, accuracy, train_accuracy, test_accuracy: over all, training and test pairs.
+        loss, train_loss, test_loss, accuracy, train_accuracy, test_accuracy: over all, training and test pairs; the
+            latter are all that were not trained on, unless others are given (`network_metrics`).
         logit_fve: sum of squared similarities over all irreps but the trivial one.
         key_logit_fve: the same over key irreps.
         restricted_loss: of P U, over all pairs.
@@ -189,8 +190,15 @@ def network_metrics(
     key: Sequence[str] | float | Literal["null"] = KEY,
     level: float = 0.001,
     losses: bool = True,
+    test: np.ndarray | None = None,
 ) -> GroupMetrics:
-    """Return the metrics of a network; see `metrics` and `training_mask` for the arguments."""
+    """Return the metrics of a network; see `metrics` for the arguments.
+
+    Args:
+        train: mask (n, n) bool; see `training_mask`.
+        test: mask (n, n) bool of the pairs of `test_loss` and `test_accuracy`; None for all that were not trained on,
+            which `held_out_similarity` is always of.
+    """
     every = irreps(network.group)
     sums = pair_sums(network, train)
     aligned = similarity(sums, network.group, every, train, level)
@@ -207,7 +215,7 @@ def network_metrics(
         null_similarity=aligned.null,
         beyond_null=aligned.beyond_null,
         **shares,
-        **explained_losses(network, train, sums, every, chosen, aligned.similarity, losses),
+        **explained_losses(network, train, sums, every, chosen, aligned.similarity, losses, test),
         logit_fve=float(squared[1:].sum()),
         key_logit_fve=float(squared[chosen].sum()),
         **over_key,

@@ -28,14 +28,13 @@ class LogitParts:
     """
 
     def __init__(self, group: Group):
-        quotients = group.table[:, group.inverses]  # x c^-1
-        projections = np.stack([irrep.weight * irrep.character[quotients] for irrep in irreps(group)])
-        self.projections = torch.from_numpy(projections)  # (R, n, n)
+        self.classes = torch.from_numpy(group.table[group.inverses].T.astype(np.int64))  # (n, n), c = u^-1 p by p and u
+        self.characters = torch.from_numpy(np.stack([irrep.weight * irrep.character for irrep in irreps(group)], 1))
 
     def each(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the parts (B, R) of logits (B, n), given the right products as targets (B,)."""
-        rows = self.projections.to(outputs.device, outputs.dtype)[:, batch.targets]  # (R, B, n)
-        return (rows * outputs).sum(-1).mT
+        by_quotient = outputs.gather(1, self.classes.to(outputs.device)[batch.targets])  # (B, n), by u = ab c^-1
+        return by_quotient @ self.characters.to(outputs)
 
     def mean(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the means (1, R) of the parts over examples, given logits (B, n) and products as targets (B,)."""

@@ -18,7 +18,7 @@ WIDEST = 300.0  # nats: range of a table whose exponentials are multiplied with 
 
 @dataclass(frozen=True, eq=False)
 class PairLosses:
-    """Mean cross entropies in nats, and accuracies, over all pairs, the training pairs and the others.
+    """Mean cross entropies in nats, and accuracies, over all pairs, the training pairs and the test pairs.
 
     Args:
         loss, accuracy: (3,), over all pairs, training pairs and test pairs; NaN for a part without pairs. Equal largest
@@ -40,6 +40,7 @@ def pair_losses(
     train: np.ndarray | None,
     tables: Iterable[np.ndarray],
     tables_hidden: Iterable[np.ndarray] = (),
+    test: np.ndarray | None = None,
 ) -> PairLosses:
     """Return the losses of a network, in one pass over blocks of pairs.
 
@@ -49,13 +50,15 @@ def pair_losses(
         tables: J tables (n, n), logits of products p, which are taken from the network's logits at all pairs with
             a b = p.
         tables_hidden: K such tables, which are taken from the logits of the hidden units alone, without a skip path.
+        test: mask (n, n) bool of the test pairs; None for all that were not trained on.
     """
     group, n = network.group, network.order
     mask = torch.ones(n, n, dtype=torch.bool) if train is None else torch.from_numpy(train)
+    tested = ~mask if test is None else torch.from_numpy(test)
     apart = network.skip is not None
     of_all = _Explained(tables, n) if apart else _Explained(itertools.chain(tables, tables_hidden), n)
     of_hidden = _Explained(tables_hidden if apart else (), n)
-    sums = torch.zeros(2, 2, dtype=torch.float64)  # loss and hits, on training pairs and on others
+    sums = torch.zeros(2, 3, dtype=torch.float64)  # loss and hits, on training and on test pairs
     for rows in network.blocks():
         index = by_product(group, rows)
         trained = in_order(mask[rows], index)  # (R, n), of pairs (a, p)
@@ -69,14 +72,14 @@ def pair_losses(
             if network.skip is not None:
                 logits += in_order(network.skip(rows), index) @ network.skip_unembedding
         loss, hits = of_all.add(logits.double(), trained)
-        for i, part in enumerate((trained, ~trained)):
+        for i, part in enumerate((torch.ones_like(trained), trained, in_order(tested[rows], index))):
             sums[:, i] += torch.stack([loss[part].sum(), hits[part].sum()])
-    count = torch.stack([mask.sum(), (~mask).sum()])
-    parts = torch.cat([sums.sum(1, keepdim=True) / n**2, sums / count], 1)
+    count = mask.sum()
+    parts = sums / torch.stack([torch.tensor(n**2), count, tested.sum()])
     if train is None:
         parts[:, 1:] = torch.nan
     restricted = np.concatenate([of_all.restricted, of_hidden.restricted])
-    excluded = torch.cat([of_all.sums, of_hidden.sums]) / count[0]
+    excluded = torch.cat([of_all.sums, of_hidden.sums]) / count
     return PairLosses(parts[0].numpy(), parts[1].numpy(), restricted, excluded.numpy())
 
 
@@ -85,19 +88,18 @@ class _Explained:
     for all tables are one matrix product for each p."""
 
     def __init__(self, tables: Iterable[np.ndarray], n: int):
-        below, restricted = [], []
-        for table in map(torch.from_numpy, tables):
-            below.append(table.diagonal()[:, None] - table)
-            beyond = -below[-1][None]
+        together = np.fromiter(tables, np.dtype((np.float64, (n, n))))  # without a second copy of all
+        self.below = torch.from_numpy(together)  # (J, n, n)
+        self.restricted = np.zeros(len(self.below))
+        self.sums = torch.zeros(len(self.below), dtype=torch.float64)
+        for j, part in enumerate(self.below):
+            beyond = (part - part.diagonal()[:, None])[None]
+            part.copy_(-beyond[0])
             largest = _exponentials(beyond)
-            restricted.append(float(_cross_entropy(beyond.sum(-1), largest).mean()))
-        self.restricted = np.array(restricted)
-        self.sums = torch.zeros(len(below), dtype=torch.float64)
-        self.wide = any(max(-float(part.min()), float(part.max())) > WIDEST for part in below)
+            self.restricted[j] = float(_cross_entropy(beyond.sum(-1), largest).mean())
+        self.wide = any(max(-float(part.min()), float(part.max())) > WIDEST for part in self.below)
         if not self.wide:
-            for part in below:
-                part.exp_()
-        self.below = torch.stack(below, -1) if below else torch.zeros(n, n, 0, dtype=torch.float64)
+            self.below.exp_()
 
     def add(self, logits: Tensor, trained: Tensor) -> tuple[Tensor, Tensor]:
         """Add the sums over training pairs; return loss and hit (R, n) of each pair.
@@ -108,14 +110,14 @@ class _Explained:
         """
         beyond = logits.sub_(logits.diagonal(dim1=1, dim2=2)[..., None].clone())  # above the right class
         if self.wide:
-            for j, below in enumerate(self.below.unbind(-1)):
+            for j, below in enumerate(self.below):
                 copied = beyond + below
                 largest = _exponentials(copied)
                 self.sums[j] += _cross_entropy(copied.sum(-1), largest)[trained].sum()
         largest = _exponentials(beyond)
         hits = largest < 0
         if len(self.sums) and not self.wide:
-            shares = (beyond.transpose(0, 1) @ self.below).transpose(0, 1)  # (R, n, J)
+            shares = (beyond.transpose(0, 1) @ self.below.movedim(0, 2)).transpose(0, 1)  # (R, n, J)
             self.sums += _cross_entropy(shares, largest[..., None])[trained].sum(0)
         return _cross_entropy(beyond.sum(-1), largest), hits
 

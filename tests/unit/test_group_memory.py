@@ -1,4 +1,6 @@
-"""Metrics never make a tensor with as many numbers as there are triples of group elements."""
+"""Metrics never make a tensor or an array with as many numbers as there are triples of group elements."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import torch
 from planted_groups import random_weights
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mechlab.groups import group, metrics
+from mechlab.groups import group, irreps, metrics
 
 
 class Largest(TorchDispatchMode):
@@ -25,12 +27,21 @@ class Largest(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("name", ["S4", "C113", pytest.param("S6", marks=pytest.mark.ci)])
-def test_no_tensor_has_as_many_numbers_as_triples(name):
+def test_no_tensor_or_array_has_as_many_numbers_as_triples(name):
     of, rng = group(name), np.random.default_rng(0)
     n = of.order
     a, b, u = random_weights(of, 20 if n < 720 else 128, rng)
     train = rng.random((n, n)) < 0.3
-    with Largest() as largest:
-        measured = metrics((a, b), u, of, train=train)
+    irreps(of)  # are computed once
+    with Largest():
+        metrics(random_weights(group("C3"), 5, rng)[:2], np.ones((5, 3)), "C3", train=[0])  # imports what it needs
+    tracemalloc.start()  # of numpy's arrays, and not of tensors
+    try:
+        with Largest() as largest:
+            measured = metrics((a, b), u, of, train=train)
+        arrays = tracemalloc.get_traced_memory()[1] / 8
+    finally:
+        tracemalloc.stop()
     assert np.isfinite(measured.excluded_loss)
     assert 0 < largest.numbers < n**3 * (0.1 if n == 720 else 1)
+    assert 0 < arrays < n**3 * (0.1 if n == 720 else 2)  # together

@@ -67,7 +67,11 @@ def test_networks_without_a_published_one_have_no_figure(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 5}, {"train_fraction": 0.3}, {"hidden": 64}, {"variant": "bilinear"}, {"group": "S4"}]
+    "change",
+    [
+        *({"seed": 5}, {"train_fraction": 0.3}, {"hidden": 64}, {"variant": "bilinear"}, {"group": "S4"}),
+        *({"hold_out": "both"}, {"val_fraction": 0.5}),
+    ],
 )
 def test_a_published_row_is_that_of_the_same_settings_only(change):
     task = {"group": "S5", "train_fraction": 0.4, "seed": 2} | change

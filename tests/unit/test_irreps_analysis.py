@@ -83,6 +83,26 @@ def test_irreps_are_learned_in_the_order_of_the_record(tmp_path):
     assert finding.scalars["generalised_step"] == 40
 
 
+@pytest.mark.parametrize("held", ["first", "second", "product", "both", None])
+def test_test_losses_are_those_of_the_task_s_test_pairs(tmp_path, held):
+    """And not of the pairs for validation, which were not trained on either."""
+    part = {"val_fraction": 0.3} if held is None else {"hold_out": held, "hold_out_subgroup": "A4"}
+    task, model = GroupProduct("S4", 0.5, seed=1, **part), nothing(3)
+    run = FakeTraining(task, model, nothing(7), models={0: model, 5: model})
+    run.is_live = False
+    out = Artifacts(tmp_path)
+    scalars = Irreps().run(run, out, np.random.default_rng(0)).scalars
+    for split in ("train", "test"):
+        pairs = task.examples(split)
+        with torch.no_grad():
+            logits = model(pairs.inputs)
+        loss = torch.nn.functional.cross_entropy(logits, pairs.targets)
+        accuracy = (logits.argmax(1) == pairs.targets).double().mean()
+        assert scalars[f"{split}_loss"] == pytest.approx(float(loss), rel=1e-12)
+        assert scalars[f"{split}_accuracy"] == pytest.approx(float(accuracy))
+        assert out.table("training")[f"{split}_loss"].tolist() == pytest.approx([float(loss)] * 2, rel=1e-6)
+
+
 def test_a_step_and_a_network_in_training_have_no_curves(tmp_path):
     run = FakeTraining(TASK, PLANTED, nothing(7), models={0: nothing(1)}, moment=0)
     run.is_live = False
@@ -120,6 +140,12 @@ def test_phases_of_a_training_that_generalises_late():
         *(100, 100, 2000, 4000),
         8000,
     )
+
+
+def test_clean_up_has_no_end_while_weights_still_fall():
+    falling = {"squared_weights": np.array([300, 900, 7000, 6000, 5000, 4500, 4000, 3000])}
+    found = phases(*curves(**falling))
+    assert found.clean_up == 2000 and found.settled is None and "settled_step" not in found.scalars
 
 
 def test_a_training_that_never_generalises_has_no_clean_up():

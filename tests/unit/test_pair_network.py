@@ -77,9 +77,11 @@ def test_weights_activations_and_functions_of_rows_are_the_same_network():
 
 def test_weights_of_another_group_are_refused():
     a, b, u = random_weights(group("C7"), 6, np.random.default_rng(0))
-    with pytest.raises(ConfigError, match="column for each of the 8 elements"):
+    with pytest.raises(ConfigError, match=r"embeddings must have the shape \(8, 6\)"):
         PairNetwork.of_weights((a, b), u, group("C8"))
-    with pytest.raises(ConfigError, match="row for each of the 7 elements"):
+    with pytest.raises(ConfigError, match="column for each of the 8 elements"):
+        PairNetwork.of_weights(np.zeros((8, 8, 6)), u, group("C8"))
+    with pytest.raises(ConfigError, match=r"embeddings must have the shape \(7, 6\)"):
         PairNetwork.of_weights((a[:3], b[:3]), u, group("C7"))
     with pytest.raises(ConfigError, match=r"hidden must have the shape \(7, 7, 6\)"):
         PairNetwork.of_weights(np.zeros((7, 6, 7)), u, group("C7"))

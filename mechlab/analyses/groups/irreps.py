@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 
 from mechlab.analyses.groups.irreps_over_training import learning_order, over_training
-from mechlab.analyses.groups.pairs import pair_network, trained_pairs
+from mechlab.analyses.groups.pairs import pair_network, split_pairs
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import Interval, above, at_least, between
 from mechlab.groups.group_metrics import GroupMetrics, network_metrics
@@ -36,8 +36,9 @@ class Irreps(Analysis):
 
     At the end of training also all of it over the recorded steps: the order in which irreps were learned, and the
     phases of training. All pairs are evaluated in float64, so that losses below the resolution of training are exact.
-    Networks whose hidden units are not known have the metrics of logits alone. See `mechlab.groups.metrics` for the
-    definitions.
+    Test losses are over the test pairs of the task: where whole cosets are held out, over these. The similarity on
+    held-out pairs is over all pairs that were not trained on, those for validation among them. Networks whose hidden
+    units are not known have the metrics of logits alone. See `mechlab.groups.metrics` for the definitions.
 
     Args:
         key: similarity above which an irrep other than the trivial one is a key irrep, as published; or
@@ -74,16 +75,18 @@ class Irreps(Analysis):
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Measure the network, an untrained one, and the recorded steps of training; save tables."""
-        network, train = pair_network(run, run.model()), trained_pairs(run)
+        network = pair_network(run, run.model())
+        train, test = (split_pairs(run, split) for split in ("train", "test"))
         every = irreps(network.group)
         key = "null" if self.key == "null_hypothesis" else self.key
-        options = {"level": self.level, "losses": network.order <= self.order}
+        options = {"level": self.level, "losses": network.order <= self.order, "test": test}
         measured = network_metrics(network, train, key=key, **options)
         names = [name for name, is_key in zip(measured.names, measured.key, strict=True) if is_key]
         untrained = network_metrics(pair_network(run, run.untrained()), train, key=names, **options)
 
         table = _table(measured, every)
-        curves = over_training(run, self.checkpoints, train, names, self.level, self.order // OF_CURVES)
+        options["losses"] = network.order <= self.order // OF_CURVES
+        curves = over_training(run, self.checkpoints, train, key=names, **options)
         scalars = {
             "key_irreps": float(len(names)),
             "irreps_beyond_null": float(measured.beyond_null.sum()),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,18 +44,14 @@ class Curves:
         out.save_table("phases", pd.DataFrame([asdict(self.phases)]))
 
 
-def over_training(
-    run: Run, count: int, train: np.ndarray, key: Sequence[str], level: float, order: int
-) -> Curves | None:
+def over_training(run: Run, count: int, train: np.ndarray, **options: Any) -> Curves | None:
     """Return the metrics at recorded steps; None at a step before the end of training, and where none are recorded.
 
     Args:
         run: at its moment.
         count: maximal number of steps.
         train: mask (n, n) of the pairs trained on.
-        key: names of the key irreps, those of the end of training.
-        level: of the null hypothesis.
-        order: of the largest group for which losses are computed.
+        options: of `network_metrics`; the key irreps are those of the end of training.
     """
     import pandas as pd
 
@@ -65,7 +60,7 @@ def over_training(
     steps, rows, parts, similarity = spaced_steps(run, count), [], [], []
     for step in steps:
         network = pair_network(run, run.at(step).model())
-        measured = network_metrics(network, train, key=key, level=level, losses=network.order <= order)
+        measured = network_metrics(network, train, **options)
         rows.append({"step": step, **measured.scalars})
         parts.append(pd.DataFrame({"step": step, "name": measured.names, **measured.per_irrep}))
         similarity.append(measured.similarity)

@@ -1,4 +1,4 @@
-"""The pairs of group elements that a run was trained on, and its network on all pairs."""
+"""The pairs of group elements in the splits of a run, and its network on all pairs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mechlab.groups.network import PairNetwork
 if TYPE_CHECKING:
     from torch import nn
 
+    from mechlab.core.task import Split
     from mechlab.record.run import Run
 
 
@@ -19,10 +20,10 @@ def pair_network(run: Run, model: nn.Module) -> PairNetwork:
     return PairNetwork.of_model(model, run.task.ground_truth().group)
 
 
-def trained_pairs(run: Run) -> np.ndarray:
-    """Return the mask (n, n) bool of the pairs that a run was trained on."""
+def split_pairs(run: Run, split: Split) -> np.ndarray:
+    """Return the mask (n, n) bool of the pairs in a split of a run's task."""
     group = run.task.ground_truth().group
     mask = np.zeros((group.order, group.order), dtype=bool)
-    a, b = run.task.examples("train").inputs.numpy().T
+    a, b = run.task.examples(split).inputs.numpy().T
     mask[a, b] = True
     return mask

@@ -26,7 +26,8 @@ def published_row(group: str, model: str, task: Mapping[str, Any], sizes: Mappin
     """Return the published row of a network with these settings: numbers and `irreps` by name, and under `corrected`
     those that are wrong in print; None where there is none.
 
-    The group, the kind and sizes of the network, the share of training pairs and the seed of the split must match.
+    The group, the kind and sizes of the network, the share of training pairs and the seed of the split must match, and
+    all other pairs be test pairs.
 
     Args:
         group: its name.
@@ -35,6 +36,8 @@ def published_row(group: str, model: str, task: Mapping[str, Any], sizes: Mappin
     """
     table, size = published(), SIZES.get(model)
     if size is None or any(sizes.get(name) != value for name, value in size.items()):
+        return None
+    if task.get("hold_out") is not None or task.get("val_fraction") is not None:
         return None
     settings = table["settings"].get(group, {}).get(model)
     if settings is None or task.get("train_fraction") != settings["train_fraction"]:
