@@ -124,7 +124,7 @@ def analyse(
         draws = moment == at[-1]
         findings[moment] = run_analysis(name, analysis, run.at(moment), identity, place, other_seed, differs, draws)
         if len(at) > 1:
-            shown = "  ".join(f"{key} {console.number(value)}" for key, value in findings[moment].scalars.items())
+            shown = console.headline(console.numbers(findings[moment].scalars), "over_training.csv")
             print(f"{folder.name} at step {moment} ({i + 1}/{len(at)}): {shown}", flush=True)
     if len(at) == 1:
         console.print_findings({folder.name: {**findings[at[0]].as_dict(), "differs": differs}})

@@ -90,8 +90,8 @@ def _perceptron(tensors: dict[str, Tensor], elements: int, path: Path) -> GroupW
         got = f"{path}: {', '.join(tensors)}"
         must = "the weights must be W_x, W_y, W and W_U (with b, or without W, for the variants) and nothing else"
         raise ConfigError(must, got=got, key="path", fix=FIX)
-    check_axes(tensors, {"W_x": 2, "W_U": 2}, path)
-    embedding, hidden = tensors["W_x"].shape[1], tensors["W_U"].shape[0]
+    check_axes(tensors, dict.fromkeys({"W_x", "W_U", "W"} & tensors.keys(), 2), path)
+    embedding, hidden = tensors["W_x"].shape[1], tensors.get("W", tensors["W_U"].T).shape[1]
     shapes = {"W_x": (elements, embedding), "W_y": (elements, embedding), "W_U": (hidden, elements)}
     shapes |= {"W": (2 * embedding, hidden), "b": (hidden,)}
     if variant == "bilinear":

@@ -28,7 +28,7 @@ def read_permutation(path: Path, size: int) -> Tensor:
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"permutation must end in {', '.join(SUFFIXES)}", got=path, key="permutation", fix=FIX)
     if not path.is_file():
-        raise ConfigError("permutation must be a file", got=f"{path}: no such file", key="permutation")
+        raise ConfigError("permutation must be a file", got=f"{path}: no such file", key="permutation", fix=FIX)
     try:
         values = np.asarray(_read(path))
     except Exception as error:  # damaged files raise many types

@@ -37,7 +37,8 @@ def read_tensors(path: Path, without: Collection[str] = ()) -> dict[str, Tensor]
         fix = "add .pt to the name if torch.save wrote the file; else save model.state_dict() with torch.save"
         raise ConfigError(f"path must end in {', '.join(SUFFIXES)}", got=path, key="path", fix=fix)
     if not path.is_file():
-        raise ConfigError("path must be a file with weights", got=f"{path}: no such file", key="path")
+        fix = "the path of the file, absolute or from the working folder"
+        raise ConfigError("path must be a file with weights", got=f"{path}: no such file", key="path", fix=fix)
     try:
         tensors = {".npz": _npz, ".safetensors": _safetensors}.get(path.suffix, _torch)(path)
     except Exception as error:  # damaged files raise many types
@@ -52,9 +53,11 @@ def read_tensors(path: Path, without: Collection[str] = ()) -> dict[str, Tensor]
     ]
     if wrong or not tensors:
         got = f"{path}: " + (", ".join(f"{name} is {_kind(tensors[name])}" for name in wrong[:4]) or "no tensors")
-        raise ConfigError("the weights must be floating-point tensors by name", got=got, key="path")
+        fix = "save the parameters alone, model.state_dict()"
+        raise ConfigError("the weights must be floating-point tensors by name", got=got, key="path", fix=fix)
     if bad := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
-        raise ConfigError("the weights must be finite", got=f"{path}: {', '.join(bad)} are not", key="path")
+        got = f"{path}: numbers that are not finite in {', '.join(bad)}"
+        raise ConfigError("the weights must be finite", got=got, key="path", fix="an earlier state of the training")
     dtype = torch.float64 if any(value.dtype == torch.float64 for value in tensors.values()) else torch.float32
     return {name: value.detach().to(dtype).contiguous() for name, value in tensors.items()}
 

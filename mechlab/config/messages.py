@@ -47,9 +47,11 @@ def readable(error: Exception, config_name: str) -> ConfigError:
         fix = ", or ".join(fixes)
         return ConfigError(must, got=f"{key}={value}", key=key, fix=fix)
     if isinstance(error, OverrideParseException):
-        reason = str(error.message).splitlines()[-2:][0]  # the last line refers to a page
+        lines = [line.strip() for line in str(error.message).splitlines()]
+        frame = ("Error parsing override", "See https://")  # lines that only repeat it, or refer to a page
+        reason = next((line for line in lines if line and not line.startswith(frame)), "it cannot be read")
         must = f"an override must be KEY=VALUE, in the grammar of Hydra: {reason}"
-        fix = "KEY=VALUE; quote a text with brackets, braces, commas or blanks: 'KEY=\"a,b\"'"
+        fix = "KEY=VALUE; quote a text with parentheses, brackets, braces, commas or blanks: 'KEY=\"a,b\"'"
         return ConfigError(must, got=error.override, key=_pair(error.override)[0], fix=fix)
     if "config-dir" in text or "Additional config directory" in text:
         return ConfigError("the folder given with --config-dir must exist", got=text, fix="--config-dir PATH")

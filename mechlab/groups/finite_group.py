@@ -48,7 +48,8 @@ class Group:
         object.__setattr__(self, "table", _read_only(table))
         numbers = np.arange(n)
         neutral = np.flatnonzero((table == numbers).all(1))
-        self._require(len(neutral) == 1, "must have one row that repeats its column numbers", f"{len(neutral)} of them")
+        must = "must have an identity, one row that repeats the numbers of the columns"
+        self._require(len(neutral) == 1, must, f"{len(neutral)} such rows")
         identity = int(neutral[0])
         self._require((table[:, identity] == numbers).all(), "must have a two-sided identity", "a column that differs")
         object.__setattr__(self, "identity", identity)

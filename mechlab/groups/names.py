@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.errors import ConfigError, closest
 from mechlab.groups.families import (
     alternating,
     cyclic,
@@ -52,6 +52,7 @@ ALIASES = {
     "Alt": "A",
 }
 LONGEST = 100  # members and signs of a name
+MUST = "a group must be given by its name or by a file with its multiplication table"
 FIX = "such as S5, D59, Q8, Dic5, SL2_3, C3xS3, C7:C3, perm:0-1-2+0-1 or FILE.csv"
 TOKEN = re.compile(r"(?P<member>[A-Za-wyz]+(\(2,\d+\)|2_\d+|_?\d+))|(?P<images>@\d+(\.\d+)*)|[x:()]")
 
@@ -77,7 +78,7 @@ def group(name: str) -> Group:
         ConfigError: there is no such group, or its table does not fit into memory.
     """
     if not isinstance(name, str):
-        raise ConfigError("a group must be named by a word", got=repr(name), key="task.group", fix=FIX)
+        raise ConfigError(MUST, got=repr(name), key="task.group", fix=FIX)
     return read_group(name) if is_table(name) else _named(name)
 
 
@@ -133,7 +134,7 @@ class _Parser:
         rest = "".join(token[0] for token in self.tokens) if rest is None else rest
         where = f", which cannot be read from {rest!r} on" if rest else ", which ends too early"
         got = repr(self.name) + (where if rest != self.name else "")
-        return ConfigError("a group must be named", got=got, key="task.group", fix=FIX)
+        return ConfigError(MUST, got=got, key="task.group", fix=FIX)
 
     def _next(self, symbol: str) -> bool:
         if self.tokens and self.tokens[0][0] == symbol:
@@ -148,9 +149,9 @@ def _member(name: str) -> Group:
     number = next(filter(None, numbers))
     family = ALIASES.get(letters, letters) + ("" if match[4] else "2")
     if family not in FAMILIES:
-        known = [f"{each}_{number}" if each[-1] == "2" else f"{each}{number}" for each in (*FAMILIES, *ALIASES)]
-        by_case = {word.lower(): word for word in known}
-        fix = did_you_mean(by_case.get(name.lower(), name), known)
+        by_case = {each.lower(): each for each in (*FAMILIES, *ALIASES)}
+        near = [by_case[family.lower()]] if family.lower() in by_case else closest(family, by_case.values(), most=1)
+        fix = f"did you mean '{near[0]}{'_' * (near[0][-1] == '2')}{number}'?" if near else FIX
         raise ConfigError("a group must be of a known family", got=repr(name), key="task.group", fix=fix)
     if len(number) > 6 or int(number) < 1:
         must = "the number of a group must be at least 1 and have at most six digits"

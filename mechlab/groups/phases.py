@@ -24,7 +24,8 @@ class Phases:
         clean_up: the start of clean-up, the last step at which the test loss is at least half of its maximum; None if
             training ends without generalisation.
         settled: the end of clean-up, the first step after it with generalisation at which a tenth or less of the fall
-            of the squared weights since the start of clean-up is still to come.
+            of the squared weights since the start of clean-up is still to come; None if that is the last step, where
+            they still fall.
     """
 
     memorised: int | None = None
@@ -70,7 +71,7 @@ def phases(steps: np.ndarray, curves: Mapping[str, np.ndarray]) -> Phases:
         clean_up = int(steps[high[-1]])
         start = weights[high[-1]]
         fallen = weights - weights[-1] <= SETTLED * max(start - weights[-1], 0)
-        settled = _first(steps, fallen & (np.arange(len(steps)) >= max(first, high[-1])))
+        settled = _first(steps[:-1], fallen[:-1] & (np.arange(len(steps) - 1) >= max(first, high[-1])))
     if np.isfinite(excluded).all() and end > 1:
         lowest = int(excluded[:end].argmin())
         if excluded[lowest:].max() >= RISE * excluded[lowest] and lowest > 0:

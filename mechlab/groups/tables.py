@@ -35,6 +35,11 @@ def read_group(path: str | Path) -> Group:
     """
     try:
         about = os.stat(path)
+    except OSError as error:
+        must = "a file with the multiplication table of a group must exist"
+        got, fix = f"{path}: {error.strerror}", "the path of a .csv or .npy file, absolute or from the working folder"
+        raise ConfigError(must, got=got, key="task.group", fix=fix) from error
+    try:
         if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
             raise ValueError(f"it must be a regular file of at most {LARGEST:,} bytes")
         table, words = _read_numbers(path) if str(path).lower().endswith(".npy") else _read_text(path)
@@ -106,6 +111,9 @@ def _filled(identity: int, products: np.ndarray) -> np.ndarray:
 
 
 def _read_numbers(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    with open(path, "rb") as file:
+        if not file.read(6) == b"\x93NUMPY":
+            raise ValueError("it was not written by numpy.save")
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # a damaged shape allocates nothing
     if mapped.ndim != 2 or mapped.shape[0] != mapped.shape[1] or mapped.dtype.kind not in "iu":
         raise ValueError(f"it must hold integers of shape (n, n), and holds {mapped.dtype} of shape {mapped.shape}")
@@ -121,9 +129,10 @@ def _read_text(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if row]
     if not rows or any(len(row) != len(rows) for row in rows):
         lengths = sorted({len(row) for row in rows})
-        raise ValueError(f"it must have n rows of n cells, and has {len(rows)} rows of {lengths} cells")
+        got = f"{len(rows)} rows of {' or '.join(map(str, lengths)) or 'no'} cells"
+        raise ValueError(f"it must have n rows of n cells, separated by commas, and has {got}")
     check_order(Path(path).name, len(rows))
-    if _is_integer(rows[0][0]):
+    if _is_number(rows[0][0]):
         table = _integers(rows)
         return (table - 1, ()) if table.min() == 1 and table.max() == len(table) else (table, ())
     words = rows[0][1:]
@@ -144,6 +153,10 @@ def _integers(rows: list[list[str]]) -> np.ndarray:
     except (ValueError, OverflowError):
         wrong = next(cell for row in rows for cell in row if not _is_integer(cell) or abs(int(cell)) > len(rows))
         raise ValueError(f"it holds {wrong!r} among numbers of elements") from None
+
+
+def _is_number(cell: str) -> bool:
+    return cell.lstrip("+-").replace(".", "", 1).isdecimal()
 
 
 def _is_integer(cell: str) -> bool:

@@ -38,6 +38,16 @@ def numbers(scalars: Mapping[str, float | None]) -> list[str]:
     return [f"{name} {value if isinstance(value, str) else _scalar(value)}" for name, value in shown.items()]
 
 
+def headline(scalars: Sequence[str], rest: str) -> str:
+    """Return the first two of formatted scalars and, where there are more, their number and where to see them.
+
+    >>> headline(["mean 0.5", "runs 3", "words 7"], "runs show -v")
+    'mean 0.5  runs 3  (1 more: runs show -v)'
+    """
+    more = [f"({len(scalars) - HEADLINE} more: {rest})"] if len(scalars) > HEADLINE else []
+    return "  ".join([*scalars[:HEADLINE], *more])
+
+
 def _scalar(value: float | None) -> str:
     """Format a scalar of a finding; records have null in place of NaN."""
     return "NaN" if value is None or math.isnan(value) else number(value)
@@ -81,9 +91,8 @@ def print_findings(findings: Mapping[str, Any], verbose: bool = False) -> None:
     for name, finding in findings.items():
         differs = ", ".join(f"{key}={value}" for key, value in finding.get("differs", {}).items())
         title = f"{name} ({differs})" if differs else name
-        words = numbers(finding["scalars"])
-        more = "" if verbose or len(words) <= HEADLINE else f"  ({len(words) - HEADLINE} more: runs show -v)"
-        print_folded(f"{title}: {'  '.join(words if verbose else words[:HEADLINE])}{more}")
+        scalars = numbers(finding["scalars"])
+        print_folded(f"{title}: {'  '.join(scalars) if verbose else headline(scalars, 'runs show -v')}")
         for claim in finding["claims"].values():
             verdict = "holds" if claim["holds"] else "FAILS"
             null = "" if claim["null"] is None else f"; null {number(claim['null'])}"

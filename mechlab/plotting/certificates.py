@@ -33,12 +33,13 @@ def certificates_figure(table: pd.DataFrame, accuracy: float) -> Figure:
         axis.plot(rows["cost"], rows["certified"], label=name, zorder=3, **look)
     for number, bound in enumerate(("low_rank", "equivariance")):
         rows = table[table["bound"] == bound].sort_values("irreps")
-        last, beside = rows.iloc[-1], {"textcoords": "offset points", "va": "center", "fontsize": TEXT - 1}
-        axis.annotate(str(last["irreps"]), (last["cost"], last["certified"]), (6, 0), color=COLOURS[number], **beside)
+        last, beside = rows.iloc[-1], {"textcoords": "offset points", "ha": "center", "fontsize": TEXT - 1}
+        place = (last["cost"], last["certified"])
+        axis.annotate(f"{last['irreps']:g}", place, (0, 5), color=COLOURS[number], **beside)
     axis.set(xlabel="floating point operations, relative to brute force", ylim=(-0.05, 1.08), xlim=(0, None))
     axis.set_ylabel("certified share of all pairs")
     threshold(axis, accuracy, "above")
-    note(axis, "lines: bounds from one irrep, two, ... up to the number beside the line")
+    note(axis, "lines: bounds from one irrep, two, ... up to the number above the line")
     title(axis, "Proved lower bounds on the accuracy")
     legend(figure, loc="outside lower center", ncols=2, columnspacing=1.2)
     return figure

@@ -85,7 +85,7 @@ def _bars(axis: Axes, table: pd.DataFrame, names: list[str], label: str, left_ou
         axis.plot(table["published_rate"][known], rows[known], "D", label="published", linestyle="none", **marks)
         legend(axis.figure, loc="outside lower center", ncols=2)
     axis.set(xlim=(-0.02, 1), xlabel=label)
-    axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
+    axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     row_names(axis, names)
     sample_size(axis, of, "networks that generalise" + (f"; {left_out} {noun} are not shown" if left_out else ""))
 

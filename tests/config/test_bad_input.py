@@ -57,6 +57,7 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ("model=rnn,gru", "model", "fix:   -m model=rnn,gru\n"),
         ("task.s", "task.s", "KEY=VALUE"),
         ("task.s=[1", "task.s", "KEY=VALUE"),
+        ("task.s=SL(2,3)", "task.s", "Unknown function 'SL'"),
     ],
     "sweeper or launcher": [
         ("-m hydra/sweeper=nevergrad", "hydra/sweeper", "pip install 'hydra-nevergrad-sweeper'"),

@@ -283,6 +283,7 @@ def test_an_unknown_split_is_named(tmp_path, perceptron, capsys):
         ({"W": None, "W_U": None}, {}, "path", "W_x, W_y"),
         ({"V": torch.ones(2)}, {}, "path", "nothing else"),
         ({"W": torch.ones(15, 5)}, {}, "path", r"W must have shape \(16, 5\)"),
+        ({"W_U": torch.ones(6, 5)}, {}, "path", r"W_U must have shape \(5, 6\)"),
         ({"W_x": torch.ones(6)}, {}, "path", "W_x must have 2 axes"),
         ({"W_y": torch.full((6, 8), torch.nan)}, {}, "path", "finite"),
         ({}, {"group": "S4"}, "group", r"W_x must have shape \(24, 8\), for a group of 24 elements"),

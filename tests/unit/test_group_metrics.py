@@ -165,7 +165,7 @@ def wrong(**changed):
         ("unembed must be finite", wrong(unembed=lambda a, b, u: u * np.nan)),
         ("unembed must have two axes", wrong(unembed=lambda a, b, u: u[0])),
         ("must come together", wrong(embed_x=lambda a, b, u: a)),
-        ("a group must be named", wrong(group=lambda a, b, u: None)),
+        ("a group must be given by its name", wrong(group=lambda a, b, u: None)),
         ("training pairs", wrong(train=lambda a, b, u: [0.0, 1.0])),
         ("each pair once", wrong(train=lambda a, b, u: np.arange(36) % 2)),
         ("training pairs", wrong(train=lambda a, b, u: [(0, 6)])),

@@ -54,6 +54,8 @@ CSV = {
     "0,1\n1": "n rows of n cells",
     "0,1\n1,0.5": "'0.5' among numbers",
     "0,1\n1,x": "'x' among numbers",
+    "0.00,1.00\n1.00,0.00": "'0.00' among numbers",
+    "0;1\n1;0": "separated by commas, and has 2 rows of 1 cells",
     "0,1\n1,99999999999": "'99999999999' among numbers",
     "0,1\n1,3": "from 0 to 1",
     "0,1\n0,1": "identity|one row",
@@ -86,8 +88,9 @@ def test_a_bad_array_file_is_refused(tmp_path):
         read_group(path)
     for content in (b"", b"not an array", b"\x93NUMPY\x01\x00"):
         path.write_bytes(content)
-        with pytest.raises(ConfigError, match="multiplication table"):
+        with pytest.raises(ConfigError, match="multiplication table") as refused:
             read_group(path)
+        assert "pickle" not in refused.value.got
     header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (1000000, 1000000), }"
     path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     with pytest.raises(ConfigError, match="multiplication table"):

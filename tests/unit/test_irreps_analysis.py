@@ -142,6 +142,12 @@ def test_phases_of_a_training_that_generalises_late():
     )
 
 
+def test_clean_up_has_no_end_while_weights_still_fall():
+    falling = {"squared_weights": np.array([300, 900, 7000, 6000, 5000, 4500, 4000, 3000])}
+    found = phases(*curves(**falling))
+    assert found.clean_up == 2000 and found.settled is None and "settled_step" not in found.scalars
+
+
 def test_a_training_that_never_generalises_has_no_clean_up():
     flat = {"test_accuracy": np.linspace(0, 0.5, 8), "excluded_loss": np.linspace(4, 0.1, 8)}
     found = phases(*curves(**flat))
