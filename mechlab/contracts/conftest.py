@@ -51,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if missing:
         raise pytest.UsageError(f"--contracts-dir must name a folder. Got {', '.join(missing)} instead.")
     config.stash[REGISTRY] = Registry(folders)
+    config.addinivalue_line("markers", "ci: takes long, and is run by continuous integration only")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -50,6 +50,6 @@ def influence_of_pairs(influence: np.ndarray, pairs: np.ndarray, n: int, names: 
         clipped = bool(sizes.max(initial=0) > limit)
         bar = figure.colorbar(image, ax=axes, shrink=0.8, extend="both" if clipped else "neither")
         bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
-        bar.set_label("influence of the training pair a b (grey: not in training)", size=TEXT, color=INK)
+        bar.set_label("influence of the training pair (a, b); grey: not in training", size=TEXT, color=INK)
         points_axis(bar.ax, "y", [-limit, limit / 3, limit])
     return figure

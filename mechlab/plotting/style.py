@@ -389,11 +389,21 @@ def _width(axis: Axes) -> float:
 
 def _set_log_ticks(axis: Axes, along: Along, ticks: np.ndarray, labels: Sequence[str], minor: np.ndarray) -> None:
     side = axis.xaxis if along == "x" else axis.yaxis
-    chosen = _apart(axis, along, ticks, labels)
+    chosen = _evenly_apart(axis, along, ticks, labels)
     side.set_ticks(ticks[chosen], [labels[i] for i in chosen])
     side.set_minor_locator(FixedLocator(minor))
     side.set_minor_formatter("")
     axis.tick_params(axis=along, which="minor", length=1.5)
+
+
+def _evenly_apart(axis: Axes, along: Along, ticks: np.ndarray, labels: Sequence[str]) -> list[int]:
+    """Return the indices of every k-th tick from the highest on, and of a tick at 0, with the least k at which labels
+    do not overlap."""
+    for stride in range(1, len(ticks)):
+        chosen = sorted({*range(len(ticks) - 1, -1, -stride), *([0] if ticks[0] == 0 else [])})
+        if len(_apart(axis, along, ticks[chosen], [labels[i] for i in chosen])) == len(chosen):
+            return chosen
+    return _apart(axis, along, ticks, labels)
 
 
 def _apart(axis: Axes, along: Along, ticks: np.ndarray, labels: Sequence[str]) -> list[int]:

@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from warm_process import command
 
 from mechlab import load_run
+from mechlab.core.task import Batch
+from mechlab.models.group_mlp import GroupMLP
+from mechlab.tasks.group import GroupProduct
 
 PUBLISHED = {  # after the optimiser step of an epoch: train loss, test loss, sum of squared weights
     0: (4.7839576474, 4.7903479540, 486.059),
@@ -37,8 +40,29 @@ def check(epoch: int, losses: list[float], squares: float) -> None:
     assert squares == pytest.approx(weights, rel=max(tolerance(epoch), 2e-6))  # printed to three decimals
 
 
-def test_training_follows_the_published_losses(last, tmp_path):
-    epochs = [epoch for epoch in PUBLISHED if epoch <= last]
+def test_task_model_and_optimiser_follow_the_published_losses():
+    """The first steps, without the command that the next test runs."""
+    task = GroupProduct("S5", 0.4, seed=2)
+    model = GroupMLP(task.spec, seed=2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1.0)
+    batches = [task.examples(split) for split in ("train", "test")]
+
+    def loss(batch: Batch) -> torch.Tensor:
+        return task.spec.loss.mean(model(batch.inputs), batch.targets)
+
+    for epoch in range(6):
+        optimizer.zero_grad()
+        loss(batches[0]).backward()
+        optimizer.step()
+        if epoch in PUBLISHED:
+            with torch.no_grad():
+                squares = float(sum(p.square().sum() for p in model.parameters()))
+                check(epoch, [float(loss(batch)) for batch in batches], squares)
+
+
+@pytest.mark.ci
+def test_training_follows_the_published_losses(tmp_path):
+    last, epochs = 50, list(PUBLISHED)
     steps = ",".join(str(epoch + 1) for epoch in epochs)
     overrides = (f"trainer.max_steps={last + 1}", f"history.steps=[{steps}]", "analysis=[]")
     done = command("train", "experiment=groups_s5", *overrides, folder=tmp_path)

@@ -8,6 +8,7 @@ import torch
 from recorded_trainings import recipe_of
 from small_tasks import train
 
+from mechlab.analyses.attribution.by_irrep import between
 from mechlab.analyses.attribution.explained_examples import scalars_of
 from mechlab.analyses.metagradient import Metagradient
 from mechlab.analyses.path_kernel import PathKernel
@@ -105,6 +106,18 @@ def test_the_metagradient_of_an_irrep_is_what_training_with_another_weight_gives
     measured = (end(change) - end(-change)) / (2 * change)
     np.testing.assert_allclose(out.arrays("by_irrep")["influence"][:, pair], measured, rtol=1e-4, atol=1e-7)
     assert set(Metagradient(outputs="irreps").figures(out)) == {"derivative", "examples"}
+
+
+def test_the_share_of_variance_between_labels_is_the_squared_multiple_correlation():
+    """By least squares on indicators; 1 for a function of labels; over permutations the mean is (K - 1) / (N - 1)."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(5, size=40)
+    values = np.stack([rng.standard_normal(40), labels**2.0, np.ones(40)])
+    fitted = np.eye(5)[labels] @ np.linalg.lstsq(np.eye(5)[labels], values[0], rcond=None)[0]
+    share = between(values, labels)
+    np.testing.assert_allclose(share, [np.var(fitted) / np.var(values[0]), 1, 0], atol=1e-12)
+    drawn = [between(values[:1], rng.permutation(labels))[0] for _ in range(2000)]
+    assert np.mean(drawn) == pytest.approx(4 / 39, abs=0.01)
 
 
 def test_irreps_of_a_task_without_a_group_are_refused():

@@ -294,3 +294,14 @@ def test_logarithmic_ticks_of_a_small_panel_do_not_overlap(ends: tuple[float, fl
     for along in ("x", "y"):
         check_apart(tick_labels(axes[1], along))
         assert len(tick_labels(axes[1], along)) >= 2
+
+
+@pytest.mark.parametrize(("last", "label"), [(900, "100"), (60_000, "10,000"), (250_000, "10,000")])
+def test_late_steps_have_a_label(last: int, label: str) -> None:
+    figure, axes = new_figure(panels=3, width=2.2, rows=2)
+    for axis in axes:
+        axis.plot([0, 1, last], np.ones(3))
+        steps_axis(axis, [0, 1, last])
+    check_figure(figure)
+    labels = [words.get_text() for words in tick_labels(axes[1], "x")]
+    assert labels[0] == "0" and labels[-1] == label

@@ -42,6 +42,7 @@ class StateIrreps(Analysis):
     Source: the effective embeddings of Chughtai et al., arXiv 2302.03025, for states in place of embeddings.
     """
 
+    version = 2
     needs = Needs(kind="sequence", ground_truth=("Cayley graph",))
     headline = ("between", "largest")
 
@@ -80,10 +81,12 @@ class StateIrreps(Analysis):
         low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
         columns = {"share": share, "chance": sizes, "chance_low": low, "chance_high": high}
         out.save_table("irreps", pd.DataFrame({"irrep": [irrep.name for irrep in learned], **columns}))
-        largest, ratio = int((share / sizes).argmax()), float((share / sizes).max())
-        p = (1 + int(((drawn / sizes).max(1) >= ratio - 1e-9).sum())) / (1 + self.permutations)
-        scalars = {"between": between, "untrained_between": control, "largest": ratio, "p": p}
-        claims = self._claims(scalars, learned[largest].name, float((drawn / sizes).max(1).mean()))
+        spread = np.maximum(drawn.std(0), 1e-9)  # 0 for an irrep that is alone
+        excess, by_chance = (share - sizes) / spread, ((drawn - sizes) / spread).max(1)
+        largest = float(excess.max())
+        p = (1 + int((by_chance >= largest - 1e-6).sum())) / (1 + self.permutations)
+        scalars = {"between": between, "untrained_between": control, "largest": largest, "p": p}
+        claims = self._claims(scalars, learned[int(excess.argmax())].name, float(by_chance.mean()))
         return supported_finding(scalars, claims, trained.prefixes)
 
     def _claims(self, scalars: dict[str, float], name: str, chance: float) -> dict[str, Claim]:
@@ -97,8 +100,8 @@ class StateIrreps(Analysis):
                 null=scalars["untrained_between"],
             ),
             "irreps": Claim(
-                f"The states prefer irreps, {name} most: the largest share, divided by its mean over permutations of "
-                f"the elements, is exceeded by at most {P:g} of them.",
+                f"The states prefer irreps, {name} most: the largest share, in standard deviations above its mean over "
+                f"permutations of the elements, is exceeded by at most {P:g} of them.",
                 value=scalars["largest"],
                 threshold=chance,
                 holds=scalars["p"] <= P,
