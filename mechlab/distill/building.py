@@ -29,6 +29,7 @@ class Settings:
     longest: int
     returns: Returns
     output_shape: tuple[int, ...]
+    layer_names: tuple[str, ...]
 
 
 @dataclass
@@ -152,7 +153,8 @@ def _add(
     if activation == "sign":
         groups = sorted(groups, key=lambda made: _structure(made, state.sources))
     made = []
-    for found, name in zip(groups, _names(state, len(groups), activation), strict=True):
+    layer_name = settings.layer_names[-1 if activation == "linear" else len(state.origin)]
+    for found, name in zip(groups, _names(state, len(groups), layer_name), strict=True):
         equal = [intervals[u] for u in found.units]
         equal_biases = flipped(equal[0], found.signs[0]) if equal and equal[0] is not None else None
         kind = "ternary" if None in equal else "signs"
@@ -185,14 +187,12 @@ def _structure(made: Group, sources: Sequence[Source]) -> tuple:
     return -len(made.sizes), made.where, [term[:2] for term in terms], terms, made.bias, coefficients
 
 
-def _names(state: State, count: int, activation: str) -> list[str]:
-    """Return names for a layer's blocks: y for outputs, d, s, ... for hidden layers, numbered if there are several."""
-    taken = {source.name for source in state.sources}
-    hidden = "dstuvwabcefghijklmnopqr"
-    letter = "y" if activation == "linear" else hidden[len(state.origin) % len(hidden)]
-    while any(name.rstrip(string.digits) == letter for name in taken):
-        letter += "_"
-    return [letter] if count == 1 else [f"{letter}{k + 1}" for k in range(count)]
+def _names(state: State, count: int, name: str) -> list[str]:
+    """Return names for a layer's blocks: that of the layer, numbered if there are several."""
+    taken = {source.name.rstrip(string.digits) for source in state.sources}
+    while name in taken:
+        name += "_"
+    return [name] if count == 1 else [f"{name}{k + 1}" for k in range(count)]
 
 
 def _existing(made: Group) -> np.ndarray | None:

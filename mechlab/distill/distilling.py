@@ -15,10 +15,12 @@ from mechlab.distill.certificate import DistillError
 from mechlab.distill.layers import Layer, as_layers
 from mechlab.distill.polynomial import Polynomial
 from mechlab.distill.program import Input, Program, Returns, Values
+from mechlab.distill.program_data import NAME, RESERVED
 from mechlab.distill.snapping import NoIntegersError, Snapping
 from mechlab.distill.verification import verify
 
 Shape = Sequence[int]
+HIDDEN = "dstuvw"  # names of hidden layers
 
 
 def distill(
@@ -28,6 +30,7 @@ def distill(
     values: Values = "bits",
     returns: Returns = "class",
     names: Sequence[str] = ("x",),
+    layer_names: Sequence[str] | None = None,
     output_shape: Shape | None = None,
     tolerance: float = 1e-2,
     fan_in: int = 10,
@@ -45,6 +48,7 @@ def distill(
         values: of the inputs.
         returns: what the program returns.
         names: of the input tensors.
+        layer_names: of the layers, for the blocks that they become; by default d, s, t, ..., and y for the outputs.
         output_shape: of the output vector; by default that of the input tensor where it has as many elements.
         tolerance: largest relative change of a weight that is snapped to a multiple of a small integer.
         fan_in: units with at most so many inputs of two values get the smallest integer weights with the same signs.
@@ -65,11 +69,12 @@ def distill(
     inputs = tuple(
         Input(name, tuple(map(Polynomial.of, shape)), values) for name, shape in zip(names, shapes, strict=True)
     )
+    layered = _layer_names(layer_names, len(network), names)
     shape = _output_shape(output_shape, network[-1].bias.size, shapes)
     problem: DistillError | None = None
     tried: list[Program] = []
     for first in Snapping(tolerance, 0.0, fan_in).stages:
-        settings = Settings(Snapping(tolerance, first, fan_in), longest, returns, shape)
+        settings = Settings(Snapping(tolerance, first, fan_in), longest, returns, shape, layered)
         try:
             program = _program(network, inputs, settings)
             if program not in tried:
@@ -82,6 +87,17 @@ def distill(
             problem = problem or error
     assert problem is not None
     raise problem
+
+
+def _layer_names(given: Sequence[str] | None, count: int, inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for each layer, and raise ConfigError if one cannot be a block's."""
+    if given is None:
+        return (*(HIDDEN[k % len(HIDDEN)] for k in range(count - 1)), "y")
+    wrong = [name for name in given if not NAME.fullmatch(name) or name in RESERVED or name in inputs]
+    if len(given) != count or wrong:
+        must = f"each of the {count} layers must have a name of small letters that is not used otherwise"
+        raise ConfigError(must, got=list(given), key="layer_names", fix="such as differentia, subconcept, concept")
+    return tuple(given)
 
 
 def _program(network: Sequence[Layer], inputs: tuple[Input, ...], settings: Settings) -> Program:

@@ -9,6 +9,7 @@ import numpy as np
 import planted_layers as planted
 import pytest
 
+from mechlab.core.errors import ConfigError
 from mechlab.distill import distill
 from mechlab.distill.certificate import DistillError
 from mechlab.distill.interpret import evaluate
@@ -161,3 +162,13 @@ def test_large_noise_ends_in_a_verified_program_or_a_refusal() -> None:
             continue
         states = np.array(list(itertools.product((0, 1), repeat=7)))
         np.testing.assert_array_equal(program(states), activations(as_layers(layers), states)[-1] > 0)
+
+
+def test_layers_may_have_names():
+    layers = planted.orientation(5)
+    program = distill(layers, (5, 5), names=("image",), layer_names=("differentia", "subconcept", "concept"))
+    assert {block.name.rstrip("12") for block in program.blocks} == {"differentia", "subconcept", "concept"}
+    assert "differentia = np.sign(image.sum(-2)" in program.source
+    for wrong in (("d", "s"), ("d", "s", "N"), ("image", "s", "y"), ("d", "i", "y")):
+        with pytest.raises(ConfigError, match="must have a name"):
+            distill(layers, (5, 5), names=("image",), layer_names=wrong)
