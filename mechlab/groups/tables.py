@@ -148,11 +148,11 @@ def _read_text(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _integers(rows: list[list[str]]) -> np.ndarray:
-    try:
-        return np.array([[int(cell) for cell in row] for row in rows], dtype=np.int32)
-    except (ValueError, OverflowError):
-        wrong = next(cell for row in rows for cell in row if not _is_integer(cell) or abs(int(cell)) > len(rows))
-        raise ValueError(f"it holds {wrong!r} among numbers of elements") from None
+    cells = [cell for row in rows for cell in row]
+    wrong = [cell for cell in cells if not _is_integer(cell) or abs(int(cell)) >= 2**31]
+    if wrong:
+        raise ValueError(f"it holds {wrong[0]!r} among numbers of elements")
+    return np.array([[int(cell) for cell in row] for row in rows], dtype=np.int32)
 
 
 def _is_number(cell: str) -> bool:

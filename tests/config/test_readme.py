@@ -1,4 +1,5 @@
-"""Every command of the README and of the pages in docs works as written (training shortened by trainer=smoke)."""
+"""Every command of the README and of the pages in docs works as written (training shortened by trainer=smoke); those in
+blocks of kind `sh`, which take minutes, are not run here."""
 
 from __future__ import annotations
 
