@@ -4,6 +4,7 @@ python -m mechlab.adopt format=rnn_automaton path=weights.pt automaton=automaton
 python -m mechlab.adopt format=path_history path=FOLDER
 python -m mechlab.adopt format=rnn_binding path=weights.pt task=linear_binding task.id=T3
 python -m mechlab.adopt format=group_network path=weights.pt group=S5 seed=2 frac_train=.4
+python -m mechlab.adopt format=enn path=FOLDER input_shape=[28,28] task=orientation
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def _checked(reader: Callable[..., AdoptedNetwork], options: Mapping[str, Any]) 
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """Return the value of an option, checked; a text that its hint refuses, as the number that it is."""
+    """Return the value of an option, checked; a text that its hint refuses, as the number or list that it is."""
     import yaml
 
     try:
@@ -166,12 +167,12 @@ def _converted(value: Any, hint: Any) -> Any:
         if not isinstance(value, str):
             raise
         try:
-            number = yaml.safe_load(value)
+            written = yaml.safe_load(value)
         except yaml.YAMLError:
-            number = None
-        if isinstance(number, bool) or not isinstance(number, int | float):
+            written = None
+        if isinstance(written, bool) or not isinstance(written, int | float | list):
             raise
-    return check(number, hint)
+    return check(written, hint)
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:

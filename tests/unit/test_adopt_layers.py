@@ -5,7 +5,7 @@ import pytest
 import torch
 from planted_layers import orientation
 
-from mechlab.adopt import adopt
+from mechlab.adopt import adopt, parse
 from mechlab.core.errors import ConfigError
 from mechlab.distill.layers import activations, as_layers
 
@@ -47,6 +47,15 @@ def test_a_named_task_gives_the_examples(tmp_path):
     assert run.evaluation("train").inputs.shape == (2 * SIZE, 1, SIZE, SIZE)
     with pytest.raises(ConfigError, match="the task must have inputs of shape"):
         adopt("enn", path, tmp_path / "runs", input_shape=[SIZE, SIZE], task={"name": "orientation", "size": 8})
+
+
+def test_the_words_of_a_command_line_are_read(tmp_path):
+    path = write(tmp_path / "layers", "csv")
+    words = ["format=enn", f"path={path}", f"paths.root={tmp_path / 'runs'}", f"input_shape=[{SIZE},{SIZE}]"]
+    assert adopt(**parse(words)).task.shape == (SIZE, SIZE)
+    for wrong in ("[6,x]", "6", "[]", "[6,0]"):
+        with pytest.raises(ConfigError, match="input_shape"):
+            adopt(**parse([*words[:3], f"input_shape={wrong}"]))
 
 
 def test_wrong_files_are_refused(tmp_path):
