@@ -63,6 +63,7 @@ def test_adopt_then_ask_then_show(folder: Path) -> None:
     assert f"mechlab.adopt {words[0]}" in (folder / "runs" / "report.html").read_text()
 
 
+@pytest.mark.ci
 def test_a_mistake_is_told_in_words(folder: Path) -> None:
     done = command(
         "adopt", "format=rnn_automaton", "path=weights.pt", "automaton=tomita3.json", "cell=gru", folder=folder

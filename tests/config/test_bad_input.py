@@ -218,7 +218,11 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
         ),
     ],
 }
-TRAIN_ROWS = [pytest.param(*row, id=f"{kind}: {row[0]}") for kind, rows in TRAIN.items() for row in rows]
+TRAIN_ROWS = [  # the first two of each kind by default, all in continuous integration
+    pytest.param(*row, id=f"{kind}: {row[0]}", marks=[pytest.mark.ci] * (place > 1))
+    for kind, rows in TRAIN.items()
+    for place, row in enumerate(rows)
+]
 
 
 @pytest.fixture(scope="module")
@@ -331,6 +335,7 @@ def test_the_packages_that_a_record_allows_are_allowed_only_by_the_command(runs:
     assert done.exit == 0, done.text
 
 
+@pytest.mark.ci
 def test_one_failing_job_of_a_multirun_neither_stops_nor_hides_the_others(tmp_path: Path) -> None:
     done = run("train", "-m", *SMALL[1:], "task.d=0,1,2", folder=tmp_path)
     assert done.exit == 1
@@ -344,6 +349,7 @@ def test_one_failing_job_of_a_multirun_neither_stops_nor_hides_the_others(tmp_pa
     assert sum(line.startswith("run: ") for line in table[-2:]) == 2
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("line", ["task.dd=3", "task.d=0"])
 def test_a_command_in_a_process_of_its_own_refuses_alike(line: str, tmp_path: Path) -> None:
     process = subprocess.run(

@@ -109,6 +109,7 @@ def test_reuse_says_what_has_changed_since(lab: Path) -> None:
     assert "whether its code has changed since is not recorded" in again.out and again.exit == 0, again.text
 
 
+@pytest.mark.ci
 def test_an_interrupted_run_goes_on_with_its_own_code_only(lab: Path) -> None:
     assert train(lab, fault=Fault(STEP, nth=24)).exit == -signal.SIGKILL
     before = read(lab, "status.json")
@@ -136,6 +137,7 @@ def test_an_interrupted_run_may_begin_anew(lab: Path) -> None:
     assert (run_of(lab) / "checkpoints" / "weights.safetensors").read_bytes() == other.read_bytes()
 
 
+@pytest.mark.ci
 def test_a_users_code_leaves_a_trace(lab: Path) -> None:
     """A copy of what defines the run; in a repository the commit and a patch, new files among it."""
     assert train(lab, "paths.root=first").exit == 0

@@ -251,6 +251,7 @@ def test_every_run_is_opened_or_refused(root: Path) -> None:
             assert len(error.brief) <= 200
 
 
+@pytest.mark.ci
 def test_the_report_names_every_damaged_file(root: Path) -> None:
     page = report(parse([f"runs={root}/*/*", f"out={root.parent}/report.html"]))
     with open(root.parent / "report" / "failures.csv", newline="") as file:

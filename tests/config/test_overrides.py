@@ -54,6 +54,7 @@ def trained(folder: Path, *arguments: str) -> tuple[Done, Run]:
     return done, load_run(folder / last.removeprefix("run: "))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("arguments", "shows"),
     [
@@ -127,6 +128,7 @@ def test_stop_at_ends_training_once_the_task_is_learned(tmp_path: Path) -> None:
     assert not any(a and b for a, b in itertools.pairwise(good[:-1]))
 
 
+@pytest.mark.ci
 def test_max_time_ends_training_early_with_results(tmp_path: Path) -> None:
     limits = ("trainer.max_time=00:00:00:01", "trainer.max_steps=1000000", "trainer.chunk=10")
     _, run = trained(tmp_path, *COPY, *limits)

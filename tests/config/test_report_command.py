@@ -160,6 +160,7 @@ def test_help(tmp_path: Path) -> None:
     assert all(f"{key}=" in printed for key in ("runs", "by", "out"))
 
 
+@pytest.mark.ci
 def test_neither_torch_nor_hydra_is_imported(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs", runs=2)
     code = "import sys, mechlab.report as r; sys.argv = ['report', 'runs=runs']; r.main(); "

@@ -385,6 +385,7 @@ def test_asking_twice_gives_the_same_finding_and_result(lab):
         assert (finding(a), read_json(Path(a, "result.json"))) == before
 
 
+@pytest.mark.ci
 def test_analyze_over_all_of_training(lab):
     """A row for each recorded step, each what asking at that step alone gives; the end is where training ended."""
     a = folders()[0]

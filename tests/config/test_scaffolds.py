@@ -202,6 +202,7 @@ def test_the_new_task_trains_and_the_new_analysis_answers(lab):
     assert float(rows[-1]["gain/trained"]) == pytest.approx(finding["scalars"]["trained"])
 
 
+@pytest.mark.ci
 def test_without_options_the_files_join_the_checkout(tmp_path):
     """The yaml composes, and the class that it names is found."""
     checkout = tmp_path / "copy"

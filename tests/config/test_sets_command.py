@@ -97,6 +97,7 @@ def test_sets_are_no_runs(swept: tuple[Path, Done]) -> None:
     assert not left.parent.exists() and found(folder, "seeds")
 
 
+@pytest.mark.ci
 def test_the_report_shows_what_is_about_its_runs_alone(swept: tuple[Path, Done], tmp_path: Path) -> None:
     folder, _ = swept
     whole = report(Request((str(folder / "runs"),), out=tmp_path / "all.html")).read_text(encoding="utf-8")

@@ -153,6 +153,7 @@ def test_a_sweep_with_a_failing_job_from_plan_to_retry(tmp_path: Path) -> None:
     assert "4 jobs: 2 failed, 2 done" in sweep(tmp_path, "plan", *FAILS, "seed=0,1").out
 
 
+@pytest.mark.ci
 def test_a_job_that_this_machine_cannot_run_is_listed_with_its_reason(tmp_path: Path) -> None:
     name = planned(tmp_path, *SMALL, "trainer=gpu,cpu", "trainer.max_steps=2")
     done = sweep(tmp_path, "run", name, "--index", "0", "--chunk", "2", slurm=Slurm(tmp_path / "bin"), status=1)
@@ -221,6 +222,7 @@ def test_a_chunk_that_is_asked_to_stop_starts_no_other_job(
     assert "3 jobs: 3 done" in sweep(tmp_path, "status", name).out
 
 
+@pytest.mark.ci
 def test_submit_makes_one_array_of_what_is_not_done(tmp_path: Path) -> None:
     name = planned(tmp_path, *SMALL, "seed=range(7)")
     done = command("train", *SMALL, "seed=4", folder=tmp_path)
@@ -259,6 +261,7 @@ def test_submit_makes_one_array_of_what_is_not_done(tmp_path: Path) -> None:
     assert "SBATCH_ACCOUNT=me" in variables, "a user's own defaults for sbatch hold for the array too"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("queue", "chunk", "array"),
     [
@@ -276,6 +279,7 @@ def test_jobs_in_slurms_queue_are_not_submitted_again(queue: str, chunk: int, ar
     assert f"--array={array}" in slurm.given
 
 
+@pytest.mark.ci
 def test_with_all_jobs_in_the_queue_nothing_is_submitted_and_status_counts_them(tmp_path: Path) -> None:
     name = planned(tmp_path, *SMALL, "seed=range(3)")
     slurm = Slurm(tmp_path / "bin", f"0 RUNNING mechlab-{name}-2\n1 PENDING mechlab-{name}-2\n1 PENDING mechlab-1-1")
@@ -287,6 +291,7 @@ def test_with_all_jobs_in_the_queue_nothing_is_submitted_and_status_counts_them(
     )
 
 
+@pytest.mark.ci
 def test_retry_failed_submits_the_failed_jobs_alone(tmp_path: Path) -> None:
     name = planned(tmp_path, *FAILS, "seed=0,1")
     sweep(tmp_path, "run", name, "--index", "2", status=1)
@@ -297,6 +302,7 @@ def test_retry_failed_submits_the_failed_jobs_alone(tmp_path: Path) -> None:
     assert "--array=0-3" in slurm.given
 
 
+@pytest.mark.ci
 def test_what_slurm_or_its_settings_refuse_is_told(tmp_path: Path) -> None:
     name = planned(tmp_path, *SMALL)
     no_slurm = Slurm(tmp_path / "bin", variables={"PATH": "/nowhere"})
@@ -398,6 +404,7 @@ def test_packages_that_the_command_line_allows_reach_the_jobs(tmp_path: Path, fo
     assert "1 jobs: 1 done" in sweep(tmp_path, "status", foreign).out
 
 
+@pytest.mark.ci
 def test_a_changed_copy_of_the_code_is_not_run_and_planning_again_mends_it(tmp_path: Path) -> None:
     name = planned(tmp_path, *SMALL)
     (tmp_path / "runs" / "_sweeps" / name / "code" / "sitecustomize.py").touch()
@@ -478,6 +485,7 @@ def test_jobs_that_died_before_training_are_listed_with_their_logs_and_retried(t
     refused(tmp_path, "submit", name, slurm=silent, key="squeue", says="must be readable")
 
 
+@pytest.mark.ci
 def test_a_pool_whose_processes_die_before_training_has_failed(tmp_path: Path) -> None:
     name = planned(tmp_path, *SMALL, "seed=0,1")
     refusing = tmp_path / "refusing"

@@ -82,6 +82,7 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.ci
 def test_each_run_agrees_with_its_single_twin(tmp_path):
     """Eight seeds of a network of full size on addition modulo 23: the same data, order and initial weights, and after
     each of fifty steps the same parameters to 1e-5. In double precision, in which rounding opens no rectifier."""

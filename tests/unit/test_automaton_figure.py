@@ -50,6 +50,7 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("size", [(1, 2), (2, 2), (5, 2), (12, 2), (20, 3, 3), (51, 2), (80, 2), "broker"])
 def test_states_do_not_overlap_and_labels_are_beside_them(size: tuple[int, ...] | str) -> None:

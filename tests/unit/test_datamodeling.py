@@ -41,6 +41,7 @@ def answer(run, tmp_path_factory):
     return ask(run, tmp_path_factory.mktemp("answer") / "out")
 
 
+@pytest.mark.ci
 def test_outputs_are_those_of_plain_retraining(run, answer):
     """For each kind of removal, a training by core/step.py without the examples gives the log-probabilities."""
     _, measured = answer

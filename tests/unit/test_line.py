@@ -63,6 +63,7 @@ def test_forgotten_gradients_change_nothing_but_the_work():
     assert tight.nodes == free.nodes == free.evaluations < tight.evaluations
 
 
+@pytest.mark.ci
 def test_under_six_nodes_reach_the_error_of_a_hundred():
     """On 60 steps of AdamW with all pairs (p = 13, the network of epk_quick): the sum of the residuals over the steps,
     at worst and on average over all outputs, against that of 100 equal parts."""
