@@ -36,8 +36,9 @@ class Prototypes(StaticModel):
 
     @torch.no_grad()
     def solve(self, examples: Batch, rng: torch.Generator) -> None:
-        """Choose prototypes."""
+        """Choose prototypes; where an example has several targets, the largest is its class."""
         inputs, targets, chosen = examples.inputs.flatten(1), examples.targets, []
+        targets = targets.argmax(1) if targets.ndim > 1 else targets
         for i in torch.randperm(len(examples), generator=rng).tolist():
             own = [k for k in chosen if targets[k] == targets[i]]
             if not own or (inputs[own] - inputs[i]).norm(dim=1).min() > self.radius:
