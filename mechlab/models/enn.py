@@ -21,6 +21,7 @@ from mechlab.distill.bitwise import Fit, bitwise_network, consistent_inputs, sha
 from mechlab.distill.essence import essence_network, merged_network
 from mechlab.distill.separators import Kind
 from mechlab.distill.subconcepts import clustered, merged
+from mechlab.models.threshold_network import affine, signs
 
 
 class ENN(StaticModel):
@@ -105,14 +106,14 @@ class ENN(StaticModel):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs (B, *shape) to outputs (B, outputs)."""
-        return _affine(self.hidden(inputs), self._weights(self.C))
+        return affine(self.hidden(inputs), self._weights(self.C))
 
     def hidden(self, inputs: Tensor) -> Tensor:
         """Map inputs (B, *shape) to the signs of the units of S (B, n)."""
-        signs = _features(inputs, self.spec).to(self.D.dtype)
+        state = _features(inputs, self.spec).to(self.D.dtype)
         for layer in (self.D, self.S):
-            signs = _sign(signs, self._weights(layer))
-        return signs
+            state = signs(state, self._weights(layer))
+        return state
 
     def layers(self) -> list[np.ndarray]:
         """Return D, S and C as the forward pass uses them, (n_in + 1, n_out) in float64."""
@@ -199,18 +200,6 @@ class ENN(StaticModel):
         step = layer.detach()[:-1].abs().amax(0) / self.levels
         rounded = torch.where(step > 0, (layer.detach() / step).round() * step, layer.detach())
         return rounded + (layer - layer.detach())
-
-
-def _sign(inputs: Tensor, layer: Tensor) -> Tensor:
-    """Return the signs of a layer's units, with the derivative of tanh(z / |w|)."""
-    z = _affine(inputs, layer)
-    size = layer.detach()[:-1].norm(dim=0)
-    soft = torch.tanh(z / torch.where(size > 0, size, 1.0))
-    return z.detach().sign() + (soft - soft.detach())
-
-
-def _affine(inputs: Tensor, layer: Tensor) -> Tensor:
-    return inputs @ layer[:-1] + layer[-1]
 
 
 def _features(inputs: Tensor, spec: TaskSpec) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import torch
 
-from mechlab.analyses.distill.distilled import distilled, refusal
+from mechlab.analyses.distill.distilled import EQUAL, distilled, equal, refusal, short
 from mechlab.analyses.distill.threshold_network import (
     decided,
     examples_of,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from mechlab.record.run import Run
 
 LEAST = 3  # sizes
-EQUAL = 0.998  # lower end of the interval of agreement for the claim `equal`
 WEIGHTS = "checkpoints/weights.safetensors"
 
 
@@ -137,8 +136,6 @@ class DistillSizes(SetAnalysis):
         certificate = program.certificate
         assert certificate is not None
         same = certificate.inputs - certificate.mismatches
-        low, high = wilson(same, certificate.inputs)
-        exact = certificate.status != "tested"
         correct, decisions = int(rows["right_decisions"].sum()), int(rows["decisions"].sum())
         ends = wilson(correct, decisions)
         scalars = {
@@ -158,22 +155,8 @@ class DistillSizes(SetAnalysis):
         }
         claims = {
             "distilled": distilled(True),
-            "equal": Claim(
-                _EQUAL,
-                value=same / certificate.inputs,
-                threshold=EQUAL,
-                holds=same == certificate.inputs if exact else low >= EQUAL,
-                kind="exact" if exact else "statistical",
-                null=float(rows["most_frequent"].max()),
-                interval=None if exact else (low, high),
-            ),
-            "short": Claim(
-                f"The program has at most {self.lines} lines.",
-                value=program.lines,
-                threshold=self.lines,
-                holds=program.lines <= self.lines,
-                kind="exact",
-            ),
+            "equal": equal(certificate, _EQUAL, float(rows["most_frequent"].max())),
+            "short": short(program, self.lines),
             "right": Claim(
                 f"The program is right about at least {self.accuracy:g} of the test examples of all sizes (lower end "
                 "of the 95 % interval).",

@@ -24,7 +24,7 @@ from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least, between
 from mechlab.core.task import Task
 from mechlab.distill import distill
-from mechlab.distill.certificate import DistillError
+from mechlab.distill.certificate import Certificate, DistillError
 from mechlab.distill.program import Program
 from mechlab.record.artifacts import Artifacts
 from mechlab.statistics.wilson import wilson
@@ -109,7 +109,6 @@ class Distill(Analysis):
         network = decided(run.task, run.predict(batch.inputs).outputs.double().numpy())
         own, right = self._decisions(run.task, program, batch.inputs), wanted(run.task, batch.targets)
         agreement = 1 - certificate.mismatches / certificate.inputs
-        low, high = wilson(certificate.inputs - certificate.mismatches, certificate.inputs)
         exact = certificate.status != "tested"
         scalars |= {
             "lines": program.lines,
@@ -130,25 +129,12 @@ class Distill(Analysis):
         null = most_frequent(right)
         correct = own == right
         ends = wilson(int(correct.sum()), correct.size)
+        sample = "all inputs, or a proof for each unit" if exact else "lower end of the 95 % interval"
+        statement = f"The program decides as the network on at least {EQUAL:g} of the inputs compared ({sample})."
         claims = {
             "distilled": distilled(True),
-            "equal": Claim(
-                f"The program decides as the network on at least {EQUAL:g} of the inputs compared"
-                + (" (all inputs, or a proof for each unit)." if exact else " (lower end of the 95 % interval)."),
-                value=agreement,
-                threshold=EQUAL,
-                holds=agreement == 1 if exact else low >= EQUAL,
-                kind="exact" if exact else "statistical",
-                null=most_frequent(network),
-                interval=None if exact else (low, high),
-            ),
-            "short": Claim(
-                f"The program has at most {self.lines} lines.",
-                value=program.lines,
-                threshold=self.lines,
-                holds=program.lines <= self.lines,
-                kind="exact",
-            ),
+            "equal": equal(certificate, statement, most_frequent(network)),
+            "short": short(program, self.lines),
         }
         if correct.size >= FEWEST:
             claims["right"] = Claim(
@@ -172,6 +158,28 @@ def distilled(made: bool) -> Claim:
     """Return the claim that there is a program, which holds if one was made."""
     statement = "The network has a short program, of which verification found no disagreement (value 1)."
     return Claim(statement, value=float(made), threshold=1, holds=made, kind="exact")
+
+
+def equal(certificate: Certificate, statement: str, null: float) -> Claim:
+    """Return the claim that a program decides as its network, which a sample supports by the end of an interval."""
+    same = certificate.inputs - certificate.mismatches
+    exact = certificate.status != "tested"
+    low, high = wilson(same, certificate.inputs)
+    return Claim(
+        statement,
+        value=same / certificate.inputs,
+        threshold=EQUAL,
+        holds=same == certificate.inputs if exact else low >= EQUAL,
+        kind="exact" if exact else "statistical",
+        null=null,
+        interval=None if exact else (low, high),
+    )
+
+
+def short(program: Program, lines: int) -> Claim:
+    """Return the claim that a program has at most so many lines."""
+    statement = f"The program has at most {lines} lines."
+    return Claim(statement, value=program.lines, threshold=lines, holds=program.lines <= lines, kind="exact")
 
 
 def refusal(error: DistillError) -> str:
