@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -57,9 +57,12 @@ def distill(
         samples: number of these inputs, where not all are tried.
 
     Raises:
-        ConfigError: the layers do not fit the shapes.
+        ConfigError: the layers do not fit the shapes, or an option is unknown.
         DistillError: the weights have no short description, or the program disagrees with the network.
     """
+    for key, value, allowed in (("values", values, get_args(Values)), ("returns", returns, get_args(Returns))):
+        if value not in allowed:
+            raise ConfigError(f"{key} must be one of {', '.join(allowed)}", got=repr(value), key=key)
     shapes = _shapes(input_shape)
     if len(names) != len(shapes):
         names = [f"x{k + 1}" for k in range(len(shapes))] if len(names) == 1 else names

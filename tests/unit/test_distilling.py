@@ -172,3 +172,9 @@ def test_layers_may_have_names():
     for wrong in (("d", "s"), ("d", "s", "N"), ("image", "s", "y"), ("d", "i", "y")):
         with pytest.raises(ConfigError, match="must have a name"):
             distill(layers, (5, 5), names=("image",), layer_names=wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"values": "others"}, {"returns": "code"}])
+def test_unknown_options_are_refused(wrong):
+    with pytest.raises(ConfigError, match="must be one of"):
+        distill(planted.orientation(4), (4, 4), **wrong)
