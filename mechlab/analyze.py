@@ -45,12 +45,12 @@ def job(cfg: DictConfig) -> None:
             "at least one analysis must be chosen", key="analysis", fix="analysis=NAME; --help lists them"
         )
     folders = find_runs(config.run)
-    of_sets = prepare_sets(config.analysis, config.allow_targets)
+    nodes = all_without_files(config.analysis, "analysis", config.allow_targets)
+    of_sets = prepare_sets(nodes, config.allow_targets)
     if of_sets and config.at != "last":
         must = f"analysis={next(iter(of_sets))} is about finished runs"
         raise ConfigError(must, got=f"at={config.at}", key="at", fix="at=last")
-    of_runs = {name: node for name, node in config.analysis.items() if name not in of_sets}
-    of_runs = all_without_files(of_runs, "analysis", config.allow_targets)
+    of_runs = {name: node for name, node in nodes.items() if name not in of_sets}
     runs = [load_run(folder, allow_targets=config.allow_targets) for folder in (folders if of_runs else ())]
     chosen = {}
     for run in runs:  # everything is checked before anything is computed

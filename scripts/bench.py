@@ -5,10 +5,12 @@ python scripts/bench.py cli
 python scripts/bench.py sweep
 python scripts/bench.py automata
 python scripts/bench.py path_kernel
+python scripts/bench.py attribution
 python scripts/bench.py seeds
 python scripts/bench.py binding
 python scripts/bench.py groups
 python scripts/bench.py distill
+python scripts/bench.py datamodel
 """
 
 from __future__ import annotations

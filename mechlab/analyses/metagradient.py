@@ -9,11 +9,13 @@ import numpy as np
 from mechlab.analyses.attribution.by_irrep import pair_maps, save_by_irrep
 from mechlab.analyses.attribution.checks import check_attribution, second_derivatives
 from mechlab.analyses.attribution.explained_examples import (
+    Device,
     Examples,
     ExplainedExamples,
     Outputs,
     Positive,
     checkpoint_key,
+    evaluations,
     scalars_of,
 )
 from mechlab.analyses.attribution.tables import own_class, sort_keys, top_examples
@@ -41,6 +43,7 @@ class Metagradient(Analysis):
         examples: their number, from the first on, or their ids.
         outputs: the explained scalars: all, target, margin, loss, irreps, or package.module.function; see PathKernel.
         dtype: of the arithmetic; that of training if None.
+        device: of the arithmetic: cpu, cuda, or that of the training, where there is one, if None.
         memory_gb: memory of one block of work, in 10^9 bytes.
         checkpoints: number of evenly spaced steps for TracIn at checkpoints, besides TracIn at every step.
         sort: order of examples in the heat map, by label or by the sum of their tokens.
@@ -55,29 +58,37 @@ class Metagradient(Analysis):
         examples: Examples = 20,
         outputs: Outputs = "target",
         dtype: Literal["float32", "float64"] | None = None,
+        device: Device = None,
         memory_gb: Positive = 1.0,
         checkpoints: Annotated[int, at_least(1)] = 10,
         sort: Literal["label", "sum"] = "label",
         top: Annotated[int, at_least(1)] = 10,
     ):
         self.split, self.examples, self.outputs = split, examples, outputs
-        self.dtype, self.memory_gb, self.checkpoints = dtype, memory_gb, checkpoints
+        self.dtype, self.device, self.memory_gb, self.checkpoints = dtype, device, memory_gb, checkpoints
         self.sort, self.top = sort, top
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars are not supported."""
-        examples = ExplainedExamples(self.split, self.examples, self.dtype)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype, self.device)
         check_attribution(name, recipe, examples, self.outputs, key, second_derivatives)
+
+    def gradient_evaluations(self, recipe: Recipe) -> float:
+        """Return about how many gradients of single examples the derivatives take, with TracIn at every step: a product
+        with the Hessian counts as four."""
+        explained = ExplainedExamples(self.split, self.examples, self.dtype)
+        number = len(explained.batch(recipe.source())) if self.outputs != "loss" else 1
+        columns = number * (recipe.task.spec.outputs if self.outputs == "all" else 1)
+        return evaluations(recipe, explained, 1.0, products=2 + 4 * columns)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Compute and save derivatives and baselines, resuming an interrupted attempt."""
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.metagradients import MetagradientBackward
-        from mechlab.kernels.trajectory import Trajectory
 
-        examples = ExplainedExamples(self.split, self.examples, self.dtype)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype, self.device)
         batch, limit = examples.batch(run), int(self.memory_gb * 1e9)
-        trajectory = Trajectory.of_run(run, examples.torch_dtype)
+        trajectory = examples.trajectory(run)
         scalars = scalars_of(self.outputs, run.task)
         explained = Explained(trajectory.functional, trajectory.functional.placed(batch), scalars)
         backward = MetagradientBackward(trajectory, explained, limit)
@@ -113,11 +124,11 @@ class Metagradient(Analysis):
         """Draw the derivatives, and the examples with the largest ones."""
         from mechlab.plotting import path_kernel as draw
 
-        examples = {"examples": draw.top_examples(out.table("examples"))}
+        examples = {"examples": draw.top_examples(out.table("examples"), what="derivative")}
         if self.outputs == "irreps":
             return {"derivative": pair_maps(out), **examples}
         own = out.arrays("own_class")
-        derivative = draw.influence_map(own["derivative"], own["train"], own["explained"], self.sort)
+        derivative = draw.influence_map(own["derivative"], own["train"], own["explained"], self.sort, what="derivative")
         return {"derivative": derivative, **examples}
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
 from mechlab.analyses.attribution.by_irrep import pair_maps, save_by_irrep
 from mechlab.analyses.attribution.checks import check_attribution
+from mechlab.analyses.attribution.components import Components, components_of
 from mechlab.analyses.attribution.explained_examples import (
+    Device,
     Examples,
     ExplainedExamples,
     Outputs,
     Positive,
     checkpoint_key,
+    evaluations,
     scalars_of,
 )
-from mechlab.analyses.attribution.tables import own_class, sort_keys, top_examples
+from mechlab.analyses.attribution.influences import save_influences
+from mechlab.analyses.attribution.kernel_matrices import kernel_figures, save_kernel_matrices
+from mechlab.analyses.attribution.terms import numbers_of, save_decomposition, sentence, terms_of
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
-from mechlab.core.constraints import at_least
+from mechlab.core.constraints import Filled, at_least
+from mechlab.core.errors import ConfigError
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.long_work import carry_out
 
@@ -27,10 +33,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.recipe import Recipe
-    from mechlab.kernels.decomposition import PathKernelDecomposition
     from mechlab.record.run import Run
 
-TERMS = ("data", "decay", "clipping", "residual", "arithmetic")
+Step = Annotated[int, at_least(0)]
 
 
 class PathKernel(Analysis):
@@ -45,16 +50,22 @@ class PathKernel(Analysis):
         outputs: the explained scalars: all (log-probabilities of all classes), target (of the own class), margin (its
             log-odds), loss (the mean over the examples), irreps (for a task of products in a group: the part of the
             right product's logit that lies in the space of each irrep, as means over the examples; see `LogitParts`),
-            or a function from outputs to (X, C); a configuration names it as package.module.function, of a package in
-            allow_targets.
-        nodes, tolerance, most_nodes, secant: of the quadrature along each step.
+            or a function of the outputs, and of the Batch if it takes two arguments, that returns numbers for each
+            example or any others, see `Explained`; a configuration names it as package.module.function, of a package
+            in allow_targets.
+        steps: ranges [first, stop] of the optimiser steps to explain; all by default. The terms `earlier` (the momentum
+            at the first of them) and `rest` (the movement along other steps) then complete the sum. Other steps take
+            no gradients: those between ranges cost nothing but their replay.
+        nodes, tolerance, most_nodes, secant: of the quadrature along each step; the tolerance is the largest residual
+            in units of the movement of the outputs along a step.
         dtype: of the arithmetic; that of training if None.
+        device: of the arithmetic: cpu, cuda, or that of the training, where there is one, if None.
         form: of the inner products.
         memory_gb: memory of one block of work, in 10^9 bytes.
-        components: whether parameters are grouped by module or by tensor.
-        by_component: whether to also save the influence of each example through each component.
-        bins: number of bins of steps, at most one for each step, in which to also save the influence of each example; 0
-            for none.
+        components: the named sets of parameters; see `components_of`.
+        by_component: whether to also save, and draw, the influence of each example through each component.
+        bins: number of bins of steps, at most one for each step, in which to also save and draw the influence of each
+            example; 0 for none.
         view: "gradient" counts an influence at the step of the gradient, "path" at the step along which the gradients
             of the outputs were averaged.
         scores: whether to also save the score of each parameter.
@@ -64,20 +75,23 @@ class PathKernel(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
 
     def __init__(
         self,
         split: Literal["train", "val", "test"] = "val",
         examples: Examples = 20,
         outputs: Outputs = "target",
+        steps: Annotated[tuple[tuple[Step, Step], ...], Filled()] | None = None,
         nodes: Annotated[int, at_least(1)] = 1,
-        tolerance: Positive | None = 1e-3,
+        tolerance: Positive | None = 0.01,
         most_nodes: Annotated[int, at_least(1)] = 64,
         secant: bool = False,
         dtype: Literal["float32", "float64"] | None = None,
+        device: Device = None,
         form: Literal["auto", "jvp", "gemm", "ghost"] = "auto",
         memory_gb: Positive = 1.0,
-        components: Literal["module", "tensor"] = "module",
+        components: Components = "similar",
         by_component: bool = False,
         bins: Annotated[int, at_least(0)] = 0,
         view: Literal["gradient", "path"] = "gradient",
@@ -86,21 +100,37 @@ class PathKernel(Analysis):
         top: Annotated[int, at_least(1)] = 10,
         residual: Positive = 0.01,
     ):
-        self.split, self.examples, self.outputs = split, examples, outputs
+        self.split, self.examples, self.outputs, self.steps = split, examples, outputs, steps
         self.nodes, self.tolerance, self.most_nodes, self.secant = nodes, tolerance, most_nodes, secant
-        self.dtype, self.form, self.memory_gb = dtype, form, memory_gb
+        self.dtype, self.device, self.form, self.memory_gb = dtype, device, form, memory_gb
         self.components, self.by_component = components, by_component
         self.bins, self.view, self.scores = bins, view, scores
         self.sort, self.top, self.residual = sort, top, residual
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
-        """Raise ConfigError if the model, the optimizer or the explained scalars are not supported."""
+        """Raise ConfigError if the model, the optimizer or the explained scalars are not supported, or if steps are
+        chosen that are no ranges in order, or after the last one."""
+        from mechlab.kernels.decomposition import PathKernelSettings
         from mechlab.kernels.inner import InnerProducts
 
-        examples = ExplainedExamples(self.split, self.examples, self.dtype)
+        try:
+            PathKernelSettings(steps=self.steps).check_steps(recipe.max_steps)
+        except ConfigError as error:
+            must = f"analysis={name}: {error.must}"
+            raise ConfigError(must, got=error.got, key=f"{key}.steps", fix=error.fix) from None
         form = None if self.form == "auto" else self.form
         products = lambda functional, theta, batch: InnerProducts(functional)(form, theta, batch, theta[None])  # noqa: E731
-        check_attribution(name, recipe, examples, self.outputs, key, form and products)
+        check_attribution(name, recipe, self._examples, self.outputs, key, form and products)
+
+    def gradient_evaluations(self, recipe: Recipe) -> float:
+        """Return about how many gradients of single examples the decomposition evaluates, at the initial nodes."""
+        columns = recipe.task.spec.outputs if self.outputs == "all" else 1
+        share = 1.0 if self.steps is None else sum(stop - first for first, stop in self.steps) / recipe.max_steps
+        return evaluations(recipe, self._examples, share * columns * self.nodes, products=share * 2.5)
+
+    @property
+    def _examples(self) -> ExplainedExamples:
+        return ExplainedExamples(self.split, self.examples, self.dtype, self.device)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Compute and save the decomposition, resuming an interrupted attempt."""
@@ -108,13 +138,12 @@ class PathKernel(Analysis):
         from mechlab.kernels.decomposition import PathKernelSettings
         from mechlab.kernels.explained import Explained
         from mechlab.kernels.quadrature import Quadrature
-        from mechlab.kernels.trajectory import Trajectory
 
-        examples = ExplainedExamples(self.split, self.examples, self.dtype)
+        examples = self._examples
         batch = examples.batch(run)
-        trajectory = Trajectory.of_run(run, examples.torch_dtype)
+        trajectory = examples.trajectory(run)
         layout = trajectory.functional.layout
-        groups = components_of(layout.names, self.components)
+        groups = components_of(layout.shapes, self.components)
         bins = min(self.bins, trajectory.steps)
         edges = [trajectory.steps * i // bins for i in range(bins)]
         quadrature = Quadrature("midpoint", self.nodes, self.tolerance, self.most_nodes, self.secant)
@@ -122,33 +151,48 @@ class PathKernel(Analysis):
         separate = groups if self.by_component else None
         scalars = scalars_of(self.outputs, run.task)
         explained = Explained(trajectory.functional, trajectory.functional.placed(batch), scalars)
-        size = trajectory.steps * math.prod(explained.shape) * len(layout.names) * 8
+        count = sum(stop - first for first, stop in self.steps or [(0, trajectory.steps)])
+        size = count * math.prod(explained.shape) * len(layout.names) * 8
+        by_tensor = size < limit / 4
         settings = PathKernelSettings(
-            quadrature, self.form, limit, self.scores, separate, edges, self.view, steps_by_tensor=size < limit / 4
+            quadrature, self.form, limit, self.scores, separate, edges, self.view, by_tensor, self.steps
         )
         backward = PathKernelBackward(trajectory, explained, settings)
         checkpoint = f"path_kernel-{checkpoint_key(self, trajectory.steps)}.safetensors"
         carry_out(backward, "path_kernel", run.folder / "work" / checkpoint)
         result = backward.result()
-        self._save(run, out, result, batch, groups)
-        return Finding(_scalars(result), self._claims(result, trajectory.functional.dtype.itemsize))
+        terms = terms_of(result, self.steps is not None)
+        save_decomposition(out, result, terms, groups)
+        if self.outputs == "irreps":
+            sums = {"initial": result.initial, "final": result.final, **terms}
+            save_by_irrep(run, out, result.influence[0], self.top, **{name: term[0] for name, term in sums.items()})
+        else:
+            save_influences(run, out, result, explained, batch, self.outputs, self.sort, self.top)
+        if explained.apart:
+            save_kernel_matrices(run, out, result, batch, self.outputs, [*edges, trajectory.steps], self.sort)
+        values = numbers_of(result, terms, self.secant)
+        notes = {"terms": sentence(terms, result.final - result.initial)}
+        return Finding(values, self._claims(values, trajectory.functional.dtype.itemsize), notes)
 
-    def _claims(self, result: PathKernelDecomposition, itemsize: int) -> dict[str, Claim]:
-        values, least = _scalars(result), 1e-9 if itemsize == 8 else 1e-4
+    def _claims(self, values: dict[str, float], itemsize: int) -> dict[str, Claim]:
+        least = 1e-9 if itemsize == 8 else 1e-4
+        residual = values["uncorrected_of_movement" if self.secant else "residual_of_movement"]
+        without = ", before the correction by the secant," if self.secant else ""
         return {
             "completeness": Claim(
                 f"The terms, each from its own definition, sum to the change of the outputs, to {least:g} of the sum "
-                "of their sizes.",
+                "of their sizes; since the residual is a term, this holds for any averaged gradients and says nothing "
+                "of their quality.",
                 value=values["completeness_error"],
                 threshold=least,
                 holds=bool(values["completeness_error"] <= least),
                 kind="exact",
             ),
             "quadrature": Claim(
-                f"The quadrature residual is at most {self.residual:g} of the movement of the outputs.",
-                value=values["residual_of_movement"],
+                f"The quadrature residual{without} is at most {self.residual:g} of the movement of the outputs.",
+                value=residual,
                 threshold=self.residual,
-                holds=bool(values["residual_of_movement"] <= self.residual),
+                holds=bool(residual <= self.residual),
                 kind="statistical",
             ),
             "updates": Claim(
@@ -160,88 +204,24 @@ class PathKernel(Analysis):
             ),
         }
 
-    def _save(
-        self, run: Run, out: Artifacts, result: PathKernelDecomposition, batch: Any, groups: dict[str, list[str]]
-    ) -> None:
-        import pandas as pd
-
-        terms = {name: getattr(result, name) for name in ("initial", "final", "influence", *TERMS[1:])}
-        extra = {f"influence_by_group.{name}": value for name, value in result.influence_by_group.items()}
-        if result.influence_by_bin is not None:
-            extra["influence_by_bin"] = result.influence_by_bin
-        if result.scores is not None:
-            extra |= {"scores": result.scores, "decay_scores": result.decay_scores}
-        out.save_arrays("account", **terms, **extra, **{f"by_tensor.{k}": v for k, v in result.by_tensor.items()})
-        by_step = {f"by_step.{name}": value for name, value in result.by_step.items()}
-        by_tensor = {} if result.data_by_step is None else {"data_by_step": result.data_by_step}
-        out.save_arrays("steps", **by_step, **by_tensor)
-        means = {name: np.abs(value).mean((1, 2)) for name, value in result.by_step.items()}
-        steps = {"step": np.arange(len(result.nodes)), "nodes": result.nodes, "evaluations": result.evaluations}
-        mass = {f"{name}_mass": result.mass[name].sum(1) for name in ("data", "decay")}
-        out.save_table("steps", pd.DataFrame({**steps, **means, **mass}))
-        names, places = result.layout.names, {name: i for i, name in enumerate(result.layout.names)}
-        by_group = {
-            f"{line}:{group}": result.mass[line][:, [places[name] for name in members]].sum(1)
-            for line in ("data", "decay")
-            for group, members in groups.items()
-        }
-        out.save_table("mass", pd.DataFrame(by_group))
-        sizes = [place.stop - place.start for place in result.layout.places.values()]
-        per_tensor = {line: np.abs(result.by_tensor[line]).mean((0, 1)) for line in ("data", "decay", "clipping")}
-        out.save_table("tensors", pd.DataFrame({"tensor": names, "size": sizes, **per_tensor}))
-        if self.outputs == "irreps":
-            sums = {"data": result.influence.sum(-1), **{name: terms[name] for name in terms if name != "influence"}}
-            save_by_irrep(run, out, result.influence[0], self.top, **{name: term[0] for name, term in sums.items()})
-            return
-        train, explained = sort_keys(run, batch, result.influence.shape[-1], self.sort)
-        own = own_class(result.influence, batch, self.outputs)
-        out.save_arrays("own_class", influence=own, train=train, explained=explained, ids=batch.index)
-        out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
-
     def figures(self, out: Artifacts) -> dict[str, Figure]:
-        """Draw influences as a heat map, sizes by component and step, totals of data and decay, and the training
-        examples with the largest positive and negative scores."""
+        """Draw influences as a heat map, sizes by component and step, the terms with their signs, each statistic
+        against the step, and the training examples with the largest positive and negative scores."""
         from mechlab.plotting import path_kernel as draw
+        from mechlab.plotting.example_images import images_of_examples
 
-        saved = out.arrays("account")
-        terms = {"data": saved["influence"].sum(-1), **{name: saved[name] for name in TERMS[1:]}}
+        lines, steps, examples = out.table("lines"), out.table("steps"), out.table("examples")
         if self.outputs == "irreps":
             influence = pair_maps(out)
         else:
             own = out.arrays("own_class")
-            influence = draw.influence_map(own["influence"], own["train"], own["explained"], self.sort)
+            influence = draw.influence_map(own["influence"], own["train"], own["explained"], self.sort, len(own["ids"]))
+        images = (out.folder / "images.safetensors").exists()
         return {
             "influence": influence,
             "mass": draw.mass_over_steps(out.table("mass")),
-            "lines": draw.sizes_of_terms(out.table("steps"), terms, saved["final"] - saved["initial"]),
-            "examples": draw.top_examples(out.table("examples")),
+            "lines": draw.terms_with_signs(steps, lines),
+            "statistics": draw.statistics_over_steps(steps),
+            "examples": images_of_examples(examples, **out.arrays("images")) if images else draw.top_examples(examples),
+            **kernel_figures(out, self.sort),
         }
-
-
-def components_of(names: list[str], kind: Literal["module", "tensor"]) -> dict[str, list[str]]:
-    """Return the names of the tensors of each module, or each tensor by itself.
-
-    >>> components_of(["linear.weight", "linear.bias"], "module")
-    {'linear': ['linear.weight', 'linear.bias']}
-    """
-    components: dict[str, list[str]] = {}
-    for name in names:
-        components.setdefault((name.rpartition(".")[0] or name) if kind == "module" else name, []).append(name)
-    return components
-
-
-def _scalars(result: PathKernelDecomposition) -> dict[str, float]:
-    sizes = {name: np.abs(getattr(result, name)).mean() for name in TERMS}
-    total = max(sum(sizes.values()), np.finfo(float).tiny)
-    movement = np.abs(result.final - result.initial).mean()
-    scale = max(movement, np.finfo(float).tiny)
-    return {
-        "movement": float(movement),
-        **{f"{name}_share": float(value / total) for name, value in sizes.items()},
-        "residual_of_movement": float(sizes["residual"] / scale) if movement else 0.0,
-        "arithmetic_of_movement": float(sizes["arithmetic"] / scale) if movement else 0.0,
-        "completeness_error": float(np.abs(result.completeness).max() / total),
-        "nodes": float(result.nodes.mean()),
-        "evaluations": float(result.evaluations.mean()),
-        "steps": float(len(result.nodes)),
-    }

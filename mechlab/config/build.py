@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mechlab.core.analysis import Analysis
-from mechlab.core.constraints import ConstraintError, OnlyWhereSet, check, hints_of, takes_function
+from mechlab.core.constraints import ConstraintError, Location, OnlyWhereSet, check, hints_of, takes_function
 from mechlab.core.errors import ConfigError, MechlabError, WrongValue, did_you_mean, out_of_memory
 from mechlab.core.model import Model
+from mechlab.core.set_analysis import SetAnalysis
 from mechlab.core.task import Task
 
 ALLOWED = ("mechlab.", "torch.optim.", "pytorch_lightning.loggers.")
@@ -73,8 +74,8 @@ class Prepared:
         return (self.target, *functions, *itertools.chain.from_iterable(nested))
 
     def identity(self) -> dict[str, Any]:
-        """Return the target's name and arguments as plain data, with our own defaults, and without `OnlyWhereSet`
-        parameters at their default."""
+        """Return the target's name and arguments as plain data, with our own defaults, without `OnlyWhereSet`
+        parameters at their default, and without any `Location`."""
         name = f"{self.target.__module__}.{self.target.__qualname__}"
         values = {}
         parameters = inspect.signature(self.target).parameters
@@ -82,8 +83,9 @@ class Prepared:
             values = {n: p.default for n, p in parameters.items() if p.default is not inspect.Parameter.empty}
         values |= self.arguments
         for key, hint in hints_of(self.target.__init__).items():
-            if OnlyWhereSet() in get_args(hint) and values.get(key) == parameters[key].default:
-                del values[key]
+            marks = get_args(hint)
+            if Location() in marks or (OnlyWhereSet() in marks and values.get(key) == parameters[key].default):
+                values.pop(key, None)
         return {"_target_": name, **{key: _identity(value) for key, value in values.items()}}
 
 
@@ -145,7 +147,7 @@ def without_files(node: Any, key: str, allow: Sequence[str] = ()) -> Any:
     """
     if isinstance(node, Mapping):
         node = {name: without_files(value, f"{key}.{name}", allow) for name, value in node.items()}
-    target, arguments = _class(node, (Task, Model, Analysis), key, allow)
+    target, arguments = _class(node, (Task, Model, Analysis, SetAnalysis), key, allow)
     return node if target is None else {"_target_": node["_target_"], **target.without_files(arguments)}
 
 
@@ -158,6 +160,13 @@ def in_folder(node: Any, key: str, folder: str | Path, allow: Sequence[str] = ()
     """Return the config node of a run's task with the path of the run directory; see `Task.in_folder`."""
     target, arguments = _class(node, Task, key, allow)
     return node if target is None else {"_target_": node["_target_"], **target.in_folder(arguments, folder)}
+
+
+def with_sample_files(node: Any, key: str, folder: Path, allow: Sequence[str] = ()) -> Any:
+    """Return the config node of a task with the place of small files, written into a folder, in place of those that a
+    user has; see `Task.with_sample_files`."""
+    target, arguments = _class(node, Task, key, allow)
+    return node if target is None else {"_target_": node["_target_"], **target.with_sample_files(arguments, folder)}
 
 
 def _class(node: Any, base: type | tuple[type, ...], key: str, allow: Sequence[str]) -> tuple[Any, dict[str, Any]]:

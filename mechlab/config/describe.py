@@ -36,7 +36,9 @@ def describe_set(configs: Sequence[Mapping[str, Any]]) -> str:
         kinds.setdefault(_network_and_task(config), []).append(config.get("seed"))
     if len(kinds) == 1:
         ((kind, seeds),) = kinds.items()
-        return f"{kind}, {_seeds(seeds)}"
+        different = list(dict.fromkeys(seeds))
+        each = "" if len(different) == len(seeds) else f"{len(seeds)} runs of "
+        return f"{each}{kind}, {_seeds(different)}"
     names: dict[str, int] = {}
     for config in configs:
         task, model = _names(config)

@@ -58,6 +58,8 @@ def identity(
         "history": _deciding(values["history"], HistoryConfig) | {"kind": history_kind},
         "initial": initial,
     }
+    if (std := values.get("init_std")) is not None:
+        parts["init_std"] = float(std)
     if curriculum := typed(Curriculum, values["curriculum"], "curriculum.").identity():
         parts["curriculum"] = curriculum
     if training_callbacks:

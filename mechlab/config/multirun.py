@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mechlab.core.errors import MechlabError, RunError
 from mechlab.core.printable import printable
+from mechlab.core.progress import duration
 from mechlab.record.files import read_json, read_yaml, write_json
 
 SUFFIX = ".job.json"
+LONG = 5.0  # seconds of a job from which the time of those after it is estimated
 OPTIMUM = "optimization_results.yaml"  # in which Hydra's optimising sweepers write the best trial
 State = Literal["stopped", "done", "held", "failed"]
 
@@ -94,10 +100,12 @@ class Multirun:
     Args:
         folder: the sweep's folder.
         optimum: the content of the sweeper's file of the best trial before the multirun; None if there was none.
+        total: number of jobs, where they run one after another in this process and their time is still to be announced.
     """
 
     folder: Path
     optimum: bytes | None
+    total: int | None = None
 
     def jobs(self) -> list[JobNote]:
         """Return the notes of all jobs that have begun, by number."""
@@ -124,7 +132,7 @@ class RememberMultirun(Callback):
         folder = Path(config.hydra.sweep.dir)
         for path in folder.glob(f"*{SUFFIX}"):
             path.unlink()
-        _started[:] = [Multirun(folder, _content(folder / OPTIMUM))]
+        _started[:] = [Multirun(folder, _content(folder / OPTIMUM), _count_jobs(config))]
 
 
 def started_multirun() -> Multirun | None:
@@ -152,6 +160,7 @@ def noted_job(cfg: DictConfig) -> Iterator[JobNote]:
     overrides = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)
     note = JobNote(int(hydra_cfg.job.num), list(overrides), str(cfg.get("objective")))
     note.write(folder)
+    began = time.monotonic()
     try:
         yield note
     except Exception as error:
@@ -160,6 +169,31 @@ def noted_job(cfg: DictConfig) -> Iterator[JobNote]:
     finally:
         with contextlib.suppress(OSError):  # of a full disk: the error of the job is the one to show
             note.write(folder)
+    _announce_rest(note.number, time.monotonic() - began)
+
+
+def _count_jobs(config: DictConfig) -> int | None:
+    """Return the number of jobs of a grid that run one after another in this process; None for any other multirun."""
+    targets = [str(OmegaConf.select(config, f"hydra.{part}._target_")) for part in ("sweeper", "launcher")]
+    if not (targets[0].endswith(".BasicSweeper") and targets[1].endswith(".BasicLauncher")):
+        return None
+    params = OmegaConf.to_container(config.hydra.sweeper).get("params") or {}
+    given = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    machine = GlobalHydra.instance().hydra
+    parser = OverridesParser.create(config_loader=machine and machine.config_loader)  # which glob() needs
+    parsed = parser.parse_overrides([*(f"{key}={value}" for key, value in params.items()), *given])
+    return len(BasicSweeper.split_arguments(parsed, None)[0])
+
+
+def _announce_rest(number: int, seconds: float) -> None:
+    """Print, after the first job that took long, how long the jobs after it would take at that rate."""
+    if not _started or _started[0].total is None or seconds < LONG:
+        return
+    left = _started[0].total - number - 1
+    _started[0] = replace(_started[0], total=None)
+    if left > 0:
+        whole = duration(left * seconds)
+        print(f"this job took {duration(seconds)}; the {left} after it would take {whole}, at that rate", flush=True)
 
 
 def _content(path: Path) -> bytes | None:

@@ -65,8 +65,10 @@ def make_recipe(config: TrainConfig, allow: Sequence[str] | None = None) -> Reci
         dtype=getattr(torch, DTYPES[trainer.precision]),
         evaluation_size=trainer.eval_examples,
         overfit=trainer.overfit,
+        drop_last=trainer.drop_last,
         curriculum=config.curriculum,
         member=_membership(config),
+        init_std=config.init_std,
         targets=(*prepared.targets(), *model.targets(), *optimizer.targets()),
     )
     check_curriculum(config.curriculum, task, trainer.overfit)
@@ -114,6 +116,9 @@ def check_fit(model: Any, task: Task, name: str) -> None:
         must = f"{model.__name__} reads {reads}, so the task must give them"
         got = f"{name}: {given} of shape {spec.shape}"
         raise ConfigError(must, got=got, key="model", fix=f"{fix}, or choose another task")
+    if reads == "images" and min(spec.shape[1:]) < model.smallest:
+        must = f"{model.__name__} reads images of at least {model.smallest} by {model.smallest} pixels"
+        raise ConfigError(must, got=f"{name}: images of shape {spec.shape}", key="model", fix="model=cnn")
     truth = getattr(task.ground_truth(), "kind", None) if wanted else None
     if wanted and truth not in wanted:
         raise ConfigError(

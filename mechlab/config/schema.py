@@ -32,6 +32,7 @@ class TrainerConfig:
         max_time: DD:HH:MM:SS of training after which it ends early, counted over resumed parts; null for no limit.
         steps_per_epoch: optimiser steps between validations; null for one pass over a fixed set of examples.
         batch_size: examples per step; null for all of them at once.
+        drop_last: leave out the last batch of an epoch where it is smaller than the others.
         eval_examples: held-out examples drawn of endless data.
         gradient_clip: largest norm of the whole gradient; null for no clipping.
         overfit: train on the first batch again and again, to see whether the model can learn at all.
@@ -53,6 +54,7 @@ class TrainerConfig:
     max_time: str | None = decides(None)
     steps_per_epoch: Annotated[int, at_least(1)] | None = decides(None)
     batch_size: Annotated[int, at_least(1)] | None = decides(64)
+    drop_last: bool = may_decide(False)
     eval_examples: Annotated[int, at_least(1)] = decides(1000)
     gradient_clip: Annotated[float, above(0)] | None = decides(None)
     overfit: bool = decides(False)
@@ -137,6 +139,8 @@ class TrainConfig:
         init_at: the moment of that run to take them from: last, best or a recorded step.
         init_parts: the parameters and buffers to take, by name, or by patterns such as `layers.*`; null for all.
         init_freeze: leave those parameters as they are: no gradient, no update, no weight decay.
+        init_std: standard deviation of the normal distribution of mean 0 from which all parameters that are not taken
+            from another run are drawn; null for the initialisation of the model itself.
         curriculum: growing lengths of the training data; see Curriculum.
         code: what to do with an interrupted run whose code has changed: check (refuse to go on) or accept.
         rerun: remove the record of the run, with any status, and train from step 0.
@@ -156,6 +160,7 @@ class TrainConfig:
     init_at: Literal["last", "best"] | Annotated[int, at_least(0)] = "last"
     init_parts: Annotated[tuple[str, ...], Filled()] | None = None
     init_freeze: bool = False
+    init_std: Annotated[float, above(0)] | None = None
     code: Literal["check", "accept"] = "check"
     rerun: bool = False
     allow_targets: list[str] = field(default_factory=list)

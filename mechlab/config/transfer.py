@@ -98,6 +98,9 @@ def check_transfer(recipe: Recipe, config: TrainConfig) -> None:
     if config.init_freeze and config.init_parts is None:
         must, fix = "init_freeze needs init_parts, the parameters to freeze", "init_parts=['layers.*'], for instance"
         raise ConfigError(must, got="init_parts=null", key="init_freeze", fix=fix)
+    if config.init_std is not None and recipe.architecture().solve is not None:
+        must = "init_std needs a model that is initialised at random, not solved"
+        raise ConfigError(must, got=config.init_std, key="init_std", fix="init_std=null, or another model")
     left = any(parameter.requires_grad for parameter in recipe.architecture().parameters())
     if config.init_freeze and recipe.max_steps and not left:
         must = "init_parts with init_freeze must leave a parameter to train"

@@ -23,7 +23,13 @@ LONG = {  # members that continuous integration alone tests, by test or fixture:
         *("ambiguity", "causal", "cosets", "datamodeling", "dynamics", "irreps", "metagradient", "neurons"),
         *("noise_dose", "path_kernel", "pictures", "spectrum_over_training", "state_irreps", "states_over_training"),
         *("maxsat_table", "variable_memories", "ambiguity_over_runs", "binding_table", "group_table", "universality"),
+        *("agreement", "beyond_labels", "pruning"),
+        *("datamodel", "datamodel_over_runs"),
+        "components",
         "families",
+        "attribution_table",
+        *("balance", "phases", "periodicity"),
+        *("swap", "training_curves", "transplant"),
     },
     "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},
     "test_a_solution_follows_from_examples_and_generator_and_can_be_loaded": {"enn"},
@@ -33,7 +39,7 @@ LONG = {  # members that continuous integration alone tests, by test or fixture:
     "test_a_step_of_training_goes_through": {
         *("compose_copy", "copying_memory", "dynamical_system", "fibonacci", "game_of_life", "game_of_life_scanning"),
         *("group_words", "integer_fibonacci", "logic", "phases", "repeat_copy", "tomita"),
-        *("boolean", "cellular_automaton", "life"),
+        *("boolean", "cellular_automaton", "cifar", "life"),
     },
 }
 

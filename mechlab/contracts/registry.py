@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mechlab.config.build import ALLOWED, Prepared, prepare
+from mechlab.config.build import ALLOWED, Prepared, prepare, with_sample_files
 from mechlab.config.choices import config_dir
 from mechlab.config.identity import masked
 from mechlab.config.launch import register, resolve
@@ -45,6 +47,9 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "other_seeds": 0,
     "compared": ["tracin"],
     "resamples": 20,
+    "retrainings": [4],
+    "weightings": 2,
+    "ceiling": 0,
     "points": 60,
     "dimensions": [2],
     "frames": 4,
@@ -68,6 +73,7 @@ class Registry:
     def __init__(self, extra: list[Path]):
         self.extra = extra
         self.folders = [config_dir(), *extra]
+        self._files = tempfile.TemporaryDirectory(prefix="mechlab-")  # in place of those that a user has
         texts = [path.read_text(encoding="utf-8") for folder in extra for path in folder.rglob("*.yaml")]
         packages = {name for text in texts for name in re.findall(r"_target_:\s*['\"]?(\w+)", text)}
         self.allow = sorted(packages - {prefix.split(".")[0] for prefix in ALLOWED})
@@ -99,7 +105,8 @@ class Registry:
         return [path.stem for folder in self.folders for path in sorted(folder.glob(f"{group}/*.yaml"))]
 
     def compose(self, *overrides: str) -> DictConfig:
-        """Compose the configuration of `mechlab.train` as the command line would."""
+        """Compose the configuration of `mechlab.train` as the command line would, with small files in place of data
+        that do not come with mechlab."""
         GlobalHydra.instance().clear()
         folders = ",".join(f"'file://{folder}'" for folder in self.extra)
         extra = [f"hydra.searchpath=[{folders}]", f"allow_targets=[{','.join(self.allow)}]"]
@@ -108,6 +115,8 @@ class Registry:
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
             del cfg["hydra"]
+        task = OmegaConf.to_container(cfg.task)
+        cfg.task.update(with_sample_files(task, "task", Path(self._files.name), self.allow))
         return cfg
 
     def setup(self, *overrides: str) -> Setup:
@@ -170,12 +179,18 @@ class Registry:
         return [name for name in self.partners("task") if self.fits(model, name)]
 
     def tasks_of_each_kind(self, model: str) -> list[str]:
-        """Return the first task of each kind of input and loss that the model can read and be constructed from."""
+        """Return the first task of each kind of input and loss that the model can read and be constructed from; of
+        images the task with the smallest."""
         tasks: dict[tuple[Any, ...], str] = {}
-        for name in self.tasks_for(model):
+        for name in sorted(self.tasks_for(model), key=self._pixels):
             spec = self.shared_task(name).spec
             tasks.setdefault((spec.kind, spec.tokens, len(spec.shape), type(spec.loss)), name)
         return list(tasks.values())
+
+    def _pixels(self, task: str) -> int:
+        """Return the numbers in an image of a task; 0 for other inputs."""
+        shape = self.shared_task(task).spec.shape
+        return math.prod(shape) if len(shape) == 3 else 0
 
     def fits(self, model: str, task: str) -> bool:
         """Return whether the model accepts the task."""

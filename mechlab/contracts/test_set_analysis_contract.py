@@ -197,7 +197,8 @@ def test_the_report_shows_the_answer(set_analysis, trained, answer, tmp_path):
     folder = answer(set_analysis)
     page = html.unescape(report(Request((str(folder.parents[2]),), out=tmp_path / "report.html")).read_text("utf-8"))
     about, found = sets.read_answer(folder)
-    assert f"{set_analysis} of {len(about['runs'])} runs</h2>" in page and str(folder) in page
+    count = len(about["runs"])
+    assert f"{set_analysis} of {count} run{'s' if count > 1 else ''}</h2>" in page and str(folder) in page
     assert all(claim["statement"] in page for claim in found["claims"].values())
     assert all(note in page for note in found.get("notes", {}).values())
     tables = {f"{set_analysis}-{folder.parent.name}-{path.name}" for path in folder.glob("*.csv")}

@@ -140,6 +140,11 @@ class Analysis(ABC):
         By default it runs on every recipe.
         """
 
+    def gradient_evaluations(self, recipe: Recipe) -> float | None:
+        """Return about how many gradients of a single example's loss the analysis evaluates, by which its time is
+        announced before training; None where that is not known."""
+        return None
+
 
 def kinds_of(truth: GroundTruth | None) -> tuple[str, ...]:
     """Return the kind of a ground truth and, where it has an attribute `special`, the more special kinds in it."""

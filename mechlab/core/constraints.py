@@ -75,6 +75,12 @@ class OnlyWhereSet:
     are older than the parameter then stay what they are."""
 
 
+@dataclass(frozen=True)
+class Location:
+    """Marks a parameter that says where files are: it takes no part in a run's identity, in which another parameter
+    stands for their content."""
+
+
 def at_least(low: float) -> Interval:
     """Return the interval [low, inf)."""
     return Interval(low=low)

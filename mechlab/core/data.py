@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mechlab.core.curriculum import BLOCK, Stage, length_at
+from mechlab.core.device import check_generator
 from mechlab.core.plan import BatchPlan
 from mechlab.core.seeding import Streams
 from mechlab.core.task import Batch, FiniteTask, Split, Task
@@ -27,6 +28,11 @@ class Source:
         dtype: of floating inputs and targets.
         evaluation_size: examples drawn for an evaluation split of endless data.
         stages: of a curriculum, in order, to which training adds; empty where all data have the task's own length.
+        drawn_on: the device whose generator draws endless data and augmentations; other devices draw others. That of
+            the batches by default.
+
+    Raises:
+        ConfigError: examples are drawn on a GPU, and there is none.
     """
 
     def __init__(
@@ -38,9 +44,13 @@ class Source:
         dtype: torch.dtype = torch.float32,
         evaluation_size: int = 1000,
         stages: Iterable[Stage] = (),
+        drawn_on: str | torch.device | None = None,
     ):
         self.task, self.plan, self.streams = task, plan, streams
         self.device, self.dtype, self.evaluation_size = torch.device(device), dtype, evaluation_size
+        self.drawn_on = self.device if drawn_on is None else torch.device(drawn_on)
+        if task.augments or not isinstance(task, FiniteTask):
+            check_generator(self.drawn_on)
         self.stages = list(stages)
         self._block: tuple[int, list[Batch]] | None = None  # the batches of one block of steps
 
@@ -49,7 +59,8 @@ class Source:
         step = 0 if self.plan.overfit else step
         batch = self._fixed(step) if isinstance(self.task, FiniteTask) else self._endless(step)
         if self.task.augments:
-            batch = self.task.augment(batch, self.streams.torch("augment", step, device=self.device))
+            rng = self.streams.torch("augment", step, device=self.drawn_on)
+            batch = self.task.augment(batch.to(self.drawn_on), rng).to(self.device)
         return batch
 
     def task_at(self, step: int) -> Task:
@@ -128,7 +139,7 @@ class Source:
         assert size is not None, "endless data have no batch of everything"
         block, position = divmod(step, BLOCK)
         if self._block is None or self._block[0] != block:
-            rng = self.streams.torch("data", block, device=self.device)
+            rng = self.streams.torch("data", block, device=self.drawn_on)
             batch = self.task_at(step).generate(BLOCK * size, "train", rng).to(self.device, self.dtype).cropped()
             first = block * BLOCK * size
             index = torch.arange(first, first + BLOCK * size, device=self.device)

@@ -21,3 +21,28 @@ def set_up_device(accelerator: str) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def check_generator(device: torch.device) -> None:
+    """Raise ConfigError if examples were drawn by the generator of a GPU, and there is none to draw them again."""
+    if device.type == "cuda" and not torch.cuda.is_available():
+        must = "examples that were drawn or augmented on a GPU can be drawn again on a GPU only"
+        raise ConfigError(must, got="none is visible", key="device", fix="read this run on a machine with a GPU")
+
+
+def arithmetic_device(device: str | None, trained: str = "cpu") -> str:
+    """Return the device of an analysis's arithmetic, and set it up.
+
+    Args:
+        device: cpu or cuda; None for that of the training, where there is one.
+        trained: the device of the training.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if device is None:
+        device = trained if trained == "cpu" or torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda needs a CUDA device", got="none is visible", key="device", fix="device=null")
+    set_up_device("gpu" if device == "cuda" else "cpu")
+    return device

@@ -97,11 +97,12 @@ class StaticModel(Model):
     """A map from an input to an output: forward(inputs (B, *shape)) -> outputs (B, outputs).
 
     A subclass that accepts one format of input only declares it: "tokens" (B, T) or "images" (B, channels, height,
-    width). For `ground_truth`, `unused` and `solve` see Model.
+    width), and of images also the smallest height and width. For `ground_truth`, `unused` and `solve` see Model.
     """
 
     kind = "static"
     reads: ClassVar[Literal["anything", "tokens", "images"]] = "anything"
+    smallest: ClassVar[int] = 1
 
 
 class SequenceModel(Model):

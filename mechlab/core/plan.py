@@ -13,9 +13,9 @@ from mechlab.core.seeding import Streams
 class BatchPlan:
     """The order in which training examples are visited.
 
-    Every epoch is a fresh permutation, cut into batches; the last batch of a group may be smaller. With a batch of
-    None (or of at least n, without groups) every step sees all examples in the order of their ids. Data that is drawn
-    without end (n None) is numbered in the order in which it is drawn.
+    Every epoch is a fresh permutation, cut into batches; the last batch of a group may be smaller, or is left out. With
+    a batch of None (or of at least n, without groups) every step sees all examples in the order of their ids. Data that
+    is drawn without end (n None) is numbered in the order in which it is drawn.
 
     Args:
         n: number of training examples; None for endless data.
@@ -23,14 +23,22 @@ class BatchPlan:
         seed: root seed of the run.
         groups: (n,) group of each example; a batch of a given size never mixes groups.
         overfit: every step sees the batch of step 0.
+        drop_last: a last batch of a group that is smaller than the others is left out.
     """
 
     def __init__(
-        self, n: int | None, batch_size: int | None, seed: int, groups: Tensor | None = None, overfit: bool = False
+        self,
+        n: int | None,
+        batch_size: int | None,
+        seed: int,
+        groups: Tensor | None = None,
+        overfit: bool = False,
+        drop_last: bool = False,
     ):
         if n is None and batch_size is None:
             raise ValueError("endless data needs a batch size")
         self.n, self.batch_size, self.seed, self.overfit = n, batch_size, seed, overfit
+        self.drop_last = drop_last
         self._groups = None
         if n is not None and groups is not None and batch_size is not None:
             self._groups = [torch.nonzero(groups == group).flatten() for group in groups.unique()]
@@ -44,7 +52,7 @@ class BatchPlan:
         if self.batch_size is None or self.batch_size >= self.n:
             return 1 if self._groups is None else len(self._groups)
         members = [self.n] if self._groups is None else [len(group) for group in self._groups]
-        return sum(-(-size // self.batch_size) for size in members)
+        return sum(map(self._batches_of, members))
 
     @property
     def whole(self) -> bool:
@@ -63,13 +71,19 @@ class BatchPlan:
         epoch, position = divmod(step, self.steps_per_epoch)
         return self._batches(epoch)[position]
 
+    def _batches_of(self, size: int) -> int:
+        """Return into how many batches a group of a size is cut."""
+        assert self.batch_size is not None
+        return max(size // self.batch_size, 1) if self.drop_last else -(-size // self.batch_size)
+
     def _epoch(self, epoch: int) -> list[Tensor]:
         rng = Streams(self.seed).torch("order", epoch)
         assert self.n is not None
         groups = [torch.arange(self.n)] if self._groups is None else self._groups
         batches = []
         for group in groups:
-            batches += group[torch.randperm(len(group), generator=rng)].split(self.batch_size)
+            shuffled = group[torch.randperm(len(group), generator=rng)].split(self.batch_size)
+            batches += shuffled[: self._batches_of(len(group))]
         if len(groups) == 1:
             return batches
         return [batches[i] for i in torch.randperm(len(batches), generator=rng)]

@@ -56,7 +56,10 @@ class Recipe:
         dtype: of parameters and data.
         evaluation_size: held-out examples drawn of endless data.
         overfit: every step sees the first batch.
+        drop_last: the last, smaller batch of an epoch is left out.
         initial: parameters and buffers to start from in place of those of the model itself, some or all of them.
+        init_std: standard deviation of the normal distribution from which the model's parameters are drawn; None for
+            its own initialisation.
         frozen: names of the parameters that are never updated, or patterns such as `layers.*`.
         curriculum: the lengths that training data go through.
         stages: the recorded stages of the curriculum; None for those that are known before training.
@@ -76,7 +79,9 @@ class Recipe:
     dtype: torch.dtype = torch.float32
     evaluation_size: int = 1000
     overfit: bool = False
+    drop_last: bool = False
     initial: dict[str, Tensor] | None = None
+    init_std: float | None = None
     frozen: tuple[str, ...] = ()
     curriculum: Curriculum = field(default_factory=Curriculum)
     stages: tuple[Stage, ...] | None = None
@@ -92,6 +97,11 @@ class Recipe:
         """Return the model with fresh weights, not solved, on the CPU. Frozen parameters require no gradient."""
         with self.streams.globally("init"):
             model = set_precision(self.make_model(self.task.blueprint()), self.dtype)
+        if self.init_std is not None:
+            rng = self.streams.torch("init", "normal")
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.normal_(0, self.init_std, generator=rng)
         for name in matching(dict(model.named_parameters()), self.frozen):
             model.get_parameter(name).requires_grad_(False)
         return model
@@ -132,6 +142,15 @@ class Recipe:
                     group["fused"] = False
         return optimizer
 
+    @property
+    def examples_per_step(self) -> int:
+        """The number of training examples in the batch of a step; the last batch of an epoch may be smaller."""
+        if not isinstance(self.task, FiniteTask):
+            assert self.batch_size is not None, "endless data have no batch of everything"
+            return self.batch_size
+        n = len(self.task.examples("train"))
+        return n if self.batch_size is None else min(self.batch_size, n)
+
     def plan(self) -> BatchPlan:
         """Return the batch plan: the ids of the examples of each step."""
         if not isinstance(self.task, FiniteTask):
@@ -139,17 +158,27 @@ class Recipe:
         n = len(self.task.examples("train"))
         if (recorded := self.task.recorded_batches()) is not None:
             return RecordedPlan(n, recorded)
-        return BatchPlan(n, self.batch_size, self.seed, self.task.groups(), self.overfit)
+        return BatchPlan(n, self.batch_size, self.seed, self.task.groups(), self.overfit, self.drop_last)
 
-    def source(self, device: str | torch.device = "cpu", stages: Iterable[Stage] | None = None) -> Source:
+    def source(
+        self,
+        device: str | torch.device = "cpu",
+        stages: Iterable[Stage] | None = None,
+        drawn_on: str | torch.device | None = None,
+    ) -> Source:
         """Return the examples on a device.
 
         Args:
             stages: of the curriculum; the recorded ones by default, or else those that are known before training.
+            drawn_on: the device of the training whose endless or augmented examples are needed; `device` by default.
+
+        Raises:
+            ConfigError: these were drawn on a GPU, and there is none.
         """
         if stages is None:
             stages = self.curriculum.first_stages if self.stages is None else self.stages
-        return Source(self.task, self.plan(), self.streams, device, self.dtype, self.evaluation_size, stages)
+        size = self.evaluation_size
+        return Source(self.task, self.plan(), self.streams, device, self.dtype, size, stages, drawn_on)
 
     def update(
         self, model: nn.Module, optimizer: Any, source: Source, step: int, weights: Tensor | None = None

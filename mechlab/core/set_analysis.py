@@ -60,6 +60,12 @@ class SetAnalysis(ABC):
     needs: ClassVar[SetNeeds] = SetNeeds()
     version: ClassVar[int] = 1
 
+    @classmethod
+    def without_files(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a configuration with what files hold in place of their paths; see
+        `Task.without_files`."""
+        return dict(arguments)
+
     @abstractmethod
     def run(self, runs: Sequence[Run], out: Artifacts, rng: np.random.Generator) -> Finding:
         """Save arrays and tables into `out`, and return scalars and claims.

@@ -151,6 +151,12 @@ class Task(ABC):
         return dict(arguments)
 
     @classmethod
+    def with_sample_files(cls, arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """Return the arguments of a configuration with the place of small files of the right format, written into a
+        folder. A task that reads files which do not come with it overrides this, so that it can be tested."""
+        return dict(arguments)
+
+    @classmethod
     def in_folder(cls, arguments: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
         """Return the arguments of a run's recorded configuration with the place of the run directory, which may have
         been moved. A task whose examples are stored there overrides this."""

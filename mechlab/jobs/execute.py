@@ -12,6 +12,7 @@ from mechlab.config.provenance import Origin, mend_provenance, this_origin, writ
 from mechlab.core.errors import MechlabError, NotFinite, RunError, out_of_memory
 from mechlab.jobs import console
 from mechlab.jobs.analyses import run_missing_analyses
+from mechlab.jobs.estimate import announced_time
 from mechlab.jobs.prepare import Setup
 from mechlab.jobs.result import finish, write_result
 from mechlab.jobs.reuse import check_code, is_begun, is_done, remarks, remove_if_unwanted
@@ -112,8 +113,9 @@ def _fit(runs: Sequence[tuple[Setup, RunLock]]) -> None:
             for setup, _ in runs:
                 _record_provenance(setup)
                 print(f"training {setup.config.name} for {setup.recipe.max_steps} steps in {setup.folder}", flush=True)
-            if runs[0][0].announcement:
-                print(f"{'each run: ' if len(runs) > 1 else ''}{runs[0][0].announcement}", flush=True)
+            words = [words for words in (runs[0][0].announcement, announced_time(runs[0][0])) if words]
+            if words:
+                print(f"{'each run: ' if len(runs) > 1 else ''}{'; '.join(words)}", flush=True)
             for (setup, lock), outcome in zip(runs, _trained([setup for setup, _ in runs]), strict=True):
                 if isinstance(outcome, MechlabError):
                     failures.append(outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def run_set_analysis(
         if _is_up_to_date(folder):
             print(f"the finding is there already, so nothing is computed: {folder}")
         else:
-            print(f"running analysis {name} of {len(runs)} runs", flush=True)
+            print(f"running analysis {name} of {_count(runs)}", flush=True)
             _compute(folder, name, analysis, runs, about)
     _print(folder)
     return folder
@@ -187,7 +187,7 @@ def _expected(name: str, folders: Sequence[Path]) -> dict[str, Expected]:
 
 def _print(folder: Path) -> None:
     about, finding = sets.read_answer(folder)
-    console.print_findings({f"{folder.name} of {len(about['runs'])} runs": finding}, verbose=True)
+    console.print_findings({f"{folder.name} of {_count(about['runs'])}": finding}, verbose=True)
     console.print_expected(about.get("expected", {}))
     print(f"set: {folder}", flush=True)
 
@@ -195,3 +195,7 @@ def _print(folder: Path) -> None:
 def _order(folder: Path) -> tuple[str, str, int, str]:
     stem, _, seed = folder.name.rpartition("-s")
     return folder.parent.name, stem, int(seed) if seed.isdecimal() else 0, folder.name
+
+
+def _count(runs: Collection[Any]) -> str:
+    return f"{len(runs)} run{'s' if len(runs) > 1 else ''}"

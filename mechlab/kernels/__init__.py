@@ -2,9 +2,12 @@
 
 from mechlab.kernels.decomposition import PathKernelDecomposition
 from mechlab.kernels.first_order import gradient_dot, tracin
+from mechlab.kernels.influence_functions import influence
+from mechlab.kernels.last_layer import nearest, representer
 from mechlab.kernels.metagradients import MetagradientDerivatives, metagradient
 from mechlab.kernels.path_kernels import path_kernel
 from mechlab.kernels.trajectory import Arrays, Trajectory, recomputed_states
+from mechlab.kernels.trak_scores import trak
 
 Metagradient, PathKernel = MetagradientDerivatives, PathKernelDecomposition  # the first names of both results
 
@@ -16,8 +19,12 @@ __all__ = [
     "PathKernelDecomposition",
     "Trajectory",
     "gradient_dot",
+    "influence",
     "metagradient",
+    "nearest",
     "path_kernel",
     "recomputed_states",
+    "representer",
     "tracin",
+    "trak",
 ]

@@ -14,16 +14,18 @@ from mechlab.kernels.trajectory import Trajectory
 
 
 def zero_accumulators(trajectory: Trajectory, X: int, C: int, settings: PathKernelSettings) -> dict[str, Tensor]:
-    """Return an accumulator for each array of the decomposition, float64 on the CPU.
+    """Return an accumulator for each array of the decomposition, float64 on the device of the arithmetic.
 
     Raises:
-        ConfigError: a bin begins after the last step.
+        ConfigError: a bin begins, or a chosen step is, after the last step.
     """
-    S, N, layout = trajectory.steps, trajectory.examples, trajectory.functional.layout
+    last, N, layout = trajectory.steps, trajectory.examples, trajectory.functional.layout
     T = len(layout.names)
-    if len(settings.bins) and settings.bins[-1] >= S:
-        must = f"bins must begin before the end of training, which has {S} steps"
-        raise ConfigError(must, got=settings.bins[-1], key="bins", fix=f"first steps of at most {S - 1}")
+    if len(settings.bins) and settings.bins[-1] >= last:
+        must = f"bins must begin before the end of training, which has {last} steps"
+        raise ConfigError(must, got=settings.bins[-1], key="bins", fix=f"first steps of at most {last - 1}")
+    settings.check_steps(last)
+    S = len(chosen_steps(settings, last))
     shapes = {
         "initial": (X, C),
         "final": (X, C),
@@ -31,15 +33,26 @@ def zero_accumulators(trajectory: Trajectory, X: int, C: int, settings: PathKern
         "data": (S if settings.steps_by_tensor else 1, X, C, T),
         "nodes": (S,),
         "evaluations": (S,),
-        **{f"step/{name}": (S, X, C) for name in (*TERMS, "path", "change")},
+        "movement": (S,),
+        "earlier": (X, C),
+        "ends": (len(settings.steps or [0]), X, C),
+        **{f"step/{name}": (S, X, C) for name in (*TERMS, "path", "change", "uncorrected")},
         **{f"tensor/{name}": (X, C, T) for name in ("decay", "clipping")},
         **{f"mass/{name}": (S, T) for name in ("data", "decay")},
+        **{f"norm/{name}": (S,) for name in ("data", "decay")},
     }
     if settings.groups:
         shapes["groups"] = (len(settings.groups), X, C, N)
     if settings.scores:
         shapes |= {f"scores/{name}": (X * C, layout.size) for name in ("data", "decay")}
-    return {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
+    device = trajectory.functional.device
+    return {name: torch.zeros(shape, dtype=torch.float64, device=device) for name, shape in shapes.items()}
+
+
+def chosen_steps(settings: PathKernelSettings, steps: int) -> list[int]:
+    """Return the steps that are explained, of a training of this many steps, in their order."""
+    ranges = [(0, steps)] if settings.steps is None else settings.steps
+    return [step for first, stop in ranges for step in range(first, stop)]
 
 
 def parameter_masks(

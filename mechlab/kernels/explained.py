@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.func import jacrev, vmap
+from torch.func import jacrev, jvp, vmap
 
 from mechlab.core.errors import ConfigError, did_you_mean
+from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.step import example_losses
 from mechlab.core.task import Batch
 from mechlab.kernels.functional_model import FunctionalModel
 from mechlab.kernels.ghost import Ghost
 from mechlab.kernels.inner import works
 
-
-@dataclass(frozen=True)
-class OfExamples:
-    """Explained scalars that depend on the targets too.
-
-    Args:
-        function: maps outputs (B, ...) and the Batch that they belong to to (X, C) or (X,).
-    """
-
-    function: Callable[[Tensor, Batch], Tensor]
-
-
 OutputName = Literal["all", "target", "margin", "loss"]
-Outputs = OutputName | Callable[[Tensor], Tensor] | OfExamples
+Outputs = OutputName | Callable[[Tensor], Tensor] | Callable[[Tensor, Batch], Tensor]
 NAMES = get_args(OutputName)
 
 
@@ -43,14 +34,15 @@ class Explained:
         batch: the inputs, with targets where the scalars need them.
         outputs: "all": each input's log-probability of every class, or what else the loss explains, see `Loss.scalars`;
             "target": minus each input's loss, the log-probability of its own class; "margin": the log-odds of its own
-            class, log p - log(1 - p); "loss": the mean loss of all inputs, one scalar. Or a function from outputs
-            (B, ...) to (X, C) or (X,), or from outputs and examples: `OfExamples`.
+            class, log p - log(1 - p); "loss": the mean loss of all inputs, one scalar. Or a function from the outputs
+            (B, ...), and from their Batch if it takes two arguments, to (B, C) or (B,) numbers that belong to the
+            inputs, or to any number (K,) of others.
 
     Raises:
-        ConfigError: no input, an unknown name, or a function that does not return (X, C) or (X,) numbers.
+        ConfigError: no input, an unknown name, or a function that does not return such numbers.
 
     Attributes:
-        shape: (X, C).
+        shape: (X, C), where X is 1 for one scalar and K for K scalars that do not belong to inputs.
         apart: whether row x depends on input x only.
         by_rows: whether torch can differentiate each row by itself, which is faster.
         factored: whether the gradients of rows are available in factored form, which is the fastest.
@@ -85,11 +77,15 @@ class Explained:
 
     def rows(self, start: int, stop: int) -> Explained:
         """Return the scalars of some of the inputs alone."""
+        return self.chosen(slice(start, stop))
+
+    def chosen(self, rows: slice | Tensor) -> Explained:
+        """Return the scalars of the inputs of a slice or with these indices alone."""
         part = object.__new__(Explained)
         for field in fields(self):
             object.__setattr__(part, field.name, getattr(self, field.name))
-        object.__setattr__(part, "batch", self.batch[start:stop])
-        object.__setattr__(part, "shape", (stop - start, self.shape[1]))
+        object.__setattr__(part, "batch", self.batch[rows])
+        object.__setattr__(part, "shape", (len(part.batch), self.shape[1]))
         object.__setattr__(part, "apart", True)
         object.__setattr__(part, "by_rows", getattr(self, "by_rows", True))
         object.__setattr__(part, "factored", getattr(self, "factored", False))
@@ -106,7 +102,10 @@ class Explained:
         if not (finite := values.isfinite()).all():
             row, column = (~finite).nonzero()[0].tolist()
             must = "the explained scalars must be finite numbers at every step of training"
-            got = f"{values[row, column]:g} for scalar {column} of explained input {row}"
+            place = (
+                f"{column} of explained input {row}" if len(values) == len(self.batch) else row * self.shape[1] + column
+            )
+            got = f"{values[row, column]:g} for scalar {place}"
             fix = "choose other outputs or other examples"
             raise ConfigError(must, got=got, key="outputs", fix=fix)
         return values
@@ -123,6 +122,20 @@ class Explained:
             return self._row_gradients(theta, chunk)
         gradients = jacrev(lambda p: self._of(p, self.batch).flatten())(self.functional.layout.split(theta))
         return self.functional.layout.join(gradients, 1)
+
+    def derivatives(self, theta: Tensor, direction: Tensor, forward: bool = True) -> Tensor:
+        """Return the derivatives (X, C) of the scalars along a direction (P,) at parameters theta (P,).
+
+        Args:
+            forward: whether to differentiate forwards, which takes two forward passes for all scalars; torch has no
+                rule for it for some layers.
+        """
+        if not forward:
+            return (self.gradients(theta) @ direction).view(self.shape)
+        load_forward_mode()
+        layout = self.functional.layout
+        tangents = layout.split(direction)
+        return jvp(lambda p: self._of(p, self.batch), (layout.split(theta),), (tangents,))[1]
 
     def mean_gradients(self, thetas: Sequence[Tensor], chunk: int = 0, out: Tensor | None = None) -> Tensor:
         """Return the mean (X C, P) of the scalars' gradients at several parameters (P,), in `out` if it is given.
@@ -167,11 +180,10 @@ class Explained:
         batch = self.batch[rows]
 
         def row(parameters: dict[str, Tensor], *example: Tensor | None) -> Tensor:
-            return self._of(parameters, self._one(*example))[0]
+            return self._of(parameters, _one(*example))[0]
 
-        in_dims = (0, 0, 0, None if batch.mask is None else 0)
         with torch.no_grad():
-            return vmap(row, in_dims)(self.functional.layout.split(thetas), batch.inputs, batch.targets, batch.mask)
+            return vmap(row, (0, *_axes(batch)))(self.functional.layout.split(thetas), *_columns(batch))
 
     def _row_gradients(self, theta: Tensor, chunk: int, batch: Batch | None = None) -> Tensor:
         """Return the gradients (R C, P) of rows at parameters (P,), or at (R, P) of their own."""
@@ -179,23 +191,22 @@ class Explained:
         layout = self.functional.layout
 
         def row(parameters: dict[str, Tensor], *example: Tensor | None) -> dict[str, Tensor]:
-            return jacrev(lambda p: self._of(p, self._one(*example))[0])(parameters)
+            return jacrev(lambda p: self._of(p, _one(*example))[0])(parameters)
 
-        in_dims = (None if theta.ndim == 1 else 0, 0, 0, None if batch.mask is None else 0)
-        rows = vmap(row, in_dims, chunk_size=chunk or None)
-        gradients = rows(layout.split(theta), batch.inputs, batch.targets, batch.mask)
-        return layout.join(gradients, 2).flatten(0, 1)
+        rows = vmap(row, (None if theta.ndim == 1 else 0, *_axes(batch)), chunk_size=chunk or None)
+        return layout.join(rows(layout.split(theta), *_columns(batch)), 2).flatten(0, 1)
 
-    def _one(self, inputs: Tensor, targets: Tensor, counted: Tensor | None) -> Batch:
-        return Batch(inputs[None], targets[None], None if counted is None else counted[None], self.batch.index[:1])
+    @cached_property
+    def _function(self) -> Callable[[Tensor, Batch], Tensor]:
+        """The user's function, as one of the outputs and the batch."""
+        return self.outputs if takes_batch(self.outputs) else lambda outputs, _: self.outputs(outputs)
 
     def _of(self, parameters: dict[str, Tensor], batch: Batch) -> Tensor:
         outputs = self.functional.outputs(parameters, batch)
         if not isinstance(self.outputs, str):
-            of_examples = isinstance(self.outputs, OfExamples)
-            values = self.outputs.function(outputs, batch) if of_examples else self.outputs(outputs)
+            values = self._function(outputs, batch)
             _check_values(values)
-            return values[:, None] if values.ndim == 1 else values
+            return values if values.ndim == 2 else values.reshape(-1, 1)
         if self.outputs == "all":
             return self.functional.spec.loss.scalars(outputs).flatten(1)
         if self.outputs == "margin":
@@ -209,7 +220,10 @@ class Explained:
             return self.outputs != "loss"
         if len(values) != len(self.batch):
             return False
-        alone = [self._of(parameters, self.batch[row : row + 1]) for row in range(min(3, len(values)))]
+        try:
+            alone = [self._of(parameters, self.batch[row : row + 1]) for row in range(min(3, len(values)))]
+        except Exception:  # such as an index beyond the single row: the function needs them all
+            return False
         if any(row.shape != (1, *values.shape[1:]) for row in alone):
             return False
         shuffled = torch.arange(len(values)).roll(1)  # a function may depend on the places of its rows
@@ -218,16 +232,49 @@ class Explained:
         return torch.allclose(torch.cat(alone), values[: len(alone)], rtol=1e-4, atol=1e-6)
 
 
+def counted_scalars(batch: Batch, scalars: int) -> Tensor:
+    """Return which scalars (X, C) of each example's outputs, flattened, are of targets that count, as bool."""
+    if batch.mask is None:
+        return torch.ones(len(batch), scalars, dtype=torch.bool, device=batch.inputs.device)
+    mask = batch.mask.flatten(1)
+    return mask.repeat_interleave(scalars // mask.shape[1], 1)
+
+
+def takes_batch(outputs: Outputs) -> bool:
+    """Return whether a function of the outputs is one of two arguments, of which the second is the Batch."""
+    if isinstance(outputs, str):
+        return False
+    try:
+        parameters = inspect.signature(outputs).parameters.values()
+    except (TypeError, ValueError):  # of a function written in C
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in positional and each.default is each.empty for each in parameters) == 2
+
+
+def _columns(batch: Batch) -> tuple[Tensor | None, ...]:
+    return batch.inputs, batch.targets, batch.mask, batch.index
+
+
+def _axes(batch: Batch) -> tuple[int | None, ...]:
+    return tuple(None if column is None else 0 for column in _columns(batch))
+
+
+def _one(*example: Tensor | None) -> Batch:
+    """Return the batch of one example, given without its axis."""
+    return Batch(*(None if column is None else column[None] for column in example))
+
+
 def _check_values(values: object) -> None:
-    """Raise ConfigError unless a user's function returned floating-point numbers (X, C) or (X,)."""
+    """Raise ConfigError unless a user's function returned floating-point numbers (X, C), (K,) or ()."""
     if isinstance(values, Tensor):
-        if values.ndim in (1, 2) and values.numel() and values.is_floating_point():
+        if values.ndim <= 2 and values.numel() and values.is_floating_point():
             return
         got = f"shape {tuple(values.shape)} of {str(values.dtype).removeprefix('torch.')}"
     else:
         got = type(values).__name__
-    must = "a function of the outputs must return a tensor of real numbers, (X, C) or (X,), with X and C of at least 1"
-    raise ConfigError(must, got=got, key="outputs", fix="return values[:, None] for one scalar of each input")
+    must = "a function of the outputs must return a tensor of one or more real numbers, with at most two axes"
+    raise ConfigError(must, got=got, key="outputs", fix="return values.flatten(1) for several scalars of each input")
 
 
 def _log_odds(outputs: Tensor, batch: Batch) -> Tensor:

@@ -50,25 +50,22 @@ def tracin(
     """
     trajectory = trajectory_of(run_or_history, dtype, device)
     explained = Explained(trajectory.functional, explained_batch(trajectory, inputs, targets, outputs), outputs)
-    last = trajectory.steps
-    if checkpoints is not None and not (len(checkpoints) and 0 <= min(checkpoints) <= max(checkpoints) <= last):
-        must, fix = f"checkpoints must be steps from 0 to {last}, one or more", "checkpoints=None for all"
-        raise ConfigError(must, got=list(checkpoints), key="checkpoints", fix=fix)
-    scores = torch.zeros(*explained.shape, trajectory.examples, dtype=torch.float64)
-    steps = list(range(trajectory.steps))[::-1] if checkpoints is None else sorted(checkpoints, reverse=True)
+    device = trajectory.functional.device
+    scores = torch.zeros(*explained.shape, trajectory.examples, dtype=torch.float64, device=device)
+    every = list(range(trajectory.steps))[::-1]
+    steps = every if checkpoints is None else sorted(checked_steps(trajectory, checkpoints), reverse=True)
     for done, index in enumerate(steps):
         if checkpoints is None:
             step = trajectory.step(index)
             theta, rate, batch = step.before.theta, step.rate, step.batch
         else:
-            theta, batch = trajectory.state(index).theta, _all(trajectory, data)
+            theta, batch = trajectory.state(index).theta, all_examples(trajectory, data)
             rate = trajectory.record.rates(min(index, trajectory.steps - 1))[0]
-        scores.index_add_(
-            -1, batch.index.cpu(), -rate / len(batch) * _products(trajectory, explained, theta, batch, memory)
-        )
+        products = _products(trajectory, explained, theta, batch, memory)
+        scores.index_add_(-1, batch.index, -rate / len(batch) * products)
         if progress is not None:
             progress(done + 1, len(steps))
-    return scores.numpy()
+    return scores.cpu().numpy()
 
 
 def gradient_dot(
@@ -86,11 +83,30 @@ def gradient_dot(
     trajectory = trajectory_of(run_or_history, dtype, device)
     explained = Explained(trajectory.functional, explained_batch(trajectory, inputs, targets, outputs), outputs)
     theta = trajectory.state(trajectory.steps).theta
-    return -_products(trajectory, explained, theta, _all(trajectory, data), memory).numpy()
+    return -_products(trajectory, explained, theta, all_examples(trajectory, data), memory).cpu().numpy()
 
 
-def _all(trajectory: Trajectory, data: Batch | None) -> Batch:
-    """Return all training examples, by default those of the trajectory's task."""
+def checked_steps(trajectory: Trajectory, checkpoints: Sequence[int] | None) -> list[int]:
+    """Return the checkpoints, by default the end of training.
+
+    Raises:
+        ConfigError: there are none, or not all are steps of the history.
+    """
+    last = trajectory.steps
+    if checkpoints is None:
+        return [last]
+    if not (len(checkpoints) and 0 <= min(checkpoints) <= max(checkpoints) <= last):
+        must, fix = f"checkpoints must be steps from 0 to {last}, one or more", "checkpoints=None for the default"
+        raise ConfigError(must, got=list(checkpoints), key="checkpoints", fix=fix)
+    return list(checkpoints)
+
+
+def all_examples(trajectory: Trajectory, data: Batch | None = None) -> Batch:
+    """Return all training examples on the model's device, by default those of the trajectory's task.
+
+    Raises:
+        ConfigError: there are none.
+    """
     data = trajectory.data() if data is None else data
     if not len(data):
         must, fix = "there must be at least one training example", "data=None for all of them"
@@ -103,4 +119,4 @@ def _products(trajectory: Trajectory, explained: Explained, theta: Tensor, batch
     inner = InnerProducts(trajectory.functional, limit=memory)
     directions = explained.gradients(theta)
     products, _ = inner(inner.choose(theta, batch, len(directions)), theta, batch, directions)
-    return products.double().cpu().unflatten(0, explained.shape)
+    return products.double().unflatten(0, explained.shape)

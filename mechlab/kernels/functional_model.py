@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, grad, jvp
 
 from mechlab.core.errors import ConfigError
+from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.layout import Layout
+from mechlab.core.model import SequenceModel
 from mechlab.core.precision import set_precision
 from mechlab.core.state import load_weights
 from mechlab.core.step import aligned_outputs, example_losses, trained_parameters
@@ -21,6 +24,9 @@ HALF = (torch.float16, torch.bfloat16)
 
 class FunctionalModel:
     """The per-example loss and the outputs of a model as functions of its parameters.
+
+    A recurrent network whose fused kernel torch cannot differentiate in forward mode (an LSTM in 32 bits on a CPU, all
+    of cuDNN's) is computed by its `step`, one time after another.
 
     Args:
         model: its parameters give names and shapes; their values are replaced. Parameters that get no gradient on the
@@ -44,6 +50,8 @@ class FunctionalModel:
         self.spec, self.dtype, self.device = spec, dtype, torch.device(device)
         self.layout = Layout(trained_parameters(self.model, self.placed(sample), spec))
         self.model.requires_grad_(False)
+        if isinstance(self.model, SequenceModel) and not self._has_forward_mode(self.placed(sample)):
+            self._make_stepwise()
 
     def placed(self, batch: Batch) -> Batch:
         """Return a batch on this model's device, in its dtype."""
@@ -68,6 +76,25 @@ class FunctionalModel:
         return self.layout.join(
             dict(zip(parameters, torch.autograd.grad(total, list(parameters.values())), strict=True))
         )
+
+    def _has_forward_mode(self, sample: Batch) -> bool:
+        """Return whether torch can differentiate the losses in forward mode, and that once more in reverse mode."""
+        load_forward_mode()
+        parameters = {name: value.detach() for name, value in self.model.named_parameters()}
+
+        def slope(moved: dict[str, Tensor]) -> Tensor:
+            return jvp(lambda p: self.losses(p, sample), (moved,), (parameters,))[1].sum()
+
+        try:
+            grad(slope)(parameters)
+        except RuntimeError:
+            return False
+        return True
+
+    def _make_stepwise(self) -> None:
+        """Have the model compute sequences by repeated steps."""
+        for name in ("forward", "resume"):
+            setattr(self.model, name, MethodType(getattr(SequenceModel, name), self.model))
 
     def _calls(self, parameters: dict[str, Tensor]) -> Any:
         return lambda *inputs, **options: functional_call(self.model, parameters, inputs, options)

@@ -130,6 +130,15 @@ class Ghost:
         """Return the names of all parameters of a layer."""
         return [key for key in (*self._weights(name), f"{name}.bias") if key in self.functional.layout.places]
 
+    def places(self, name: str) -> Tensor:
+        """Return the places on the flat axis of a layer's weights (out, in), (rows, out) of an embedding, and of its
+        bias as one more column."""
+        layout, module = self.functional.layout, self._layers[name]
+        numbered = layout.split(torch.arange(layout.size, device=self.functional.device))
+        weights = [numbered[key].flatten(1) for key in self._weights(name)]
+        bias = [numbered[key][:, None] for key in (f"{name}.bias",) if key in numbered]
+        return torch.cat([torch.cat(weights, module.axis if isinstance(module, Stacked) else 0), *bias], 1)
+
     def gradients(self, captured: Sequence[Captured], out: Tensor) -> None:
         """Write the sum over captures of each example's gradient into out (B, P); all parameters must be captured."""
         assert not any(each.others for each in captured), "a layer was not called: its part of `out` is not written"

@@ -21,6 +21,23 @@ def random_removals(examples: int, fraction: float, subsets: int, rng: np.random
     return _members(np.stack([rng.permutation(examples)[:size] for _ in range(subsets)]), examples)
 
 
+def unseen_removals(
+    examples: int, fraction: float, subsets: int, others: np.ndarray, rng: np.random.Generator, draws: int = 4
+) -> NDArray[np.bool_]:
+    """Return M random sets (M, N) as `random_removals` does, none of which is among others (K, N) if that many unseen
+    sets are among those of a few draws."""
+    known = {row.tobytes() for row in others}
+    drawn = random_removals(examples, fraction, draws * subsets, rng)
+    unseen = np.array([row.tobytes() not in known for row in drawn])
+    return np.concatenate([drawn[unseen], drawn[~unseen]])[:subsets]
+
+
+def common_sets(sets: np.ndarray, others: np.ndarray) -> int:
+    """Return how many of the sets (M, N) are among others (K, N)."""
+    known = {row.tobytes() for row in others}
+    return sum(row.tobytes() in known for row in sets)
+
+
 def single_removals(ids: Sequence[int] | np.ndarray, examples: int) -> NDArray[np.bool_]:
     """Return sets (M, N) of one removed example each."""
     return _members(np.asarray(ids)[:, None], examples)
@@ -29,6 +46,14 @@ def single_removals(ids: Sequence[int] | np.ndarray, examples: int) -> NDArray[n
 def helpful_removals(scores: np.ndarray, size: int) -> NDArray[np.bool_]:
     """Return for each output the set (Q, N) of this many examples with the largest scores (Q, N)."""
     return _members(np.argsort(-scores, axis=1, kind="stable")[:, :size], scores.shape[1])
+
+
+def same_label_removals(own: np.ndarray, labels: np.ndarray, size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return for each label (Q,) the set (Q, N) of this many examples, drawn at random: those with the same label among
+    labels (N,), and others where these are too few."""
+    order = np.stack([rng.permutation(len(labels)) for _ in own])
+    other = np.take_along_axis(labels != own[:, None], order, 1)
+    return _members(np.take_along_axis(order, np.argsort(other, axis=1, kind="stable"), 1)[:, :size], len(labels))
 
 
 def predicted_changes(scores: np.ndarray, removed: np.ndarray) -> np.ndarray:

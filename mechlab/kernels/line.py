@@ -18,6 +18,11 @@ from mechlab.kernels.explained import Explained
 GAIN = 0.7  # a boundary is moved if that reduces the residuals to at most this share
 
 
+def rounding(values: Tensor) -> float:
+    """Return the size of rounding errors in sums of differences of values."""
+    return 8 * torch.finfo(values.dtype).eps * float(values.abs().max())
+
+
 @dataclass(eq=False)
 class Part:
     """A part of the line from `start` to `stop` (shares of the whole) for one row of scalars.
@@ -78,7 +83,7 @@ class Line:
         Args:
             change: (Q,) of the scalars along the whole line.
             nodes: initial number of parts.
-            tolerance: largest residual of a scalar without refinement.
+            tolerance: largest residual of a scalar without refinement; never below what rounding leaves.
             most: largest number of parts.
         """
         rows = self.explained.shape[0] if self.explained.by_rows else 1
@@ -91,6 +96,7 @@ class Line:
             self.explained.values(torch.add(self.start, self.step, alpha=edge)).view(rows, -1) for edge in edges[:-1]
         ]
         values.append(values[0] + change)
+        tolerance = max(tolerance, rounding(values[0]))
         for i in range(nodes):
             self._add([(r, edges[i], edges[i + 1], (values[i][r], values[i + 1][r])) for r in range(rows)])
         work: set[int] = set(range(rows))

@@ -2,9 +2,9 @@
 
 The weight w_k multiplies example k's loss in every batch that holds it, and batches keep their denominators. Training
 is a function of the weights, and reverse-mode differentiation through its updates gives all N derivatives in one
-backward pass, at the weights 1 of the recorded training. With the adjoints t of the parameters, a of the momentum and c
-of the second moment after a step, d = 1 / (sqrt(v / correction) + epsilon), r = rate / (1 - beta1^(s+1)), e the
-gradient that enters the optimizer and g the batch's mean gradient, one step of Adam is
+backward pass, at the weights of the recorded training, 1 by default. With the adjoints t of the parameters, a of the
+momentum and c of the second moment after a step, d = 1 / (sqrt(v / correction) + epsilon), r = rate / (1 -
+beta1^(s+1)), e the gradient that enters the optimizer and g the batch's mean weighted gradient, one step of Adam is
 
     a += -r d t,   c += -r b d'(v) t,   e' = (1 - beta1) a + 2 (1 - beta2) e c,   a <- beta1 a,   c <- beta2 c,
 
@@ -16,8 +16,8 @@ Then t <- (1 - rate decay) t for decoupled decay, t <- t + decay e' for coupled 
 
     t += H g',   derivative of k += <gradient of example k's loss, g'> / B   for every k in the batch,
 
-with the Hessian H of the batch's mean loss. Source: reverse-mode differentiation of training as in Maclaurin et al.,
-arXiv 1502.03492, and MAGIC, arXiv 2504.16430.
+with the Hessian H of the batch's mean weighted loss. Source: reverse-mode differentiation of training as in Maclaurin
+et al., arXiv 1502.03492, and MAGIC, arXiv 2504.16430.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import grad, jvp, vmap
+from torch.func import grad
 
 from mechlab.core.errors import ConfigError
-from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.task import Batch
 from mechlab.core.update_equations import AdamEquations, SGDEquations
 from mechlab.kernels.denormals import without_denormals
@@ -70,20 +69,23 @@ class MetagradientBackward:
         trajectory: the recorded training.
         explained: the explained scalars.
         limit: bytes that a block of work may take.
+        weights: (N,) of the training examples in the recorded training, by id; 1 by default.
     """
 
-    def __init__(self, trajectory: Trajectory, explained: Explained, limit: int = 2**30):
+    def __init__(self, trajectory: Trajectory, explained: Explained, limit: int = 2**30, weights: Tensor | None = None):
         self.trajectory, self.explained, self.limit = trajectory, explained, limit
-        self._inner = InnerProducts(trajectory.functional, limit=limit)
+        functional = trajectory.functional
+        self.weights = None if weights is None else weights.to(functional.device, functional.dtype)
+        self._inner = InnerProducts(functional, limit=limit)
         X, C = explained.shape
         self.position = trajectory.steps - 1
         theta = trajectory.state(trajectory.steps).theta
         self._theta = explained.gradients(theta)  # (Q, P), adjoint of the parameters
         self._momentum = torch.zeros_like(self._theta)
         self._second = torch.zeros_like(self._theta) if trajectory.rule.second_moment else None
-        self._derivative = torch.zeros(X * C, trajectory.examples, dtype=torch.float64)
-        self._by_step = torch.zeros(trajectory.steps, X * C, dtype=torch.float64)
-        self._final = explained.values(theta).double().cpu()
+        self._derivative = theta.new_zeros(X * C, trajectory.examples, dtype=torch.float64)
+        self._by_step = theta.new_zeros(trajectory.steps, X * C, dtype=torch.float64)
+        self._final = explained.values(theta).double()
 
     @property
     def done(self) -> int:
@@ -127,14 +129,30 @@ class MetagradientBackward:
         """Return the derivatives; all steps must be finished."""
         X, C = self.explained.shape
         by_step, derivative = self._by_step.view(-1, X, C), self._derivative.view(X, C, -1)
-        return MetagradientDerivatives(derivative.numpy(), by_step.numpy(), self._final.numpy())
+        return MetagradientDerivatives(*(part.cpu().numpy() for part in (derivative, by_step, self._final)))
+
+    @property
+    def of_initial(self) -> Tensor:
+        """The derivatives (Q, P) of the scalars in the initial parameters; all steps must be finished."""
+        return self._theta
+
+    def _gradient(self, theta: Tensor, batch: Batch, weights: Tensor | None) -> Tensor:
+        """Return the gradient (P,) of the weighted sum of a batch's losses."""
+        if weights is None:
+            return self._inner.sum_of_gradients(theta, batch)
+        functional, layout = self.trajectory.functional, self.trajectory.functional.layout
+        parts = self._inner.parts(theta, batch, 1)
+        weighted = grad(lambda parameters, part, weight: (weight * functional.losses(parameters, part)).sum())
+        pairs = zip(parts, weights.split(list(map(len, parts))), strict=True)
+        return sum(layout.join(weighted(layout.split(theta), part, weight)) for part, weight in pairs)
 
     def _adjoints(self) -> list[Tensor]:
         return [self._theta, self._momentum] + ([] if self._second is None else [self._second])
 
     def _step(self, step: Step) -> None:
         trajectory, theta, B = self.trajectory, step.before.theta, len(step.batch)
-        gradient = self._inner.sum_of_gradients(theta, step.batch) / B
+        weights = None if self.weights is None else self.weights[step.batch.index]
+        gradient = self._gradient(theta, step.batch, weights) / B
         factor, entering = trajectory.gradients(step, gradient)
         entering_adjoint = (
             self._through_adam(step, entering)
@@ -148,13 +166,13 @@ class MetagradientBackward:
         if factor < 1:
             entering_adjoint = _through_clipping(entering_adjoint, gradient, factor, trajectory.clip)
         products, curved = second_order(
-            trajectory.functional, theta, step.batch, without_denormals(entering_adjoint), self.limit
+            trajectory.functional, theta, step.batch, without_denormals(entering_adjoint), self.limit, weights
         )
         self._theta += curved / B
         for adjoint in self._adjoints():
             without_denormals(adjoint)
-        products = (products / B).double().cpu()
-        self._derivative.index_add_(1, step.batch.index.cpu(), products)
+        products = (products / B).double()
+        self._derivative.index_add_(1, step.batch.index, products)
         self._by_step[step.index] = products.sum(1)
 
     def _through_adam(self, step: Step, entering: Tensor) -> Tensor:
@@ -213,37 +231,51 @@ def metagradient(
 
 
 def second_order(
-    functional: FunctionalModel, theta: Tensor, batch: Batch, directions: Tensor, limit: int = 2**30
+    functional: FunctionalModel,
+    theta: Tensor,
+    batch: Batch,
+    directions: Tensor,
+    limit: int = 2**30,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return the inner products (Q, B) of the examples' gradients with directions (Q, P), and the products (Q, P) of
-    the Hessian of the summed loss with the directions: forward-mode derivatives of the losses along a direction, whose
-    sum is differentiated in reverse mode."""
-    load_forward_mode()
-    layout, parameters = functional.layout, functional.layout.split(theta)
-    inner = InnerProducts(functional, limit=limit // 4)
+    """Return inner products of the examples' gradients with directions, and Hessian-vector products of their loss.
+
+    Args:
+        directions: (Q, P).
+        limit: bytes that the work may take.
+        weights: (B,) of the losses; 1 by default.
+
+    Returns:
+        The inner products (Q, B) of the gradient of each example's unweighted loss with each direction, and the
+        products (Q, P) of the Hessian of the weighted sum of losses with the directions: the gradient of that sum, a
+        function of parameters and weights, differentiated in reverse mode.
+    """
+    layout, inner = functional.layout, InnerProducts(functional, limit=limit // 4)
+    weights = theta.new_ones(len(batch)) if weights is None else weights
     parts = inner.parts(theta, batch, 0)
     at_once = max(1, limit // 4 // (len(parts[0]) * inner.activation_bytes(theta, batch)))
-
-    def jvp_along(direction: Tensor, part: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        tangents = layout.split(direction)
-
-        def along(moved: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-            slopes = jvp(lambda p: functional.losses(p, part), (moved,), (tangents,))[1]
-            return slopes.sum(), slopes
-
-        return grad(along, has_aux=True)(parameters)
-
     products, curved = [], torch.zeros_like(directions)
-    for part in parts:
-        if len(directions) == 1:
-            product, slopes = jvp_along(directions[0], part)
-            curved += layout.join(product)
-            products.append(slopes[None])
-        else:
-            product, slopes = vmap(lambda d, part=part: jvp_along(d, part), chunk_size=at_once)(directions)
-            curved += layout.join(product, 1)
-            products.append(slopes)
+    for part, weight in zip(parts, weights.split(list(map(len, parts))), strict=True):
+        parameters = {name: value.detach().requires_grad_() for name, value in layout.split(theta).items()}
+        variables = [*parameters.values(), weight := weight.detach().clone().requires_grad_()]
+        total = (weight * functional.losses(parameters, part)).sum()
+        gradients = torch.autograd.grad(total, variables[:-1], create_graph=True)
+        gradient = layout.join(dict(zip(parameters, gradients, strict=True)))
+        options = {"is_grads_batched": True, "retain_graph": True, "materialize_grads": True}
+        blocks = [torch.autograd.grad(gradient, variables, some, **options) for some in directions.split(at_once)]
+        *moved, product = map(torch.cat, zip(*blocks, strict=True))
+        curved += layout.join(dict(zip(parameters, moved, strict=True)), 1)
+        products.append(product)
     return torch.cat(products, 1), curved
+
+
+def blocks_of(explained: Explained, limit: int) -> list[Explained]:
+    """Return the explained scalars in blocks whose adjoints fit the limit in bytes; one block where rows depend on each
+    other."""
+    functional, (X, C) = explained.functional, explained.shape
+    vectors = 6 * C  # three adjoints and their updates
+    rows = max(1, limit // (vectors * functional.layout.size * functional.dtype.itemsize))
+    return [explained.rows(i, min(i + rows, X)) for i in range(0, X, rows)] if explained.apart else [explained]
 
 
 def _through_clipping(entering_adjoint: Tensor, gradient: Tensor, factor: float, limit: float) -> Tensor:

@@ -24,7 +24,7 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
 from mechlab.kernels.backward import PathKernelBackward
 from mechlab.kernels.decomposition import PathKernelDecomposition, PathKernelSettings
-from mechlab.kernels.explained import Explained, Outputs
+from mechlab.kernels.explained import Explained, Outputs, takes_batch
 from mechlab.kernels.quadrature import Quadrature
 from mechlab.kernels.trajectory import Trajectory
 
@@ -53,6 +53,7 @@ def path_kernel(
     bins: Sequence[int] = (),
     view: Literal["gradient", "path"] = "gradient",
     steps_by_tensor: bool = False,
+    steps: Sequence[tuple[int, int]] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> PathKernelDecomposition:
@@ -65,7 +66,7 @@ def path_kernel(
         rule, nodes, tolerance, most_nodes, secant: see Quadrature.
         dtype: of the arithmetic; by default that of training.
         targets: of `inputs` where these are a tensor.
-        form, memory, scores, groups, bins, view, steps_by_tensor: see PathKernelSettings.
+        form, memory, scores, groups, bins, view, steps_by_tensor, steps: see PathKernelSettings.
         device: of the arithmetic.
         progress: called with (done, total) after every step.
 
@@ -78,7 +79,7 @@ def path_kernel(
     quadrature = Quadrature(rule, nodes, tolerance, most_nodes, secant)
     trajectory = trajectory_of(run_or_history, dtype, device)
     explained = Explained(trajectory.functional, explained_batch(trajectory, inputs, targets, outputs), outputs)
-    settings = PathKernelSettings(quadrature, form, memory, scores, groups, bins, view, steps_by_tensor)
+    settings = PathKernelSettings(quadrature, form, memory, scores, groups, bins, view, steps_by_tensor, steps)
     backward = PathKernelBackward(trajectory, explained, settings)
     for done, total in backward:
         if progress is not None:
@@ -104,8 +105,9 @@ def explained_batch(trajectory: Trajectory, inputs: Batch | Tensor, targets: Ten
     if isinstance(inputs, Batch):
         return functional.placed(inputs)
     if targets is None:
-        if outputs != "all" and isinstance(outputs, str):
-            raise ConfigError(f"outputs={outputs} needs targets", got="inputs alone", key="targets", fix="targets=...")
+        if takes_batch(outputs) or (outputs != "all" and isinstance(outputs, str)):
+            name = f"outputs={outputs}" if isinstance(outputs, str) else "a function of outputs and batch"
+            raise ConfigError(f"{name} needs targets", got="inputs alone", key="targets", fix="targets=...")
         if functional.spec.kind == "sequence":
             fix = "give a Batch, or the targets of the explained steps"
             raise ConfigError(

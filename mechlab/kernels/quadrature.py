@@ -23,11 +23,13 @@ class Quadrature:
         rule: "midpoint": the line is cut into parts, with the gradient at the midpoint of each. Rules of higher order
             integrate networks with kinks no better.
         nodes: number of equal parts; with a tolerance the initial number.
-        tolerance: parts are refined for each explained input until the residual of the step is at most this large for
-            each of its scalars, in their own unit; None for equal parts. See `line`.
+        tolerance: parts are refined for each explained input until the residual of the step is for each of its scalars
+            at most this share of the movement of the scalars along a step, see `allowed_residual`; None for equal
+            parts. See `line`.
         most: the largest number of nodes.
         secant: whether to correct the average along the step so that the residual is zero (a discrete gradient). The
-            change is then exact for any number of nodes; influences of single examples are no better.
+            change is then exact for any number of nodes; influences of single examples are no better. The residual
+            without the correction is computed too.
 
     Raises:
         ConfigError: another rule, numbers of nodes below 1, or a tolerance that is not above 0.
@@ -58,14 +60,28 @@ class Average:
     Args:
         gradients: (Q, P).
         residual: (Q,) the change of each scalar less the inner product of its averaged gradient with the step.
+        uncorrected: (Q,) the residual before the correction by the secant.
         nodes: number of nodes of nonzero weight, the mean over inputs.
         evaluations: number of gradients evaluated, the mean over inputs.
     """
 
     gradients: Tensor
     residual: Tensor
+    uncorrected: Tensor
     nodes: float
     evaluations: float
+
+
+def allowed_residual(tolerance: float, change: Tensor, typical: float) -> float:
+    """Return the residual of a step that needs no more nodes, in the unit of the scalars.
+
+    Args:
+        tolerance: as a share of the mean absolute change of the scalars along the step, or of the typical one where
+            that is larger.
+        change: of the scalars along the step.
+        typical: mean absolute change of the scalars along a step: a mean over other steps.
+    """
+    return tolerance * max(float(change.abs().mean()), typical)
 
 
 def average(
@@ -77,6 +93,7 @@ def average(
     chunk: int,
     capacity: int,
     out: Tensor | None = None,
+    typical: float = 0.0,
 ) -> Average:
     """Average the gradients from parameters start (P,) to end (P,).
 
@@ -85,6 +102,7 @@ def average(
         chunk: inputs that are differentiated at once.
         capacity: gradients (Q, P) that may be in memory; others are evaluated again when they are needed.
         out: (Q, P) memory that the gradients may be written to.
+        typical: movement of the scalars along a step; see `allowed_residual`.
     """
     step = end - start
     if how.tolerance is None:
@@ -93,10 +111,11 @@ def average(
         gradients = explained.mean_gradients([torch.add(start, step, alpha=share) for share in shares], chunk, out)
     else:
         line = Line(explained, start, step, chunk, capacity * (explained.shape[0] if explained.by_rows else 1))
-        gradients = line.refined(change, how.nodes, how.tolerance, how.most)
+        allowed = allowed_residual(how.tolerance, change, typical)
+        gradients = line.refined(change, how.nodes, allowed, how.most)
         nodes, evaluations = line.nodes, line.evaluations
-    residual = change - gradients @ step
+    residual = uncorrected = change - gradients @ step
     if how.secant and (square := step @ step) > 0:
         gradients += residual[:, None] * (step / square)
         residual = change - gradients @ step
-    return Average(gradients, residual, nodes, evaluations)
+    return Average(gradients, residual, uncorrected, nodes, evaluations)

@@ -34,6 +34,10 @@ class RecordedHistory(RecordedSteps, Protocol):
     def steps(self) -> Sequence[int]:
         """The recorded steps, in order."""
 
+    @property
+    def device(self) -> str:
+        """The device of the training, whose generator drew endless and augmented examples."""
+
     def digest(self, step: int) -> int | None:
         """Return the recorded hash of the parameters before optimiser step `step`, or None."""
 

@@ -105,6 +105,7 @@ class Trajectory:
         batch: returns the examples of a step, with their ids.
         clip: largest norm of the whole gradient; None for no clipping.
         data: returns all training examples in the order of their ids; None where they are drawn without end.
+        drawn_on: the device whose generator drew endless and augmented examples.
     """
 
     def __init__(
@@ -117,9 +118,11 @@ class Trajectory:
         batch: Callable[[int], Batch],
         clip: float | None = None,
         data: Callable[[], Batch] | None = None,
+        drawn_on: str = "cpu",
     ):
         self.functional, self.rule, self.record, self.clip = functional, rule, record, clip
         self.steps, self.examples, self._batch, self._data = steps, examples, batch, data
+        self.drawn_on = drawn_on
         self._last: tuple[int, TrainingState] | None = None
         if steps < 1:
             fix = "train for a step or more, with history=replay or full"
@@ -159,10 +162,10 @@ class Trajectory:
             raise ConfigError("attribution needs the step at which training ends", got="at=best", key="at", fix=fix)
         steps = recorded[-1] if run.moment == "last" else run.moment
         functional, rule = functional_model_of(recipe, dtype, device, history.params(0))
-        source = recipe.source()
+        source = recipe.source(device, drawn_on=history.device)
         examples = steps * source.plan.batch_size if source.plan.n is None else source.plan.n
         data = None if source.plan.n is None else lambda: recipe.task.examples("train")
-        trajectory = cls(functional, rule, history, steps, examples, source.batch, recipe.clip, data)
+        trajectory = cls(functional, rule, history, steps, examples, source.batch, recipe.clip, data, history.device)
         if history.digest(0) is None:  # what is computed again is checked by its hash
             trajectory.check_updates()
         return trajectory
@@ -206,15 +209,19 @@ class Trajectory:
         """Return the state before optimiser step `step`; at the end of training the parameters alone are read."""
         if self._last is not None and self._last[0] == step:
             return self._last[1]
-        layout = self.functional.layout
-        theta = layout.join({name: self._placed(value) for name, value in self.record.params(step).items()})
-        momentum, second = None, None
+        theta, momentum, second = self.theta(step), None, None
         if step < self.steps:
             moments = self.record.optimizer(step)
             momentum = self._moment(moments, self.rule.first_moment, theta)
             if self.rule.second_moment is not None:
                 second = self._moment(moments, self.rule.second_moment, theta)
         return TrainingState(theta, momentum, second)
+
+    def theta(self, step: int) -> Tensor:
+        """Return the parameters (P,) before optimiser step `step`."""
+        return self.functional.layout.join(
+            {name: self._placed(value) for name, value in self.record.params(step).items()}
+        )
 
     def step(self, index: int) -> Step:
         """Return optimiser update `index`; reading them from the last to the first reads each state once."""
@@ -232,6 +239,11 @@ class Trajectory:
         return Step(
             index, before, after.theta, after.momentum, after.second, self.functional.placed(batch), rate, decay
         )
+
+    def until(self, steps: int) -> Trajectory:
+        """Return the trajectory of the first optimiser steps."""
+        parts = (self.functional, self.rule, self.record, steps, self.examples, self._batch, self.clip, self._data)
+        return Trajectory(*parts, self.drawn_on)
 
     def data(self) -> Batch:
         """Return all training examples in the order of their ids."""

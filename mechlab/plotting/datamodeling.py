@@ -44,7 +44,7 @@ def score_by_share(removed: pd.DataFrame, subsets: int | None = None, least: flo
     """Draw the linear datamodeling score against the share of examples removed, with bootstrap intervals.
 
     Args:
-        removed: columns removed, method, lds, lds_low, lds_high and maybe helpful.
+        removed: columns removed, method, lds, lds_low, lds_high and maybe helpful and helpful_same_label.
         subsets: random subsets of each share.
         least: the score that is claimed of the metagradient at the smallest share.
     """
@@ -58,11 +58,19 @@ def score_by_share(removed: pd.DataFrame, subsets: int | None = None, least: flo
         axes[0].plot(shares, rows["lds"], label=name, **line_look(place))
         if panels == 2:
             axes[1].plot(shares, rows["helpful"], label=name, **line_look(place))
+    if "helpful_same_label" in removed:
+        control = removed[removed["method"] == methods[0]].sort_values("removed")
+        look_of_control = {"color": INK, "linestyle": ":", "linewidth": 1.2, "marker": "_", "markersize": 9}
+        axes[1].plot(
+            100 * control["removed"], control["helpful_same_label"], label="same label, random", **look_of_control
+        )
     axes[0].set(ylabel="rank correlation with the outcome")
     title(axes[0], "Linear datamodeling score")
     if panels == 2:
         axes[1].set(ylabel="fall of the output")
         note(axes[1], "in standard deviations over random removals")
+        if "helpful_same_label" in removed:
+            note(axes[1], "dotted: as many random examples of the explained label")
         title(axes[1], "Most helpful examples removed")
     for axis in axes:
         axis.axhline(0, color=INK, linewidth=0.5)

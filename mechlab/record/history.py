@@ -86,6 +86,11 @@ class History:
         """True if parameters are recorded as they were trained, not rounded."""
         return "dtype" not in self.about
 
+    @property
+    def device(self) -> str:
+        """The device of the training, as torch names it, whose generator drew endless and augmented examples."""
+        return self.about.get("device", "cpu")
+
     def check_exact(self, must: str, optimizer: bool = True) -> None:
         """Raise NotRecorded, with the sentence `must`, unless parameters are recorded as they were trained, and
         optimizer states too if they are needed."""
@@ -250,6 +255,8 @@ def read_about(folder: Path) -> dict[str, Any]:
             must = f"{name} of the record must be one of {', '.join(DTYPES)}"
             raise RunError(must, got=about[name], key=str(path), fix=RESTORE)
     threads, device = about.get("threads"), about.get("device")
+    if kind != "replay" and device not in (None, "cpu", "cuda"):
+        raise RunError("the device of the record must be cpu or cuda", got=device, key=str(path), fix=RESTORE)
     if kind == "replay" and not (isinstance(threads, int) and threads > 0 and device in ("cpu", "cuda")):
         must = "a record of kind replay must have the threads and the device of the training"
         raise RunError(must, got=f"{threads}, {device}", key=str(path), fix=RESTORE)

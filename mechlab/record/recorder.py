@@ -109,6 +109,8 @@ class Recorder:
             about |= {"dtype": _name(self.dtype), "trained": _name(self.recipe.dtype)}
         if self.kind == "replay":
             about |= {"every": self.every, **conditions(self.recipe, device)}
+        elif device != "cpu":
+            about["device"] = device  # whose generator draws endless and augmented examples
         write_json(self.folder / ABOUT, about)
 
     def record(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, whole: bool = False) -> None:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,43 @@ EXPLAINED = 4  # pairs of the validation set
 RATE, BETAS, EPSILON, DECAY = 1e-3, (0.9, 0.98), 1e-8, 4.0
 CHECKED, NODES_OF_TRUTH = 100, 32  # training pairs of the check in float64, and its nodes where the rule is judged
 LONG = (20, 200)  # steps of the two trainings whose memory is compared
+SIZES = {  # of the cost of a step: training pairs, width, hidden
+    "examples": ((500, 64, 512), (1000, 64, 512), (2000, 64, 512), (4000, 64, 512)),
+    "parameters": ((1000, 32, 128), (1000, 64, 512), (1000, 128, 1024), (1000, 128, 4096)),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A computation that is timed.
+
+    Args:
+        dense: whether it is the dense reference, or mechlab.
+        outputs: "all" or "target", the own class.
+        nodes: of the midpoint rule.
+    """
+
+    dense: bool
+    outputs: str
+    nodes: int
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        kind = "own class" if self.outputs == "target" else "all outputs"
+        return f"{'dense' if self.dense else 'mechlab'}, {kind}, {self.nodes} nodes"
+
+
 ROLES = {
-    "dense, all outputs, 4 nodes": "dense",
-    "mechlab, all outputs, 4 nodes": "all",
-    "mechlab, own class, 2 nodes": "target",
+    "dense": Method(True, "all", 4),
+    "all": Method(False, "all", 4),
+    "dense_own": Method(True, "target", 2),
+    "own": Method(False, "target", 2),
+}
+RATIOS = {
+    "all outputs, equal nodes": ("dense", "all"),
+    "own class, equal nodes": ("dense_own", "own"),
+    "own class with 2 nodes, dense all outputs with 4": ("dense", "own"),
 }
 
 
@@ -32,8 +66,14 @@ def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _child("record", folder)
         _child("truth", folder)
-        turns = [{role: _child(role, folder) for role in ROLES.values()} for _ in range(min(arguments.repeats, 3))]
+        turns = [{role: _child(role, folder) for role in ROLES} for _ in range(min(arguments.repeats, 3))]
         _report(turns, Path(folder))
+        for kind, sizes in SIZES.items():
+            print(f"cost of a step with the number of {kind} (own class, 2 nodes, {EXPLAINED} explained pairs)")
+            for pairs, width, hidden in sizes:
+                done = _child(f"size {pairs} {width} {hidden}", folder)
+                number = _parameters(width, hidden)
+                print(f"  {pairs:5} pairs {number:9,} parameters  wall {done['wall']:.3f} s  CPU {done['cpu']:.3f} s")
         print(f"memory with the number of steps (p = 13, all outputs of {EXPLAINED} pairs, greatest of the process)")
         for steps in LONG:
             _child(f"record {steps}", folder)
@@ -60,9 +100,11 @@ def child(role: str, folder: str) -> None:
 
     torch.set_num_threads(1)
     work, steps = _work(role, Path(folder))
-    if role in ROLES.values():  # what is loaded on first use is not counted
-        small = {"dense": lambda: _dense(_recorded(13, 1), 1, torch.float32)}
-        small.get(role, lambda: _mechlab(_recorded(13, 1), "target", 1, torch.float32))()
+    small = _recorded(13, 1)  # what is loaded on first use is not counted
+    if role in ROLES and ROLES[role].dense:
+        _dense(small, 1, torch.float32)
+    elif role in ROLES or role.startswith("size "):
+        _mechlab(small, "target", 1, torch.float32)
     wall, cpu = time.perf_counter(), time.process_time()
     result = work()
     wall, cpu = (time.perf_counter() - wall) / steps, (time.process_time() - cpu) / steps
@@ -90,15 +132,18 @@ def _work(role: str, folder: Path) -> tuple[Callable[[], dict[str, Any] | None],
         return lambda: _recorded(113, STEPS), 1
     if role.startswith("record "):
         return lambda: _written(_recorded(13, int(role.split()[1])), folder), 1
+    if role.startswith("size "):
+        sized = _recorded(113, STEPS, *map(int, role.split()[1:]))
+        return lambda: _mechlab(sized, "target", 2, torch.float32) and None, STEPS
     if role.startswith("long "):
         return lambda: _mechlab(_read(folder), "all", 1, torch.float32) and None, int(role.split()[1])
     history = torch.load(folder / "record.pt", weights_only=True)
     if role == "truth":
         return lambda: _truth(history), 1
-    if role == "dense":
-        return lambda: _dense(history, 4, torch.float32), STEPS
-    outputs, nodes = {"all": ("all", 4), "target": ("target", 2)}[role]
-    return lambda: _mechlab(history, outputs, nodes, torch.float32), STEPS
+    method = ROLES[role]
+    if method.dense:
+        return lambda: _dense(history, method.nodes, torch.float32, own=method.outputs == "target"), STEPS
+    return lambda: _mechlab(history, method.outputs, method.nodes, torch.float32), STEPS
 
 
 def _greatest_memory() -> int:
@@ -110,22 +155,29 @@ def _greatest_memory() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _network(p: int) -> tuple[Any, Any]:
+def _parameters(width: int, hidden: int) -> int:
+    """Return the number of parameters that are trained, modulo 113."""
+    _, model = _network(113, None, width, hidden)
+    return sum(value.numel() for name, value in model.named_parameters() if name not in model.unused)
+
+
+def _network(p: int, pairs: int | None = None, width: int = 64, hidden: int = 512) -> tuple[Any, Any]:
+    """Return the task with this many training pairs, and the network."""
     import torch
 
     from mechlab.models.transformer1 import Transformer1
     from mechlab.tasks.modular_addition import ModularAddition
 
-    task = ModularAddition(p, tokens="expression")
+    task = ModularAddition(p, tokens="expression", n_train=pairs)
     torch.manual_seed(43)
-    return task, Transformer1(task.spec)
+    return task, Transformer1(task.spec, width=width, hidden=hidden)
 
 
-def _recorded(p: int, steps: int) -> dict[str, Any]:
+def _recorded(p: int, steps: int, *sizes: int) -> dict[str, Any]:
     """Train for some steps, on all pairs in a new order each, with AdamW; return what was there before each step."""
     import torch
 
-    task, model = _network(p)
+    task, model = _network(p, *sizes)
     data = task.examples("train")
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=BETAS, eps=EPSILON, weight_decay=DECAY)
     rng = torch.Generator().manual_seed(0)
@@ -140,14 +192,14 @@ def _recorded(p: int, steps: int) -> dict[str, Any]:
         states.append(
             {f"{key}/{name}": s[key].clone() for name, s in named.items() for key in ("exp_avg", "exp_avg_sq")}
         )
-    return {"p": p, "params": params, "states": states, "batches": batches}
+    return {"network": (p, *sizes), "params": params, "states": states, "batches": batches}
 
 
 def _written(history: dict[str, Any], folder: Path) -> None:
     """Write a history to disk, a file for each step."""
     import torch
 
-    torch.save({"p": history["p"], "batches": history["batches"]}, folder / "long.pt")
+    torch.save({"network": history["network"], "batches": history["batches"]}, folder / "long.pt")
     for key in ("params", "states"):
         for step, tensors in enumerate(history[key]):
             torch.save(tensors, folder / f"{key}{step}.pt")
@@ -188,7 +240,7 @@ def _mechlab(history: dict[str, Any], outputs: str, nodes: int, dtype: Any) -> d
     from mechlab.core.update_equations import AdamEquations
     from mechlab.kernels import Arrays, Trajectory, path_kernel
 
-    task, model = _network(history["p"])
+    task, model = _network(*history["network"])
     steps = len(history["batches"])
     rates = [RATE] * steps, [DECAY] * steps
     arrays = Arrays(history["params"], history["batches"], *rates, history["states"][:steps])
@@ -210,7 +262,7 @@ def _dense(history: dict[str, Any], nodes: int, dtype: Any, only: Any = None, ow
     import torch
     from torch.func import functional_call, grad, jacrev, vmap
 
-    task, model = _network(history["p"])
+    task, model = _network(*history["network"])
     model = model.to(dtype)
     train, explained = task.examples("train"), task.examples("val")[:EXPLAINED]
     names = [name for name in history["params"][0] if name != "positional_encoding.pe"]
@@ -269,31 +321,31 @@ def _report(turns: list[dict[str, dict[str, float]]], folder: Path) -> None:
     """Print the table of seconds, memory and errors, and the ratios."""
     import numpy as np
 
-    result = {role: dict(np.load(folder / f"{role}.npz")) for role in (*ROLES.values(), "truth")}
+    result = {role: dict(np.load(folder / f"{role}.npz")) for role in (*ROLES, "truth")}
     truth, own = result["truth"], _own_class()
     best = truth[f"own {NODES_OF_TRUTH}"]
     sizes = f"p = 113, 4000 training pairs, {EXPLAINED} explained, {STEPS} steps"
     print(f"{sizes}, one thread; medians of {len(turns)} turns")
-    print("  per step:                       wall s   CPU s   GiB    same rule  exact rule  incomplete")
-    for name, role in ROLES.items():
+    print("  per step:                          wall s   CPU s   GiB    same rule  exact rule  incomplete")
+    for role, method in ROLES.items():
         wall, cpu, size = (statistics.median(turn[role][key] for turn in turns) for key in ("wall", "cpu", "bytes"))
-        some = result[role]["influence"][..., truth["ids"]]
-        if role == "target":
-            rounding, rule = _error(some, truth["own 2"]), _error(some, best)
-        else:
-            mine = np.take_along_axis(some, own[:, None, None], 1)
-            rounding, rule = _error(some, truth["all"]), _error(mine, best)
-        lines = result[role]["influence"].sum(-1) + result[role]["decay"]
-        left = np.abs(result[role]["change"] - lines).max() / np.abs(result[role]["change"]).max()
-        print(f"  {name:30} {wall:7.2f} {cpu:7.2f} {size / 2**30:5.2f}   {rounding:9.1e} {rule:10.1e}  {left:9.1e}")
-    for name, role in list(ROLES.items())[1:]:
+        influence = result[role]["influence"]
+        some = influence[..., truth["ids"]]
+        rounding = _error(some, truth["own 2" if method.outputs == "target" else "all"])
+        rule = _error(some if method.outputs == "target" else np.take_along_axis(some, own[:, None, None], 1), best)
+        change = result[role]["change"]
+        left = np.abs(change - influence.sum(-1) - result[role]["decay"]).max() / np.abs(change).max()
+        print(
+            f"  {method.name:33} {wall:7.2f} {cpu:7.2f} {size / 2**30:5.2f}   {rounding:9.1e} {rule:10.1e}  {left:9.1e}"
+        )
+    print("  dense by mechlab:                                   wall (least, most)       CPU (least, most)    memory")
+    for name, (dense, role) in RATIOS.items():
+        columns = []
         for kind in ("wall", "cpu"):
-            ratios = [turn["dense"][kind] / turn[role][kind] for turn in turns]
-            low, high = min(ratios), max(ratios)
-            text = f"median ratio {statistics.median(ratios):.1f} (min {low:.1f}, max {high:.1f}, n {len(ratios)})"
-            print(f"  {name}: {kind} {text}")
-        share = statistics.median(turn[role]["bytes"] / turn["dense"]["bytes"] for turn in turns)
-        print(f"  {name}: {share:.2f} of the dense one's memory")
+            ratios = [turn[dense][kind] / turn[role][kind] for turn in turns]
+            columns.append(f"{statistics.median(ratios):6.1f} ({min(ratios):.1f}, {max(ratios):.1f})")
+        share = statistics.median(turn[dense]["bytes"] / turn[role]["bytes"] for turn in turns)
+        print(f"  {name:50} {columns[0]:>18}      {columns[1]:>18}    {share:6.1f}")
 
 
 def _own_class() -> Any:

@@ -86,6 +86,7 @@ def read(folder: Path, name: str) -> dict:
     return json.loads((run_of(folder) / name).read_text())
 
 
+@pytest.mark.ci
 def test_reuse_says_what_has_changed_since(lab: Path) -> None:
     assert train(lab).exit == 0
     first = read(lab, "provenance/sources.json")["sources"]

@@ -52,3 +52,8 @@ def test_of_weights_from_another_run_there_is_nothing_to_train_again(folder, run
     assert done.exit == 0, done.text
     verified = command("runs", "verify", done.out.splitlines()[-1].removeprefix("run: "), folder=folder)
     assert verified.exit == 0 and "no optimiser steps" in verified.out
+
+
+def test_a_solved_model_is_not_drawn_at_random(folder):
+    done = command("train", *LINEAR, "init_std=0.1", folder=folder)
+    assert done.exit != 0 and "key:   init_std" in done.text

@@ -206,3 +206,21 @@ def test_without_another_run_there_is_nothing_to_take(tmp_path, word):
 def test_other_shapes_do_not_matter_where_only_fitting_parts_are_taken(donor, tmp_path):
     made = setup(tmp_path, f"init_from={donor.folder}", "model.hidden=7", "init_parts=['embeddings.*']")
     assert equal(made.recipe.model().state_dict(), donor.model().state_dict(), TAKEN[:2])
+
+
+def test_what_is_not_taken_can_be_drawn_from_a_normal_distribution(donor, tmp_path):
+    """The rest has the standard deviation asked for and follows the seed; what is taken is that of the other run."""
+    words = (f"init_from={donor.folder}", PARTS, "init_std=0.3", "model.hidden=6")
+    made, other = setup(tmp_path, *words), setup(tmp_path, *words, "seed=1")
+    first, second = (each.recipe.model().state_dict() for each in (made, other))
+    rest = [name for name in first if name not in TAKEN]
+    values = torch.cat([first[name].flatten() for name in rest])
+    assert (
+        abs(values.std() - 0.3) < 0.3 * 4 / (2 * len(values)) ** 0.5 and abs(values.mean()) < 1.2 / len(values) ** 0.5
+    )
+    assert all(torch.equal(first[name], donor.weights()[name]) for name in TAKEN)
+    assert not any(torch.equal(first[name], second[name]) for name in rest)
+    assert made.run_id == other.run_id != setup(tmp_path, *words[:2]).run_id
+    run = train(tmp_path, *words)
+    assert load_run(run.folder).recipe.init_std == 0.3
+    assert all(torch.equal(run.untrained().state_dict()[name], first[name]) for name in rest)

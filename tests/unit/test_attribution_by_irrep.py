@@ -81,7 +81,7 @@ def test_the_path_kernel_accounts_for_each_irrep(run, tmp_path):
     standard = examples[(examples["explained"] == "standard") & (examples["kind"] == "helpful")].iloc[0]
     row = table["irrep"].tolist().index("standard")
     assert standard["train"] == saved["influence"][row].argmax()
-    assert set(PathKernel(outputs="irreps").figures(out)) == {"influence", "mass", "lines", "examples"}
+    assert set(PathKernel(outputs="irreps").figures(out)) == {"influence", "mass", "lines", "statistics", "examples"}
 
 
 def test_the_metagradient_of_an_irrep_is_what_training_with_another_weight_gives(run, tmp_path):

@@ -40,3 +40,11 @@ def test_the_plain_loop_trains_on_the_compared_task(arguments, task, monkeypatch
     expected, mask = task.targets(inputs)
     assert inputs.shape[1:] == (task.spec.length, task.d)
     assert (expected[mask].view(targets.shape) == targets).all()
+
+
+def test_autograd_through_the_training_gives_the_metagradients():
+    from benchmarks import datamodel
+
+    _, trajectory, explained = datamodel._quick(3)
+    pair = datamodel._metagradient(trajectory, explained), datamodel._through_training(trajectory, explained)
+    torch.testing.assert_close(*pair, rtol=1e-8, atol=1e-12)

@@ -14,9 +14,10 @@ import pytest
 from figure_checks import check_figure, tick_labels
 from matplotlib.figure import Figure
 
-from mechlab.plotting import ambiguity, datamodeling, path_kernel
+from mechlab.plotting import agreement, ambiguity, datamodeling, path_kernel
 from mechlab.plotting.clusterings import methods_figure
 from mechlab.plotting.conformance import by_length_figure
+from mechlab.plotting.example_images import images_of_examples
 from mechlab.plotting.over_training import over_training
 from mechlab.plotting.report import Learning, MeanInterval, forest, learning
 from mechlab.plotting.spectrum import spectra_figure, spectrum_figure
@@ -76,11 +77,19 @@ def eigenvalues(steps: list[int], cells: int, stages: int) -> tuple[Figure, Figu
 def mass(components: int, steps: int) -> pd.DataFrame:
     fall = np.exp(-np.arange(steps) / 20)
     names = [f"{line}:layers.{k}.self_attention" for line in ("data", "decay") for k in range(components)]
-    return pd.DataFrame({name: fall * (1 + k) for k, name in enumerate(names)})
+    return pd.DataFrame({"step": range(steps), **{name: fall * (1 + k) for k, name in enumerate(names)}})
 
 
-def terms(sizes: list[float]) -> dict[str, np.ndarray]:
-    return {name: np.full((1, 1), size) for name, size in zip(("data", "decay", "clipping"), sizes, strict=True)}
+def lines(sums: list[float]) -> pd.DataFrame:
+    names = ("movement", "data", "decay", "clipping")
+    return pd.DataFrame({"term": names, "sum": sums, "size": np.abs(sums)})
+
+
+def steps(n: int, size: float) -> pd.DataFrame:
+    names = [f"{name}_{kind}" for name in ("data", "decay", "change") for kind in ("sum", "mass", "norm")]
+    names += [f"{kind}_{name}" for kind in ("single", "running") for name in ("mean", "max")]
+    names += ["change", "predicted", "change_mean", "model_accuracy", "kernel_accuracy", "agreement", "kl"]
+    return pd.DataFrame({"step": range(n), **{name: size * RNG.random(n) for name in names}})
 
 
 def removed(shares: list[float]) -> pd.DataFrame:
@@ -128,7 +137,9 @@ CASES: dict[str, Callable[[], Figure]] = {
     "influence, drawn without end": lambda: path_kernel.influence_map(
         1e-9 * RNG.normal(size=(9, 2000)), np.arange(2000.0), np.arange(9) % 3, "label"
     ),
-    "score by share": lambda: datamodeling.score_by_share(removed([0.05, 0.1, 0.3, 0.5]), 200, 0.6),
+    "score by share": lambda: datamodeling.score_by_share(
+        removed([0.05, 0.1, 0.3, 0.5]).assign(helpful_same_label=4.0), 200, 0.6
+    ),
     "against accuracy": lambda: against_accuracy(
         LONG, "test/accuracy", *RNG.random((2, 80)), list("abcd") * 20, CORRELATED
     ),
@@ -179,12 +190,24 @@ MORE: dict[str, Callable[[], Figure]] = {
     ),
     "no influence": lambda: path_kernel.influence_map(*np.zeros((1, 1, 1)), np.zeros(1), np.zeros(1), "sum"),
     "mass of one": lambda: path_kernel.mass_over_steps(mass(1, 1)),
-    "terms": lambda: path_kernel.sizes_of_terms(
-        pd.DataFrame({"step": range(300), "data_mass": 0.1, "decay_mass": 0.0}), terms([1, 0, 1e-15]), np.ones((1, 1))
+    "terms": lambda: path_kernel.terms_with_signs(steps(300, 0.1), lines([1, 112, -121, 1e-15])),
+    "no terms": lambda: path_kernel.terms_with_signs(steps(1, 0.0), lines([0, 0, 0, 0])),
+    "statistics": lambda: path_kernel.statistics_over_steps(steps(300, 0.1)),
+    "statistics of one step": lambda: path_kernel.statistics_over_steps(steps(1, 0.0)),
+    "scalars of no example": lambda: path_kernel.influence_map(
+        RNG.normal(size=(5, 200)), RNG.integers(0, 300, 200).astype(float), np.zeros(0), "sum", 9, "derivative"
     ),
-    "no terms": lambda: path_kernel.sizes_of_terms(
-        pd.DataFrame({"step": [0], "data_mass": 0.0, "decay_mass": 0.0}), terms([0, 0, 0]), np.zeros((1, 1))
+    "images": lambda: images_of_examples(
+        examples(4).assign(label=1, rank=1), RNG.random((1, 8, 8)), RNG.random((8, 8, 8)), np.zeros(1), np.arange(8)
     ),
+    "no image explained": lambda: images_of_examples(
+        examples(1).assign(label=0.5, rank=1), np.zeros((0, 8, 8, 3)), np.zeros((2, 8, 8, 3)), np.zeros(0), np.arange(2)
+    ),
+    "deviations": lambda: agreement.deviations(steps(300, 0.1)),
+    "no deviation": lambda: agreement.deviations(steps(1, 0.0)),
+    "labels over steps": lambda: agreement.agreement_over_steps(steps(30, 0.1), 2000),
+    "predicted outputs": lambda: agreement.predicted_and_true(*RNG.normal(size=(3, 50, 30))),
+    "outputs that do not move": lambda: agreement.predicted_and_true(*np.zeros((3, 2, 1))),
     "examples": lambda: path_kernel.top_examples(examples(10)),
     "1 example": lambda: path_kernel.top_examples(examples(1)),
     "1 share": lambda: datamodeling.score_by_share(removed([0.1])),

@@ -101,3 +101,13 @@ def test_area_under_curve_counts_pairs(rng):
     assert L.area_under_curve(values, positive) == pytest.approx(((pairs > 0) + (pairs == 0) / 2).mean())
     with pytest.raises(ValueError, match="positive examples and others"):
         L.area_under_curve(values, np.ones(40, bool))
+
+
+def test_removals_of_the_same_label_take_other_examples_when_it_runs_out():
+    labels = np.array([0, 1, 0, 2, 1, 0, 2, 2, 2])
+    for seed in range(5):
+        removed = L.same_label_removals(np.array([0, 1]), labels, 3, np.random.default_rng(seed))
+        assert (removed.sum(1) == 3).all()
+        assert removed[0, labels == 0].all() and removed[1, labels == 1].all()
+    one = [L.same_label_removals(np.array([2]), labels, 1, np.random.default_rng(s)).argmax() for s in range(40)]
+    assert set(one) == {3, 6, 7, 8}

@@ -86,7 +86,8 @@ def test_under_six_nodes_reach_the_error_of_a_hundred():
         step = trajectory.step(index)
         start, move = step.before.theta, step.end - step.before.theta
         change = (explained.values(step.end) - explained.values(start)).flatten()
-        found = average(explained, start, step.end, change, Quadrature(nodes=1, tolerance=4e-5), 100, 100)
+        how = Quadrature(nodes=1, tolerance=4e-5 / float(change.abs().mean()))  # the same residual at every step
+        found = average(explained, start, step.end, change, how, 100, 100)
         few, nodes = few + found.residual, [*nodes, found.evaluations]
         slopes = vmap(slope, (0, None))(start + shares[:, None] * move, move)
         hundred = hundred + change - slopes.mean(0).flatten()

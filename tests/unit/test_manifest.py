@@ -353,6 +353,7 @@ def test_a_plan_has_each_run_once_whatever_spells_it(tmp_path):
     assert line["packages"]["torch"]
 
 
+@pytest.mark.ci
 def test_planning_the_same_again_gives_the_same_id(tmp_path):
     line = [*COPY, f"paths.root={tmp_path}", "seed=range(2)"]
     assert plan_sweep(line).id == plan_sweep(line).id == plan_sweep([*line[:-1], "seed=0,1"]).id

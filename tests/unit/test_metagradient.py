@@ -11,7 +11,8 @@ from recorded_trainings import recipe_of, recorded, shuffled, trajectory_of
 
 from mechlab.core.model import StaticModel, outputs_of
 from mechlab.kernels import gradient_dot, metagradient, path_kernel, tracin
-from mechlab.kernels.metagradients import second_order
+from mechlab.kernels.explained import Explained
+from mechlab.kernels.metagradients import MetagradientBackward, second_order
 from mechlab.tasks.modular_addition import ModularAddition
 
 ADAM = partial(torch.optim.Adam, lr=0.02, betas=(0.9, 0.98), weight_decay=0.1)
@@ -50,6 +51,27 @@ def test_it_is_the_derivative_of_training_again(name):
     np.testing.assert_allclose(found.derivative.sum(-1), found.by_step.sum(0), rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", ["adamw, clipped batches", "nesterov"])
+def test_at_other_weights_it_is_the_derivative_there(name):
+    """Some examples are removed, the first with weight 0 among them; others weigh more."""
+    optimizer, size, options = CASES[name]
+    recipe = recipe_of(optimizer, **options)
+    batches = shuffled(N, recipe.max_steps, size)
+    batch = recipe.task.examples("val").to("cpu", recipe.dtype)[:2]
+    weights = (torch.arange(N) % 4 / 2).to(recipe.dtype)
+    trajectory = trajectory_of(recipe, recorded(recipe, batches, weights))
+    backward = MetagradientBackward(trajectory, Explained(trajectory.functional, batch, "all"), weights=weights)
+    assert list(backward)[-1] == (recipe.max_steps, recipe.max_steps)
+    for k in (0, 3):
+        h, ends = 1e-6, []
+        for sign in (1, -1):
+            moved = weights.clone()
+            moved[k] += sign * h
+            ends.append(log_probabilities(recipe, recorded(recipe, batches, moved), batch))
+        expected = (ends[0] - ends[1]) / (2 * h)
+        assert np.abs(backward.result().derivative[..., k] - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
 class Linear(StaticModel):
     """Outputs that are linear in the parameters: one of the two accounts needs no Hessian then."""
 
@@ -83,9 +105,9 @@ def test_second_order_products_are_those_of_the_hessian():
     directions = torch.randn(3, functional.layout.size, dtype=theta.dtype, generator=torch.Generator().manual_seed(0))
     products, curved = second_order(functional, theta, batch, directions, limit=10**6)
     loss = lambda flat: functional.losses(functional.layout.split(flat), batch)  # noqa: E731
-    hessian = torch.func.hessian(lambda flat: loss(flat).sum())(theta)
-    torch.testing.assert_close(curved, directions @ hessian)
-    torch.testing.assert_close(products, directions @ torch.func.jacrev(loss)(theta).T)
-    for row in range(3):  # one direction alone takes another way
-        alone = second_order(functional, theta, batch, directions[row : row + 1])
-        torch.testing.assert_close(alone[1][0], curved[row])
+    weights = torch.arange(len(batch)) % 3 / 2  # also 0
+    weighted = second_order(functional, theta, batch, directions, limit=10**6, weights=weights.to(theta))
+    for found, weight in (((products, curved), torch.ones_like(weights)), (weighted, weights)):
+        hessian = torch.func.jacrev(torch.func.jacrev(lambda flat, w=weight: (w * loss(flat)).sum()))(theta)
+        torch.testing.assert_close(found[1], directions @ hessian)
+        torch.testing.assert_close(found[0], directions @ torch.func.jacrev(loss)(theta).T)

@@ -135,3 +135,24 @@ def test_nothing_is_noted_outside_of_a_multirun(tmp_path, monkeypatch):
     with noted_job(DictConfig({"objective": "val/loss"})) as note:
         note.returned(0.5)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_first_long_job_announces_the_time_of_those_after_it(tmp_path, job, capsys, monkeypatch):
+    plugins = "hydra._internal.core_plugins.basic_"
+    sweeper = {"_target_": f"{plugins}sweeper.BasicSweeper", "params": {"seed": "range(9)", "model": "rnn,gru"}}
+    node = {
+        "sweep": {"dir": str(tmp_path)},
+        "sweeper": sweeper,
+        "launcher": {"_target_": f"{plugins}launcher.BasicLauncher"},
+    }
+    RememberMultirun().on_multirun_start(
+        OmegaConf.create({"hydra": {**node, "overrides": {"task": ["seed=range(3)"]}}})
+    )
+    job(0, ["seed=0"], finishes(0.5, "runs/a"))  # done before: it takes no time
+    assert not capsys.readouterr().out
+    monkeypatch.setattr(multirun, "LONG", 0.0)
+    job(1, ["seed=1"], finishes(0.5, "runs/b"))
+    assert "the 4 after it would take" in capsys.readouterr().out
+    job(2, ["seed=2"], finishes(0.5, "runs/c"))
+    assert not capsys.readouterr().out
+    started_multirun()

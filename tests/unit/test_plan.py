@@ -99,3 +99,15 @@ def test_recorded_batches_are_used_as_they_are():
     plan = RecordedPlan(4, torch.tensor([[3, 1, 0, 2], [2, 3, -1, -1]], dtype=torch.int32))
     assert [plan.indices(step).tolist() for step in range(3)] == [[3, 1, 0, 2], [2, 3], [3, 1, 0, 2]]
     assert plan.indices(0).dtype == torch.int64 and not plan.whole and plan.steps_per_epoch == 1
+
+
+@settings(max_examples=40)
+@given(groups=st.lists(st.integers(0, 2), min_size=1, max_size=40), size=st.integers(1, 12), seed=SEEDS)
+def test_a_smaller_last_batch_of_a_group_is_left_out_where_asked(groups, size, seed):
+    plan = BatchPlan(len(groups), size, seed, torch.tensor(groups), drop_last=True)
+    batches = epoch_of(plan, 1)
+    for group in set(groups):
+        mine, n = [len(batch) for batch in batches if groups[batch[0]] == group], groups.count(group)
+        assert mine == [size] * (n // size) if n >= size else mine == [n]
+    indices = [index for batch in batches for index in batch]
+    assert len(indices) == len(set(indices)) and plan.steps_per_epoch == len(batches)

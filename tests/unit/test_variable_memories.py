@@ -128,6 +128,7 @@ def test_errors_of_matrices_and_reconstructions_by_hand():
     assert reconstruction_errors(basis, decoder, np.array([[[3.0, 4, 0]], [[0, 0, 0]]])).tolist() == [0.8]
 
 
+@pytest.mark.ci
 def test_figures_and_the_picture(tmp_path):
     """The published picture belongs to d = s = 8 alone, and has the shape of the digits."""
     assert published_picture().shape == (8, 8) and (published_picture() == 1).sum() == 3 + 5 + 5 + 4 + 4

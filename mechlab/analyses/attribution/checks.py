@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from mechlab.analyses.attribution.explained_examples import ExplainedExamples, Outputs, scalars_of
+from mechlab.core.device import arithmetic_device
 from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
 from mechlab.core.task import Batch
@@ -28,12 +29,12 @@ def check_attribution(
 
     Refused are models that draw random numbers or update buffers in training, optimizers other than SGD, Adam and AdamW
     or with options such as amsgrad, functions of the outputs that do not return finite numbers, and layers that torch
-    cannot differentiate as the analysis does (there is no forward mode for an LSTM in 32 bits).
+    cannot differentiate as the analysis does.
 
     Args:
         name: of the analysis.
         recipe: of the training.
-        examples: the explained examples, two of which are tried.
+        examples: the explained examples, two of which are tried, or all where a function of the outputs is explained.
         outputs: the explained scalars.
         key: the config key of the analysis.
         products: derivatives of the losses of a batch at parameters (P,), tried on two training examples.
@@ -42,8 +43,10 @@ def check_attribution(
     from mechlab.kernels.trajectory import functional_model_of
 
     try:
+        arithmetic_device(examples.device)
         functional, _ = functional_model_of(recipe, examples.torch_dtype)
-        batch = examples.batch(recipe.source())[:2]
+        batch = examples.batch(recipe.source())
+        batch = batch if callable(outputs) else batch[:2]  # a function may need them all
         explained = Explained(functional, functional.placed(batch), scalars_of(outputs, recipe.task))
         theta = functional.layout.join(dict(functional.model.named_parameters()))
         explained.values(theta)
@@ -58,7 +61,7 @@ def check_attribution(
         raise ConfigError(
             f"analysis={name}: {error.must}",
             got=error.got,
-            key=f"{key}.{error.key}" if error.key in ("outputs", "examples", "dtype") else error.key,
+            key=f"{key}.{error.key}" if error.key in ("outputs", "examples", "dtype", "device") else error.key,
             fix=leave_out if error.fix is None else f"{error.fix}, or {leave_out}",
         ) from None
 

@@ -31,11 +31,13 @@ class Measurements:
         recorded, replayed: (Q,) the outputs of the recorded training, and of its repetition.
         random, random_removed: (F, M, Q) outputs without random examples (F, M, N).
         alone, alone_removed: (L, Q) outputs without one example (L, N).
-        helpful: method -> (F, Q) each output without the examples with the largest scores for it; {} if not measured.
+        helpful: method -> (F, Q) each output without the examples with the largest scores for it, and "same_label" ->
+            (F, Q) without random examples with its label where there is one; {} if not measured.
         scores: method -> (Q, N).
-        labels: "wrong" (K,) and method -> (K,) scores of examples for their own outputs; {} if not measured.
+        labels: "wrong" (K,) and method -> (K,) scores of examples for their own outputs, without nearest neighbours, of
+            which each example is its own nearest; {} if not measured.
         seeds: method -> (R, Q, N) scores of trainings with other seeds; {} if not measured.
-        account: "error" and "residual" of the path-kernel decomposition.
+        account: "error" and "residual" of the path-kernel decomposition, "projection_error" of TRAK.
     """
 
     recorded: np.ndarray
@@ -87,7 +89,8 @@ def by_share(
     Returns:
         Columns removed (the share), method, lds, lds_low, lds_high; behind, behind_low, behind_high: the metagradient's
         score less this one, by the same resampled subsets; helpful: the fall of outputs without the examples with the
-        largest scores, in standard deviations of the outputs without random examples.
+        largest scores, in standard deviations of the outputs without random examples; helpful_same_label: the fall
+        without random examples with the same label.
     """
     import pandas as pd
 
@@ -103,9 +106,9 @@ def by_share(
             if BEST in scores:
                 row["behind"] = scores[BEST] - scores[name]
                 row["behind_low"], row["behind_high"] = percentile_interval(values[BEST] - values[name])
-            if measured.helpful:
-                effects = measures.removal_effects(measured.helpful[name][share], actual)
-                row["helpful"] = float(effects.mean())
+            for column, chosen in (("helpful", name), ("helpful_same_label", "same_label")):
+                if chosen in measured.helpful:
+                    row[column] = float(measures.removal_effects(measured.helpful[chosen][share], actual).mean())
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -128,7 +131,7 @@ def by_method(measured: Measurements) -> pd.DataFrame:
             changes = measures.predicted_changes(scores, measured.alone_removed)
             row["leave_one_out"] = measures.lds(changes, measured.alone)
             row["leave_one_out_linear"] = float(measures.linear_correlations(changes, measured.alone).mean())
-        if measured.labels:
+        if name in measured.labels:
             row["mislabelled"] = measures.area_under_curve(measured.labels[name], measured.labels["wrong"])
         if measured.seeds:
             others = measured.seeds[name]
@@ -166,9 +169,11 @@ class DatamodelingClaims:
             scalars[f"lds_{row['method']}_{percent}"] = row["lds"]
             if "helpful" in row and row["removed"] == least:
                 scalars[f"helpful_{row['method']}"] = row["helpful"]
+                if "helpful_same_label" in row:
+                    scalars["helpful_same_label"] = row["helpful_same_label"]
         for row in methods.to_dict("records"):
             names = ("leave_one_out", "mislabelled", "stability")
-            scalars |= {f"{name}_{row['method']}": row[name] for name in names if name in row}
+            scalars |= {f"{name}_{row['method']}": row[name] for name in names if np.isfinite(row.get(name, np.nan))}
         claims = {"replay": self._replay(scalars["replay_error"])}
         if "error" in measured.account:
             claims["completeness"] = self._completeness(measured.account["error"])
@@ -202,15 +207,16 @@ class DatamodelingClaims:
         rows = removed[removed["removed"] == least].set_index("method")
         shuffled = rng.permuted(measured.scores[BEST], axis=1)
         changes = measures.predicted_changes(shuffled, measured.random_removed[share])
-        score = float(rows.loc[BEST, "lds"])
+        score, interval = float(rows.loc[BEST, "lds"]), tuple(map(float, rows.loc[BEST, ["lds_low", "lds_high"]]))
         claims = {
             "predicts": Claim(
                 f"With {100 * least:g} % removed, the linear datamodeling score of metagradients is at least "
-                f"{self.least_lds:g}.",
+                f"{self.least_lds:g} (lower end of the 95 % bootstrap interval over subsets).",
                 value=score,
                 threshold=self.least_lds,
-                holds=score >= self.least_lds,
+                holds=interval[0] >= self.least_lds,
                 kind="statistical",
+                interval=interval,
                 null=measures.lds(changes, measured.random[share]),
             )
         }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
@@ -15,16 +15,30 @@ from mechlab.core.state import optimizer_tensors
 from mechlab.core.task import Batch, FiniteTask, Split
 
 if TYPE_CHECKING:
+    from mechlab.core.data import Source
     from mechlab.kernels.trajectory import Trajectory
 
 
-def record_in_memory(recipe: Recipe, steps: int, limit: int) -> Trajectory:
+def record_in_memory(
+    recipe: Recipe,
+    steps: int,
+    limit: int,
+    device: str | torch.device = "cpu",
+    weights: Tensor | None = None,
+    model: nn.Module | None = None,
+    source: Source | None = None,
+) -> Trajectory:
     """Train a recipe, outside of an ensemble, and return its trajectory, recorded in memory.
 
     Args:
         recipe: of the training.
         steps: optimiser steps.
         limit: bytes that the record may take.
+        device: of the training, of the record and of the trajectory's arithmetic.
+        weights: (N,) weight of each training example, by id; 1 by default.
+        model: before the first step; it is trained. That of the recipe by default, which several threads cannot build
+            at the same time.
+        source: of the batches; that of the recipe on the device by default.
 
     Raises:
         ConfigError: the record would take more.
@@ -33,24 +47,30 @@ def record_in_memory(recipe: Recipe, steps: int, limit: int) -> Trajectory:
     from mechlab.kernels.trajectory import Arrays, Trajectory
 
     recipe = replace(recipe, member=None)
-    model = recipe.model()
-    size = (steps + 1) * 3 * sum(value.numel() * value.element_size() for value in model.parameters())
+    model = (recipe.model() if model is None else model).to(device)
+    size = record_bytes(steps, model.parameters())
     if size > limit:
         must, got = "a record of every step in memory must fit memory_gb", f"{size / 1e9:.2g} GB"
-        fix = "memory_gb=..., or other_seeds=0 and mislabelled=0, which need no such record"
+        fix = "memory_gb=..., or leave out what trains other networks (other_seeds, mislabelled, weightings)"
         raise ConfigError(must, got=got, key="memory_gb", fix=fix)
-    optimizer, source = recipe.optimizer(model), recipe.source()
+    optimizer, source = recipe.optimizer(model), recipe.source(device) if source is None else source
     params, states = [_copied(model.state_dict())], [_copied(optimizer_tensors(model, optimizer))]
-    for _ in recipe.steps(model, optimizer, source, stop=steps):
+    for _ in recipe.steps(model, optimizer, source, weights=weights, stop=steps):
         params.append(_copied(model.state_dict()))
         states.append(_copied(optimizer_tensors(model, optimizer)))
     learning_rates, decays = zip(*(recipe.rates(optimizer, step) for step in range(steps)), strict=True)
     batches = [source.batch(step).index for step in range(steps)]
     arrays = Arrays(params, batches, learning_rates, decays, states)
-    data = recipe.task.examples("train").to("cpu", recipe.dtype)
+    data = recipe.task.examples("train").to(device, recipe.dtype)
     rule = equations_of(recipe.optimizer(model))
     augmented = source.batch if recipe.task.augments else None
-    return Trajectory.of_arrays(model, recipe.task.spec, data, rule, arrays, recipe.clip, batch=augmented)
+    clip = recipe.clip
+    return Trajectory.of_arrays(model, recipe.task.spec, data, rule, arrays, clip, device=device, batch=augmented)
+
+
+def record_bytes(steps: int, parameters: Iterable[Tensor]) -> int:
+    """Return about how many bytes the record of a training of parameters takes."""
+    return (steps + 1) * 3 * sum(value.numel() * value.element_size() for value in parameters)
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mechlab.analyses.attribution.record_in_memory import record_bytes, record_in_memory
+from mechlab.core.data import Source
 from mechlab.core.recipe import Recipe
 from mechlab.core.task import Batch
 from mechlab.record.long_work import carry_out
@@ -50,10 +52,11 @@ class ReweightedTraining:
         from mechlab.kernels.reweighted import ReweightedTrainings
 
         portion, X, C = self._portion(len(removed)), *self.explained.shape
-        workers = self.workers or len(os.sched_getaffinity(0))
         train = self._side_by_side if portion > 1 else self._alone
         weights = 1.0 - torch.as_tensor(removed, dtype=torch.float64)
-        work = ReweightedTrainings(weights, portion, train, self._measured, self.trajectory.steps, (X * C,), workers)
+        work = ReweightedTrainings(
+            weights, portion, train, self._measured, self.trajectory.steps, (X * C,), self._workers
+        )
 
         def compute() -> dict[str, Tensor]:
             carry_out(work, "datamodeling, retraining", parts.file("retrained-part"))
@@ -61,9 +64,60 @@ class ReweightedTraining:
 
         return parts("retrained", compute)["outputs"].numpy()
 
+    def metagradients(self, removed: np.ndarray, parts: Checkpointed) -> np.ndarray:
+        """Return the derivatives (W, Q, N) of the explained outputs in the weights of the examples, each at the weights
+        at which some examples are removed (W, N).
+
+        Trainings are recorded in memory, several at a time if the limit allows. Finished ones are saved in `parts`.
+        """
+        from mechlab.kernels.metagradients import blocks_of
+        from mechlab.kernels.reweighted import ReweightedTrainings
+
+        (X, C), N, steps = self.explained.shape, removed.shape[1], self.trajectory.steps
+        record = record_bytes(steps, [self.trajectory.state(0).theta])
+        workers = max(1, min(self._workers, self.limit // record))
+        weights = 1.0 - torch.as_tensor(removed, dtype=torch.float64)
+        yields = 1 + steps * len(blocks_of(self.explained, self.limit))
+        measured = lambda derivative: derivative[None]  # noqa: E731
+        work = ReweightedTrainings(weights, 1, self._derived, measured, yields, (X * C, N), workers)
+        _ = self._initial  # threads cannot build it at the same time
+
+        def compute() -> dict[str, Tensor]:
+            carry_out(work, "datamodel, metagradients", parts.file("metagradients-part"))
+            return {"derivatives": work.measured}
+
+        return parts("metagradients", compute)["derivatives"].numpy()
+
+    def _derived(self, weights: Tensor) -> Iterator[Tensor | None]:
+        """Record a training with weights (1, N) and differentiate it; yield the derivatives (Q, N) after the last of
+        all steps."""
+        from mechlab.kernels.metagradients import MetagradientBackward, blocks_of
+
+        recipe, initial = self._initial
+        steps, device = self.trajectory.steps, self.trajectory.functional.device
+        weights = weights[0].to(device, recipe.dtype)
+        model, source = copy.deepcopy(initial), replace(self, recipe=recipe)._source()
+        trajectory = record_in_memory(recipe, steps, self.limit, device, weights, model, source)
+        yield None
+        derivatives = []
+        blocks = blocks_of(replace(self.explained, functional=trajectory.functional), self.limit)
+        for block in blocks:
+            backward = MetagradientBackward(trajectory, block, self.limit, weights)
+            trajectory.forget()
+            for done, total in backward:
+                if done == total:
+                    derivatives.append(torch.as_tensor(backward.result().derivative).flatten(0, 1))
+                yield torch.cat(derivatives) if len(derivatives) == len(blocks) else None
+
     def recorded(self) -> np.ndarray:
         """Compute the explained outputs (Q,) with the final parameters of the recorded training."""
-        return self.explained.values(self.trajectory.state(self.trajectory.steps).theta).flatten().double().numpy()
+        return (
+            self.explained.values(self.trajectory.state(self.trajectory.steps).theta).flatten().double().cpu().numpy()
+        )
+
+    @property
+    def _workers(self) -> int:
+        return self.workers or len(os.sched_getaffinity(0))
 
     def _portion(self, networks: int) -> int:
         """Return how many networks are trained side by side; 1 where they are trained one after another."""
@@ -86,8 +140,12 @@ class ReweightedTraining:
 
     def _batches(self) -> Callable[[int], Batch]:
         """Return the batch of a step; each worker has a source of its own."""
-        source = self.recipe.source()
+        source = self._source()
         return lambda step: self.trajectory.functional.placed(source.batch(step))
+
+    def _source(self) -> Source:
+        """Return the examples of the recorded training, on the device of the repetitions."""
+        return self.recipe.source(self.trajectory.functional.device, drawn_on=self.trajectory.drawn_on)
 
     def _side_by_side(self, weights: Tensor) -> Iterator[Tensor]:
         from mechlab.kernels.reweighted import retrain
@@ -99,16 +157,15 @@ class ReweightedTraining:
         functional, steps = self.trajectory.functional, self.trajectory.steps
         recipe, initial = self._initial
         model = copy.deepcopy(initial)
-        for step, *_ in recipe.steps(
-            model, source=recipe.source(), weights=weights[0].to(functional.dtype), stop=steps
-        ):
+        weights = weights[0].to(functional.device, functional.dtype)
+        for step, *_ in recipe.steps(model, source=replace(self, recipe=recipe)._source(), weights=weights, stop=steps):
             yield functional.layout.join(dict(model.named_parameters())).detach()[None] if step == steps else None
 
     @cached_property
     def _initial(self) -> tuple[Recipe, nn.Module]:
         """The recipe in the precision of the repetitions, and the model before the first step."""
         recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None, member=None)
-        return recipe, recipe.model(self.trajectory.record.params(0))
+        return recipe, recipe.model(self.trajectory.record.params(0)).to(self.trajectory.functional.device)
 
     def _measured(self, thetas: Tensor) -> Tensor:
         return torch.stack([self.explained.values(theta).flatten() for theta in thetas])

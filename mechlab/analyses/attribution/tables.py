@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from torch import Tensor
 
 from mechlab.core.task import Batch, FiniteTask
 from mechlab.kernels.explained import Outputs
@@ -18,24 +19,47 @@ if TYPE_CHECKING:
 
 def sort_keys(run: Run, batch: Batch, n: int, sort: Literal["label", "sum"]) -> tuple[np.ndarray, np.ndarray]:
     """Return sort keys of the training examples (N,) and of the explained ones (X,): the last target, or the sum of the
-    inputs. Training examples that are drawn without end are sorted by the order of drawing."""
-    explained = _number(batch, sort)
+    inputs, without tokens that are the same in all training examples. Training examples that are drawn without end are
+    sorted by the order of drawing."""
     if not isinstance(run.task, FiniteTask):
-        return np.arange(n, dtype=float), explained
-    return _number(run.task.examples("train"), sort), explained
+        return np.arange(n, dtype=float), _number(batch, sort)
+    train = run.task.examples("train")
+    inputs = train.inputs.flatten(1)
+    differ = (inputs != inputs[0]).any(0)  # tokens such as "plus" and "equals" do not
+    return _number(train, sort, differ), _number(batch, sort, differ)
 
 
-def _number(batch: Batch, sort: str) -> np.ndarray:
-    values = batch.inputs.flatten(1).double().sum(1) if sort == "sum" else batch.targets.double()
+def _number(batch: Batch, sort: str, differ: Tensor | slice = slice(None)) -> np.ndarray:
+    values = batch.inputs.flatten(1)[:, differ].double().sum(1) if sort == "sum" else batch.targets.double()
     return (values.flatten(1)[:, -1] if values.ndim > 1 else values).numpy()
 
 
-def own_class(influence: np.ndarray, batch: Batch, outputs: Outputs) -> np.ndarray:
+def own_class(influence: np.ndarray, batch: Batch, outputs: Outputs, of_examples: bool = True) -> np.ndarray:
     """Return the influences (X, N) on each explained example's own class where all classes (X, C, N) are explained, and
-    otherwise on the first scalar."""
+    otherwise on its first scalar; those on all scalars (X C, N) where they do not belong to examples."""
+    if not of_examples:
+        return influence.reshape(-1, influence.shape[-1])
     if outputs == "all" and batch.targets.ndim == 1 and not batch.targets.is_floating_point():
         return np.take_along_axis(influence, batch.targets.numpy()[:, None, None], 1)[:, 0]
     return influence[:, 0]
+
+
+def images_of(run: Run, batch: Batch, top: pd.DataFrame) -> dict[str, np.ndarray] | None:
+    """Return the explained examples and those of a table as images (B, H, W) or (B, H, W, 3), with their ids; None for
+    a task whose inputs are no images, or are drawn without end.
+
+    Args:
+        top: what `top_examples` returned.
+    """
+    shape = tuple(run.task.spec.shape)
+    if not isinstance(run.task, FiniteTask) or len(shape) != 3 or shape[0] not in (1, 3) or min(shape[1:]) < 2:
+        return None
+    ids = np.unique(top["train"])
+    images = {}
+    for name, inputs in {"explained": batch.inputs, "train": run.task.examples("train").inputs[ids]}.items():
+        pixels = inputs.float().permute(0, 2, 3, 1).numpy()
+        images[name] = pixels[..., 0] if shape[0] == 1 else pixels
+    return {**images, "explained_ids": batch.index.numpy(), "train_ids": ids}
 
 
 def top_examples(
