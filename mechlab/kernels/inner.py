@@ -51,10 +51,15 @@ class InnerProducts:
         P, covered = self.functional.layout.size, ghost.covered_size
         product = 2.0 * directions  # per parameter and example, a matrix product runs at full speed
         write = 60.0  # a gradient that is written and read costs as much as this many operations
+        grouped, unfolded = (
+            9 * ghost.convolution_flops,
+            5 * ghost.convolution_flops,
+        )  # measured, for one example at a time
         costs = {
             "jvp": forward * (4 + 3 * directions),
-            "gemm": 4 * forward + P * (product + write),
+            "gemm": 4 * forward + grouped + P * (product + write),
             "ghost": 4 * forward
+            + unfolded
             + ghost.contraction_flops(directions)
             + (P - covered) * (product + write)
             + (0 if covered == P else 3 * forward),
