@@ -57,6 +57,7 @@ class Agreement(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
     headline = ("agreement", "kernel_accuracy")
 
     def __init__(

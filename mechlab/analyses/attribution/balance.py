@@ -58,6 +58,7 @@ class Balance(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
     headline = ("ratio_at_end", "ratio_at_start")
 
     def __init__(

@@ -82,6 +82,7 @@ class BeyondLabels(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
     headline = ("unnamed_gain", "named_control")
 
     def __init__(

@@ -83,6 +83,7 @@ class Pruning(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
     headline = ("path_kernel_over_random", "path_kernel_over_magnitude")
 
     def __init__(
