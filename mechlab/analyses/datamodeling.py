@@ -82,6 +82,7 @@ class Datamodeling(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
 
     def __init__(
         self,

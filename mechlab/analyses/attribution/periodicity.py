@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.recipe import Recipe
-    from mechlab.core.task import Batch
+    from mechlab.core.task import Batch, Task
     from mechlab.record.run import Run
 
 DRAWN = 300  # most rows of a heat map; else neighbours are averaged
@@ -98,6 +98,13 @@ class Periodicity(Analysis):
         self.components, self.component, self.pairs, self.alpha = components, component, pairs, alpha
         self.slices, self.nodes, self.tolerance, self.dtype, self.device = slices, nodes, tolerance, dtype, device
         self.memory_gb, self.permutations, self.fewest = memory_gb, permutations, fewest
+
+    def check(self, name: str, task_name: str, task: Task, key: str, model: object = None) -> None:
+        """Raise ConfigError if the task is not one of addition modulo p."""
+        if not hasattr(task, "p"):
+            must, got = f"analysis={name} needs a task of addition modulo p", f"task={task_name}"
+            raise ConfigError(must, got=got, key=key, fix="task=modular_addition")
+        super().check(name, task_name, task, key, model)
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars are not supported."""
