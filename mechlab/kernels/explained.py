@@ -267,14 +267,17 @@ def _one(*example: Tensor | None) -> Batch:
 
 def _check_values(values: object) -> None:
     """Raise ConfigError unless a user's function returned floating-point numbers (B, C), (K,) or ()."""
+    fix = "return values.flatten(1) for several scalars of each input"
     if isinstance(values, Tensor):
         if values.ndim <= 2 and values.numel() and values.is_floating_point():
             return
+        if not values.is_floating_point():
+            fix = "return numbers that have gradients, such as logits"
         got = f"shape {tuple(values.shape)} of {str(values.dtype).removeprefix('torch.')}"
     else:
         got = type(values).__name__
     must = "a function of the outputs must return a tensor of one or more real numbers, with at most two axes"
-    raise ConfigError(must, got=got, key="outputs", fix="return values.flatten(1) for several scalars of each input")
+    raise ConfigError(must, got=got, key="outputs", fix=fix)
 
 
 def _log_odds(outputs: Tensor, batch: Batch) -> Tensor:

@@ -13,6 +13,7 @@ from mechlab.analyses.attribution.components import Components, components_of
 from mechlab.analyses.attribution.example_keys import example_table, relations, sorted_order, sums_of
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Positive,
@@ -88,7 +89,7 @@ class Periodicity(Analysis):
         slices: Annotated[int, at_least(0)] = 10,
         nodes: Annotated[int, at_least(1)] = 2,
         tolerance: Positive | None = None,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 2.0,
         permutations: Annotated[int, at_least(20)] = 100,
@@ -109,7 +110,8 @@ class Periodicity(Analysis):
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars are not supported."""
         outputs = summed_outputs(self.outputs, recipe.task.spec)
-        check_attribution(name, recipe, ExplainedExamples(self.split, self.examples, self.dtype), outputs, key)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype, self.device)
+        check_attribution(name, recipe, examples, outputs, key)
         groups = components_of(
             {name: value.shape for name, value in recipe.architecture().named_parameters()}, self.components
         )
