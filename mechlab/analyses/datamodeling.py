@@ -14,6 +14,7 @@ from mechlab.analyses.attribution.checks import check_attribution, second_deriva
 from mechlab.analyses.attribution.datamodeling_tables import DatamodelingClaims, Measurements, by_method, by_share
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Outputs,
@@ -82,6 +83,7 @@ class Datamodeling(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class Datamodeling(Analysis):
         checkpoints: Annotated[int, at_least(1)] = 10,
         dimensions: Annotated[int, at_least(1)] = 512,
         damping: Positive = 0.1,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 1.0,
         workers: Annotated[int, at_least(1)] | None = None,

@@ -10,6 +10,7 @@ from mechlab.analyses.attribution.by_irrep import pair_maps, save_by_irrep
 from mechlab.analyses.attribution.checks import check_attribution, second_derivatives
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Outputs,
@@ -57,7 +58,7 @@ class Metagradient(Analysis):
         split: Literal["train", "val", "test"] = "val",
         examples: Examples = 20,
         outputs: Outputs = "target",
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 1.0,
         checkpoints: Annotated[int, at_least(1)] = 10,

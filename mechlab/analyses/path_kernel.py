@@ -12,6 +12,7 @@ from mechlab.analyses.attribution.checks import check_attribution
 from mechlab.analyses.attribution.components import Components, components_of
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Outputs,
@@ -87,7 +88,7 @@ class PathKernel(Analysis):
         tolerance: Positive | None = 0.01,
         most_nodes: Annotated[int, at_least(1)] = 64,
         secant: bool = False,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         form: Literal["auto", "jvp", "gemm", "ghost"] = "auto",
         memory_gb: Positive = 1.0,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from mechlab.analyses.run_names import run_names
 from mechlab.core.analysis import Finding
 from mechlab.core.constraints import Filled
 from mechlab.core.errors import ConfigError
@@ -40,7 +41,7 @@ class TrainingCurves(SetAnalysis):
             (columns Wall time, Step, Value), or its (step, value) pairs.
     """
 
-    needs = SetNeeds(runs=1, files=("result.json", "metrics.csv", "history/*.safetensors"))
+    needs = SetNeeds(runs=1, files=("result.json", "metrics.csv", "provenance/config.yaml", "history/*.safetensors"))
 
     def __init__(self, exported: dict[str, Curve] | None = None):
         self.exported = exported
@@ -67,7 +68,7 @@ class TrainingCurves(SetAnalysis):
         """Save one table of all curves."""
         import pandas as pd
 
-        names = _names(runs)
+        names = run_names(runs)
         rows = [
             {"curve": name, "metric": metric, "step": step, "value": value}
             for run, name in zip(runs, names, strict=True)
@@ -127,12 +128,6 @@ def read_exported(path: str, metric: str) -> list[list[float]]:
         must = "an exported curve must have a point"
         raise ConfigError(must, got=path, key=key, fix="export the curve again")
     return sorted(points)
-
-
-def _names(runs: Sequence[Run]) -> list[str]:
-    """Return the shortest names that tell the runs apart: by seed, else by run id and seed."""
-    seeds = [f"seed {run.seed}" for run in runs]
-    return seeds if len(set(seeds)) == len(seeds) else [run.folder.name for run in runs]
 
 
 def _curves(run: Run) -> dict[str, list[Point]]:

@@ -36,7 +36,7 @@ class Explained:
             "target": minus each input's loss, the log-probability of its own class; "margin": the log-odds of its own
             class, log p - log(1 - p); "loss": the mean loss of all inputs, one scalar. Or a function from the outputs
             (B, ...), and from their Batch if it takes two arguments, to (B, C) or (B,) numbers that belong to the
-            inputs, or to any number (K,) of others.
+            inputs, or to any number (K,) of others, or one number ().
 
     Raises:
         ConfigError: no input, an unknown name, or a function that does not return such numbers.
@@ -266,15 +266,18 @@ def _one(*example: Tensor | None) -> Batch:
 
 
 def _check_values(values: object) -> None:
-    """Raise ConfigError unless a user's function returned floating-point numbers (X, C), (K,) or ()."""
+    """Raise ConfigError unless a user's function returned floating-point numbers (B, C), (K,) or ()."""
+    fix = "return values.flatten(1) for several scalars of each input"
     if isinstance(values, Tensor):
         if values.ndim <= 2 and values.numel() and values.is_floating_point():
             return
+        if not values.is_floating_point():
+            fix = "return numbers that have gradients, such as logits"
         got = f"shape {tuple(values.shape)} of {str(values.dtype).removeprefix('torch.')}"
     else:
         got = type(values).__name__
     must = "a function of the outputs must return a tensor of one or more real numbers, with at most two axes"
-    raise ConfigError(must, got=got, key="outputs", fix="return values.flatten(1) for several scalars of each input")
+    raise ConfigError(must, got=got, key="outputs", fix=fix)
 
 
 def _log_odds(outputs: Tensor, batch: Batch) -> Tensor:

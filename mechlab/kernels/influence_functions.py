@@ -118,7 +118,7 @@ def gauss_newton(
         data: the examples.
         samples: random vectors e for each example.
         seed: of the random vectors, which are the same for the eigenvectors and for the eigenvalues.
-        limit: bytes that a block of work may take; another cut into blocks gives other random vectors.
+        limit: bytes that a block of work may take.
     """
     ghost, layout = Ghost(functional), functional.layout
     parts = InnerProducts(functional, limit=limit).parts(theta, data, 2 * layout.size)
@@ -154,13 +154,26 @@ def solved(blocks: list[Block], directions: Tensor, damping: float) -> Tensor:
     return result
 
 
-def output_noise(loss: Loss, outputs: Tensor, batch: Batch, rng: torch.Generator) -> Tensor:
+def uniform_shape(loss: Loss, outputs: Tensor) -> tuple[int, ...]:
+    """Return the shape (B, ...) of the uniform numbers that `output_noise` takes for these outputs."""
+    return tuple(outputs.shape[:-1] if type(loss) is CrossEntropy else outputs.flatten(1).shape)
+
+
+def output_noise(loss: Loss, outputs: Tensor, batch: Batch, uniform: Tensor) -> Tensor:
     """Return random vectors, in the shape of the outputs (B, ...), whose covariance for each example is the Hessian of
-    its loss in its outputs, without directions of negative curvature."""
+    its loss in its outputs, without directions of negative curvature.
+
+    Args:
+        loss: of the task.
+        outputs: (B, ...) of a model.
+        batch: the examples.
+        uniform: independent numbers in [0, 1), in the shape of `uniform_shape`.
+    """
     if type(loss) is CrossEntropy:  # of the classes' distribution: e = p - onehot(class drawn from p)
         p = outputs.softmax(-1)
-        drawn = torch.multinomial(p.flatten(0, -2), 1, generator=rng)
-        noise = p.flatten(0, -2).scatter_add(1, drawn, -torch.ones_like(drawn, dtype=p.dtype)).view(p.shape)
+        ends = p.double().cumsum(-1)
+        drawn = (ends <= uniform[..., None] * ends[..., -1:]).sum(-1, keepdim=True).clamp(max=p.shape[-1] - 1)
+        noise = p.scatter_add(-1, drawn, -torch.ones_like(drawn, dtype=p.dtype))
         if p.ndim == 2:
             return noise
         counted = torch.ones_like(p[..., 0]) if batch.mask is None else batch.mask.to(p.dtype)
@@ -172,21 +185,24 @@ def output_noise(loss: Loss, outputs: Tensor, batch: Batch, rng: torch.Generator
     axes = (0, 0, None if batch.mask is None else 0)
     hessians = vmap(jacrev(jacrev(one)), axes)(outputs.flatten(1), batch.targets, batch.mask)  # (B, D, D)
     sizes, directions = torch.linalg.eigh(hessians)
-    signs = 2 * torch.randint(2, sizes.shape, generator=rng, device=sizes.device).to(sizes) - 1
+    signs = 2 * (uniform < 0.5).to(sizes) - 1
     return (directions @ (sizes.clamp_min(0).sqrt() * signs)[..., None])[..., 0].view(outputs.shape)
 
 
 def _captures(
     ghost: Ghost, theta: Tensor, parts: list[Batch], samples: int, seed: int
 ) -> Iterator[tuple[Batch, Tensor, Captured]]:
-    """Yield examples, their random vectors (B, ...) and the backward pass of these, the same for the
-    same parts."""
-    functional, rng = ghost.functional, torch.Generator(theta.device).manual_seed(seed)
+    """Yield examples, their random vectors (B, ...) and the backward pass of these. The vectors are the same for any
+    cut into parts, since numbers are drawn an example after another, and on any device."""
+    functional, rng = ghost.functional, np.random.default_rng(seed)
+    loss = functional.spec.loss
     for part in parts:
         with torch.no_grad():
             outputs = functional.outputs(functional.layout.split(theta), part)
-        for _ in range(samples):
-            noise = output_noise(functional.spec.loss, outputs, part, rng)
+        number, *each = uniform_shape(loss, outputs)
+        uniform = torch.from_numpy(rng.random((number, samples, *each))).to(theta.device)
+        for sample in range(samples):
+            noise = output_noise(loss, outputs, part, uniform[:, sample])
             yield part, noise, ghost.capture(theta, part, partial(_projected, functional, noise), False)
 
 

@@ -42,6 +42,7 @@ def images_of_examples(
     )
     ends = (min(train.min(), explained.min(initial=np.inf)), max(train.max(), explained.max(initial=-np.inf)))
     for axis in axes:
+        axis.set(xticks=[], yticks=[])
         axis.set_axis_off()
     for row, example in enumerate(chosen):
         first, *others = axes[row * (2 * each + 1) : (row + 1) * (2 * each + 1)]

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from mechlab.plotting.style import (
     COLOURS,
@@ -187,7 +188,8 @@ def statistics_over_steps(steps: pd.DataFrame) -> Figure:
         "Deviation along the step alone": {"largest": "single_max", "mean": "single_mean"},
         "Deviation up to the step": {"largest": "running_max", "mean": "running_mean"},
     }
-    figure, axes = new_figure(panels=3, width=3.0, height=4.8, rows=2)
+    figure, axes = new_figure(panels=3, width=3.0, height=5.2, rows=2)
+    below = ScaledTranslation(0, -32 / 72, figure.dpi_scale_trans)  # below the name of the x-axis
     for axis, (name, columns) in zip(axes, panels.items(), strict=True):
         for place, (label, column) in enumerate(columns.items()):
             marks = {"s": (18, 4)[place], "linewidths": 0, "alpha": (0.4, 0.9)[place], "rasterized": len(steps) > MANY}
@@ -200,7 +202,8 @@ def statistics_over_steps(steps: pd.DataFrame) -> Figure:
             _size_axis(axis, steps[list(columns.values())].to_numpy())
         points_axis(axis, "x", steps["step"])
         title(axis, name)
-        legend(axis, loc="best")
+        place = {"bbox_to_anchor": (0, 0), "bbox_transform": axis.transAxes + below, "borderaxespad": 0}
+        legend(axis, loc="upper left", ncols=2, **place)
     return figure
 
 

@@ -34,8 +34,7 @@ TITLES = {
     "step_into_final": "Component of a step in the final model",
 }
 RECEIVERS = {"final_into_step": "accuracy of the step's model", "step_into_final": "accuracy of the final model"}
-PANELS = 6  # confusion matrices in a figure, the first of them without an exchange
-COLUMNS = 3
+COLUMNS, FEW = 3, 6  # of confusion matrices, and the most of them in as many columns
 EVEN = 0.2  # share of all steps above which the median step lies if steps are not spaced in their logarithm
 
 
@@ -57,30 +56,30 @@ def changes_figure(swaps: pd.DataFrame) -> Figure:
 
 
 def confusion_figure(counts: pd.DataFrame) -> Figure:
-    """Draw for each exchanged component how often each class is assigned to each target.
+    """Draw for each exchanged component, after the step's own model, how often each class is assigned to each target.
 
     Args:
         counts: columns step (one value), component ("none" is the step's own model), target, predicted and count.
     """
     names = list(dict.fromkeys(counts["component"]))
-    drawn, classes = names[:PANELS], int(counts[["target", "predicted"]].to_numpy().max()) + 1
-    columns = min(COLUMNS, len(drawn))
-    lines = math.ceil(len(drawn) / columns)
-    figure, axes = new_figure(panels=columns, width=2.3, height=2.5 * lines, rows=lines)
+    classes = int(counts[["target", "predicted"]].to_numpy().max()) + 1
+    columns = min(COLUMNS if len(names) <= FEW else COLUMNS + 1, len(names))
+    lines = math.ceil(len(names) / columns)
+    figure, axes = new_figure(panels=columns, width=2.3, height=2.8 * lines, rows=lines)
     image = None
-    for place, (axis, name) in enumerate(zip(axes, drawn, strict=False)):
+    for place, (axis, name) in enumerate(zip(axes, names, strict=False)):
         rows = counts[counts["component"] == name]
         matrix = np.zeros((classes, classes))
         matrix[rows["target"], rows["predicted"]] = rows["count"]
         shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
         image = axis.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
-        below = place + columns < len(drawn)  # that panel has the name of the axis
+        below = place + columns < len(names)  # that panel has the name of the axis
         axis.set(xlabel="" if below else "predicted class", ylabel="" if place % columns else "target class")
         whole_numbers(axis, "x")
         whole_numbers(axis, "y")
         note(axis, f"{100 * np.trace(matrix) / matrix.sum():.1f} % right")
         title(axis, f"step {counts['step'].iloc[0]:,}" if name == "none" else f"final {name}")
-    for axis in axes[len(drawn) :]:
+    for axis in axes[len(names) :]:
         axis.set_axis_off()
     bar = figure.colorbar(image, ax=axes, shrink=0.6)
     bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)

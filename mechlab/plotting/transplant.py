@@ -67,7 +67,7 @@ def recovery_figure(means: pd.DataFrame, accuracy: float) -> Figure:
     """Draw the steps to recovery against the step that the kept part was taken from.
 
     Args:
-        means: columns kept, from_step, seeds, recovered (networks that have), recovery_step (mean over seeds),
+        means: columns kept, from_step, networks, recovered (networks that have), recovery_step (mean over seeds),
             recovery_step_low and recovery_step_high.
         accuracy: of validation, that of a network that has recovered.
     """
@@ -83,13 +83,16 @@ def recovery_figure(means: pd.DataFrame, accuracy: float) -> Figure:
         axis.plot(along, line["recovery_step"], label=kept, **line_look(i))
         interval(axis, along, line["recovery_step_low"], line["recovery_step_high"], i)
     stride = math.ceil(len(places) / TICKS)
-    axis.set_xticks(range(0, len(places), stride), [_moment(moment) for moment in places][::stride])
-    axis.set(xlabel="step that the kept part is from", ylabel=f"steps to accuracy {number(accuracy)}")
+    if places:
+        axis.set_xticks(range(0, len(places), stride), [_moment(moment) for moment in places][::stride])
+    else:
+        axis.set_xticks([])
+    axis.set(xlabel="step that the kept part is from" if places else "", ylabel=f"steps to accuracy {number(accuracy)}")
     points_axis(axis, "y", [0, *means["recovery_step"], *means["recovery_step_high"].dropna()])
     axis.set_ylim(bottom=0)
-    late = int((means["seeds"] - means["recovered"]).sum())
+    late = int((means["networks"] - means["recovered"]).sum())
     counted = f"; {late} not recovered count with the last step" if late else ""
-    note(axis, f"{means['seeds'].sum()} networks{counted}; bars: 95 % interval over seeds")
+    note(axis, f"{means['networks'].sum()} networks{counted}; bars: 95 % interval over seeds")
     title(axis, "Recovery of networks that keep a part")
     direct_labels(axis)
     return figure

@@ -211,7 +211,7 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
             (f"{ADDITION} allow_targets=[user_parts] analysis=path_kernel {OUTPUTS}=user_parts.{name}", OUTPUTS, says)
             for name, says in (
                 ("no_such", "there is no no_such"),
-                ("mean_of_all", "shape () of float32"),
+                ("three_axes", ") of float32"),
                 ("best_class", "int64"),
                 ("not_a_number", "finite numbers"),
             )

@@ -13,13 +13,20 @@ import torch
 from recorded_trainings import recipe_of, recorded
 from small_tasks import Echo, Points, small_recipe, train
 
+from mechlab.analyses.attribution.agreement import Agreement
+from mechlab.analyses.attribution.balance import Balance
 from mechlab.analyses.attribution.beyond_labels import BeyondLabels
 from mechlab.analyses.attribution.checkpointed import Checkpointed
+from mechlab.analyses.attribution.component_similarity import ComponentSimilarity
+from mechlab.analyses.attribution.datamodel import Datamodel
 from mechlab.analyses.attribution.explained_examples import ExplainedExamples
 from mechlab.analyses.attribution.importance import Importance
+from mechlab.analyses.attribution.periodicity import Periodicity
 from mechlab.analyses.attribution.pruned_networks import PrunedNetworks
 from mechlab.analyses.attribution.pruning import Pruning
 from mechlab.analyses.attribution.reweighted_training import ReweightedTraining
+from mechlab.analyses.datamodeling import Datamodeling
+from mechlab.analyses.metagradient import Metagradient
 from mechlab.analyses.path_kernel import PathKernel
 from mechlab.contracts.devices import DEVICE, Generator, PretendedDevice, WrongDevice
 from mechlab.core.device import arithmetic_device
@@ -213,11 +220,30 @@ def test_examples_that_were_drawn_on_a_gpu_are_refused_where_there_is_none(tmp_p
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_device_that_is_not_there_is_refused_before_training():
-    assert arithmetic_device(None, "cuda") == arithmetic_device("cpu", "cuda") == arithmetic_device(None) == "cpu"
+@pytest.mark.parametrize(
+    "make",
+    [
+        PathKernel,
+        Metagradient,
+        Datamodeling,
+        Agreement,
+        Balance,
+        BeyondLabels,
+        ComponentSimilarity,
+        Datamodel,
+        Periodicity,
+        Pruning,
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_before_training(make):
     with pytest.raises(ConfigError) as caught:
-        PathKernel(device="cuda").check_recipe("path_kernel", RECIPE, "analysis.path_kernel")
-    assert caught.value.key == "analysis.path_kernel.device"
+        make(device="cuda").check_recipe("asked", RECIPE, "analysis.asked")
+    assert caught.value.key == "analysis.asked.device"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_device_the_arithmetic_is_on_the_cpu():
+    assert arithmetic_device(None, "cuda") == arithmetic_device("cpu", "cuda") == arithmetic_device(None) == "cpu"
 
 
 def test_the_device_is_that_of_the_training_where_there_is_one(monkeypatch):

@@ -307,6 +307,9 @@ def test_the_top_examples_are_the_largest_and_smallest(run):
     table = top_examples(run, batch, influence, 2)
     assert table["train"].tolist() == [8, 7, 0, 1]
     assert table["kind"].tolist() == ["helpful"] * 2 + ["harmful"] * 2
+    x, _, y, _ = (int(token) for token in run.task.examples("train").inputs[8])  # without the symbols of all examples
+    assert table["input"].iloc[0] == f"{x} {y}"
+    assert table["label"].tolist() == run.task.examples("train").targets[[8, 7, 0, 1]].tolist()
     loss = top_examples(run, batch, influence, 2, less_is_better=True)  # what raises a loss harms
     assert loss["kind"].tolist() == ["harmful"] * 2 + ["helpful"] * 2
     stacked = np.stack([influence + c for c in range(7)], 1)

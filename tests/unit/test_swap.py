@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from fake_run import FakeTraining
@@ -18,11 +19,13 @@ from torch import nn
 from mechlab.analyses.attribution.swap import Swap
 from mechlab.core.errors import ConfigError, NotRecorded
 from mechlab.core.task import Batch, FiniteTask, TaskSpec
+from mechlab.plotting.swap import confusion_figure
 from mechlab.record import long_work
 from mechlab.record.artifacts import Artifacts
 from mechlab.statistics.paired import paired_interval
 
 CLASSES = 10
+PAIRS = [(0, 1), (1, 1), (1, 0), (2, 2)]
 
 
 class Copy(FiniteTask):
@@ -186,6 +189,7 @@ def test_what_cannot_be_exchanged_is_refused_before_training():
     for options, key in (
         ({"components": {"a": ("linaer1.*",)}}, "components"),
         ({"steps": (0, 9)}, "steps"),
+        ({"confusion": (3, 9)}, "confusion"),
     ):
         with pytest.raises(ConfigError) as caught:
             Swap(**options).check_recipe("swap", recipe, "analysis.swap")
@@ -208,6 +212,15 @@ def test_figures_name_components_and_steps(run, tmp_path):
     assert {"input_emb", "decoder"} <= {text.get_text() for text in texts_of(figures["swaps"])}
     for figure in figures.values():
         check_figure(figure)
+
+
+@pytest.mark.parametrize("components", [1, 6, 12])
+def test_each_component_has_its_confusion_matrix(components):
+    names = ["none", *(f"layers.{i}.self_attention" for i in range(components))]
+    rows = [{"step": 400, "component": n, "target": t, "predicted": p, "count": t + p} for n in names for t, p in PAIRS]
+    figure = confusion_figure(pd.DataFrame(rows))
+    check_figure(figure)
+    assert sum(len(axis.images) for axis in figure.axes if axis.get_title(loc="left")) == components + 1
 
 
 def test_the_interval_of_paired_differences_covers_the_mean():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from figure_checks import check_figure
 from recorded_trainings import recipe_of
 from small_tasks import train
 
+from mechlab.analyses.run_names import run_names
 from mechlab.analyses.training_curves import TrainingCurves, read_exported
 from mechlab.config.build import without_files
 from mechlab.core.errors import ConfigError
@@ -77,6 +81,21 @@ def test_a_file_that_is_no_export_is_refused(tmp_path, text, says):
     with pytest.raises(ConfigError, match=says) as caught:
         read_exported(str(path), "val/loss")
     assert caught.value.key == "analysis.training_curves.exported.val/loss"
+
+
+def named(seed, name="tomita-gru", folder="a-s0", **config):
+    config = {"name": name, "model": {"hidden": 8}, "paths": {"root": folder}, "seed": seed, **config}
+    return SimpleNamespace(seed=seed, folder=Path(folder), config=config)
+
+
+def test_runs_are_named_by_what_differs():
+    assert run_names([named(3)]) == ["seed 3"]
+    assert run_names([named(0), named(1, folder="b-s1")]) == ["seed 0", "seed 1"]
+    wide = named(0, model={"hidden": 16})
+    assert run_names([named(0), wide]) == ["model.hidden=8, seed 0", "model.hidden=16, seed 0"]
+    other = named(0, "repeat_copy-rnn", model={"hidden": 64})
+    assert run_names([named(0), other]) == ["gru on tomita, seed 0", "rnn on repeat_copy, seed 0"]
+    assert run_names([named(0), named(0, folder="b-s0")]) == ["seed 0 (a-s0)", "seed 0 (b-s0)"]
 
 
 def test_metrics_that_are_not_drawn_are_refused():

@@ -17,6 +17,7 @@ from mechlab.core.errors import ConfigError
 from mechlab.record.artifacts import Artifacts
 
 STEPS = np.arange(10, 110, 10)
+OUTER_NAME = "input_emb, decoder"
 OUTER, INNER = ("input_emb.*", "decoder.*"), ("linear*",)
 
 
@@ -70,6 +71,10 @@ def test_several_networks_of_one_seed_count_once(tmp_path):
     late = next(run for run in runs if run.config["init_at"] == 30)
     found = asked([*runs, network(late.seed, 80, late.config["init_parts"], 30)], tmp_path / "four")
     assert found.claims["sooner_1"].value == pytest.approx((20 + 3 * 40) / 4)  # that seed: (40 + 80) / 2 from 80
+    means = Artifacts(tmp_path / "four").table("means").set_index(["kept", "from_step"])
+    row = means.loc[(OUTER_NAME, 30)]
+    assert row["networks"] == 5 and row["seeds"] == 4
+    assert row["recovery_step"] == pytest.approx((60 + 50 + 40 + 50) / 4)  # seeds recover at 40 and 80, 50, 40, 50
 
 
 def test_nothing_kept_is_a_control_too(tmp_path):
@@ -77,6 +82,13 @@ def test_nothing_kept_is_a_control_too(tmp_path):
     found = asked([*nothing, *planted(40)[:8]], tmp_path)
     assert all(claim.holds for claim in found.claims.values()) and len(found.claims) == 2 and found.scalars["kept"] == 3
     assert Artifacts(tmp_path).table("networks")["kept"].iloc[-1] == "nothing kept"
+
+
+def test_networks_that_keep_nothing_alone_are_drawn(tmp_path):
+    found = asked([network(seed, 30, None, "last", init_from=None) for seed in range(2)], tmp_path)
+    assert not found.claims
+    for figure in Transplant().figures(Artifacts(tmp_path)).values():
+        check_figure(figure)
 
 
 def test_means_are_those_of_the_networks(tmp_path):

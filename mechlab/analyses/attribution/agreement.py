@@ -14,6 +14,7 @@ from torch import Tensor
 from mechlab.analyses.attribution.checks import check_attribution
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Positive,
@@ -57,6 +58,7 @@ class Agreement(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
     headline = ("agreement", "kernel_accuracy")
 
     def __init__(
@@ -66,7 +68,7 @@ class Agreement(Analysis):
         nodes: Annotated[int, at_least(1)] = 1,
         tolerance: Positive | None = 0.01,
         most_nodes: Annotated[int, at_least(1)] = 81,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 1.0,
         least: Annotated[float, Interval(0, 1, open_low=True, open_high=True)] = 0.99,

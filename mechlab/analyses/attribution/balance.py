@@ -10,6 +10,7 @@ from mechlab.analyses.attribution.checks import check_attribution
 from mechlab.analyses.attribution.components import Components, components_of
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Outputs,
@@ -58,6 +59,7 @@ class Balance(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
     headline = ("ratio_at_end", "ratio_at_start")
 
     def __init__(
@@ -68,7 +70,7 @@ class Balance(Analysis):
         nodes: Annotated[int, at_least(1)] = 1,
         tolerance: Positive | None = 1e-3,
         most_nodes: Annotated[int, at_least(1)] = 64,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 1.0,
         components: Components = "similar",
@@ -83,7 +85,7 @@ class Balance(Analysis):
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars are not supported."""
-        examples = ExplainedExamples(self.split, self.examples, self.dtype)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype, self.device)
         check_attribution(name, recipe, examples, self.outputs, key)
 
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:

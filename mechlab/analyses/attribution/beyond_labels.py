@@ -14,6 +14,7 @@ from mechlab.analyses.attribution.checks import check_attribution
 from mechlab.analyses.attribution.components import Components, components_of
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Positive,
@@ -82,6 +83,7 @@ class BeyondLabels(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
     headline = ("unnamed_gain", "named_control")
 
     def __init__(
@@ -97,7 +99,7 @@ class BeyondLabels(Analysis):
         tolerance: Positive | None = None,
         most_nodes: Annotated[int, at_least(1)] = 64,
         components: Components = "similar",
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 1.0,
     ):

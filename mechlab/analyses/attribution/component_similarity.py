@@ -12,6 +12,7 @@ from mechlab.analyses.attribution.components import Components, components_of
 from mechlab.analyses.attribution.example_keys import Key, example_table, joined, relations, sorted_order
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Positive,
@@ -95,7 +96,7 @@ class ComponentSimilarity(Analysis):
         keys: Annotated[tuple[Key, ...], Filled()] = ("label", "sum", "token"),
         nodes: Annotated[int, at_least(1)] = 2,
         tolerance: Positive | None = None,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 2.0,
         sort: Literal["label", "sum"] = "label",

@@ -20,6 +20,7 @@ from mechlab.analyses.attribution.datamodel_tables import (
 )
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Outputs,
@@ -91,7 +92,7 @@ class Datamodel(Analysis):
         interactions: bool = True,
         subsets: Annotated[int, at_least(2)] = 200,
         resamples: Annotated[int, at_least(20)] = 1000,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 1.0,
         workers: Annotated[int, at_least(1)] | None = None,

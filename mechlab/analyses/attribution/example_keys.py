@@ -89,9 +89,14 @@ def example_table(spec: TaskSpec, batch: Batch, splits: list[str], sort: Literal
     return pd.DataFrame({**columns, "tick": [str(tick) for tick in ticks]})
 
 
-def texts_of(spec: TaskSpec, batch: Batch) -> list[str]:
-    """Return the inputs in words; empty for long ones."""
-    rows = batch.inputs.flatten(1).tolist()
+def texts_of(spec: TaskSpec, batch: Batch, among: Batch | None = None) -> list[str]:
+    """Return the inputs in words; empty for long ones.
+
+    Args:
+        among: examples; tokens that all of them have at the same position are left out.
+    """
+    inputs = batch.inputs.flatten(1)
+    rows = (inputs[:, _varies(among)] if spec.tokens and among is not None else inputs).tolist()
     if not rows or len(rows[0]) > LONGEST:
         return [""] * len(batch)
     if spec.tokens and spec.vocabulary:
@@ -101,5 +106,10 @@ def texts_of(spec: TaskSpec, batch: Batch) -> list[str]:
 
 def _varying(batch: Batch) -> np.ndarray:
     """Return the tokens at those positions where examples differ."""
-    tokens = batch.inputs.flatten(1).numpy()
-    return tokens[:, (tokens != tokens[:1]).any(0)]
+    return batch.inputs.flatten(1)[:, _varies(batch)].numpy()
+
+
+def _varies(batch: Batch) -> Tensor:
+    """Return at which positions of their inputs examples differ."""
+    inputs = batch.inputs.flatten(1)
+    return (inputs != inputs[:1]).any(0)

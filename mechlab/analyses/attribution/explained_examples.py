@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Examples = Annotated[int, at_least(1)] | Annotated[tuple[Annotated[int, at_least(0)], ...], Filled()]
 Outputs = Literal[(*explained.NAMES, "irreps")] | Callable[..., Tensor]
+Dtype = Literal["float32", "float64"] | None
 Device = Literal["cpu", "cuda"] | None
 Positive = Annotated[float, Interval(0, math.inf, open_low=True, open_high=True)]
 
@@ -45,7 +46,7 @@ class ExplainedExamples:
 
     split: Split
     examples: Examples
-    dtype: str | None = None
+    dtype: Dtype = None
     device: Device = None
 
     @property

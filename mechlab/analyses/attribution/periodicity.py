@@ -13,6 +13,7 @@ from mechlab.analyses.attribution.components import Components, components_of
 from mechlab.analyses.attribution.example_keys import example_table, relations, sorted_order, sums_of
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Positive,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mechlab.core.recipe import Recipe
-    from mechlab.core.task import Batch
+    from mechlab.core.task import Batch, Task
     from mechlab.record.run import Run
 
 DRAWN = 300  # most rows of a heat map; else neighbours are averaged
@@ -88,7 +89,7 @@ class Periodicity(Analysis):
         slices: Annotated[int, at_least(0)] = 10,
         nodes: Annotated[int, at_least(1)] = 2,
         tolerance: Positive | None = None,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 2.0,
         permutations: Annotated[int, at_least(20)] = 100,
@@ -99,10 +100,18 @@ class Periodicity(Analysis):
         self.slices, self.nodes, self.tolerance, self.dtype, self.device = slices, nodes, tolerance, dtype, device
         self.memory_gb, self.permutations, self.fewest = memory_gb, permutations, fewest
 
+    def check(self, name: str, task_name: str, task: Task, key: str, model: object = None) -> None:
+        """Raise ConfigError if the task is not one of addition modulo p."""
+        if not hasattr(task, "p"):
+            must, got = f"analysis={name} needs a task of addition modulo p", f"task={task_name}"
+            raise ConfigError(must, got=got, key=key, fix="task=modular_addition")
+        super().check(name, task_name, task, key, model)
+
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model, the optimizer or the explained scalars are not supported."""
         outputs = summed_outputs(self.outputs, recipe.task.spec)
-        check_attribution(name, recipe, ExplainedExamples(self.split, self.examples, self.dtype), outputs, key)
+        examples = ExplainedExamples(self.split, self.examples, self.dtype, self.device)
+        check_attribution(name, recipe, examples, outputs, key)
         groups = components_of(
             {name: value.shape for name, value in recipe.architecture().named_parameters()}, self.components
         )

@@ -14,6 +14,7 @@ from mechlab.analyses.attribution.checks import check_attribution, second_deriva
 from mechlab.analyses.attribution.components import Components, components_of
 from mechlab.analyses.attribution.explained_examples import (
     Device,
+    Dtype,
     Examples,
     ExplainedExamples,
     Positive,
@@ -83,6 +84,7 @@ class Pruning(Analysis):
     """
 
     needs = Needs(history="replay")
+    version = 2
     headline = ("path_kernel_over_random", "path_kernel_over_magnitude")
 
     def __init__(
@@ -110,7 +112,7 @@ class Pruning(Analysis):
         tolerance: Positive | None = None,
         most_nodes: Annotated[int, at_least(1)] = 64,
         components: Components = "similar",
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype = None,
         device: Device = None,
         memory_gb: Positive = 1.0,
     ):

@@ -55,8 +55,8 @@ class Swap(Analysis):
             groups that are published for `model=transformer1`.
         steps: the number of steps, evenly spaced, or the steps themselves. Of a replay history, stored steps are used
             where there are half as many as asked for, since the others are computed again.
-        confusion: number of steps, evenly spaced among the others, or steps, of which confusion matrices are drawn; of
-            classes only.
+        confusion: number of steps, evenly spaced among the others, or steps, of which confusion matrices are drawn (of
+            the nearest of the others); of classes only.
         change: least change of the accuracy, for the claims.
     """
 
@@ -84,9 +84,11 @@ class Swap(Analysis):
         if not recipe.task.has_accuracy:
             must, got = f"analysis={name} needs a task with an accuracy", type(recipe.task).__name__
             raise ConfigError(must, got=got, key=key, fix=f"choose another task, or {leave_out}")
-        if not isinstance(self.steps, int) and max(self.steps) > recipe.max_steps:
-            must, got = f"steps must be at most trainer.max_steps={recipe.max_steps}", max(self.steps)
-            raise ConfigError(must, got=got, key=f"{key}.steps", fix="fewer or earlier steps, or their number")
+        for parameter, steps in (("steps", self.steps), ("confusion", self.confusion)):
+            if not isinstance(steps, int) and steps and max(steps) > recipe.max_steps:
+                must = f"{parameter} must be at most trainer.max_steps={recipe.max_steps}"
+                fix = "earlier steps, or their number"
+                raise ConfigError(must, got=max(steps), key=f"{key}.{parameter}", fix=fix)
         try:
             self._components(recipe)
         except ConfigError as error:

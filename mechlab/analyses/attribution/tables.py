@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from mechlab.analyses.attribution.example_keys import texts_of
 from mechlab.core.task import Batch, FiniteTask
 from mechlab.kernels.explained import Outputs
 
@@ -81,7 +83,8 @@ def top_examples(
 
     Returns:
         Columns explained, kind (helpful or harmful), rank, train, influence, and label and input of the training
-        example where the task has a fixed set of them.
+        example where the task has a fixed set of them: its tokens without those that all training examples have in
+        common, or its numbers.
     """
     import pandas as pd
 
@@ -96,10 +99,10 @@ def top_examples(
         for kind, chosen in zip(kinds, (order[::-1], order), strict=True):
             for rank, k in enumerate(chosen[:top]):
                 entry = {"explained": ids[row], "kind": kind, "rank": rank + 1, "train": k, "influence": values[k]}
-                if train is not None:
-                    example = train[k : k + 1]
-                    flat = example.inputs.flatten().tolist()
-                    entry["label"] = example.targets.flatten()[-1].item()
-                    entry["input"] = " ".join(f"{x:g}" for x in flat) if len(flat) <= 8 else ""
                 rows.append(entry)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if train is not None and rows:
+        examples = train[torch.tensor(table["train"].tolist())]
+        table["label"] = examples.targets.reshape(len(table), -1)[:, -1].numpy()
+        table["input"] = texts_of(run.spec, examples, train)
+    return table

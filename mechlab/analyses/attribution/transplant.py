@@ -37,6 +37,7 @@ class Transplant(SetAnalysis):
     """
 
     needs = SetNeeds(files=("result.json", "metrics.csv"), equal=("task", "model", "optimizer", "trainer.max_steps"))
+    version = 2
 
     def __init__(self, accuracy: Annotated[float, between(0, 1)] = 0.9, fewest: Annotated[int, at_least(3)] = 3):
         self.accuracy, self.fewest = accuracy, fewest
@@ -49,15 +50,15 @@ class Transplant(SetAnalysis):
         pairs = [(self._network(run, curve), curve) for run, curve in zip(runs, logged, strict=True)]
         pairs.sort(key=lambda pair: _order(pair[0]))
         networks = pd.DataFrame([row for row, _ in pairs])
-        curves = pd.concat(curve.assign(**{name: row[name] for name in GROUP}) for row, curve in pairs)
+        curves = pd.concat(curve.assign(**{name: row[name] for name in (*GROUP, "seed")}) for row, curve in pairs)
         groups = networks.groupby(GROUP, sort=False, dropna=False)
         means = pd.DataFrame([{**dict(zip(GROUP, key, strict=True)), **_means(group)} for key, group in groups])
         out.save_table("networks", networks)
         out.save_table("means", means)
         keys = [*GROUP, "split", "step"]
         along = [
-            {**dict(zip(keys, key, strict=True)), **_summary("accuracy", values)}
-            for key, values in curves.groupby(keys, sort=False, dropna=False)["accuracy"]
+            {**dict(zip(keys, key, strict=True)), **_summary("accuracy", group)}
+            for key, group in curves.groupby(keys, sort=False, dropna=False)
         ]
         out.save_table("curves", pd.DataFrame(along))
         scalars = {
@@ -165,11 +166,14 @@ def _recovery(networks: pd.DataFrame, kept: str, step: int | None = None) -> pd.
 
 
 def _means(networks: pd.DataFrame) -> dict[str, Any]:
+    """Return counts of a group of networks, and means over its seeds with intervals."""
     measured = ("recovery_step", "final_train_accuracy", "final_val_accuracy")
-    counts = {"seeds": len(networks), "recovered": int(networks["recovered"].sum())}
-    return {**counts, **{key: end for name in measured for key, end in _summary(name, networks[name]).items()}}
+    counts = {"networks": len(networks), "seeds": networks["seed"].nunique()}
+    counts["recovered"] = int(networks["recovered"].sum())
+    return {**counts, **{key: end for name in measured for key, end in _summary(name, networks).items()}}
 
 
-def _summary(name: str, values: pd.Series) -> dict[str, Any]:
-    summary = summarise(values.astype(float).tolist())
+def _summary(name: str, table: pd.DataFrame) -> dict[str, Any]:
+    """Return the mean of a column over seeds and its interval; several networks of one seed count as their mean."""
+    summary = summarise(table.groupby("seed")[name].mean().astype(float).tolist())
     return {name: summary.mean, f"{name}_low": summary.low, f"{name}_high": summary.high}

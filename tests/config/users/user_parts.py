@@ -106,9 +106,9 @@ def first(outputs: Tensor) -> Tensor:
     return outputs[:, 0]
 
 
-def mean_of_all(outputs: Tensor) -> Tensor:
-    """Return a number without axes."""
-    return outputs.mean()
+def three_axes(outputs: Tensor) -> Tensor:
+    """Return numbers (1, B, C), with one axis too many."""
+    return outputs[None]
 
 
 def best_class(outputs: Tensor) -> Tensor:
