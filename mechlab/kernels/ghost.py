@@ -204,7 +204,7 @@ class Ghost:
         self._called = {}
         for name, given, _ in self.capture(theta, example).layers:
             self._called[name] = given.shape[1]
-        self.convolution_flops = float(counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0))
+        self.convolution_flops = float(counter.get_flop_counts().get("Global", {}).get(torch.ops.aten.convolution, 0))
         return counter.get_total_flops() + 8.0 * self.activations(theta, example)
 
     def activations(self, theta: Tensor, example: Batch) -> int:

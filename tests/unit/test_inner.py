@@ -95,10 +95,11 @@ def test_a_weight_that_is_used_elsewhere_is_found_out():
 
 
 def test_the_form_follows_from_the_sizes():
-    """Where layers can be factored and nothing else has parameters, they are; recurrent layers go along directions;
-    elsewhere many directions go through a matrix product."""
+    """Where layers can be factored and nothing else has parameters, they are, but for few directions through
+    convolutions; recurrent layers go along directions; elsewhere many directions go through a matrix product."""
     functional, theta, batch = functional_model_of(*CASES["convolutions"])
-    assert InnerProducts(functional).choose(theta, batch, 1) == "ghost"
+    assert InnerProducts(functional).choose(theta, batch, 1) == "jvp"
+    assert InnerProducts(functional).choose(theta, batch, 100) == "ghost"
     functional, theta, batch = functional_model_of(*CASES["sequences"])
     assert InnerProducts(functional).choose(theta, batch, 10**5) == "jvp"
     functional, theta, batch = functional_model_of(*CASES["transformer"])
