@@ -63,9 +63,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Apply a test to every member of the group that its arguments name."""
     registry, wanted = metafunc.config.stash[REGISTRY], set(metafunc.fixturenames)
+    similar: set[tuple[str, ...]] = set()
     if {"model", "task"} <= wanted:
         names = "model task"
-        rows = [(model, task) for model in registry.names("model") for task in registry.tasks_of_each_kind(model)]
+        rows = []
+        for model in registry.names("model"):
+            seen: set[tuple[str, bool, int]] = set()
+            for task in registry.tasks_of_each_kind(model):
+                kind = registry.inputs_of(task)
+                rows.append((model, task))
+                if kind in seen:  # another loss alone
+                    similar.add((model, task))
+                seen.add(kind)
     elif {"analysis", "task"} <= wanted:
         names, rows = "analysis task", list(product(registry.names("analysis"), registry.partners("task")))
     elif "set_analysis" in wanted:
@@ -83,7 +92,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     about = {metafunc.function.__name__, *wanted}
     long = set() if registry.extra else {name for key, names in LONG.items() if key in about for name in names}
-    marked = [pytest.param(*row, marks=[pytest.mark.ci] if long & set(row) else [], id="-".join(row)) for row in rows]
+    if registry.extra:
+        similar.clear()
+    late = [[pytest.mark.ci] if long & set(row) or row in similar else [] for row in rows]
+    marked = [pytest.param(*row, marks=marks, id="-".join(row)) for row, marks in zip(rows, late, strict=True)]
     metafunc.parametrize(names.split(), marked)
 
 

@@ -183,9 +183,13 @@ class Registry:
         images the task with the smallest."""
         tasks: dict[tuple[Any, ...], str] = {}
         for name in sorted(self.tasks_for(model), key=self._pixels):
-            spec = self.shared_task(name).spec
-            tasks.setdefault((spec.kind, spec.tokens, len(spec.shape), type(spec.loss)), name)
+            tasks.setdefault((*self.inputs_of(name), type(self.shared_task(name).spec.loss)), name)
         return list(tasks.values())
+
+    def inputs_of(self, task: str) -> tuple[str, bool, int]:
+        """Return the kind of a task's inputs: kind of task, whether they are tokens, and number of their axes."""
+        spec = self.shared_task(task).spec
+        return spec.kind, spec.tokens, len(spec.shape)
 
     def _pixels(self, task: str) -> int:
         """Return the numbers in an image of a task; 0 for other inputs."""
