@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -186,9 +187,9 @@ def _rows() -> list[SequenceRule]:
     force = (-10, 10)
     a, b = slice(0, 1), slice(1, 2)  # the two channels
 
-    def row(name: str, channels: int, span: tuple[int, int], targets: Rule, k: int = 10, **more) -> SequenceRule:
-        length = more.pop("length", 10)
-        return SequenceRule(name, channels, *span, length, 1000 * k, targets, **more)
+    def row(name: str, channels: int, span: tuple[int, int], targets: Rule, k: int = 10, **more: Any) -> SequenceRule:
+        more = {"length": 10, "steps": 1000 * k} | more
+        return SequenceRule(name, channels, *span, targets=targets, **more)
 
     return [
         row("bit_addition", 2, bit, addition(2)),
