@@ -35,11 +35,12 @@ LONG = {  # members that continuous integration alone tests, by test or fixture:
     "test_a_solution_follows_from_examples_and_generator_and_can_be_loaded": {"enn"},
     "test_tensors_are_made_on_the_device_of_the_inputs": {
         *("deltanet", "linear_attention", "lru", "poly_hopfield", "poly_hopfield_delay", "s4", "s4d", "wrnn"),
+        "mlp_rnn",
     },
     "test_a_step_of_training_goes_through": {
         *("compose_copy", "copying_memory", "dynamical_system", "fibonacci", "game_of_life", "game_of_life_scanning"),
         *("group_words", "integer_fibonacci", "logic", "phases", "repeat_copy", "tomita"),
-        *("boolean", "cellular_automaton", "cifar", "life"),
+        *("boolean", "cellular_automaton", "cifar", "life", "mips"),
     },
 }
 
