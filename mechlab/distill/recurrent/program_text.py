@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mechlab.distill.recurrent.expressions import names, statement_text
+from mechlab.distill.recurrent.expression_text import statement_text
+from mechlab.distill.recurrent.expressions import names
 from mechlab.distill.recurrent.program import RecurrentProgram, Register
 
 
