@@ -14,6 +14,7 @@ AT_ONCE = 2**22  # numbers in memory for one operator
 BOTH = ("+", "*", "min", "max", "==", "xor", "and", "or", "!=")  # operators that commute
 ORDERED = ("-", "<", "<=")
 LOGICAL = ("xor", "and", "or", "not")  # of bits only
+COMPARISONS = ("==", "!=", "<", "<=")  # not of comparisons, for the reader's sake
 DIVISIONS = ("%", "//")
 MIRRORED = {"<": ">", "<=": ">="}
 
@@ -53,7 +54,7 @@ class Bank:
         self._levels: dict[int, slice] = {}
         self._most, self._work = min(most, 2**26 // max(size, 1)), work
         self._store = np.empty((self._most, size), np.int16)
-        self._logical = np.empty(self._most, bool)
+        self._logical, self._compared = np.empty((2, self._most), bool)
         self._fill(longest)
         self.values = self._store[: len(self._made)]
         self.costs = np.empty(len(self.values), np.int64)
@@ -104,7 +105,7 @@ class Bank:
         rest = cost - SYMBOL
         for operator in ("not", "abs"):
             if rest in self._levels:
-                rows = self._rows(rest, operator in LOGICAL)
+                rows = self._rows(rest, operator)
                 values = self._at(rows)
                 rows = rows[(values < 0).any(1)] if operator == "abs" else rows
                 yield _made(operator, rows), OPERATORS[operator].values(self._at(rows)).astype(np.int32)
@@ -115,8 +116,8 @@ class Bank:
             for operator in (*BOTH, *ORDERED, *DIVISIONS):
                 if operator in BOTH and first > second:
                     continue
-                left = self._rows(first, operator in LOGICAL)
-                right = self._divisor_rows(second) if operator in DIVISIONS else self._rows(second, operator in LOGICAL)
+                left = self._rows(first, operator)
+                right = self._divisor_rows(second) if operator in DIVISIONS else self._rows(second, operator)
                 yield from self._pairs(operator, left, right)
         yield from self._choices(rest)
 
@@ -132,12 +133,12 @@ class Bank:
     def _choices(self, rest: int) -> Iterator:
         """Yield conditional expressions whose three parts have `rest` bits."""
         for first in list(self._levels):
-            conditions = self._rows(first, True)
+            conditions = self._rows(first, "and")
             for second in list(self._levels):
                 third = rest - first - second
                 if third not in self._levels or not len(conditions):
                     continue
-                left, right = self._rows(second, False), self._rows(third, False)
+                left, right = self._rows(second, "if"), self._rows(third, "if")
                 chunk = max(1, AT_ONCE // (max(1, len(left)) * len(right) * self._columns.shape[1]))
                 for start in range(0, len(conditions), chunk):
                     part = conditions[start : start + chunk]
@@ -150,22 +151,25 @@ class Bank:
         inside = np.flatnonzero((np.abs(values) < LARGEST).all(1))
         hashes = (values[inside].astype(np.uint64) * self._weights).sum(1)
         hashes, rows = np.unique(hashes, return_index=True)
-        new = ~np.isin(hashes, self._known, assume_unique=True)
-        rows = np.sort(inside[rows[new]])[: self._most - len(self._made)]
-        self._known = np.union1d(self._known, hashes[new])
+        unknown = ~np.isin(hashes, self._known, assume_unique=True)
+        rows = np.sort(inside[rows[unknown]])[: self._most - len(self._made)]
+        self._known = np.union1d(self._known, hashes[unknown])
         place = slice(len(self._made), len(self._made) + len(rows))
         self._store[place] = values[rows]
         self._logical[place] = ((values[rows] >= 0) & (values[rows] <= 1)).all(1)
-        self._made += [made(row) for row in rows.tolist()]
+        self._made += (new := [made(row) for row in rows.tolist()])
+        self._compared[place] = [operator in (*COMPARISONS, "not") for operator, *_ in new]
 
-    def _rows(self, cost: int, logical: bool) -> np.ndarray:
-        """Return the functions of a description length, or those with values 0 and 1 alone."""
+    def _rows(self, cost: int, operator: str) -> np.ndarray:
+        """Return the functions of a description length that may be operands of an operator."""
         part = self._levels[cost]
         rows = np.arange(part.start, part.stop)
-        return rows[self._logical[rows]] if logical else rows
+        if operator in LOGICAL:
+            return rows[self._logical[rows]]
+        return rows[~self._compared[rows]] if operator in COMPARISONS else rows
 
     def _divisor_rows(self, cost: int) -> np.ndarray:
-        return np.array([row for row in self._rows(cost, False).tolist() if self._divides(row)], np.int64)
+        return np.array([row for row in self._rows(cost, "//").tolist() if self._divides(row)], np.int64)
 
     def _divides(self, row: int) -> bool:
         operator, leaf, *_ = self._made[row]

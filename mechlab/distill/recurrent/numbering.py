@@ -15,10 +15,11 @@ from mechlab.distill.recurrent.program import RecurrentProgram, Register, fresh_
 if TYPE_CHECKING:
     from mechlab.distill.recurrent.machines import Machine
 
-MOST_CODES = 3  # functions of the letter that are tried
+MOST_CODES = 2  # functions of the letter that are tried
 MOST_POINTS = 1200  # pairs of a state and a group of letters, in the enumeration
 MOST_TABLE = 4096  # entries of a table
 MOST_NUMBERINGS = 40
+BANKS = (2000, 30_000)  # functions that are enumerated; more where fewer are not enough
 STATE, CODE = "state", "code"
 
 
@@ -84,7 +85,7 @@ def _codes(machine: Machine, groups: np.ndarray, names: tuple[str, ...], constan
     """Return short functions of the letter with a different value for each group of letters."""
     _, first = np.unique(groups, return_index=True)
     if len(first) == len(groups) and len(names) == 1:
-        return [Code(Name(names[0]), machine.letters[:, 0])]
+        return [Code(Name(names[0]), machine.letters[first, 0])]
     bank = _letter_bank(machine, names, constants)
     values = bank.values
     rows = np.flatnonzero((values == values[:, first[groups]]).all(1))
@@ -96,7 +97,7 @@ def _codes(machine: Machine, groups: np.ndarray, names: tuple[str, ...], constan
 
 def _letter_bank(machine: Machine, names: tuple[str, ...], constants: set[int]) -> Bank:
     points = {name: machine.letters[:, channel] for channel, name in enumerate(names)}
-    return Bank(points, sorted(constants | {3}), most=10_000, work=100_000_000)
+    return Bank(points, sorted(constants | {3}), most=5000, work=100_000_000)
 
 
 def _letter_table(machine: Machine, values: np.ndarray, names: tuple[str, ...]) -> Expression:
@@ -121,17 +122,25 @@ def _numbered(machine: Machine, code: Code, names: tuple[str, ...], constants: s
         return
     size, width = max(len(form.transitions) for form in forms), len(code.values)
     state, group = np.divmod(np.arange(size * width), width)
-    bank = Bank({STATE: state, CODE: code.values[group]}, sorted(constants))
-    for form in forms[:1] if len(forms) == 2 and len(forms[1].transitions) == len(machine.transitions) else forms:
-        best: RecurrentProgram | None = None
-        for numbering in _numberings(form, bank, size):
-            least = int(bank.costs[numbering.row])
-            if best is not None and least >= best.size:
-                break
-            for program in _outputs(form, code, names, bank, numbering):
-                best = program if best is None or program.size < best.size else best
-        if best is not None:
-            yield best
+    if len(forms) == 2 and len(forms[1].transitions) == len(forms[0].transitions):
+        forms = forms[:1]
+    for most in BANKS:
+        bank = Bank({STATE: state, CODE: code.values[group]}, sorted(constants), most)
+        made = [program for form in forms if (program := _shortest(form, code, names, bank, size)) is not None]
+        yield from made
+        if made:
+            return
+
+
+def _shortest(machine: Machine, code: Code, names: tuple[str, ...], bank: Bank, size: int) -> RecurrentProgram | None:
+    """Return the shortest program whose update and outputs are in the bank, None if there is none."""
+    best: RecurrentProgram | None = None
+    for numbering in _numberings(machine, bank, size):
+        if best is not None and int(bank.costs[numbering.row]) >= best.size:
+            break
+        for program in _outputs(machine, code, names, bank, numbering):
+            best = program if best is None or program.size < best.size else best
+    return best
 
 
 def _numberings(machine: Machine, bank: Bank, size: int) -> Iterator[Numbering]:
@@ -209,7 +218,7 @@ def _program(
 
 def _tabulated(machine: Machine, code: Code, names: tuple[str, ...]) -> Iterator[RecurrentProgram]:
     """Yield the program with tables, of states in the order of a breadth-first search."""
-    n, width = machine.transitions.shape
+    n = len(machine.transitions)
     order = [machine.initial, *(int(machine.transitions[edge[:2]]) for edge in _tree(machine))]
     number = np.argsort(order)
     low, span = int(code.values.min()), int(np.ptp(code.values)) + 1
