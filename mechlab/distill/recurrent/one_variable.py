@@ -1,0 +1,144 @@
+"""Functions of one integer variable as short expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mechlab.distill.recurrent.expressions import Expression, Number, Table, bits, operation
+
+LARGEST_DIVISOR = 24
+LONGEST_TABLE = 40
+LEAST_REPEATS = 2  # rows that each entry of a table must have been seen in
+
+
+def function_of(
+    values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression
+) -> Expression | None:
+    """Return the shortest expression found with the given results at the given values of a variable.
+
+    Args:
+        values: (V,) distinct integers in rising order.
+        results: (V,) integers.
+        repeats: (V,) rows with each value; a table is only taken from values with two or more.
+        variable: the expression that takes the values.
+    """
+    found = [
+        expression
+        for candidates in (_line, _absolute, _clipped, _quotient, _comparison, _table)
+        for expression in candidates(values, results, repeats, variable)
+    ]
+    return min(found, key=bits) if found else None
+
+
+def shifted(variable: Expression, constant: int) -> Expression:
+    """Return variable + constant, without a sum where the constant is 0."""
+    return variable + constant if constant > 0 else variable - -constant if constant < 0 else variable
+
+
+def _scaled(factor: int, variable: Expression, constant: int) -> Expression:
+    if factor == 0:
+        return Number(constant)
+    if factor == -1:
+        return Number(constant) - variable
+    return shifted(variable if factor == 1 else operation("*", factor, variable), constant)
+
+
+def _line(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression) -> Iterator[Expression]:
+    if len(values) == 1 or (results == results[0]).all():
+        if (results == results[0]).all():
+            yield Number(int(results[0]))
+        return
+    factor, rest = divmod(int(results[-1] - results[0]), int(values[-1] - values[0]))
+    constant = int(results[0] - factor * values[0])
+    if not rest and (results == factor * values + constant).all():
+        yield _scaled(factor, variable, constant)
+
+
+def _absolute(
+    values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression
+) -> Iterator[Expression]:
+    if len(values) < 4:
+        return
+    for sign in (1, -1):
+        turned = sign * results
+        double = int(turned[-1] - values[-1]) - int(turned[0] + values[0])  # |v + c| + d: twice c
+        shift = double // 2
+        height = int(turned[-1] - values[-1]) - shift
+        if double % 2 == 0 and (np.abs(values + shift) + height == turned).all():
+            inner = operation("abs", shifted(variable, shift))
+            yield shifted(inner, height) if sign > 0 else Number(-height) - inner
+
+
+def _clipped(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression) -> Iterator[Expression]:
+    if len(values) < 4:
+        return
+    for factor in (1, -1):
+        line = factor * values
+        for operator, function in (("max", np.maximum), ("min", np.minimum)):
+            flat = int(results.min() if operator == "max" else results.max())
+            gaps = results - line
+            constant = int(gaps.min() if operator == "max" else gaps.max())
+            if (results != flat).sum() >= 2 and (function(line + constant, flat) == results).all():
+                yield operation(operator, _scaled(factor, variable, constant), flat)
+
+
+def _quotient(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression) -> Iterator[Expression]:
+    if len(values) < 3:
+        return
+    low, high = int(results.min()), int(results.max())
+    for factor in (1, -1):
+        turned = factor * values
+        for divisor in range(2, min(LARGEST_DIVISOR, int(values[-1] - values[0])) + 1):
+            for scale in range(1, 4):
+                constant = int(results[0] - scale * turned[0])
+                if 0 <= low and high < divisor and ((scale * turned + constant) % divisor == results).all():
+                    constant %= divisor
+                    negative = factor < 0 or constant - divisor == -1
+                    yield operation(
+                        "%", _scaled(factor * scale, variable, constant - divisor if negative and factor > 0 else constant), divisor
+                    )
+            if high - low < 1:
+                continue
+            shifts = np.arange(divisor)
+            quotients = (turned[:, None] + shifts) // divisor
+            for shift in np.flatnonzero((quotients - quotients[:1] == (results - results[0])[:, None]).all(0)):
+                height = int(results[0] - quotients[0, shift])
+                yield operation("//", _scaled(factor, variable, int(shift) + height * divisor), divisor)
+
+
+def _comparison(
+    values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression
+) -> Iterator[Expression]:
+    levels = np.unique(results)
+    if len(levels) != 2:
+        return
+    if not np.array_equal(levels, (0, 1)):
+        return
+    changes = np.flatnonzero(np.diff(results)) + 1
+    if len(changes) == 1:
+        place = int(changes[0])
+        rising = results[-1] == 1
+        below, above = int(values[place - 1]), int(values[place])
+        yield operation(">" if rising else "<=", variable, below)
+        yield operation(">=" if rising else "<", variable, above)
+        if below < 0 < above or below == 0 or above == 0:
+            yield operation(">=" if rising else "<", variable, 0) if above == 0 or below < 0 else operation(
+                ">" if rising else "<=", variable, 0
+            )
+    for level, operator in ((1, "=="), (0, "!=")):
+        if (results == level).sum() == 1:
+            yield operation(operator, variable, int(values[results == level][0]))
+    if len(changes) == 2:
+        inside = results[changes[0]]
+        first, last = int(values[changes[0]]), int(values[changes[1] - 1])
+        between = operation("and", operation(">=", variable, first), operation("<=", variable, last))
+        yield between if inside else operation("not", between)
+
+
+def _table(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression) -> Iterator[Expression]:
+    low, high = int(values[0]), int(values[-1])
+    if len(values) < 3 or high - low + 1 != len(values) or len(values) > LONGEST_TABLE or repeats.min() < LEAST_REPEATS:
+        return
+    yield Table(tuple(map(int, results)), shifted(variable, -low))
