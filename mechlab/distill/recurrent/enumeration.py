@@ -153,7 +153,7 @@ class Bank:
         hashes, rows = np.unique(hashes, return_index=True)
         unknown = ~np.isin(hashes, self._known, assume_unique=True)
         rows = np.sort(inside[rows[unknown]])[: self._most - len(self._made)]
-        self._known = np.union1d(self._known, hashes[unknown])
+        self._known = np.sort(np.concatenate([self._known, hashes[unknown]]))
         place = slice(len(self._made), len(self._made) + len(rows))
         self._store[place] = values[rows]
         self._logical[place] = ((values[rows] >= 0) & (values[rows] <= 1)).all(1)
