@@ -1,40 +1,47 @@
-"""Boolean formulas, positions of a largest value, and choices by comparisons, as expressions of integer columns."""
+"""Boolean formulas as expressions of columns of bits."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mechlab.distill.recurrent.expressions import Expression, Name, Number, bits, operation
+from mechlab.distill.recurrent.expressions import Expression, Name, Number, operation
+from mechlab.distill.recurrent.sums import Rows
 
 MOST_BITS = 7
-MOST_CHOICES = 5
 
 
-def bit_formula(table: np.ndarray, target: np.ndarray, names: Sequence[str]) -> Iterator[Expression]:
+def bit_formula(rows: Rows) -> Iterator[Expression]:
     """Yield a minimal sum of products, or an exclusive disjunction, of columns of bits, for a target of bits."""
-    size = len(names)
+    table, target, names, size = rows.table, rows.target, rows.names, len(rows.names)
     if not 0 < size <= MOST_BITS or not (np.isin(table, (0, 1)).all() and np.isin(target, (0, 1)).all()):
         return
     points = table @ (1 << np.arange(size))
     true, seen = set(points[target == 1].tolist()), set(points.tolist())
     if len(seen) < min(1 << size, 4):
         return
-    for support in range(1, size + 1):
-        for places in itertools.combinations(range(size), support):
-            parity = table[:, places].sum(1) % 2
-            for flip in (0, 1):
-                if (parity ^ flip == target).all():
-                    parts = [Name(names[k]) for k in places] + ([Number(1)] if flip else [])
-                    result: Expression = parts[0]
-                    for part in parts[1:]:
-                        result = operation("xor", result, part)
-                    yield result
+    if len(seen) == 1 << size:
+        yield from _exclusive(true, names)
     products = minimal_products(true, set(range(1 << size)) - seen, size)
     if len(products) <= 8:
         yield sum_of_products(products, names)
+
+
+def _exclusive(true: set[int], names: Sequence[str]) -> Iterator[Expression]:
+    """Yield the algebraic normal form, an exclusive disjunction of products of names, if it has up to six products."""
+    size = len(names)
+    values = np.array([point in true for point in range(1 << size)], int)
+    for k in range(size):  # Moebius transform modulo 2
+        split = values.reshape(-1, 2, 1 << k)
+        split[:, 1] ^= split[:, 0]
+    products = sorted(map(int, np.flatnonzero(values)), key=lambda product: (product.bit_count(), product))
+    if 0 < len(products) <= 6:
+        ordered = products[1:] + products[:1] if products[0] == 0 else products
+        parts = [
+            _joined("and", [Name(name) for k, name in enumerate(names) if product >> k & 1], 1) for product in ordered
+        ]
+        yield _joined("xor", parts, 0)
 
 
 def sum_of_products(products: Sequence[tuple[int, int]], names: Sequence[str]) -> Expression:
@@ -77,92 +84,15 @@ def minimal_products(true: set[int], free: set[int], size: int) -> list[tuple[in
     left, chosen = set(true), []
     while left:
         alone = [
-            prime for prime in covers if any(sum(p in other for other in covers.values()) == 1 for p in covers[prime] & left)
+            prime
+            for prime in covers
+            if any(sum(p in other for other in covers.values()) == 1 for p in covers[prime] & left)
         ]
         pool = alone or list(covers)
         best = max(pool, key=lambda prime: (len(covers[prime] & left), -prime[0].bit_count(), prime))
         chosen.append(best)
         left -= covers[best]
     return chosen
-
-
-def ranking(table: np.ndarray, target: np.ndarray, names: Sequence[str]) -> Iterator[Expression]:
-    """Yield the position of the largest of some columns and 0, the first of equal ones."""
-    size = len(names)
-    if not 1 < size <= 4 or target.min(initial=0) < 0 or target.max(initial=0) > size:
-        return
-    extended = np.column_stack([np.zeros(len(table), np.int64), table])
-    expressions = [Number(0), *map(Name, names)]
-    for count in range(int(target.max()) + 1, size + 2):
-        for order in itertools.permutations(range(size + 1), count):
-            for side, operator in ((1, "max"), (-1, "min")):
-                if ((side * extended[:, order]).argmax(1) != target).any():
-                    continue
-                parts = [expressions[k] for k in order]
-                compare = ">" if side > 0 else "<"
-                result: Expression = Number(count - 1)
-                for position in range(count - 2, -1, -1):
-                    rest = parts[position + 1]
-                    for part in parts[position + 2 :]:
-                        rest = operation(operator, rest, part)
-                    later = operation(compare, rest, parts[position])
-                    result = operation("if", later, result, Number(position))
-                yield result
-                return
-
-
-def choice(table: np.ndarray, target: np.ndarray, names: Sequence[str]) -> Iterator[Expression]:
-    """Yield nested choices between sums, by comparisons of sums with constants: a shortest of up to five leaves."""
-    from mechlab.distill.recurrent.regression import combinations
-
-    factors = combinations(len(names), 40)
-    if not len(factors) or not len(target):
-        return
-    sums = table @ factors.T
-    for leaves in range(2, MOST_CHOICES + 1):
-        result = _split(table, target, names, sums, factors, leaves)
-        if result is not None:
-            yield result
-            return
-
-
-def _split(
-    table: np.ndarray, target: np.ndarray, names: Sequence[str], sums: np.ndarray, factors: np.ndarray, leaves: int
-) -> Expression | None:
-    """Return a choice of at most so many leaves, or None: one side of each comparison must be a leaf."""
-    from mechlab.distill.recurrent.regression import affine, weighted
-
-    leaf = next(affine(table, target, names), None)
-    if leaf is not None and (len(target) >= 4 * (len(names) + 1) or bits(leaf) <= 8):
-        return leaf
-    if leaves < 2:
-        return None
-    best: tuple[int, int, int] | None = None
-    for k in range(sums.shape[1]):
-        order = np.argsort(sums[:, k], kind="stable")
-        ranked, targets = sums[order, k], target[order]
-        for side in (1, -1):
-            along = targets[::side]
-            run = int(np.argmax(np.append(along != along[0], True)))  # constant leaves
-            values = ranked[::side]
-            while 0 < run < len(values) and values[run] == values[run - 1]:
-                run -= 1
-            if run and (best is None or run > best[0]):
-                best = (run, k, side)
-    if best is None:
-        return None
-    run, k, side = best
-    order = np.argsort(sums[:, k], kind="stable")[::side]
-    inside, outside = order[:run], order[run:]
-    constant = Number(int(target[inside[0]]))
-    if not len(outside):
-        return constant
-    rest = _split(table[outside], target[outside], names, sums[outside], factors, leaves - 1)
-    if rest is None:
-        return None
-    edge = int(sums[inside[-1], k])
-    test = operation("<=" if side > 0 else ">=", weighted(factors[k], names), edge)
-    return operation("if", test, constant, rest)
 
 
 def _joined(operator: str, parts: Sequence[Expression], empty: int) -> Expression:

@@ -34,13 +34,12 @@ class Code:
 def lattice_code(states: np.ndarray, *, most: int = 6, error: float = 0.2) -> Code | None:
     """Return the coarsest integer lattice on which noisy states lie, in a reduced basis.
 
-    The noise is estimated from states that coincide but for it. Differences of states are whitened and reduced by LLL with
-    vectors shorter than the noise dropped (as in Pohst's modified LLL, for generators that are linearly dependent); the
+    The noise is estimated from states that coincide but for it. Differences of states are reduced by LLL, with vectors
+    shorter than the noise dropped (as in Pohst's modified LLL, for generators that are linearly dependent); the
     generators are then fitted to all states.
 
     Args:
-        states: (N, H) float64, in which states coincide often enough, or differ little enough, that some differences are
-            short: 1,000 or more.
+        states: (N, H) float64, 1,000 or more, so that some differences are short.
         most: largest number of generators.
         error: largest distance of a state from the lattice, in units of the shortest generator.
 

@@ -57,7 +57,7 @@ def markov_parameters(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray | N
 
 
 def realization(markov: np.ndarray) -> Realization | None:
-    """Return a minimal integer realization of Markov parameters (T, k, m), in the basis with the smallest numbers found.
+    """Return a minimal integer realization of Markov parameters (T, k, m), in the simplest basis found.
 
     The states are shifted answers: rows of the Hankel matrix that are linearly independent of those above them (Ho and
     Kalman 1966). By Fatou's lemma the recurrence of an integer answer is of integers; a basis change by elementary
@@ -76,15 +76,8 @@ def realization(markov: np.ndarray) -> Realization | None:
     return None
 
 
-def delays(markov: np.ndarray) -> int | None:
-    """Return the largest delay with a nonzero Markov parameter (T, k, m), if it is short enough to be the last one."""
-    used = np.flatnonzero(markov.any((1, 2)))
-    last = int(used[-1]) if len(used) else 0
-    return last if last <= len(markov) - 3 else None
-
-
 def shortened(system: Realization) -> Realization:
-    """Return the realization after elementary integer basis changes, greedily, as long as its numbers become smaller."""
+    """Return the realization after elementary integer basis changes, greedily, as long as its text gets shorter."""
     best, least = system, _length(system)
     improved = True
     while improved:
@@ -115,12 +108,14 @@ def _length(system: Realization) -> int:
     parts = (system.transition, system.entry, system.readout)
     entries = sum(2 * np.count_nonzero(part) + (part < 0).sum() for part in parts)
     factors = sum(2 * np.abs(part[np.abs(part) > 1]).sum() for part in parts)
-    return int(entries + factors) - int((np.diag(system.transition) == 1).sum())
+    rows = [np.column_stack([system.transition, system.entry]), system.readout]
+    minus = sum(int(((part < 0).any(1) & ~(part > 0).any(1)).sum()) for part in rows)  # such as "-1 * x"
+    return int(entries + factors) + 3 * minus - int((np.diag(system.transition) == 1).sum())
 
 
 def _states(markov: np.ndarray, depth: int) -> Realization | None:
     """Return the realization whose states are the independent ones of `depth` shifted answers of each output."""
-    length, outputs, channels = markov.shape
+    length, outputs, _ = markov.shape
     width = length - depth
     rows = {(i, j): markov[i : i + width, j].reshape(-1) for i in range(depth + 1) for j in range(outputs)}
     chosen: list[tuple[int, int]] = []

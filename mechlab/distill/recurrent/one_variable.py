@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mechlab.distill.recurrent.expressions import Expression, Number, Table, bits, operation
+from mechlab.distill.recurrent.expressions import Expression, Number, Operation, Table, bits, operation
 
 LARGEST_DIVISOR = 24
 LONGEST_TABLE = 40
@@ -14,21 +14,23 @@ LEAST_REPEATS = 2  # rows that each entry of a table must have been seen in
 
 
 def function_of(
-    values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression
+    values: np.ndarray, results: np.ndarray, repeats: np.ndarray | None, variable: Expression
 ) -> Expression | None:
     """Return the shortest expression found with the given results at the given values of a variable.
 
     Args:
         values: (V,) distinct integers in rising order.
         results: (V,) integers.
-        repeats: (V,) rows with each value; a table is only taken from values with two or more.
+        repeats: (V,) rows with each value; a table is only made if all have two or more, and none if this is None.
         variable: the expression that takes the values.
     """
     found = [
         expression
-        for candidates in (_line, _absolute, _clipped, _quotient, _comparison, _table)
-        for expression in candidates(values, results, repeats, variable)
+        for candidates in (_line, _absolute, _clipped, _quotient, _comparison)
+        for expression in candidates(values, results, variable)
     ]
+    if repeats is not None and repeats.min() >= LEAST_REPEATS:
+        found += _table(values, results, variable)
     return min(found, key=bits) if found else None
 
 
@@ -45,7 +47,7 @@ def _scaled(factor: int, variable: Expression, constant: int) -> Expression:
     return shifted(variable if factor == 1 else operation("*", factor, variable), constant)
 
 
-def _line(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression) -> Iterator[Expression]:
+def _line(values: np.ndarray, results: np.ndarray, variable: Expression) -> Iterator[Expression]:
     if len(values) == 1 or (results == results[0]).all():
         if (results == results[0]).all():
             yield Number(int(results[0]))
@@ -56,9 +58,7 @@ def _line(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable
         yield _scaled(factor, variable, constant)
 
 
-def _absolute(
-    values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression
-) -> Iterator[Expression]:
+def _absolute(values: np.ndarray, results: np.ndarray, variable: Expression) -> Iterator[Expression]:
     if len(values) < 4:
         return
     for sign in (1, -1):
@@ -71,7 +71,7 @@ def _absolute(
             yield shifted(inner, height) if sign > 0 else Number(-height) - inner
 
 
-def _clipped(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression) -> Iterator[Expression]:
+def _clipped(values: np.ndarray, results: np.ndarray, variable: Expression) -> Iterator[Expression]:
     if len(values) < 4:
         return
     for factor in (1, -1):
@@ -84,7 +84,7 @@ def _clipped(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, varia
                 yield operation(operator, _scaled(factor, variable, constant), flat)
 
 
-def _quotient(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression) -> Iterator[Expression]:
+def _quotient(values: np.ndarray, results: np.ndarray, variable: Expression) -> Iterator[Expression]:
     if len(values) < 3:
         return
     low, high = int(results.min()), int(results.max())
@@ -93,12 +93,10 @@ def _quotient(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, vari
         for divisor in range(2, min(LARGEST_DIVISOR, int(values[-1] - values[0])) + 1):
             for scale in range(1, 4):
                 constant = int(results[0] - scale * turned[0])
-                if 0 <= low and high < divisor and ((scale * turned + constant) % divisor == results).all():
+                if low >= 0 and high < divisor and ((scale * turned + constant) % divisor == results).all():
                     constant %= divisor
-                    negative = factor < 0 or constant - divisor == -1
-                    yield operation(
-                        "%", _scaled(factor * scale, variable, constant - divisor if negative and factor > 0 else constant), divisor
-                    )
+                    least = constant - divisor if factor > 0 and divisor - constant < constant else constant
+                    yield operation("%", _scaled(factor * scale, variable, least), divisor)
             if high - low < 1:
                 continue
             shifts = np.arange(divisor)
@@ -108,28 +106,16 @@ def _quotient(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, vari
                 yield operation("//", _scaled(factor, variable, int(shift) + height * divisor), divisor)
 
 
-def _comparison(
-    values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression
-) -> Iterator[Expression]:
-    levels = np.unique(results)
-    if len(levels) != 2:
-        return
-    if not np.array_equal(levels, (0, 1)):
+def _comparison(values: np.ndarray, results: np.ndarray, variable: Expression) -> Iterator[Expression]:
+    if not np.array_equal(np.unique(results), (0, 1)):
         return
     changes = np.flatnonzero(np.diff(results)) + 1
     if len(changes) == 1:
         place = int(changes[0])
-        rising = results[-1] == 1
-        below, above = int(values[place - 1]), int(values[place])
-        yield operation(">" if rising else "<=", variable, below)
-        yield operation(">=" if rising else "<", variable, above)
-        if below < 0 < above or below == 0 or above == 0:
-            yield operation(">=" if rising else "<", variable, 0) if above == 0 or below < 0 else operation(
-                ">" if rising else "<=", variable, 0
-            )
+        yield threshold(variable, int(values[place - 1]), int(values[place]), rising=bool(results[-1]))
     for level, operator in ((1, "=="), (0, "!=")):
         if (results == level).sum() == 1:
-            yield operation(operator, variable, int(values[results == level][0]))
+            yield compared(operator, variable, int(values[results == level][0]))
     if len(changes) == 2:
         inside = results[changes[0]]
         first, last = int(values[changes[0]]), int(values[changes[1] - 1])
@@ -137,8 +123,23 @@ def _comparison(
         yield between if inside else operation("not", between)
 
 
-def _table(values: np.ndarray, results: np.ndarray, repeats: np.ndarray, variable: Expression) -> Iterator[Expression]:
+def threshold(variable: Expression, below: int, above: int, *, rising: bool) -> Expression:
+    """Return a comparison that is 1 from `above` on and 0 up to `below`, or the reverse, with the simplest constant."""
+    options = [(">", below), (">=", above)] if rising else [("<=", below), ("<", above)]
+    if below < 0 < above:
+        options.append((">" if rising else "<=", 0))
+    return min((compared(operator, variable, edge) for operator, edge in options), key=bits)
+
+
+def compared(operator: str, variable: Expression, constant: int) -> Expression:
+    """Return the comparison of an expression with a constant; a - b is compared with 0 as a with b."""
+    if constant == 0 and isinstance(variable, Operation) and variable.operator == "-":
+        return operation(operator, *variable.operands)
+    return operation(operator, variable, constant)
+
+
+def _table(values: np.ndarray, results: np.ndarray, variable: Expression) -> Iterator[Expression]:
     low, high = int(values[0]), int(values[-1])
-    if len(values) < 3 or high - low + 1 != len(values) or len(values) > LONGEST_TABLE or repeats.min() < LEAST_REPEATS:
+    if len(values) < 3 or high - low + 1 != len(values) or len(values) > LONGEST_TABLE:
         return
     yield Table(tuple(map(int, results)), shifted(variable, -low))

@@ -1,0 +1,213 @@
+"""Programs with integer registers, found in the hidden states and outputs of a recurrent network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mechlab.distill.recurrent import streams as candidates
+from mechlab.distill.recurrent.assembling import Stream, agrees, assemble, register_values
+from mechlab.distill.recurrent.booleans import boolean_code
+from mechlab.distill.recurrent.encoding import SHARE, Encoding, encoding
+from mechlab.distill.recurrent.expressions import names, substitute
+from mechlab.distill.recurrent.lattices import Code, lattice_code
+from mechlab.distill.recurrent.linear import Realization, markov_parameters, realization
+from mechlab.distill.recurrent.observed import Observed
+from mechlab.distill.recurrent.program import RecurrentProgram, Register, fresh_names
+from mechlab.distill.recurrent.regression import weighted
+
+CODE_STATES = 12_000  # hidden states in which codes are looked for
+
+
+def register_programs(observed: Observed) -> Iterator[RecurrentProgram]:
+    """Yield programs with integer registers that agree with a network on every observed sequence.
+
+    Sets of registers come from the outputs (a linear rule; the last output), from a list of streams (earlier letters,
+    counters, extremes, carries), of which only those are used that the hidden states encode (`encoding`), and from the
+    states alone (`lattice_code`, `boolean_code`). Updates and outputs are regressed; see `regression.explain`.
+
+    After the first kind of registers with a program, only the next two kinds are tried, and none after a program
+    without registers.
+    """
+    kinds = (_linear, _from_outputs, _walks, _carries, _counters, _delays, _lattice, _boolean)
+    found: dict[RecurrentProgram, None] = {}
+    left = len(kinds)
+    for kind in kinds:
+        if left == 0:
+            return
+        new = []
+        for program in kind(observed):
+            if program not in found:
+                found[program] = None
+                new.append(program)
+        yield from sorted(new, key=lambda program: program.size)
+        if any(not program.registers for program in new):
+            return
+        left = min(left, 3) - 1 if found else left - 1
+
+
+def encodings(program: RecurrentProgram, observed: Observed) -> tuple[Encoding, ...]:
+    """Return how well the hidden states encode each register of a program, with the share of nearest states too."""
+    values = register_values(program, observed.inputs)
+    return tuple(encoding(observed.states, stream, name, nearest=True) for name, stream in values.items())
+
+
+def _linear(observed: Observed) -> Iterator[RecurrentProgram]:
+    """Yield the program of a rule that is linear in the letters."""
+    markov = markov_parameters(observed.inputs, observed.outputs)
+    system = None if markov is None else realization(markov)
+    if system is not None:
+        program = linear_program(system, observed.names)
+        if agrees(program, observed):
+            yield program
+
+
+def linear_program(system: Realization, inputs: Sequence[str]) -> RecurrentProgram:
+    """Return the program of an integer state space."""
+    labels = fresh_names(inputs, len(system.transition))
+    names = [*labels, *inputs]
+    updates = [
+        weighted([*row, *entry[:-1]], names, int(entry[-1]))
+        for row, entry in zip(system.transition, system.entry, strict=True)
+    ]
+    outputs = tuple(weighted(row, labels) for row in system.readout)
+    registers = tuple(Register(label, 0, update) for label, update in zip(labels, updates, strict=True))
+    return inlined(RecurrentProgram(tuple(inputs), registers, outputs))
+
+
+def inlined(program: RecurrentProgram) -> RecurrentProgram:
+    """Return the program with outputs in place of registers that no update reads."""
+    read = frozenset().union(*(names(register.update) for register in program.registers))
+    own = {register.name for register in program.registers}
+    free = {
+        register.name: register.update
+        for register in program.registers
+        if register.name not in read and not names(register.update) & own
+    }
+    outputs = tuple(substitute(output, free) for output in program.outputs)
+    kept = [register for register in program.registers if register.name not in free]
+    return RecurrentProgram(program.inputs, tuple(kept), outputs)
+
+
+def _from_outputs(observed: Observed) -> Iterator[RecurrentProgram]:
+    """Yield programs without registers, or with the last outputs as registers."""
+    for chosen in ([], candidates.outputs(observed)):
+        program = assemble(observed, chosen)
+        if program is not None:
+            yield program
+            return
+
+
+def _delays(observed: Observed) -> Iterator[RecurrentProgram]:
+    """Yield programs that keep the last output and a few earlier letters."""
+    last = candidates.outputs(observed)
+    for count in range(1, min(candidates.LONGEST_DELAY, observed.length // 2) + 1):
+        chosen = candidates.delays(observed, count)
+        if not encoded(observed, chosen[-observed.inputs.shape[2] :]):
+            return
+        program = assemble(observed, [*chosen, *last])
+        if program is not None:
+            yield program
+            return
+
+
+def _carries(observed: Observed) -> Iterator[RecurrentProgram]:
+    """Yield programs of a sum with a carry."""
+    tried = 0
+    for stream, base in candidates.carries(observed):
+        parts = [stream.values, stream.values % base, stream.values // base]
+        if not any(encoded(observed, [replace(stream, values=part)]) for part in parts if np.ptp(part)):
+            continue
+        tried += 1
+        program = assemble(observed, [stream])
+        if program is not None:
+            yield program
+        if tried >= 6:
+            return
+
+
+def _counters(observed: Observed) -> Iterator[RecurrentProgram]:
+    yield from _first(observed, candidates.counters(observed))
+
+
+def _walks(observed: Observed) -> Iterator[RecurrentProgram]:
+    yield from _first(observed, candidates.walks(observed))
+
+
+def _first(observed: Observed, sets: Iterator[list[Stream]]) -> Iterator[RecurrentProgram]:
+    """Yield the program of the first set of registers that the states encode and that has one."""
+    for chosen in sets:
+        if encoded(observed, chosen):
+            program = assemble(observed, chosen) or assemble(observed, [*chosen, *candidates.outputs(observed)])
+            if program is not None:
+                yield program
+                return
+
+
+def encoded(observed: Observed, chosen: Sequence[Stream]) -> bool:
+    """Return whether hidden states encode every register: affinely, or at least by the nearest state."""
+    for stream in chosen:
+        if encoding(observed.states, stream.values).affine:
+            continue
+        share = encoding(observed.states, stream.values, nearest=True).nearest
+        if share is None or share < SHARE:
+            return False
+    return True
+
+
+def _lattice(observed: Observed) -> Iterator[RecurrentProgram]:
+    flat = observed.states.reshape(-1, observed.states.shape[2])
+    yield from _coded(observed, lattice_code(flat[:CODE_STATES]))
+
+
+def _boolean(observed: Observed) -> Iterator[RecurrentProgram]:
+    flat = observed.states.reshape(-1, observed.states.shape[2])
+    yield from _coded(observed, boolean_code(flat[:CODE_STATES]))
+
+
+def _coded(observed: Observed, code: Code | None) -> Iterator[RecurrentProgram]:
+    """Yield the program whose registers are the integers of a code."""
+    if code is None:
+        return
+    values = code.read(observed.states)
+    start = code.read(observed.initial)
+    change = small_steps(values) if (values < 0).any() or (values > 1).any() else np.eye(values.shape[2], dtype=int)
+    values, start = values @ change.T, change @ start
+    signs = np.where((values - start).mean((0, 1)) < 0, -1, 1)
+    values, start = values * signs, start * signs
+    labels = fresh_names(observed.names, values.shape[2])
+    for origin in dict.fromkeys((tuple(start.tolist()), (0,) * len(start))):
+        chosen = [
+            Stream(label, values[..., k] - origin[k], (int(start[k] - origin[k]),)) for k, label in enumerate(labels)
+        ]
+        program = assemble(observed, chosen) or assemble(observed, [*chosen, *candidates.outputs(observed)])
+        if program is not None:
+            yield program
+            return
+
+
+def small_steps(values: np.ndarray) -> np.ndarray:
+    """Return a unimodular matrix U (m, m) that makes the changes of registers U z from step to step few and small.
+
+    Args:
+        values: (B, T, m) integers z.
+    """
+    steps = np.diff(values[:300], axis=1).reshape(-1, values.shape[2])
+    change = np.eye(values.shape[2], dtype=int)
+
+    def cost(steps: np.ndarray) -> float:
+        return float((np.abs(steps) + (steps != 0) + 0.1 * (steps < 0)).sum())
+
+    improved = True
+    while improved:
+        improved = False
+        for i, j in itertools.product(range(len(change)), repeat=2):
+            for sign in (1, -1):
+                step = np.eye(len(change), dtype=int)
+                step[i, j] = sign
+                if cost(steps @ step.T) < cost(steps) - 1e-9:
+                    steps, change, improved = steps @ step.T, step @ change, True
+    return change
