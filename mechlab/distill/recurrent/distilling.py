@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,9 +11,11 @@ from mechlab.distill.certificate import DistillError
 from mechlab.distill.recurrent.machines import machine_programs
 from mechlab.distill.recurrent.observed import Observed, observe
 from mechlab.distill.recurrent.program import RecurrentProgram
+from mechlab.distill.recurrent.registers import register_programs
 from mechlab.distill.recurrent.verification import differences, verify
 
 Route = Callable[[Observed], Iterator[RecurrentProgram]]
+ROUTES: tuple[Route, ...] = (register_programs, machine_programs)
 OBSERVED = 2000  # sequences
 MOST_VERIFIED = 10  # candidates
 MARGIN = 3.0  # standard errors
@@ -48,7 +48,7 @@ def distill_rnn(
     check_learned(observed, task)
     made: list[RecurrentProgram] = []
     problem: DistillError | None = None
-    for route in _routes():
+    for route in ROUTES:
         for program in route(observed):
             if program not in made and _agrees(program, observed, tolerance):
                 made.append(program)
@@ -63,12 +63,6 @@ def distill_rnn(
         got=f"none on {len(observed.inputs):,} sequences of {observed.length} letters",
         key="model",
     )
-
-
-def _routes() -> tuple[Route, ...]:
-    if find_spec("mechlab.distill.recurrent.registers") is None:
-        return (machine_programs,)
-    return (import_module("mechlab.distill.recurrent.registers").register_programs, machine_programs)
 
 
 def check_learned(observed: Observed, task: Any) -> None:
