@@ -69,7 +69,7 @@ class Bank:
         parts = [self.expression(operand) for operand in operands if operand >= 0]
         if operator in MIRRORED and isinstance(parts[0], Number):
             return Operation(MIRRORED[operator], (parts[1], parts[0]))
-        if operator in BOTH and isinstance(parts[0], Number):
+        if operator in BOTH and isinstance(parts[1 if operator == "*" else 0], Number):  # 2 * x, but x + 2
             parts.reverse()
         return Operation(operator, tuple(parts))
 

@@ -40,6 +40,8 @@ def _text(expression: Expression) -> tuple[str, int]:
         case Operation(operator, operands):
             rule = OPERATORS[operator]
             level = rule.precedence
+            if operator == "-" and operands[0] == Number(0):
+                return f"-{_inside(operands[1], 8)}", 8
             if level == 10 and rule.pattern:
                 return rule.pattern.format(*map(text, operands)), 10
             bare = level not in (0, 4)  # comparisons would chain
