@@ -5,4 +5,5 @@ Blazek, Venkatesh and Lin, "Automated discovery of algorithms from data" (2024),
 """
 
 from mechlab.distill.distilling import distill as distill
+from mechlab.distill.recurrent.distilling import distill_rnn as distill_rnn
 from mechlab.distill.sizes import distill_sizes as distill_sizes

@@ -1,4 +1,4 @@
-"""Exact integer expressions: their value on arrays, Python text, description length and plain data.
+"""Exact integer expressions: their value on arrays and their description length.
 
 They are written here, and not as sympy's, because sympy prints floor division as a floating-point quotient, and its
 conditions are no integers.
@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LIMIT = 2**63 - 1  # largest absolute value that int64 arithmetic is used for
-DEEPEST = 100  # nesting of an expression in a file
-LONGEST = 4096  # values of a table in a file
 
 
 class Expression:
@@ -48,6 +46,8 @@ class Expression:
         return operation("%", self, other)
 
     def __str__(self) -> str:
+        from mechlab.distill.recurrent.expression_text import text
+
         return text(self)
 
 
@@ -215,55 +215,6 @@ def _evaluate(
     raise TypeError(f"no expression: {expression!r}")
 
 
-def text(expression: Expression) -> str:
-    """Return Python text with the same value.
-
-    >>> text((Name("s") + Name("x")) % 3)
-    '(s + x) % 3'
-    """
-    return _text(expression)[0]
-
-
-def statement_text(expression: Expression) -> str:
-    """Return Python text of an integer, so with int(...) around a truth value."""
-    return f"int({text(expression)})" if truth_valued(expression) else text(expression)
-
-
-def truth_valued(expression: Expression) -> bool:
-    """Return whether the value of the Python text can be True or False."""
-    if not isinstance(expression, Operation):
-        return False
-    bits = OPERATORS[expression.operator].bits
-    return any(map(truth_valued, expression.operands)) if bits is None else bits
-
-
-def _text(expression: Expression) -> tuple[str, int]:
-    """Return Python text and its precedence."""
-    match expression:
-        case Number(value):
-            return str(value), 10 if value >= 0 else 8
-        case Name(name):
-            return name, 10
-        case Table(entries, index):
-            return f"{entries}[{text(index)}]", 10
-        case Operation(operator, operands):
-            rule = OPERATORS[operator]
-            level = rule.precedence
-            if level == 10 and rule.pattern:
-                return rule.pattern.format(*map(text, operands)), 10
-            bare = level not in (0, 4)  # comparisons would chain
-            associative = operator in ("+", "and", "or", "xor")
-            least = [level if bare and (k == 0 or associative) else level + 1 for k in range(len(operands))]
-            parts = [_inside(operand, lowest) for operand, lowest in zip(operands, least, strict=True)]
-            return (rule.pattern or f"{{}} {operator} {{}}").format(*parts), level
-    raise TypeError(f"no expression: {expression!r}")
-
-
-def _inside(expression: Expression, lowest: int) -> str:
-    result, precedence = _text(expression)
-    return result if precedence >= lowest else f"({result})"
-
-
 def names(expression: Expression) -> frozenset[str]:
     """Return the names in an expression."""
     match expression:
@@ -301,37 +252,3 @@ def bits(expression: Expression) -> int:
         case Operation(_, operands):
             return 4 + sum(map(bits, operands))
     raise TypeError(f"no expression: {expression!r}")
-
-
-def to_data(expression: Expression) -> Any:
-    """Return plain data for JSON: an integer, a name, [operator, operand, ...] or ["table", values, index]."""
-    match expression:
-        case Number(value):
-            return value
-        case Name(name):
-            return name
-        case Table(entries, index):
-            return ["table", list(entries), to_data(index)]
-        case Operation(operator, operands):
-            return [operator, *map(to_data, operands)]
-    raise TypeError(f"no expression: {expression!r}")
-
-
-def from_data(data: Any, depth: int = DEEPEST) -> Expression:
-    """Return the expression of plain data.
-
-    Raises:
-        ValueError: the data are no expression.
-    """
-    if isinstance(data, int) and not isinstance(data, bool):
-        return Number(data)
-    if isinstance(data, str):
-        return Name(data)
-    if not isinstance(data, list) or not data or not isinstance(data[0], str) or depth < 1:
-        raise ValueError(f"no expression: {str(data)[:80]}")
-    if data[0] != "table":
-        return Operation(data[0], tuple(from_data(part, depth - 1) for part in data[1:]))
-    _, entries, index = data
-    if not isinstance(entries, list) or len(entries) > LONGEST or any(type(value) is not int for value in entries):
-        raise ValueError("a table must be a list of integers")
-    return Table(tuple(entries), from_data(index, depth - 1))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
-from mechlab.distill.recurrent.expressions import names, statement_text
+from mechlab.distill.recurrent.expression_text import statement_text
+from mechlab.distill.recurrent.expressions import Expression, Name, bits, names
 from mechlab.distill.recurrent.program import RecurrentProgram, Register
+from mechlab.distill.recurrent.simplifying import affine, combined, simplify, total
 
 
 def program_text(program: RecurrentProgram) -> str:
@@ -35,20 +38,37 @@ def _body(program: RecurrentProgram) -> list[str]:
 
 
 def _updates(registers: Sequence[Register]) -> list[str]:
-    """Return the assignments: one by one where an order leaves every old value as long as it is needed."""
-    waiting, ordered = list(registers), []
+    """Return the assignments: one by one where an order leaves every old value as long as it is needed.
+
+    A sum that contains the new value of another register, as in y = y + v after v = v + x, is written with that.
+    """
+    updates = {register.name: register.update for register in registers}
+    new: dict[str, str] = {}  # register whose new value an update reads, by the name of the register updated
+    order = _order(updates, new)
+    if order is None:
+        return [f"{', '.join(updates)} = {', '.join(map(statement_text, updates.values()))}"]
+    for name, other in itertools.permutations(updates, 2):
+        rest = total(*combined(affine(updates[name]), affine(updates[other]), -1))
+        shorter = simplify(rest + Name(other))
+        if name in new or other in new or other in names(rest) or bits(shorter) >= bits(updates[name]):
+            continue
+        changed = _order(updates | {name: shorter}, new | {name: other})
+        if changed is not None:
+            updates[name], new[name], order = shorter, other, changed
+    return [f"{name} = {statement_text(updates[name])}" for name in order]
+
+
+def _order(updates: Mapping[str, Expression], new: Mapping[str, str]) -> list[str] | None:
+    """Return an order of assignments in which updates read old values, and the new one of the register in `new`."""
+    waiting, ordered = list(updates), []
     while waiting:
-        free = [
-            register
-            for register in waiting
-            if not any(register.name in names(other.update) for other in waiting if other is not register)
-        ]
-        if not free:
-            break
-        ordered.append(free[0])
-        waiting.remove(free[0])
-    lines = [f"{register.name} = {statement_text(register.update)}" for register in ordered]
-    if waiting:
-        left = ", ".join(register.name for register in waiting)
-        lines.append(f"{left} = {', '.join(statement_text(register.update) for register in waiting)}")
-    return lines
+        for name in waiting:
+            others = [other for other in waiting if other != name]
+            read = any(name in names(updates[other]) and new.get(other) != name for other in others)
+            if not read and new.get(name) not in others:
+                break
+        else:
+            return None
+        ordered.append(name)
+        waiting.remove(name)
+    return ordered

@@ -1,0 +1,88 @@
+"""From a trained recurrent network to a verified program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mechlab.distill.certificate import DistillError
+from mechlab.distill.recurrent.machines import machine_programs
+from mechlab.distill.recurrent.observed import Observed, observe
+from mechlab.distill.recurrent.program import RecurrentProgram
+from mechlab.distill.recurrent.registers import register_programs
+from mechlab.distill.recurrent.shortening import shortened
+from mechlab.distill.recurrent.verification import differences, verify
+
+Route = Callable[[Observed], Iterator[RecurrentProgram]]
+ROUTES: tuple[Route, ...] = (register_programs, machine_programs)
+OBSERVED = 2000  # sequences
+MOST_VERIFIED = 10  # candidates
+MARGIN = 3.0  # standard errors
+
+
+def distill_rnn(
+    model: Any, task: Any, *, rng: int | np.random.Generator = 0, samples: int = 10_000, tolerance: float = 1e-3
+) -> RecurrentProgram:
+    """Return a verified program that computes what a recurrent network computes, rounded to integers.
+
+    Programs are made from state machines (`machines.py`) and from integer registers in the hidden states
+    (`registers.py`). Those that agree with the network on 2,000 sequences are verified, the shortest first.
+
+    Args:
+        model: a sequence model that reads integers as real numbers, trained on the task.
+        task: a task of integer sequences such as `mips`; see `observed.check_task`.
+        rng: seed or generator of the sequences.
+        samples: number of sequences in the verification.
+        tolerance: largest share of sequences on which program and network may differ; they are counted in the
+            certificate, whose status is then "tested". A network of real numbers rounds wrongly on rare sequences.
+
+    Raises:
+        ConfigError: the task's inputs are no integers.
+        DistillError: the network does no better on the task than constant outputs, or no program agrees with it.
+
+    Source: the stages of MIPS, Michaud et al., "Opening the AI black box: program synthesis via mechanistic
+    interpretability", arXiv 2402.05110; no code of it is used.
+    """
+    seeds = np.random.default_rng(rng)
+    observed = observe(model, task, OBSERVED, seeds)
+    check_learned(observed, task)
+    made: list[RecurrentProgram] = []
+    problem: DistillError | None = None
+    for route in ROUTES:
+        for program in map(shortened, route(observed)):
+            if program not in made and _agrees(program, observed, tolerance):
+                made.append(program)
+    for program in sorted(made, key=lambda candidate: candidate.size)[:MOST_VERIFIED]:
+        try:
+            seed = rng if isinstance(rng, int) else seeds
+            return program.certified(verify(program, model, task, samples=samples, rng=seed, tolerance=tolerance))
+        except DistillError as error:
+            problem = problem or error
+    raise problem or DistillError(
+        "a short program must agree with the network on the observed sequences",
+        got=f"none on {len(observed.inputs):,} sequences of {observed.length} letters",
+        key="model",
+    )
+
+
+def check_learned(observed: Observed, task: Any) -> None:
+    """Raise DistillError unless the network's rounded outputs are right more often than the best constant outputs.
+
+    Without this rule the program of an untrained network whose outputs all round to 0 would be 0.
+    """
+    targets = task.rule.targets(observed.inputs)
+    flat = np.asarray(targets).reshape(-1, targets.shape[2])
+    _, counts = np.unique(flat.astype(str), axis=0, return_counts=True)
+    constant = counts.max() / len(flat)
+    right = np.asarray(observed.outputs == targets).all(2)
+    error = float(right.mean(1).std() / np.sqrt(len(right)))  # sequences are independent, positions are not
+    if right.mean() <= constant + MARGIN * error:
+        must = "the network must be right more often than the best constant outputs are"
+        raise DistillError(must, got=f"{right.mean():.3f} against {constant:.3f}", key="model", fix="train it longer")
+
+
+def _agrees(program: RecurrentProgram, observed: Observed, tolerance: float) -> bool:
+    wrong, _ = differences(program, observed.inputs, observed.outputs)
+    return bool(wrong.any(1).mean() <= tolerance)
