@@ -87,6 +87,8 @@ def agrees(program: RecurrentProgram, observed: Observed) -> bool:
 
 def register_values(program: RecurrentProgram, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Return the values (B, T) of each register of a program after each letter of inputs (B, T, c)."""
+    if not program.registers:
+        return {}
     full = RecurrentProgram(
         program.inputs, program.registers, tuple(Name(register.name) for register in program.registers)
     )
