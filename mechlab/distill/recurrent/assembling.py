@@ -75,14 +75,13 @@ def steady(values: np.ndarray) -> bool:
     return bool(early.min() == values.min() and early.max() == values.max())
 
 
-def agrees(program: RecurrentProgram, observed: Observed) -> bool:
-    """Return whether a program returns the network's outputs on every observed sequence."""
+def agrees(program: RecurrentProgram, observed: Observed, tolerance: float = 0.0) -> bool:
+    """Return whether a program returns the network's outputs on every observed sequence but for a share of them."""
     try:
-        return bool((program(observed.inputs[:50]) == observed.outputs[:50]).all()) and bool(
-            (program(observed.inputs) == observed.outputs).all()
-        )
+        wrong = (program(observed.inputs) != observed.outputs).any((1, 2))
     except IndexError:
         return False
+    return bool(wrong.sum() <= tolerance * len(wrong))
 
 
 def register_values(program: RecurrentProgram, inputs: np.ndarray) -> dict[str, np.ndarray]:

@@ -20,33 +20,52 @@ from mechlab.distill.recurrent.program import RecurrentProgram, Register, fresh_
 from mechlab.distill.recurrent.regression import weighted
 
 CODE_STATES = 12_000  # hidden states in which codes are looked for
+FEW, TRIALS = 300, 3  # sequences that may be free of rare errors, and how often others are tried
+RARE = 1e-3  # share of the sequences with such errors
 
 
 def register_programs(observed: Observed) -> Iterator[RecurrentProgram]:
-    """Yield programs with integer registers that agree with a network on every observed sequence.
+    """Yield programs with integer registers that agree with a network on the observed sequences.
 
     Sets of registers come from the outputs (a linear rule; the last output), from a list of streams (earlier letters,
     counters, extremes, carries), of which only those are used that the hidden states encode (`encoding`), and from the
     states alone (`lattice_code`, `boolean_code`). Updates and outputs are regressed; see `regression.explain`.
 
     After the first kind of registers with a program, only the next two kinds are tried, and none after a program
-    without registers.
+    without registers. If no program agrees with every sequence, programs are made from a few sequences each, which may
+    be free of the network's rare errors, and may disagree with one sequence in a thousand.
     """
+    found = False
+    for program in _programs(observed):
+        found = True
+        yield program
+    for start in () if found else range(0, FEW * TRIALS, FEW):
+        for program in _programs(_part(observed, slice(start, start + FEW))):
+            if agrees(program, observed, RARE):
+                yield program
+                return
+
+
+def _programs(observed: Observed) -> Iterator[RecurrentProgram]:
+    """Yield programs that agree with every observed sequence."""
     kinds = (linear_programs, _from_outputs, _walks, _carries, _counters, _delays, lattice_programs, boolean_programs)
     found: dict[RecurrentProgram, None] = {}
     left = len(kinds)
     for kind in kinds:
         if left == 0:
             return
-        new = []
-        for program in kind(observed):
-            if program not in found:
-                found[program] = None
-                new.append(program)
+        new = [program for program in dict.fromkeys(kind(observed)) if program not in found]
+        found |= dict.fromkeys(new)
         yield from sorted(new, key=lambda program: program.size)
         if any(not program.registers for program in new):
             return
         left = min(left, 3) - 1 if found else left - 1
+
+
+def _part(observed: Observed, rows: slice) -> Observed:
+    """Return what was observed on some of the sequences."""
+    parts = {name: getattr(observed, name)[rows] for name in ("inputs", "states", "outputs", "values")}
+    return replace(observed, **parts)
 
 
 def encodings(program: RecurrentProgram, observed: Observed) -> tuple[Encoding, ...]:
