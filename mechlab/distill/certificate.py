@@ -31,6 +31,10 @@ class Certificate:
         sizes: sizes N at which a program of many sizes was compared; nothing is proved of others.
         seed: of the random inputs.
         held_out: the size that was used for validation alone, if any.
+        lengths: of a program that reads sequences: (length, number of sequences, number of those on which it and the
+            rule of the task differ).
+        counterexample: the first of those sequences up to the first difference, a tuple of c integers for each letter;
+            () if there is none.
     """
 
     status: Literal["lossless", "proved", "tested"]
@@ -42,3 +46,5 @@ class Certificate:
     sizes: tuple[int, ...] = ()
     seed: int = 0
     held_out: int | None = None
+    lengths: tuple[tuple[int, int, int], ...] = ()
+    counterexample: tuple[tuple[int, ...], ...] = ()

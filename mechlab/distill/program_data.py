@@ -22,6 +22,7 @@ NAME = re.compile(r"[a-z][a-z_0-9]{0,39}")
 RESERVED = {*"abcpqrijklmn", "np", "program", "shift", "sign", "sum", "range", "outputs", "scores", "shares"}
 LARGEST = 50_000_000  # bytes of a file
 LIMIT = 100_000  # of blocks, terms and listed positions in a file
+SEQUENCES = ("lengths", "counterexample")  # fields of certificates of programs that read sequences
 
 
 def to_data(program: Program) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def _program(data: Mapping[str, Any]) -> Program:
         cast(Returns, _one_of(data["returns"], get_args(Returns))),
         tuple(map(_whole, _list(data.get("order", [])))),
         float(data["scale"]),
-        None if certificate is None else _certificate(certificate),
+        None if certificate is None else certificate_of(certificate),
     )
 
 
@@ -155,9 +156,15 @@ def _along(item: Mapping[str, Any]) -> Along:
     return Along(first, last, axis, sign, places, bool(item.get("periodic", False)))  # type: ignore[arg-type]
 
 
-def _certificate(item: Mapping[str, Any]) -> Certificate:
+def certificate_of(item: Mapping[str, Any]) -> Certificate:
+    """Return the certificate of plain data.
+
+    Raises:
+        KeyError, TypeError, ValueError: the data are no certificate.
+    """
     fields = {field.name for field in dataclasses.fields(Certificate)}
-    lists = {key: tuple(map(_whole, item[key])) for key in ("units", "sizes") if key in item}
+    lists: dict[str, Any] = {key: tuple(map(_whole, item[key])) for key in ("units", "sizes") if key in item}
+    lists |= {key: tuple(tuple(map(_whole, row)) for row in item[key]) for key in SEQUENCES if key in item}
     if not set(item) <= fields:
         raise ValueError(f"certificate with {sorted(set(item) - fields)}")
     _one_of(item["status"], ("lossless", "proved", "tested"))
