@@ -123,7 +123,7 @@ def test_a_table_needs_two_rows_for_each_value() -> None:
 
 def test_registers_with_updates_of_their_own_are_separated() -> None:
     rng = np.random.default_rng(0)
-    letters = rng.integers(0, 5, (80, 10, 1))
+    letters = rng.integers(0, 5, (60, 10, 1))
     total, largest = np.cumsum(letters[..., 0], 1), np.maximum.accumulate(letters[..., 0], 1)
     mixed = np.stack([total + largest, 2 * total + largest], -1)  # a unimodular change of both
     change = separate_registers(mixed, letters)

@@ -13,7 +13,7 @@ from mechlab.distill.recurrent.regression import explain
 from mechlab.distill.recurrent.sums import combinations
 
 MOST_CANDIDATES = 120
-MOST_SEQUENCES = 400
+MOST_SEQUENCES = 120
 
 
 def lattice_bases(values: np.ndarray, inputs: np.ndarray) -> Iterator[np.ndarray]:

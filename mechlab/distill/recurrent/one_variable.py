@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -85,20 +86,27 @@ def _clipped(values: np.ndarray, results: np.ndarray, variable: Expression) -> I
 
 
 def _quotient(values: np.ndarray, results: np.ndarray, variable: Expression) -> Iterator[Expression]:
+    """Yield floor divisions and remainders of the variable times 1, 2 or 3, plus a constant."""
     if len(values) < 3:
         return
-    low, high = int(results.min()), int(results.max())
+    low, high, span = int(results.min()), int(results.max()), int(values[-1] - values[0])
+    divisors = range(2, min(LARGEST_DIVISOR, span) + 1)
+    steps = np.diff(results)
     for factor in (1, -1):
         turned = factor * values
-        for divisor in range(2, min(LARGEST_DIVISOR, int(values[-1] - values[0])) + 1):
-            for scale in range(1, 4):
-                base = 0 if low >= 0 and high < divisor else low
-                constant = int(results[0] - base - scale * turned[0])
-                if high - base < divisor and ((scale * turned + constant) % divisor + base == results).all():
-                    constant %= divisor
-                    least = constant - divisor if factor > 0 and divisor - constant < constant else constant
-                    yield shifted(operation("%", _scaled(factor * scale, variable, least), divisor), base)
-            if high - low < 1:
+        for divisor, scale in itertools.product(divisors, (1, 2, 3)):
+            base = 0 if low >= 0 and high < divisor else low
+            if high - base >= divisor or ((scale * factor * np.diff(values[:20]) - steps[:19]) % divisor).any():
+                continue
+            constant = int(results[0] - base - scale * turned[0])
+            if ((scale * turned + constant) % divisor + base == results).all():
+                constant %= divisor
+                least = constant - divisor if factor > 0 and divisor - constant < constant else constant
+                yield shifted(operation("%", _scaled(factor * scale, variable, least), divisor), base)
+        if high == low or (factor * steps < 0).any():
+            continue
+        for divisor in divisors:
+            if abs((high - low) * divisor - span) >= divisor:
                 continue
             shifts = np.arange(divisor)
             quotients = (turned[:, None] + shifts) // divisor
