@@ -1,0 +1,1 @@
+"""Distilling recurrent networks to programs that read a sequence of integers with a few integer registers."""
