@@ -26,8 +26,9 @@ def estimated_seconds(search: SmallestSearch) -> tuple[float, float]:
 def _descent(search: SmallestSearch, sizes: Sizes) -> float:
     """Return the seconds of the gradient descent of an attempt."""
     rng = torch.Generator().manual_seed(0)
-    attempting = Attempting(search.examples, sizes, search.starts, TIMED, 0, rng)
-    weights = attempting.networks.draw(search.starts, rng)
+    starts, steps = search.effort(sizes)
+    attempting = Attempting(search.examples, sizes, starts, TIMED, 0, rng)
+    weights = attempting.networks.draw(starts, rng)
     started = time.monotonic()
     attempting.descend(weights, tests=False)
-    return (time.monotonic() - started) / TIMED * search.steps_at(sizes)
+    return (time.monotonic() - started) / TIMED * steps

@@ -13,6 +13,7 @@ from mechlab.distill.recurrent.batched_networks import Sizes
 AFFINE = tuple(Sizes(hidden, 1, 1) for hidden in (2, 4, 8))
 GROWING = tuple(Sizes(hidden, 2, 1, width) for hidden, width in ((2, 4), (4, 8), (6, 16), (8, 32), (16, 64)))
 DEEPER = tuple(Sizes(hidden, 2, 2, width, width) for hidden, width in ((6, 16), (16, 64)))
+WIDE = 16  # width of f from which fewer networks are trained, and longer
 
 
 @dataclass
@@ -27,8 +28,9 @@ class SmallestSearch:
     Args:
         examples: the sequences.
         rng: source of all starts and batches.
-        starts: networks of an attempt.
-        steps: of gradient descent in an attempt; four times as many at widths from 16.
+        starts: networks of an attempt; a quarter of them at widths of f from 16.
+        steps: of gradient descent in an attempt; four times as many at widths of f from 16, half as many where f is
+            affine.
         rounds: of ten Levenberg-Marquardt steps in an attempt, at most.
         tries: attempts at sizes below those of a perfect network.
         report: receives each attempt.
@@ -57,11 +59,13 @@ class SmallestSearch:
                 found = self._lower(found, width)
         return found
 
-    def steps_at(self, sizes: Sizes) -> int:
-        """Return the steps of gradient descent in an attempt at some sizes."""
+    def effort(self, sizes: Sizes) -> tuple[int, int]:
+        """Return the networks of an attempt at some sizes and its steps of gradient descent."""
         if sizes.transition_depth == 1:
-            return max(1, self.steps // 2)
-        return self.steps * 4 if sizes.transition_width >= 16 else self.steps
+            return self.starts, max(1, self.steps // 2)
+        if sizes.transition_width >= WIDE:
+            return max(1, self.starts // 4), 4 * self.steps
+        return self.starts, self.steps
 
     def _grow(self) -> Attempt | None:
         """Return the first perfect attempt at sizes that grow; None if there is none."""
@@ -89,8 +93,8 @@ class SmallestSearch:
         return next((attempt for attempt in tries if attempt.perfect), None)
 
     def _attempt(self, sizes: Sizes) -> Attempt:
-        steps = self.steps_at(sizes)
-        attempt = Attempting(self.examples, sizes, self.starts, steps, self.rounds, self.rng).run()
+        starts, steps = self.effort(sizes)
+        attempt = Attempting(self.examples, sizes, starts, steps, self.rounds, self.rng).run()
         self.attempts.append(attempt)
         self.report(attempt)
         return attempt
