@@ -55,7 +55,7 @@ class SmallestMLPRNN(MLPRNN):
         spec: TaskSpec,
         starts: Size = 32,
         steps: Size = 400,
-        rounds: Annotated[int, between(0, 1000)] = 5,
+        rounds: Annotated[int, between(0, 1000)] = 12,
         tries: Annotated[int, between(1, 100)] = 2,
     ):
         super().__init__(spec, hidden=8, transition_depth=2, readout_depth=1, transition_width=16)

@@ -8,7 +8,7 @@ import torch
 
 from mechlab.distill.recurrent.attempts import Attempting
 from mechlab.distill.recurrent.batched_networks import Sizes
-from mechlab.distill.recurrent.smallest import AFFINE, DEEPER, GROWING, SmallestSearch
+from mechlab.distill.recurrent.smallest import AFFINE, DEEPER, GROWING, SmallestSearch, ladder
 
 TIMED = 2  # steps
 BISECTED = 3  # sizes that are tried below the first perfect ones, about
@@ -20,7 +20,7 @@ def estimated_seconds(search: SmallestSearch) -> tuple[float, float]:
     them; the search itself is not changed."""
     seconds = {sizes: 1.5 * _descent(search, sizes) for sizes in (*AFFINE, *GROWING, *DEEPER)}
     affine, first = sum(seconds[sizes] for sizes in AFFINE), seconds[GROWING[0]]
-    return affine + first * (1 + BISECTED * search.tries), sum(seconds.values())
+    return affine + first * (1 + BISECTED * search.tries), sum(seconds[sizes] * longer for sizes, longer in ladder())
 
 
 def _descent(search: SmallestSearch, sizes: Sizes) -> float:
