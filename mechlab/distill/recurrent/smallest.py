@@ -30,8 +30,8 @@ class SmallestSearch:
     of the state, width of g, width of f, the first one most significant.
 
     Affine networks are tried first, then networks with one hidden layer in f, growing in the state and in width until
-    one is perfect, then those with one in g too; the wide ones again, and longer, if none was. From there bisection lowers the state, and then the widths. Of sizes
-    at which no attempt is perfect, none smaller are tried.
+    one is perfect, then those with one in g too; the wide ones again, and longer, if none was. From there bisection
+    lowers the state, and then the widths. Of sizes at which no attempt is perfect, none smaller are tried.
 
     Args:
         examples: the sequences.
