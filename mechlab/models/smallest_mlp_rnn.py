@@ -35,7 +35,7 @@ class SmallestMLPRNN(MLPRNN):
 
     Args:
         spec: of a task of integer sequences, the loss 1/2 log(1 + error^2).
-        starts: networks of an attempt; a quarter of them for widths of f from 16.
+        starts: networks of an attempt; a quarter of them for widths of f from 32.
         steps: of gradient descent in an attempt; four times as many for widths of f from 16, half as many where f is
             affine.
         rounds: of ten Levenberg-Marquardt steps in an attempt, at most.

@@ -13,7 +13,8 @@ from mechlab.distill.recurrent.batched_networks import Sizes
 AFFINE = tuple(Sizes(hidden, 1, 1) for hidden in (2, 4, 8))
 GROWING = tuple(Sizes(hidden, 2, 1, width) for hidden, width in ((2, 4), (4, 8), (6, 16), (8, 32), (16, 64)))
 DEEPER = tuple(Sizes(hidden, 2, 2, width, width) for hidden, width in ((6, 16), (16, 64)))
-WIDE = 16  # width of f from which fewer networks are trained, and longer
+WIDE = 16  # width of f from which networks are trained longer
+COSTLY = 32  # width of f from which fewer networks are trained
 PASSES = 3  # over the wide sizes until a network is perfect, each with twice the steps of gradient descent
 
 
@@ -36,7 +37,7 @@ class SmallestSearch:
     Args:
         examples: the sequences.
         rng: source of all starts and batches.
-        starts: networks of an attempt; a quarter of them at widths of f from 16.
+        starts: networks of an attempt; a quarter of them at widths of f from 32.
         steps: of gradient descent in an attempt; four times as many at widths of f from 16, half as many where f is
             affine.
         rounds: of ten Levenberg-Marquardt steps in an attempt, at most.
@@ -71,9 +72,8 @@ class SmallestSearch:
         """Return the networks of an attempt at some sizes and its steps of gradient descent."""
         if sizes.transition_depth == 1:
             return self.starts, max(1, self.steps // 2)
-        if sizes.transition_width >= WIDE:
-            return max(1, self.starts // 4), 4 * self.steps
-        return self.starts, self.steps
+        starts = max(1, self.starts // 4) if sizes.transition_width >= COSTLY else self.starts
+        return starts, 4 * self.steps if sizes.transition_width >= WIDE else self.steps
 
     def _grow(self) -> Attempt | None:
         """Return the first perfect attempt at sizes that grow; None if there is none."""
