@@ -23,7 +23,6 @@ from mechlab.distill.recurrent.registers import encodings
 from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
     from mechlab.record.run import Run
@@ -169,8 +168,8 @@ def _claims(rows: list[AtLength], null: list[AtLength]) -> dict[str, Claim]:
     for slug, length, least in (("program", 10, EQUAL), ("long", LONG, EQUAL_LONG)):
         row, control = by_length.get(length), nulls.get(length)
         claims[slug] = Claim(
-            f"There is a program that agrees with the network, and it is right at all positions of all random sequences "
-            f"of {length:,} letters (and of at least {least:g} of them by the lower end of the 95 % interval).",
+            f"There is a program that agrees with the network, and it is right at all positions of all random "
+            f"sequences of {length:,} letters (of at least {least:g} by the lower end of the 95 % interval).",
             value=row.share if row else 0.0,
             threshold=least,
             holds=bool(row and row.right == row.sequences and row.interval[0] >= least),

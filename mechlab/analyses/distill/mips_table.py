@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mechlab.record.run import Run
 
 PUBLISHED = (
-    "Of the 62 tasks the published system solved 32 and GPT-4 30; 43 were solved by at least one of the two. Which tasks "
-    "these are is not part of the table."
+    "Of the 62 tasks the published system solved 32 and GPT-4 30; 43 were solved by at least one of the two. Which "
+    "tasks these are is not part of the table."
 )
 
 
