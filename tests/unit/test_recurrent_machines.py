@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -218,3 +218,14 @@ def test_a_bank_holds_each_function_once_and_shortest_first() -> None:
         assert (evaluate(expression, {"x": x, "y": y}) == bank.values[row]).all()
     assert str(bank.expression(bank.find(np.maximum(x, y)))) == "max(x, y)"
     assert bank.find(np.random.default_rng(0).integers(0, 99, 20)) is None
+
+
+def test_a_machine_with_rare_errors_is_found() -> None:
+    rng = np.random.default_rng(1)
+    automaton, results = random_machine(4, 3, rng)
+    task = MachineTask(rule_of(automaton, results))
+    observed = observe(PlantedMachine(automaton, results, "one_hot", 1e-3, rng), task)
+    wrong = observed.outputs.copy()
+    wrong[7, 9] = results[0] + results[1] - wrong[7, 9]
+    machine = machine_of(replace(observed, outputs=wrong))
+    assert machine.transitions.shape == (4, 3)

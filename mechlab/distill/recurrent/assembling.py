@@ -75,18 +75,19 @@ def steady(values: np.ndarray) -> bool:
     return bool(early.min() == values.min() and early.max() == values.max())
 
 
-def agrees(program: RecurrentProgram, observed: Observed) -> bool:
-    """Return whether a program returns the network's outputs on every observed sequence."""
+def agrees(program: RecurrentProgram, observed: Observed, tolerance: float = 0.0) -> bool:
+    """Return whether a program returns the network's outputs on every observed sequence but for a share of them."""
     try:
-        return bool((program(observed.inputs[:50]) == observed.outputs[:50]).all()) and bool(
-            (program(observed.inputs) == observed.outputs).all()
-        )
+        wrong = (program(observed.inputs) != observed.outputs).any((1, 2))
     except IndexError:
         return False
+    return bool(wrong.sum() <= tolerance * len(wrong))
 
 
 def register_values(program: RecurrentProgram, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Return the values (B, T) of each register of a program after each letter of inputs (B, T, c)."""
+    if not program.registers:
+        return {}
     full = RecurrentProgram(
         program.inputs, program.registers, tuple(Name(register.name) for register in program.registers)
     )

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 RATIO = 3 / 4  # of LLL: the least decrease of lengths between successive directions
+NEIGHBOURS = 12  # of a point, to which differences are taken
+MOST_POINTS = 150  # of which all differences are taken
+MOST_STEPS = 60  # differences that are added to a basis
+CHANCE = 40  # smallest distances that are left out, as two states may be close by chance
 ENOUGH = 8.0  # least ratio of the shortest distance between two states of a code to the longest within one state
 
 
@@ -59,14 +64,8 @@ def lattice_code(states: np.ndarray, *, most: int = 6, error: float = 0.2) -> Co
     if not 0 < size <= most:
         return None
     flat = (points - centre) @ axes[:size].T
-    for count in (40, 150, 600):
-        basis = _generators(_short_differences(flat, count), noise)
-        if basis is None or len(basis) != size:
-            continue
-        code = _fit(states, states[0], basis @ axes[:size], error)
-        if code is not None:
-            return code
-    return None
+    basis = _generators(_differences(flat), noise)
+    return _fit(states, states[0], basis @ axes[:size], error) if basis is not None and len(basis) == size else None
 
 
 def distinct(states: np.ndarray, most: int = 3000) -> tuple[np.ndarray, float]:
@@ -77,15 +76,18 @@ def distinct(states: np.ndarray, most: int = 3000) -> tuple[np.ndarray, float]:
     """
     states = np.asarray(states, float)[:most]
     scale = float(np.abs(states - states.mean(0)).max()) or 1.0
-    lengths = np.sort(np.linalg.norm(states[: min(len(states), 700), None] - states[None, :700], axis=-1), axis=1)
-    positive = np.sort(np.maximum(lengths[:, 1:].reshape(-1), 1e-9 * scale))[40:]  # the first are close by chance
+    nearest = cKDTree(states).query(states, k=2)[0][:, 1]
+    part = states[:500]
+    rows, columns = np.triu_indices(len(part), 1)
+    lengths = np.concatenate([nearest, np.linalg.norm(part[rows] - part[columns], axis=1)])
+    positive = np.sort(np.maximum(lengths, 1e-9 * scale))[CHANCE:]
     if len(positive) < 2:
-        return states, 1e-3 * float(np.median(lengths[:, 1]))
+        return states, 1e-3 * float(np.median(nearest))
     # The widest gap between successive distances parts those within a state from those between states.
     low, high = positive[:-1], positive[1:]
     widest = int(np.argmax(np.where(low < 0.2 * scale, high / low, 0)))
     if high[widest] < ENOUGH * low[widest]:
-        return states, 1e-3 * float(np.median(lengths[:, 1]))
+        return states, 1e-3 * float(np.median(nearest))
     radius = float(np.sqrt(low[widest] * high[widest]))
     labels = np.full(len(states), -1)
     centres: list[np.ndarray] = []
@@ -97,31 +99,41 @@ def distinct(states: np.ndarray, most: int = 3000) -> tuple[np.ndarray, float]:
     return points, max(float(np.linalg.norm(states - points[labels], axis=1).max()), 1e-9 * scale)
 
 
-def _short_differences(points: np.ndarray, count: int) -> np.ndarray:
-    """Return the shortest differences (count, H) between points (P, H), after whitening by a diagonal scale."""
-    points = points[:400]
-    rows, columns = np.triu_indices(len(points), 1)
-    differences = points[rows] - points[columns]
-    order = np.argsort(np.linalg.norm(differences / points.std(0), axis=1), kind="stable")
-    return differences[order[:count]]
+def _differences(points: np.ndarray) -> np.ndarray:
+    """Return differences (D, H) between points (P, H), the shortest first: those to the nearest points after a diagonal
+    scaling, and all between some of the points."""
+    scale = points.std(0)
+    nearest = cKDTree(points / scale).query(points / scale, k=min(NEIGHBOURS, len(points)))[1][:, 1:]
+    rows, columns = np.triu_indices(min(len(points), MOST_POINTS), 1)
+    some = points[rows] - points[columns]
+    differences = np.concatenate([(points[:, None] - points[nearest]).reshape(-1, points.shape[1]), some])
+    return differences[np.argsort(np.linalg.norm(differences / scale, axis=1), kind="stable")]
 
 
 def _generators(vectors: np.ndarray, noise: float) -> np.ndarray | None:
-    """Return a reduced basis (m, H) of the lattice that vectors (V, H) generate up to noise.
+    """Return a reduced basis (m, H) of the lattice that vectors (V, H) generate up to noise, or None.
 
-    A combination of noisy vectors has more noise than they have: remainders up to 8 times the noise are dropped."""
-    basis: list[np.ndarray] = []
-    for vector in vectors:
-        rest = vector.copy()
-        if basis:
-            table = np.array(basis)
-            rest = rest - np.rint(rest @ np.linalg.pinv(table)) @ table
-        if np.linalg.norm(rest) > 8 * noise:
-            reduced = reduce([*basis, rest], 8 * noise)
-            if reduced is None:
-                return None
-            basis = reduced
-    return np.array(basis) if basis else None
+    The first vector outside the lattice of those before it is added, until there is none. A combination of noisy
+    vectors has more noise than they have: remainders up to 8 times the noise, more for large factors, count as zero.
+    """
+    table = vectors[:1]
+    for _ in range(MOST_STEPS):
+        factors = np.rint(vectors @ np.linalg.pinv(table))
+        size = np.abs(factors).sum(1)
+        gaps = np.linalg.norm(vectors - factors @ table, axis=1)
+        inside = (gaps < noise * (4 + 2 * size)) & (size <= 8)
+        if inside.any() and np.linalg.matrix_rank(factors[inside]) == len(table):  # averages the noise
+            table = np.linalg.lstsq(factors[inside], vectors[inside], rcond=None)[0]
+        factors = np.rint(vectors @ np.linalg.pinv(table))
+        rest = vectors - factors @ table
+        outside = np.linalg.norm(rest, axis=1) > noise * (8 + np.abs(factors).sum(1))
+        if not outside.any():
+            return table
+        reduced = reduce([*table, rest[int(np.argmax(outside))]], 8 * noise)
+        if reduced is None:
+            return None
+        table = np.array(reduced)
+    return None
 
 
 def reduce(vectors: list[np.ndarray], short: float) -> list[np.ndarray] | None:

@@ -92,11 +92,12 @@ def _quotient(values: np.ndarray, results: np.ndarray, variable: Expression) -> 
         turned = factor * values
         for divisor in range(2, min(LARGEST_DIVISOR, int(values[-1] - values[0])) + 1):
             for scale in range(1, 4):
-                constant = int(results[0] - scale * turned[0])
-                if low >= 0 and high < divisor and ((scale * turned + constant) % divisor == results).all():
+                base = 0 if low >= 0 and high < divisor else low
+                constant = int(results[0] - base - scale * turned[0])
+                if high - base < divisor and ((scale * turned + constant) % divisor + base == results).all():
                     constant %= divisor
                     least = constant - divisor if factor > 0 and divisor - constant < constant else constant
-                    yield operation("%", _scaled(factor * scale, variable, least), divisor)
+                    yield shifted(operation("%", _scaled(factor * scale, variable, least), divisor), base)
             if high - low < 1:
                 continue
             shifts = np.arange(divisor)

@@ -118,7 +118,9 @@ class RecurrentProgram:
 
         return body_lines(self)
 
-    def verify(self, model: Any, task: Any, *, samples: int = 10_000, rng: Any = 0) -> Certificate:
+    def verify(
+        self, model: Any, task: Any, *, samples: int = 10_000, rng: Any = 0, tolerance: float = 0.0
+    ) -> Certificate:
         """Compare with a network and its task's rule, and return a new certificate; see `verification.verify`.
 
         Raises:
@@ -126,7 +128,7 @@ class RecurrentProgram:
         """
         from mechlab.distill.recurrent.verification import verify
 
-        return verify(self, model, task, samples=samples, rng=rng)
+        return verify(self, model, task, samples=samples, rng=rng, tolerance=tolerance)
 
     def certified(self, certificate: Certificate) -> RecurrentProgram:
         """Return the program with this certificate."""

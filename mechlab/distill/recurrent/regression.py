@@ -17,7 +17,12 @@ FEW = 40  # values of a column of which any function is fitted
 
 
 def explain(
-    target: np.ndarray, columns: Sequence[np.ndarray], names: Sequence[str], bounded: Sequence[bool] | None = None
+    target: np.ndarray,
+    columns: Sequence[np.ndarray],
+    names: Sequence[str],
+    bounded: Sequence[bool] | None = None,
+    *,
+    stages: int = 4,
 ) -> Expression | None:
     """Return the shortest expression found that equals the target on every row.
 
@@ -31,6 +36,7 @@ def explain(
         names: of the columns, in the expression.
         bounded: whether each column keeps to the values that it has here, so that a table of it is of use; by default
             all do.
+        stages: how many kinds of expressions are tried, sums first and choices last.
 
     Returns:
         The expression; None if none was found, or if equal rows have different targets.
@@ -41,8 +47,8 @@ def explain(
         return None
     whole = Rows(table[:, :-1], table[:, -1], tuple(names), tuple(bounded or [True] * len(names)))
     some = whole.part(np.random.default_rng(0).permutation(len(table))[:MOST_ROWS])
-    for stages in STAGES:
-        found = [expression for stage in stages for expression in stage(some) if exact(expression, whole)]
+    for kinds in STAGES[:stages]:
+        found = [expression for stage in kinds for expression in stage(some) if exact(expression, whole)]
         if found:
             return min(found, key=bits)
     return None

@@ -34,6 +34,7 @@ def _cleaned(program: RecurrentProgram) -> RecurrentProgram:
 
 
 def _needed(program: RecurrentProgram) -> RecurrentProgram:
+    """Return the program without registers that have no effect; old values that nothing reads start at 0."""
     updates = {register.name: register.update for register in program.registers}
     needed, queue = set(), list(frozenset().union(*map(names, program.outputs)))
     while queue:
@@ -41,7 +42,9 @@ def _needed(program: RecurrentProgram) -> RecurrentProgram:
         if name in updates and name not in needed:
             needed.add(name)
             queue += names(updates[name])
-    return replace(program, registers=tuple(register for register in program.registers if register.name in needed))
+    read = frozenset().union(*map(names, updates.values()))
+    kept = (register for register in program.registers if register.name in needed)
+    return replace(program, registers=tuple(each if each.name in read else replace(each, initial=0) for each in kept))
 
 
 def _merged(program: RecurrentProgram) -> RecurrentProgram:

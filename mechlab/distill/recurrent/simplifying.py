@@ -51,8 +51,9 @@ def simplify(expression: Expression) -> Expression:
 
 def _length(expression: Expression) -> tuple[int, bool]:
     """Return the description length, and whether a number stands first where it need not."""
-    first = isinstance(expression, Operation) and isinstance(expression.operands[0], Number)
-    return bits(expression), first and expression.operator != "*"
+    return bits(expression), (
+        isinstance(expression, Operation) and isinstance(expression.operands[0], Number) and expression.operator != "*"
+    )
 
 
 def affine(expression: Expression) -> Affine:
@@ -62,9 +63,8 @@ def affine(expression: Expression) -> Affine:
             return {}, value
         case Operation("+" | "-" as operator, (left, right)):
             return combined(affine(left), affine(right), 1 if operator == "+" else -1)
-        case Operation("*", (left, right)) if isinstance(left, Number) or isinstance(right, Number):
-            factor, rest = (left, right) if isinstance(left, Number) else (right, left)
-            return combined(({}, 0), affine(rest), factor.value)
+        case Operation("*", (Number(factor), rest)) | Operation("*", (rest, Number(factor))):
+            return combined(({}, 0), affine(rest), factor)
     return {expression: 1}, 0
 
 

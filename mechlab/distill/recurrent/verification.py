@@ -55,10 +55,10 @@ def verify(
     count = mismatches = 0
     first: DistillError | None = None
     for inputs in words:
-        said = read(inputs).outputs
-        wrong, given = differences(program, inputs, said)
+        rounded = read(inputs).outputs
+        wrong, given = differences(program, inputs, rounded)
         if first is None and wrong.any():
-            first = _refusal(inputs, given, said, wrong)
+            first = _refusal(inputs, given, rounded, wrong)
         count, mismatches = count + len(inputs), mismatches + int(wrong.any(1).sum())
         if first is not None and not tolerance:
             raise first
@@ -123,7 +123,7 @@ def _against_rule(
     return tuple(rows), counterexample
 
 
-def _refusal(inputs: np.ndarray, given: np.ndarray | None, said: np.ndarray, wrong: np.ndarray) -> DistillError:
+def _refusal(inputs: np.ndarray, given: np.ndarray | None, rounded: np.ndarray, wrong: np.ndarray) -> DistillError:
     """Return the error for the first sequence with a difference."""
     row = int(wrong.any(1).argmax())
     step = int(wrong[row].argmax())
@@ -133,6 +133,6 @@ def _refusal(inputs: np.ndarray, given: np.ndarray | None, said: np.ndarray, wro
     result = "an index outside its table" if given is None else given[row, step].tolist()
     return DistillError(
         "the program must return what the network returns, rounded to integers",
-        got=f"after {start}{letters} the program returns {result}, the network {said[row, step].tolist()}",
+        got=f"after {start}{letters} the program returns {result}, the network {rounded[row, step].tolist()}",
         key="model",
     )
