@@ -57,6 +57,7 @@ def test_without_a_program_the_finding_gives_the_reason(tmp_path):
     assert set(DistillRNN().figures(out)) == {"lengths"}
 
 
+@pytest.mark.ci
 def test_a_program_of_a_wrong_network_is_wrong_too(tmp_path):
     """The network returns min(x, 90): its program does, and the claims about the rule fail with a counterexample."""
     task = Mips("identity")

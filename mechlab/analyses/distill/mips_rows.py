@@ -162,10 +162,22 @@ def one_line(program: RecurrentProgram) -> str:
 
 
 def programs_text(programs: Mapping[str, RecurrentProgram]) -> str:
-    """Return a Python module that imports nothing, with a function `program_TASK` for each task."""
-    return "\n\n".join(
-        program.source.replace("def program(", f"def program_{name}(", 1) for name, program in programs.items()
-    )
+    """Return a Python module that imports nothing, with a function `program_TASK` for each task, and before it a comment
+    on its certificate."""
+    return "\n\n".join(f"{_remark(program)}\n{_renamed(program, name)}" for name, program in programs.items())
+
+
+def _renamed(program: RecurrentProgram, name: str) -> str:
+    return program.source.replace("def program(", f"def program_{name}(", 1)
+
+
+def _remark(program: RecurrentProgram) -> str:
+    found = program.certificate
+    assert found is not None
+    right = ", ".join(f"{count - wrong:,} of {count:,}" for _, count, wrong in found.lengths)
+    lengths = ", ".join(f"{length:,}" for length, _, _ in found.lengths)
+    with_network = f"equals its network on {found.inputs - found.mismatches:,} of {found.inputs:,} sequences"
+    return f"# {found.status}: {with_network};\n# right on {right} sequences of {lengths} letters"
 
 
 def _rank(run: MipsRun) -> tuple[int, int]:
