@@ -162,7 +162,7 @@ def one_line(program: RecurrentProgram) -> str:
 
 
 def programs_text(programs: Mapping[str, RecurrentProgram]) -> str:
-    """Return a Python module that imports nothing, with a function `program_TASK` for each task, and before it a comment
+    """Return a Python module that imports nothing, with a function `program_TASK` for each task, each after a comment
     on its certificate."""
     return "\n\n".join(f"{_remark(program)}\n{_renamed(program, name)}" for name, program in programs.items())
 
