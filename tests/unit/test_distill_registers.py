@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mechlab.distill.recurrent.booleans import boolean_code
 from mechlab.distill.recurrent.encoding import encoding
-from mechlab.distill.recurrent.expressions import Expression, Name, evaluate, operation
+from mechlab.distill.recurrent.expressions import Expression, Name, Table, operation
 from mechlab.distill.recurrent.lattices import lattice_code
-from mechlab.distill.recurrent.linear import Realization, markov_parameters, realization
+from mechlab.distill.recurrent.linear import markov_parameters, realization
 from mechlab.distill.recurrent.observed import Observed, Reading
 from mechlab.distill.recurrent.program import RecurrentProgram, Register
 from mechlab.distill.recurrent.registers import (
@@ -28,7 +28,7 @@ SEEDS = range(20)
 
 
 def rotated(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return states (..., H) of codes (..., m) in a random basis of a rotated space with noise, the basis and the offset."""
+    """Return noisy states (..., H) of codes (..., m) in a random basis of a rotated space, the basis and the offset."""
     count = codes.shape[-1]
     size = count + int(rng.integers(4))
     turn = np.linalg.qr(rng.normal(size=(size, size)))[0]
@@ -38,7 +38,9 @@ def rotated(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np
     return states + NOISE * rng.normal(size=states.shape), basis, offset
 
 
-def observed_of(program: RecurrentProgram, inputs: np.ndarray, rng: np.random.Generator, low: int, high: int) -> Observed:
+def observed_of(
+    program: RecurrentProgram, inputs: np.ndarray, rng: np.random.Generator, low: int, high: int
+) -> Observed:
     """Return what a network does whose hidden states are a program's registers in a random basis, with noise."""
     registers = tuple(Name(register.name) for register in program.registers)
     codes = RecurrentProgram(program.inputs, program.registers, registers)(inputs)
@@ -72,8 +74,6 @@ def random_lattice_program(rng: np.random.Generator) -> RecurrentProgram:
 
 def random_bit_program(rng: np.random.Generator) -> RecurrentProgram:
     """Return a program of two or three bits with random Boolean updates that reach all combinations."""
-    from mechlab.distill.recurrent.expressions import Table
-
     while True:
         count = int(rng.integers(2, 4))
         labels = "stu"[:count]
@@ -166,3 +166,185 @@ def test_programs_of_planted_bits_are_recovered_twenty_times_of_twenty() -> None
         for length, count in ((10, 1000), (100, 100), (1000, 10)):
             fresh = rng.integers(0, 2, (count, length, 1))
             assert (program(fresh) == planted(fresh)).all(), (seed, length)
+
+
+def delayed(x: np.ndarray, lag: int) -> np.ndarray:
+    past = np.zeros_like(x)
+    past[:, lag:] = x[:, : x.shape[1] - lag]
+    return past
+
+
+def scanned(entry: np.ndarray, step) -> np.ndarray:
+    values, last = np.zeros_like(entry), np.zeros(len(entry), entry.dtype)
+    for t in range(entry.shape[1]):
+        last = step(last, entry[:, t])
+        values[:, t] = last
+    return values
+
+
+def memory(name: str, x: np.ndarray) -> list[np.ndarray]:
+    """Return what a network that solves a task of the benchmark has in its hidden states."""
+    outputs = RULES[name].targets(x).astype(np.int64)
+    last = [outputs[..., k] for k in range(outputs.shape[2])]
+    c = x[..., 0]
+    delays = {"parity_last2": 1, "parity_last3": 2, "parity_last4": 3, "alternating_last3": 2, "alternating_last4": 3}
+    delays |= {"unique2": 1, "abs_value_of_diff": 1, "diff_last2": 1, "bit_shift_right": 1, "bit_palindromes": 10}
+    delays |= {f"prev{k}": k for k in range(1, 6)} | {f"sum_last{k}": k - 1 for k in range(2, 8)}
+    if name in delays:
+        return [delayed(c, lag) for lag in range(delays[name])] + last
+    if name.endswith("addition"):
+        base = RULES[name].high + 1
+        total = scanned(x.sum(-1), lambda v, e: e + v // base)
+        return [total % base, total // base]
+    if name.startswith("div_"):
+        return [scanned(c, lambda r, bit: (2 * r + bit) % int(name[4:])), *last]
+    if name.startswith("majority"):
+        counts = [np.cumsum(c == value, 1) for value in range(RULES[name].high + 1)]
+        return [count - counts[0] for count in counts[1:]]
+    if name == "balanced_parenthesis":
+        depth = np.cumsum(1 - 2 * c, 1)
+        return [depth, np.minimum(np.minimum.accumulate(depth, 1), 0)]
+    if name.startswith("newton_"):
+        return [part for place in last for part in (place, place - delayed(place, 1))]
+    extra = {"dithering": np.cumsum(c, 1) % 15, "diff_of_abs_value": np.abs(c)}
+    return [*([extra[name]] if name in extra else []), *last]
+
+
+def solved(name: str, rng: np.random.Generator) -> Observed:
+    """Return a network that solves a task: its memory in a random basis, with noise, and the task's outputs."""
+    rule = RULES[name]
+    inputs = rule.integers(2000, rule.length, rng)
+    codes = np.stack(memory(name, inputs), -1)
+    states, _, offset = rotated(codes, rng)
+    outputs = rule.targets(inputs).astype(np.int64)
+    return Observed(
+        inputs, states, outputs, outputs + 0.0, offset, rule.low, rule.high, lambda x: Reading(states, outputs)
+    )
+
+
+def check_solved(name: str) -> None:
+    rule, rng = RULES[name], np.random.default_rng(0)
+    observed = solved(name, rng)
+    programs = list(register_programs(observed))
+    assert programs, name
+    program = min(programs, key=lambda candidate: candidate.size)
+    for length, count in ((10, 10_000), (100, 500), (1000, 50)):
+        inputs = rule.integers(count, length, rng)
+        assert (program(inputs) == rule.targets(inputs)).all(), (name, length)
+
+
+@pytest.mark.parametrize("name", ["abs_value", "newton_spring", "prev3", "perfect_square_detector", "min"])
+def test_program_of_a_solved_task_is_exact_at_length_1000(name: str) -> None:
+    check_solved(name)
+
+
+@pytest.mark.parametrize("name", ["unique2", "newton_freebody", "majority0_1", "base_4_addition"])
+def test_registers_of_a_program_are_encoded_in_the_states(name: str) -> None:
+    observed = solved(name, np.random.default_rng(1))
+    program = next(register_programs(observed))
+    codes = encodings(program, observed)
+    assert {code.name for code in codes} == {register.name for register in program.registers}
+    assert all(code.affine for code in codes)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("name", [name for name in RULES if name != "bit_palindromes"])
+def test_programs_of_61_solved_tasks_are_exact_at_length_1000(name: str) -> None:
+    check_solved(name)
+
+
+@pytest.mark.ci
+def test_palindromes_have_no_program_with_a_few_registers() -> None:
+    assert not list(register_programs(solved("bit_palindromes", np.random.default_rng(0))))
+
+
+@pytest.mark.ci
+def test_outputs_of_other_sequences_have_no_program() -> None:
+    rng = np.random.default_rng(0)
+    observed = solved("base_3_addition", rng)
+    shuffled = observed.outputs[rng.permutation(len(observed.outputs))]
+    assert not list(register_programs(replace(observed, outputs=shuffled, values=shuffled + 0.0)))
+
+
+@pytest.mark.ci
+def test_random_recurrent_network_has_no_program() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(0, 5, (2000, 10, 1))
+    inner, outer, readout = rng.normal(size=(4, 4)), rng.normal(size=(1, 4)), rng.normal(size=(4, 1))
+    states, hidden = [], np.zeros((2000, 4))
+    for t in range(10):
+        hidden = np.tanh(hidden @ inner + inputs[:, t] @ outer)
+        states.append(hidden)
+    values = 5 * np.stack(states, 1) @ readout
+    outputs = np.rint(values).astype(np.int64)
+    query = lambda x: Reading(np.stack(states, 1), values)  # noqa: E731
+    observed = Observed(inputs, np.stack(states, 1), outputs, values, np.zeros(4), 0, 4, query)
+    assert len(np.unique(outputs)) > 3
+    assert not list(register_programs(observed))
+
+
+@pytest.mark.ci
+def test_two_wrong_sequences_of_two_thousand_do_not_prevent_a_program() -> None:
+    rng = np.random.default_rng(0)
+    observed = solved("unique2", rng)
+    outputs = observed.outputs.copy()
+    outputs[[5, 900], 3] += 1
+    program = next(register_programs(replace(observed, outputs=outputs)))
+    fresh = rng.integers(0, 8, (500, 100, 1))
+    assert (program(fresh) == RULES["unique2"].targets(fresh)).all()
+
+
+def test_read_outs_tell_affine_codes_from_others() -> None:
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (1000, 10, 2))
+    states = bits @ rng.normal(size=(2, 3)) + NOISE * rng.normal(size=(1000, 10, 3))
+    total, exclusive = encoding(states, bits.sum(-1)), encoding(states, bits[..., 0] ^ bits[..., 1], nearest=True)
+    other = encoding(states, rng.integers(0, 2, (1000, 10)), nearest=True)
+    assert total.affine and total.r2 > 0.999
+    assert not exclusive.affine and exclusive.r2 < 0.1 and exclusive.nearest == 1
+    assert not other.affine and other.nearest is not None and other.nearest < 0.6
+
+
+def simulate(transition: np.ndarray, entry: np.ndarray, readout: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Return the outputs (B, T, k) of an integer state space, with Python integers."""
+    state = [[0] * len(transition) for _ in inputs]
+    result = []
+    for t in range(inputs.shape[1]):
+        given = [[*map(int, letter[t]), 1] for letter in inputs]
+        state = [
+            [
+                sum(int(a) * z for a, z in zip(row, old, strict=True))
+                + sum(int(b) * u for b, u in zip(add, new, strict=True))
+                for row, add in zip(transition, entry, strict=True)
+            ]
+            for old, new in zip(state, given, strict=True)
+        ]
+        result.append([[sum(int(c) * z for c, z in zip(row, z, strict=True)) for row in readout] for z in state])
+    return np.array(result, object).transpose(1, 0, 2)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_linear_rules_have_minimal_realizations(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    order, channels, outputs = int(rng.integers(1, 4)), int(rng.integers(1, 3)), int(rng.integers(1, 3))
+    transition = np.tril(rng.integers(-1, 2, (order, order)))
+    entry, readout = rng.integers(-1, 3, (order, channels + 1)), rng.integers(-1, 2, (outputs, order))
+    inputs = rng.integers(-5, 6, (200, 12, channels))
+    targets = simulate(transition, entry, readout, inputs).astype(np.int64)
+    markov = markov_parameters(inputs, targets)
+    assert markov is not None
+    system = realization(markov)
+    assert system is not None and len(system.transition) <= order
+    names = ("x",) if channels == 1 else ("a", "b")
+    fresh = rng.integers(-5, 6, (3, 200, channels))
+    expected = simulate(transition, entry, readout, fresh)
+    assert (linear_program(system, names)(fresh) == expected).all()
+
+
+def test_rules_that_are_not_linear_have_no_markov_parameters() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(-5, 6, (300, 10, 1))
+    assert markov_parameters(inputs, np.abs(inputs)) is None
+    assert markov_parameters(inputs, np.cumsum(inputs, 1) // 2) is None
+    assert markov_parameters(inputs[:8], inputs[:8]) is None  # too few sequences
+    assert realization(rng.integers(-9, 10, (10, 1, 2))) is None  # no short recurrence

@@ -14,7 +14,7 @@ from mechlab.distill.recurrent.observed import Observed, observe
 from mechlab.distill.recurrent.program import RecurrentProgram
 from mechlab.distill.recurrent.registers import register_programs
 from mechlab.distill.recurrent.shortening import shortened
-from mechlab.distill.recurrent.verification import verify
+from mechlab.distill.recurrent.verification import verify, word_text
 
 Route = Callable[[Observed], Iterator[RecurrentProgram]]
 ROUTES: tuple[Route, ...] = (register_programs, machine_programs)
@@ -42,7 +42,7 @@ def distill_rnn(
     Raises:
         ConfigError: the task's inputs are no integers.
         DistillError: the network does no better on the task than constant outputs, or no program agrees with it;
-            then with a counterexample to the first candidate, if there is one.
+            then with a counterexample to the first candidate, or to the network itself.
 
     Source: the stages of MIPS, Michaud et al., "Opening the AI black box: program synthesis via mechanistic
     interpretability", arXiv 2402.05110; no code of it is used.
@@ -54,11 +54,7 @@ def distill_rnn(
     for route in ROUTES:
         for program in map(shortened, route(observed)):
             made[program] = agrees(program, observed, tolerance)
-    problem = DistillError(
-        "a short program must agree with the network on the observed sequences",
-        got=f"none on {len(observed.inputs):,} sequences of {observed.length} letters",
-        key="model",
-    )
+    problem = _no_program(observed, task)
     ordered = sorted(made, key=lambda program: (not made[program], program.size))[:MOST_VERIFIED]
     seed = int(seeds.integers(2**31))
     for k, program in enumerate(ordered):
@@ -83,3 +79,16 @@ def check_learned(observed: Observed, task: Any) -> None:
     if right.mean() <= constant + MARGIN * error:
         must = "the network must be right more often than the best constant outputs are"
         raise DistillError(must, got=f"{right.mean():.3f} against {constant:.3f}", key="model", fix="train it longer")
+
+
+def _no_program(observed: Observed, task: Any) -> DistillError:
+    """Return the error for a network without a candidate, with the first sequence on which it breaks the rule."""
+    got = f"none on {len(observed.inputs):,} sequences of {observed.length} letters"
+    wrong = np.asarray(observed.outputs != task.rule.targets(observed.inputs)).any(2)  # (B, T)
+    if wrong.any():
+        row = int(wrong.any(1).argmax())
+        step = int(wrong[row].argmax())
+        got += f"; the network is wrong on {wrong.any(1).mean():.1%} of them, first after "
+        got += f"{word_text(observed.inputs[row, : step + 1])}, where it returns {observed.outputs[row, step].tolist()}"
+    must = "a short program must agree with the network on the observed sequences"
+    return DistillError(must, got=got, key="model")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -59,12 +58,12 @@ def markov_parameters(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray | N
 def realization(markov: np.ndarray) -> Realization | None:
     """Return a minimal integer realization of Markov parameters (T, k, m), in the simplest basis found.
 
-    The states are shifted answers: rows of the Hankel matrix that are linearly independent of those above them (Ho and
-    Kalman 1966). By Fatou's lemma the recurrence of an integer answer is of integers; a basis change by elementary
-    integer steps then shortens it.
+    The states are a basis of the integer sums of shifted answers, the rows of the Hankel matrix (Ho and Kalman 1966).
+    By Fatou's lemma the recurrence of an integer answer has integer factors, so that a shift leads to such sums again.
+    A basis change by elementary integer steps then shortens it.
 
     Returns:
-        None if the parameters do not determine a realization: its order would be over half of T, or it has fractions.
+        None if the parameters do not determine a realization: its order would be over half of T.
     """
     length, outputs, channels = markov.shape
     if not markov.any():
@@ -114,56 +113,57 @@ def _length(system: Realization) -> int:
 
 
 def _states(markov: np.ndarray, depth: int) -> Realization | None:
-    """Return the realization whose states are the independent ones of `depth` shifted answers of each output."""
-    length, outputs, _ = markov.shape
-    width = length - depth
-    rows = {(i, j): markov[i : i + width, j].reshape(-1) for i in range(depth + 1) for j in range(outputs)}
-    chosen: list[tuple[int, int]] = []
-    solver = _Span()
-    for i, j in itertools.product(range(depth), range(outputs)):
-        if solver.solve(rows[i, j]) is None:
-            solver.add(rows[i, j])
-            chosen.append((i, j))
-    transition, readout = [], []
-    for i, j in chosen:
-        transition.append(solver.solve(rows[i + 1, j]))
-    for j in range(outputs):
-        readout.append(solver.solve(rows[0, j]))
-    if any(row is None or any(value.denominator > 1 for value in row) for row in [*transition, *readout]):
+    """Return the realization whose states are a basis of the integer sums of `depth` shifted answers of each output."""
+    length, outputs, channels = markov.shape
+    width = (length - depth) * channels
+    rows = [
+        markov[i : length - depth + i + 1, j].reshape(-1).tolist() for i, j in np.ndindex(depth, outputs)
+    ]  # with one more step than is compared, so that they can be shifted
+    basis = _echelon(rows)
+    here, shifted = [row[:width] for row in basis], [row[channels:] for row in basis]
+    transition = [_coordinates(here, row) for row in shifted]
+    readout = [_coordinates(here, row[:width]) for row in rows[:outputs]]
+    if any(row is None for row in [*transition, *readout]) or any(not any(row) for row in here):
         return None
-    entry = [markov[i, j] for i, j in chosen]
-    integers = [np.array([[int(value) for value in row] for row in rows], np.int64) for rows in (transition, readout)]
-    return Realization(integers[0], np.array(entry, np.int64), integers[1].reshape(outputs, len(chosen)))
+    entry = [row[:channels] for row in basis]
+    size = len(basis)
+    return Realization(
+        np.array(transition, np.int64).reshape(size, size),
+        np.array(entry, np.int64).reshape(size, channels),
+        np.array(readout, np.int64).reshape(outputs, size),
+    )
 
 
-class _Span:
-    """Exact coordinates of integer vectors in a growing basis."""
+def _echelon(rows: list[list[int]]) -> list[list[int]]:
+    """Return a basis of all integer sums of rows: each one's first entry that is not 0 is to the right of the one's
+    before it."""
+    left, basis = [list(row) for row in rows], []
+    for column in range(len(rows[0])):
+        while len(active := [row for row in left if row[column]]) > 1:
+            least = min(active, key=lambda row: abs(row[column]))
+            for row in active:
+                if row is not least:
+                    factor = row[column] // least[column]
+                    row[:] = [a - factor * b for a, b in zip(row, least, strict=True)]
+        if active:
+            basis.append(active[0])
+            left = [row for row in left if row is not active[0]]
+    return basis
 
-    def __init__(self) -> None:
-        self.rows: list[tuple[int, list[Fraction], list[Fraction]]] = []  # pivot, reduced vector, its coordinates
 
-    def solve(self, vector: np.ndarray) -> list[Fraction] | None:
-        """Return the coordinates of a vector, or None if it is outside the span."""
-        rest, coordinates = self._reduced(vector)
-        return None if any(rest) else [-value for value in coordinates]
-
-    def add(self, vector: np.ndarray) -> None:
-        """Add a vector outside the span to the basis."""
-        rest, coordinates = self._reduced(vector)
-        pivot = next(k for k, value in enumerate(rest) if value)
-        self.rows = [(place, row, [*kept, Fraction(0)]) for place, row, kept in self.rows]
-        self.rows.append((pivot, rest, [*coordinates, Fraction(1)]))
-
-    def _reduced(self, vector: np.ndarray) -> tuple[list[Fraction], list[Fraction]]:
-        """Return the vector less its part in the span, and the coordinates of what was added to it."""
-        rest = [Fraction(int(value)) for value in vector]
-        coordinates = [Fraction(0)] * len(self.rows)
-        for pivot, row, kept in self.rows:
-            factor = rest[pivot] / row[pivot]
-            if factor:
-                rest = [a - factor * b for a, b in zip(rest, row, strict=True)]
-                coordinates = [a - factor * b for a, b in zip(coordinates, kept, strict=True)]
-        return rest, coordinates
+def _coordinates(basis: list[list[int]], vector: list[int]) -> list[int] | None:
+    """Return the integer coordinates of a vector in a basis in echelon form, or None if it has none."""
+    rest, coordinates = vector, []
+    for row in basis:
+        pivot = next((k for k, value in enumerate(row) if value), None)
+        if pivot is None:
+            return None
+        factor, remainder = divmod(rest[pivot], row[pivot])
+        if remainder:
+            return None
+        rest = [a - factor * b for a, b in zip(rest, row, strict=True)]
+        coordinates.append(factor)
+    return None if any(rest) else coordinates
 
 
 def _answers(system: Realization, length: int) -> list:

@@ -21,7 +21,7 @@ from mechlab.distill.recurrent.program import RecurrentProgram
 MOST_LETTERS = 100
 MOST_OUTPUTS = 100  # different outputs
 MOST_STATES = 64  # of the Moore form
-QUERIES = 10_000
+QUERIES = 4000
 TOLERANCES = (0.0, 1e-3)  # shares of sequences on which machine and network may differ
 SHORT = 1024  # words that `learn` reads at first
 
@@ -144,13 +144,15 @@ def machine_of(observed: Observed) -> Machine:
 
         try:
             result = learn(network, alphabet, classes, search, queries=QUERIES, smallest=minimal_mealy)
-        except (QueryBudgetExceeded, ValueError):  # of no hypotheses, where the first queries are too many
-            continue
+        except (QueryBudgetExceeded, ValueError):  # the first queries are too many; there is no hypothesis
+            break
         automaton = result.automaton
         deepest = max(map(len, access_words(automaton)))
         if result.agreed and deepest < observed.length and automaton.outputs.max() < len(network.rows):
             mealy = mealy_of(automaton)
             return Machine(network.channels, mealy.initial, mealy.transitions, network.rows[mealy.outputs])
+        if min(result.shares) > TOLERANCES[-1]:
+            break
     must = (
         f"a state machine must agree with the network: at most {MOST_STATES} states, all reached within the sequences"
     )

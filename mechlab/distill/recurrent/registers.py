@@ -12,7 +12,6 @@ from mechlab.distill.recurrent.assembling import Stream, agrees, assemble, regis
 from mechlab.distill.recurrent.bases import lattice_bases
 from mechlab.distill.recurrent.booleans import boolean_code
 from mechlab.distill.recurrent.encoding import SHARE, Encoding, encoding
-from mechlab.distill.recurrent.expressions import names, substitute
 from mechlab.distill.recurrent.lattices import Code, lattice_code
 from mechlab.distill.recurrent.linear import Realization, markov_parameters, realization
 from mechlab.distill.recurrent.observed import Observed
@@ -29,7 +28,8 @@ def register_programs(observed: Observed) -> Iterator[RecurrentProgram]:
 
     Sets of registers come from the outputs (a linear rule; the last output), from a list of streams (earlier letters,
     counters, extremes, carries), of which only those are used that the hidden states encode (`encoding`), and from the
-    states alone (`lattice_code`, `boolean_code`). Updates and outputs are regressed; see `regression.explain`.
+    states alone (`lattice_code`, `boolean_code`). Updates and outputs are regressed; see `regression.explain`. Only if
+    all that gives no program are the streams used whatever the states encode; `encodings` tells of such a case.
 
     After the first kind of registers with a program, only the next two kinds are tried, and none after a program
     without registers. If no program agrees with every sequence, programs are made from a few sequences each, which may
@@ -48,18 +48,21 @@ def register_programs(observed: Observed) -> Iterator[RecurrentProgram]:
 
 def _programs(observed: Observed) -> Iterator[RecurrentProgram]:
     """Yield programs that agree with every observed sequence."""
-    kinds = (linear_programs, _from_outputs, _walks, _carries, _counters, _delays, lattice_programs, boolean_programs)
+    streams = (_walks, _carries, _counters, _delays)
+    kinds = (linear_programs, _from_outputs, *streams, lattice_programs, boolean_programs)
     found: dict[RecurrentProgram, None] = {}
     left = len(kinds)
     for kind in kinds:
         if left == 0:
-            return
+            break
         new = [program for program in dict.fromkeys(kind(observed)) if program not in found]
         found |= dict.fromkeys(new)
         yield from sorted(new, key=lambda program: program.size)
         if any(not program.registers for program in new):
             return
         left = min(left, 3) - 1 if found else left - 1
+    for kind in () if found else streams:
+        yield from kind(observed, gated=False)
 
 
 def _part(observed: Observed, rows: slice) -> Observed:
@@ -94,21 +97,7 @@ def linear_program(system: Realization, inputs: Sequence[str]) -> RecurrentProgr
     ]
     outputs = tuple(weighted(row, labels) for row in system.readout)
     registers = tuple(Register(label, 0, update) for label, update in zip(labels, updates, strict=True))
-    return inlined(RecurrentProgram(tuple(inputs), registers, outputs))
-
-
-def inlined(program: RecurrentProgram) -> RecurrentProgram:
-    """Return the program with outputs in place of registers that no update reads."""
-    read = frozenset().union(*(names(register.update) for register in program.registers))
-    own = {register.name for register in program.registers}
-    free = {
-        register.name: register.update
-        for register in program.registers
-        if register.name not in read and not names(register.update) & own
-    }
-    outputs = tuple(substitute(output, free) for output in program.outputs)
-    kept = [register for register in program.registers if register.name not in free]
-    return RecurrentProgram(program.inputs, tuple(kept), outputs)
+    return RecurrentProgram(tuple(inputs), registers, outputs)
 
 
 def _from_outputs(observed: Observed) -> Iterator[RecurrentProgram]:
@@ -120,12 +109,12 @@ def _from_outputs(observed: Observed) -> Iterator[RecurrentProgram]:
             return
 
 
-def _delays(observed: Observed) -> Iterator[RecurrentProgram]:
+def _delays(observed: Observed, gated: bool = True) -> Iterator[RecurrentProgram]:
     """Yield programs that keep the last output and a few earlier letters."""
     last = candidates.outputs(observed)
     for count in range(1, min(candidates.LONGEST_DELAY, observed.length // 2) + 1):
         chosen = candidates.delays(observed, count)
-        if not encoded(observed, chosen[-observed.inputs.shape[2] :]):
+        if gated and not encoded(observed, chosen[-observed.inputs.shape[2] :]):
             return
         program = assemble(observed, [*chosen, *last])
         if program is not None:
@@ -133,12 +122,12 @@ def _delays(observed: Observed) -> Iterator[RecurrentProgram]:
             return
 
 
-def _carries(observed: Observed) -> Iterator[RecurrentProgram]:
+def _carries(observed: Observed, gated: bool = True) -> Iterator[RecurrentProgram]:
     """Yield programs of a sum with a carry."""
     tried = 0
     for stream, base in candidates.carries(observed):
         parts = [stream.values, stream.values % base, stream.values // base]
-        if not any(encoded(observed, [replace(stream, values=part)]) for part in parts if np.ptp(part)):
+        if gated and not any(encoded(observed, [replace(stream, values=part)]) for part in parts if np.ptp(part)):
             continue
         tried += 1
         program = assemble(observed, [stream])
@@ -148,18 +137,18 @@ def _carries(observed: Observed) -> Iterator[RecurrentProgram]:
             return
 
 
-def _counters(observed: Observed) -> Iterator[RecurrentProgram]:
-    yield from _first(observed, candidates.counters(observed))
+def _counters(observed: Observed, gated: bool = True) -> Iterator[RecurrentProgram]:
+    yield from _first(observed, candidates.counters(observed), gated)
 
 
-def _walks(observed: Observed) -> Iterator[RecurrentProgram]:
-    yield from _first(observed, candidates.walks(observed))
+def _walks(observed: Observed, gated: bool = True) -> Iterator[RecurrentProgram]:
+    yield from _first(observed, candidates.walks(observed), gated)
 
 
-def _first(observed: Observed, sets: Iterator[list[Stream]]) -> Iterator[RecurrentProgram]:
-    """Yield the program of the first set of registers that the states encode and that has one."""
+def _first(observed: Observed, sets: Iterator[list[Stream]], gated: bool) -> Iterator[RecurrentProgram]:
+    """Yield the program of the first set of registers that has one and, if `gated`, that the states encode."""
     for chosen in sets:
-        if encoded(observed, chosen):
+        if not gated or encoded(observed, chosen):
             program = assemble(observed, chosen) or assemble(observed, [*chosen, *candidates.outputs(observed)])
             if program is not None:
                 yield program

@@ -123,16 +123,20 @@ def _against_rule(
     return tuple(rows), counterexample
 
 
+def word_text(word: np.ndarray) -> str:
+    """Return a sequence (T, c) as text, the last letters of a long one."""
+    letters = (word[:, 0] if word.shape[1] == 1 else word)[-LONGEST_SHOWN:].tolist()
+    return f"{'... ' if len(word) > LONGEST_SHOWN else ''}{letters}"
+
+
 def _refusal(inputs: np.ndarray, given: np.ndarray | None, rounded: np.ndarray, wrong: np.ndarray) -> DistillError:
     """Return the error for the first sequence with a difference."""
     row = int(wrong.any(1).argmax())
     step = int(wrong[row].argmax())
-    word = inputs[row, : step + 1]
-    letters = (word[:, 0] if word.shape[1] == 1 else word)[-LONGEST_SHOWN:].tolist()
-    start = "... " if len(word) > LONGEST_SHOWN else ""
     result = "an index outside its table" if given is None else given[row, step].tolist()
+    word = word_text(inputs[row, : step + 1])
     return DistillError(
         "the program must return what the network returns, rounded to integers",
-        got=f"after {start}{letters} the program returns {result}, the network {rounded[row, step].tolist()}",
+        got=f"after {word} the program returns {result}, the network {rounded[row, step].tolist()}",
         key="model",
     )
