@@ -53,6 +53,7 @@ SMALL = {  # parameters that cost time, and noise, without which all seeds are a
     "points": 60,
     "dimensions": [2],
     "frames": 4,
+    "tries": 1,
     "long_words": 100,
     "methods": ["k_means_8", "DBSCAN", "lr"],
 }

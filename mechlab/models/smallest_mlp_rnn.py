@@ -53,7 +53,7 @@ class SmallestMLPRNN(MLPRNN):
     def __init__(
         self,
         spec: TaskSpec,
-        starts: Size = 16,
+        starts: Size = 32,
         steps: Size = 400,
         rounds: Annotated[int, between(0, 1000)] = 5,
         tries: Annotated[int, between(1, 100)] = 2,
@@ -99,7 +99,9 @@ class SmallestMLPRNN(MLPRNN):
                 shapes.append(weights[place].shape)
             sizes = [shapes[0][1], *(shape[0] for shape in shapes)]
             like = self.transition[0].weight
-            layers = (nn.utils.skip_init(nn.Linear, n, m, device=like.device, dtype=like.dtype) for n, m in pairwise(sizes))
+            layers = (
+                nn.utils.skip_init(nn.Linear, n, m, device=like.device, dtype=like.dtype) for n, m in pairwise(sizes)
+            )
             setattr(self, name, nn.ModuleList(layers))
         self.hidden = self.transition[-1].out_features
 

@@ -16,8 +16,9 @@ BATCH = 128  # sequences of a step of gradient descent
 EVERY = 100  # steps of gradient descent between two comparisons
 ROUND = 10  # Levenberg-Marquardt steps between two comparisons
 HOPELESS = 0.93  # an attempt ends when a round leaves every network at more than this share of its loss
-KEPT = 8  # networks that Levenberg-Marquardt begins with, at most
-REFINED = 1200  # parameters of all of them, at most: the cost of a step grows with the square of their number
+KEPT = 16  # networks that Levenberg-Marquardt begins with, at most
+REFINED = 2400  # parameters of all of them, at most: the cost of a step grows with the square of their number
+NEARLY = 0.9  # accuracy from which sequences with wrong outputs are added to the batch
 MEMORY = 2**21  # derivatives of a network that it computes at once, which bounds its batch
 
 
@@ -62,7 +63,8 @@ class Examples:
         """Return the share of targets of the second half that the rounded outputs of one network (1, P), in float32 and
         on the integers themselves, equal; testing ends at the first chunk that has a wrong one."""
         row, share = self.unscaled(networks, weights), 1.0
-        for x, y in zip(self.inputs[:, self.half :].split(CHUNK, 1), self.targets[:, self.half :].split(CHUNK, 1)):
+        chunks = (values[:, self.half :].split(CHUNK, 1) for values in (self.inputs, self.targets))
+        for x, y in zip(*chunks, strict=True):
             share = (networks.forward(row, x)[0].round() == y).float().mean().item()
             if share < 1:
                 break
@@ -136,7 +138,7 @@ class Attempting:
 
     def run(self) -> Attempt:
         """Make the attempt."""
-        weights, descended = self._descend(self.networks.draw(self.starts, self.rng))
+        weights, descended = self.descend(self.networks.draw(self.starts, self.rng))
         refined = 0
         if self.best[0] < 1:
             kept = min(KEPT, REFINED // self.networks.count)
@@ -146,8 +148,8 @@ class Attempting:
         accuracy, row = self.best
         return Attempt(self.sizes, self.examples.unscaled(self.networks, row)[0], accuracy, (descended, refined))
 
-    def _descend(self, weights: Tensor) -> tuple[Tensor, int]:
-        """Return parameters after Adam steps, and their number."""
+    def descend(self, weights: Tensor, tests: bool = True) -> tuple[Tensor, int]:
+        """Return parameters (M, P) after Adam steps, and the number of steps, which end at a perfect network."""
         first, second = torch.zeros_like(weights), torch.zeros_like(weights)
         length, scale = self.examples.length, self.examples.target_std.float()
         for step in range(1, self.steps + 1):
@@ -162,7 +164,7 @@ class Attempting:
             first, second = first.lerp(gradient, 0.1), second.lerp(gradient.square(), 0.01)
             rate = self.rate * min(1, step / 50) * 0.1**passed
             weights = weights - rate * (first / (1 - 0.9**step)) / ((second / (1 - 0.99**step)).sqrt() + 1e-8)
-            if (step % EVERY == 0 or step == self.steps) and self._test(weights):
+            if tests and (step % EVERY == 0 or step == self.steps) and self._test(weights):
                 return weights, step
         return weights, self.steps
 
@@ -192,13 +194,26 @@ class Attempting:
             self.best = (1.0, moved)
 
     def _fit(self, weights: Tensor, damping: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        x, y = self.examples.batch(self.fitted_on, self.examples.length, self.rng)
+        x, y = self._batch()
         scale = self.examples.target_std
         return levenberg_marquardt(self.networks, weights, damping, x.double(), y.double(), scale, steps)
 
-    def _errors(self, weights: Tensor) -> Tensor:
-        x, y = self.examples.compared()
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Draw the sequences of some steps; if the best network is nearly perfect, also such that it gets wrong."""
+        x, y = self.examples.batch(self.fitted_on, self.examples.length, self.rng)
+        if self.best[0] < NEARLY:
+            return x, y
+        more_x, more_y = self.examples.batch(CHUNK, self.examples.length, self.rng)
+        errors = self._scaled(self.best[1], more_x, more_y)[0]
+        wrong = (errors.abs() >= 0.5).any(2).any(0).nonzero()[: self.fitted_on // 2, 0]
+        return torch.cat([x, more_x[:, wrong]], 1), torch.cat([y, more_y[:, wrong]], 1)
+
+    def _scaled(self, weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return the errors (M, T, B, k), in whole numbers, of networks (M, P) on standardised sequences."""
         return self.examples.target_std.float() * (self.networks.forward(weights.float(), x) - y)
+
+    def _errors(self, weights: Tensor) -> Tensor:
+        return self._scaled(weights, *self.examples.compared())
 
     def _losses(self, weights: Tensor) -> Tensor:
         return cauchy(self._errors(weights).double())

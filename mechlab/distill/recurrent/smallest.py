@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
 from mechlab.distill.recurrent.attempts import Attempt, Attempting, Examples
 from mechlab.distill.recurrent.batched_networks import Sizes
@@ -40,7 +39,7 @@ class SmallestSearch:
 
     examples: Examples
     rng: torch.Generator
-    starts: int = 16
+    starts: int = 32
     steps: int = 400
     rounds: int = 5
     tries: int = 2
