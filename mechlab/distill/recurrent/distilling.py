@@ -13,7 +13,7 @@ from mechlab.distill.recurrent.machines import machine_programs
 from mechlab.distill.recurrent.observed import Observed, observe
 from mechlab.distill.recurrent.program import RecurrentProgram
 from mechlab.distill.recurrent.registers import register_programs
-from mechlab.distill.recurrent.shortening import shortened
+from mechlab.distill.recurrent.shortening import length, shortened
 from mechlab.distill.recurrent.verification import verify, word_text
 
 Route = Callable[[Observed], Iterator[RecurrentProgram]]
@@ -55,7 +55,7 @@ def distill_rnn(
         for program in map(shortened, route(observed)):
             made[program] = agrees(program, observed, tolerance)
     problem = _no_program(observed, task)
-    ordered = sorted(made, key=lambda program: (not made[program], program.size))[:MOST_VERIFIED]
+    ordered = sorted(made, key=lambda program: (not made[program], length(program)))[:MOST_VERIFIED]
     seed = int(seeds.integers(2**31))
     for k, program in enumerate(ordered):
         try:

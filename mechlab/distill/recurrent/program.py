@@ -100,9 +100,13 @@ class RecurrentProgram:
 
     @property
     def size(self) -> int:
-        """The description length in bits: of the expressions, and of the registers' names and initial values."""
-        kept = sum(5 + 2 * register.initial.bit_length() + bits(register.update) for register in self.registers)
-        return kept + sum(map(bits, self.outputs))
+        """The description length in bits: of the expressions as they are written, and of the registers' names and
+        initial values."""
+        from mechlab.distill.recurrent.program_text import written_updates
+
+        updates, _ = written_updates(self.registers)
+        kept = sum(5 + 2 * register.initial.bit_length() for register in self.registers)
+        return kept + sum(map(bits, updates.values())) + sum(map(bits, self.outputs))
 
     @property
     def source(self) -> str:

@@ -38,24 +38,35 @@ def _body(program: RecurrentProgram) -> list[str]:
 
 
 def _updates(registers: Sequence[Register]) -> list[str]:
-    """Return the assignments: one by one where an order leaves every old value as long as it is needed.
+    """Return the assignments: one by one where an order leaves every old value as long as it is needed."""
+    updates, order = written_updates(registers)
+    if order is None:
+        return [f"{', '.join(updates)} = {', '.join(map(statement_text, updates.values()))}"]
+    return [f"{name} = {statement_text(updates[name])}" for name in order]
+
+
+def written_updates(registers: Sequence[Register]) -> tuple[dict[str, Expression], list[str] | None]:
+    """Return the updates as they are written, and the order of their assignments; None if all must be at once.
 
     A sum that contains the new value of another register, as in y = y + v after v = v + x, is written with that.
     """
     updates = {register.name: register.update for register in registers}
+    sums = {name: affine(update) for name, update in updates.items()}
     new: dict[str, str] = {}  # register whose new value an update reads, by the name of the register updated
     order = _order(updates, new)
     if order is None:
-        return [f"{', '.join(updates)} = {', '.join(map(statement_text, updates.values()))}"]
+        return updates, None
     for name, other in itertools.permutations(updates, 2):
-        rest = total(*combined(affine(updates[name]), affine(updates[other]), -1))
-        shorter = simplify(rest + Name(other))
-        if name in new or other in new or other in names(rest) or bits(shorter) >= bits(updates[name]):
+        rest = combined(sums[name], sums[other], -1)
+        if name in new or other in new or len(rest[0]) + 1 >= len(sums[name][0]):
+            continue
+        shorter = simplify(total(*rest) + Name(other))
+        if other in names(total(*rest)) or bits(shorter) >= bits(updates[name]):
             continue
         changed = _order(updates | {name: shorter}, new | {name: other})
         if changed is not None:
             updates[name], new[name], order = shorter, other, changed
-    return [f"{name} = {statement_text(updates[name])}" for name in order]
+    return updates, order
 
 
 def _order(updates: Mapping[str, Expression], new: Mapping[str, str]) -> list[str] | None:

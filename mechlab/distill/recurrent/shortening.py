@@ -14,15 +14,20 @@ def shortened(program: RecurrentProgram) -> RecurrentProgram:
     """Return a program that returns the same for all inputs and is no longer.
 
     Expressions are simplified; registers that nothing reads are left out, equal ones become one, a register without
-    memory is written out in the outputs; a register may hold its old value plus a constant, or the negative of it.
+    memory is written out in the outputs; a register may hold its old value plus a constant, the negative of it, or its
+    sum or difference with another register.
     """
-    best = _cleaned(program)
-    best = best if best.size <= program.size else program
+    best = min(_cleaned(program), program, key=length)
     while True:
-        shorter = min(map(_cleaned, _moved(best)), key=lambda other: other.size, default=best)
-        if shorter.size >= best.size:
+        shorter = min(map(_cleaned, _moved(best)), key=length, default=best)
+        if length(shorter) >= length(best):
             return best
         best = shorter
+
+
+def length(program: RecurrentProgram) -> tuple[int, int]:
+    """Return the description length, and the number of characters of the text, in which updates may use new values."""
+    return program.size, sum(map(len, program.source.split()))
 
 
 def _cleaned(program: RecurrentProgram) -> RecurrentProgram:
@@ -86,14 +91,33 @@ def _substituted(
 
 
 def _moved(program: RecurrentProgram) -> Iterator[RecurrentProgram]:
-    """Yield programs one of whose registers is the old one minus a constant, or its negative."""
-    for k, register in enumerate(program.registers):
-        constants = {affine(register.update)[1], register.initial}
-        for sign, constant in [(1, value) for value in sorted(constants - {0})] + [(-1, 0)]:
-            name = Name(register.name)
-            meaning = {register.name: name + constant if sign == 1 else number(0) - name}
-            moved = _substituted(program, meaning, program.registers)
-            update = moved.registers[k].update
-            update = update - constant if sign == 1 else number(0) - update
-            changed = Register(register.name, sign * (register.initial - constant), update)
-            yield replace(moved, registers=(*moved.registers[:k], changed, *moved.registers[k + 1 :]))
+    """Yield programs in which one register is replaced: by the old one minus a constant, by its negative, or by its sum
+    or difference with another."""
+    values = {register.name: register for register in program.registers}
+    for register in program.registers:
+        name = Name(register.name)
+        constants = {affine(register.update)[1], register.initial} - {0}
+        for constant in sorted(constants):
+            yield _replaced(program, register, name + constant, register.update - constant, register.initial - constant)
+        yield _replaced(program, register, number(0) - name, number(0) - register.update, -register.initial)
+        for other in values.values():
+            if other is not register:
+                for sign in (1, -1):
+                    old = name - sign * Name(other.name)
+                    initial = register.initial + sign * other.initial
+                    yield _replaced(program, register, old, register.update + sign * other.update, initial)
+
+
+def _replaced(
+    program: RecurrentProgram, register: Register, old: Expression, update: Expression, initial: int
+) -> RecurrentProgram:
+    """Return the program with another register in place of one.
+
+    Args:
+        old: the replaced register's value, of the new one's.
+        update: of the new register, of the old registers.
+        initial: of the new register.
+    """
+    changed = Register(register.name, initial, update)
+    registers = tuple(changed if other is register else other for other in program.registers)
+    return _substituted(program, {register.name: old}, registers)
