@@ -83,6 +83,7 @@ def test_each_task_has_a_row_with_its_program_or_the_reason(tmp_path):
         **dict.fromkeys(("distilled", "perfect", "exact_10", "exact_1000"), 1),
     }
     assert not finding.claims and "runs of 2." in finding.notes["few"]
+    assert ",0,0,11,2,1,1,,,1.0,1.0," in (tmp_path / "tasks.csv").read_text()
     module: dict = {}
     text = (tmp_path / "programs.py").read_text()
     assert (

@@ -98,6 +98,10 @@ COLUMNS = (
     *(f"{subject}_{length}" for subject in ("program", "network") for length in LENGTHS),
     "problem",
 )
+WHOLE = (
+    *("seed", "max_steps", "parameters", "hidden", "transition_depth", "readout_depth", "transition_width"),
+    *("readout_width", "lines", "bits", "registers", "compared"),
+)
 
 
 def mips_run(run: Run) -> MipsRun:

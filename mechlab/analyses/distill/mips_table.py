@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from mechlab.analyses.distill.mips_rows import COLUMNS, DISTILL, OUTCOMES, READ, MipsRun, best, mips_run, programs_text
+from mechlab.analyses.distill.mips_rows import (
+    COLUMNS,
+    DISTILL,
+    OUTCOMES,
+    READ,
+    WHOLE,
+    MipsRun,
+    best,
+    mips_run,
+    programs_text,
+)
 from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import between
 from mechlab.core.set_analysis import SetAnalysis, SetNeeds
@@ -106,7 +116,8 @@ def tasks_table(chosen: dict[str, MipsRun]) -> pd.DataFrame:
     for place, name in enumerate(RULES, start=1):
         known = chosen[name].row() if name in chosen else {"outcome": OUTCOMES[-1]}
         rows.append({"number": place, "task": name, **known})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype(dict.fromkeys(WHOLE, "Int64"))  # whole numbers also beside missing ones
 
 
 def totals_table(chosen: list[MipsRun]) -> pd.DataFrame:
