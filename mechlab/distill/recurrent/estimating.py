@@ -8,7 +8,7 @@ import torch
 
 from mechlab.distill.recurrent.attempts import Attempting
 from mechlab.distill.recurrent.batched_networks import Sizes
-from mechlab.distill.recurrent.smallest import AFFINE, DEEPER, GROWING, SmallestSearch
+from mechlab.distill.recurrent.smallest import AFFINE, DEEPER, GROWING, SmallestSearch, ladder
 
 TIMED = 2  # steps
 BISECTED = 3  # sizes that are tried below the first perfect ones, about
@@ -20,14 +20,15 @@ def estimated_seconds(search: SmallestSearch) -> tuple[float, float]:
     them; the search itself is not changed."""
     seconds = {sizes: 1.5 * _descent(search, sizes) for sizes in (*AFFINE, *GROWING, *DEEPER)}
     affine, first = sum(seconds[sizes] for sizes in AFFINE), seconds[GROWING[0]]
-    return affine + first * (1 + BISECTED * search.tries), sum(seconds.values())
+    return affine + first * (1 + BISECTED * search.tries), sum(seconds[sizes] * longer for sizes, longer in ladder())
 
 
 def _descent(search: SmallestSearch, sizes: Sizes) -> float:
     """Return the seconds of the gradient descent of an attempt."""
     rng = torch.Generator().manual_seed(0)
-    attempting = Attempting(search.examples, sizes, search.starts, TIMED, 0, rng)
-    weights = attempting.networks.draw(search.starts, rng)
+    starts, steps = search.effort(sizes)
+    attempting = Attempting(search.examples, sizes, starts, TIMED, 0, rng)
+    weights = attempting.networks.draw(starts, rng)
     started = time.monotonic()
     attempting.descend(weights, tests=False)
-    return (time.monotonic() - started) / TIMED * search.steps_at(sizes)
+    return (time.monotonic() - started) / TIMED * steps

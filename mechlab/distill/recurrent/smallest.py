@@ -13,6 +13,15 @@ from mechlab.distill.recurrent.batched_networks import Sizes
 AFFINE = tuple(Sizes(hidden, 1, 1) for hidden in (2, 4, 8))
 GROWING = tuple(Sizes(hidden, 2, 1, width) for hidden, width in ((2, 4), (4, 8), (6, 16), (8, 32), (16, 64)))
 DEEPER = tuple(Sizes(hidden, 2, 2, width, width) for hidden, width in ((6, 16), (16, 64)))
+WIDE = 16  # width of f from which fewer networks are trained, and longer
+PASSES = 3  # over the wide sizes until a network is perfect, each with twice the steps of gradient descent
+
+
+def ladder() -> Iterator[tuple[Sizes, int]]:
+    """Yield the sizes that are tried until a network is perfect, and the factor of the steps of gradient descent."""
+    growing = (*AFFINE, *GROWING, *DEEPER)
+    for repeat in range(PASSES):
+        yield from ((sizes, 2**repeat) for sizes in growing if not repeat or sizes.transition_width >= WIDE)
 
 
 @dataclass
@@ -21,14 +30,15 @@ class SmallestSearch:
     of the state, width of g, width of f, the first one most significant.
 
     Affine networks are tried first, then networks with one hidden layer in f, growing in the state and in width until
-    one is perfect, then those with one in g too. From there bisection lowers the state, and then the widths. Of sizes
-    at which no attempt is perfect, none smaller are tried.
+    one is perfect, then those with one in g too; the wide ones again, and longer, if none was. From there bisection
+    lowers the state, and then the widths. Of sizes at which no attempt is perfect, none smaller are tried.
 
     Args:
         examples: the sequences.
         rng: source of all starts and batches.
-        starts: networks of an attempt.
-        steps: of gradient descent in an attempt; four times as many at widths from 16.
+        starts: networks of an attempt; a quarter of them at widths of f from 16.
+        steps: of gradient descent in an attempt; four times as many at widths of f from 16, half as many where f is
+            affine.
         rounds: of ten Levenberg-Marquardt steps in an attempt, at most.
         tries: attempts at sizes below those of a perfect network.
         report: receives each attempt.
@@ -41,7 +51,7 @@ class SmallestSearch:
     rng: torch.Generator
     starts: int = 32
     steps: int = 400
-    rounds: int = 5
+    rounds: int = 12
     tries: int = 2
     report: Callable[[Attempt], None] = lambda attempt: None
     attempts: list[Attempt] = field(default_factory=list)
@@ -57,19 +67,21 @@ class SmallestSearch:
                 found = self._lower(found, width)
         return found
 
-    def steps_at(self, sizes: Sizes) -> int:
-        """Return the steps of gradient descent in an attempt at some sizes."""
+    def effort(self, sizes: Sizes) -> tuple[int, int]:
+        """Return the networks of an attempt at some sizes and its steps of gradient descent."""
         if sizes.transition_depth == 1:
-            return max(1, self.steps // 2)
-        return self.steps * 4 if sizes.transition_width >= 16 else self.steps
+            return self.starts, max(1, self.steps // 2)
+        if sizes.transition_width >= WIDE:
+            return max(1, self.starts // 4), 4 * self.steps
+        return self.starts, self.steps
 
     def _grow(self) -> Attempt | None:
         """Return the first perfect attempt at sizes that grow; None if there is none."""
         return next((attempt for attempt in self._growing() if attempt.perfect), None)
 
     def _growing(self) -> Iterator[Attempt]:
-        for sizes in (*AFFINE, *GROWING, *DEEPER):
-            yield self._attempt(sizes)
+        for sizes, longer in ladder():
+            yield self._attempt(sizes, longer)
 
     def _lower(self, found: Attempt, name: str) -> Attempt:
         """Return a perfect attempt at the least value of a size, by bisection from that of a perfect one."""
@@ -88,9 +100,10 @@ class SmallestSearch:
         tries = (self._attempt(sizes) for _ in range(self.tries))
         return next((attempt for attempt in tries if attempt.perfect), None)
 
-    def _attempt(self, sizes: Sizes) -> Attempt:
-        steps = self.steps_at(sizes)
-        attempt = Attempting(self.examples, sizes, self.starts, steps, self.rounds, self.rng).run()
+    def _attempt(self, sizes: Sizes, longer: int = 1) -> Attempt:
+        starts, steps = self.effort(sizes)
+        steps *= longer
+        attempt = Attempting(self.examples, sizes, starts, steps, self.rounds, self.rng).run()
         self.attempts.append(attempt)
         self.report(attempt)
         return attempt
