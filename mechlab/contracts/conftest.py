@@ -30,6 +30,7 @@ LONG = {  # members that continuous integration alone tests, by test or fixture:
         "attribution_table",
         *("balance", "phases", "periodicity"),
         *("swap", "training_curves", "transplant"),
+        *("distill_rnn", "mips_table"),
     },
     "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},
     "test_a_solution_follows_from_examples_and_generator_and_can_be_loaded": {"enn", "smallest_mlp_rnn"},
