@@ -26,7 +26,7 @@ LONG = {  # members that continuous integration alone tests, by test or fixture:
         *("agreement", "beyond_labels", "pruning"),
         *("datamodel", "datamodel_over_runs"),
         "components",
-        "families",
+        *("families", "distill_sizes"),
         "attribution_table",
         *("balance", "phases", "periodicity"),
         *("swap", "training_curves", "transplant"),

@@ -72,6 +72,7 @@ def test_what_is_expected_belongs_to_what_was_chosen(overrides: tuple[str, ...])
     assert {name: entry.number for name, entry in numbered(composed(*overrides)).items()} == CHOSEN[overrides]
 
 
+@pytest.mark.ci
 def test_nothing_is_expected_of_a_language_that_nothing_was_published_of() -> None:
     few = [f"task.{name}=100" for name in ("words", "val_words", "test_words")]
     cfg = composed("experiment=regular", "task.language=tomita4", "name=some", "analysis=[]", *few)

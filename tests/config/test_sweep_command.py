@@ -501,6 +501,7 @@ def test_a_pool_whose_processes_die_before_training_has_failed(tmp_path: Path) -
     assert "--array=0-1" in slurm.given
 
 
+@pytest.mark.ci
 def test_overrides_can_be_run_and_watched_without_a_plan(tmp_path: Path) -> None:
     line = (*SMALL, "seed=0,1")
     assert "2 jobs: 2 new" in sweep(tmp_path, "status", *line).out

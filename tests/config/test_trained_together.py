@@ -223,6 +223,7 @@ def test_a_diverging_run_fails_alone(tmp_path, monkeypatch):
     assert {seed: state["status"] for seed, state in states.items()} == {"0": "done", "1": "failed", "2": "done"}
 
 
+@pytest.mark.ci
 def test_a_diverged_run_holds_up_no_other_after_an_interruption(tmp_path, monkeypatch, three, capsys):
     """Killed long after one run has diverged, the others resume from their newest checkpoint to the same bits."""
     batch, save = together.Ensemble.update, Checkpoints.save

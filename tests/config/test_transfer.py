@@ -130,6 +130,7 @@ def interrupted(root: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) ->
         train(root, *overrides)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("history", ["replay", "full"])
 def test_resuming_verifying_replaying_and_explaining_agree_without_the_other_run(donor, tmp_path, monkeypatch, history):
     words = (f"init_from={donor.folder}", "init_at=7", PARTS, "init_freeze=true", f"history={history}")

@@ -63,6 +63,7 @@ def test_parts_are_projections_on_matrix_elements(name):
     torch.testing.assert_close(shifted[:, 0], parts[:, 0] + 3, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.ci
 def test_the_path_kernel_accounts_for_each_irrep(run, tmp_path):
     out = Artifacts(tmp_path)
     found = PathKernel(examples=10, outputs="irreps", tolerance=1e-4).run(run, out, np.random.default_rng(0))

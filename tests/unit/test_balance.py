@@ -85,6 +85,7 @@ def test_masses_are_those_of_a_slow_loop(run, tmp_path) -> None:
         check_figure(figure)
 
 
+@pytest.mark.ci
 def test_no_claim_is_made_of_few_scalars(run, tmp_path) -> None:
     found = Balance(examples=3).run(run, Artifacts(tmp_path), np.random.default_rng(0))
     assert not found.claims and "fewer than 10" in found.notes["fewest"]

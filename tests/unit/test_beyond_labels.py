@@ -163,6 +163,7 @@ def test_a_learned_rule_shows_beyond_label_identity(tmp_path):
     assert set(analysis.figures(out)) == {"components", "maps"}
 
 
+@pytest.mark.ci
 def test_training_on_shuffled_labels_shows_label_identity_and_nothing_beyond(tmp_path):
     _, _, found = found_on(tmp_path, True)
     assert found.scalars["named_control"] > 0.8 and found.scalars["named_end"] > 0.8

@@ -233,6 +233,7 @@ def spec() -> TaskSpec:
     return TaskSpec(inputs=2, outputs=2, kind="sequence", loss="cross_entropy", length=10, truth=tomita(3))
 
 
+@pytest.mark.ci
 def test_a_network_that_is_the_automaton_is_pure_by_every_method_that_can_be(tmp_path: Path) -> None:
     """The codes of the relu network are the states, one point for each."""
     finding = analyse(Constructed(spec(), "relu2"), tmp_path)

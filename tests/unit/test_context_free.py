@@ -40,6 +40,7 @@ def test_a_constant_guess_scores_one_half(name, sampler):
     assert not any(words[a] & words[b] for a, b in itertools.combinations(words, 2))
 
 
+@pytest.mark.ci
 def test_of_walks_next_to_none_is_accepted_and_balanced_accuracy_tells():
     task = ContextFree("L7", sampler="walk")
     batch = task.examples("test")

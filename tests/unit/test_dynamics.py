@@ -80,6 +80,7 @@ def test_chunks_are_one_pass_over_the_whole_sequence(task, model):
     torch.testing.assert_close(long.orbits(long.start, 5), trace.states[:, s : s + 6], atol=1e-5, rtol=0)
 
 
+@pytest.mark.ci
 def test_a_planted_limit_cycle(tmp_path):
     """Units that latch their sign, h -> tanh(1.5 h), shifted along the cycles: contraction, and no error ever."""
     analysis, finding = analyse(TASK, planted(TASK, 1.5, 6, spread=False), tmp_path)
@@ -138,6 +139,7 @@ def test_a_network_that_grows_without_bound_is_undecided(tmp_path):
     assert "lyapunov" not in analysis.figures(Artifacts(tmp_path))
 
 
+@pytest.mark.ci
 def test_a_rule_without_a_period_has_a_horizon_and_exponents(tmp_path):
     """Signs depend on the step, so there is no companion matrix."""
     task = Phases(d=3)

@@ -111,6 +111,7 @@ def test_orientation_has_the_published_weights(size):
     assert (outputs(layers, points).argmax(1) == concepts).all()
 
 
+@pytest.mark.ci
 def test_every_boolean_function_of_three_bits_has_a_network_of_at_most_three_units():
     """One unit for the 104 threshold functions and three for the two parities, as few as there can be."""
     points = cube(3)

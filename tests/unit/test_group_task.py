@@ -132,6 +132,7 @@ def run_id():
         )
 
 
+@pytest.mark.ci
 def test_run_ids_follow_from_the_table_and_from_what_is_held_out(run_id, q8_files):
     array, text, words = (run_id(f"task.group={path}") for path in q8_files)
     assert array == text and len({array, words, run_id(), run_id("task.group=Q8")}) == 4

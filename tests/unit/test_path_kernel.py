@@ -131,6 +131,7 @@ def test_a_permutation_of_the_training_set_permutes_the_influences(case):
     close(found.influence, expected.influence[..., order.numpy()], 1e-9)
 
 
+@pytest.mark.ci
 def test_adaptive_nodes_go_where_they_are_needed(case):
     """With a tolerance, every step's residual is below this share of the movement along it or, where that is larger,
     along the later steps on average, or the nodes are at their limit; memory decides nothing."""

@@ -115,6 +115,7 @@ def test_a_state_of_other_work_is_not_taken_up(tmp_path, capsys):
     assert work.began_at == 0 and "counting: starts from the beginning" in capsys.readouterr().out
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", ["path_kernel", "metagradient"])
 def test_an_interrupted_analysis_ends_with_the_same_bits(run, tmp_path, monkeypatch, name):
     make = {

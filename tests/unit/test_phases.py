@@ -64,6 +64,7 @@ def test_runs_whose_changes_differ_do_not_agree(tmp_path) -> None:
     assert not found.claims["agreement"].holds
 
 
+@pytest.mark.ci
 def test_steps_in_random_order_have_no_phases(tmp_path) -> None:
     out, phases = Artifacts(tmp_path / "out"), Phases(**QUICK)
     out.folder.mkdir()

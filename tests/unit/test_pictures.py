@@ -67,6 +67,7 @@ def test_a_number_of_ways_draws_that_many_words(tmp_path: Path) -> None:
     assert (ways["letter"] == -1).sum() == 2 and ways.groupby("word").size().max() <= 7
 
 
+@pytest.mark.ci
 def test_figures_have_a_row_for_each_projection_and_stay_small(tmp_path: Path) -> None:
     out = Artifacts(tmp_path)
     analyse(Scrambled(TASK.spec), tmp_path, reduce=("tsne", "random"), points=60)

@@ -213,6 +213,7 @@ def test_small_samples_make_no_claims(runs, tmp_path):
     assert not found.claims and "50 evaluation examples" in found.notes["claims"]
 
 
+@pytest.mark.ci
 def test_an_interrupted_analysis_ends_with_the_same_tables(runs, tmp_path, monkeypatch):
     options = {"examples": 20, "importance": ("path_kernel", "metagradient", "random")}
     _, whole, expected = pruned(runs["learned"], tmp_path / "whole", **options)

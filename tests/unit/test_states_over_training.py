@@ -75,6 +75,7 @@ def test_frames_are_few_and_none_is_after_the_moment(tmp_path: Path) -> None:
         analyse({}, tmp_path)
 
 
+@pytest.mark.ci
 def test_the_moving_picture_has_a_frame_for_each_step_and_the_same_bytes_again(tmp_path: Path) -> None:
     analyse({0: SCRAMBLED, 1: PLANTED, 10: SCRAMBLED, 60: PLANTED}, tmp_path)
     one, other = (StatesOverTraining().animations(Artifacts(tmp_path))["states"] for _ in range(2))

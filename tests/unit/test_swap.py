@@ -204,6 +204,7 @@ def test_a_record_of_one_step_is_too_short(swapped):
         swapped()
 
 
+@pytest.mark.ci
 def test_figures_name_components_and_steps(run, tmp_path):
     out = Artifacts(tmp_path)
     Swap(steps=3, confusion=1).run(run, out, rng())
@@ -214,6 +215,7 @@ def test_figures_name_components_and_steps(run, tmp_path):
         check_figure(figure)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("components", [1, 6, 12])
 def test_each_component_has_its_confusion_matrix(components):
     names = ["none", *(f"layers.{i}.self_attention" for i in range(components))]

@@ -50,6 +50,7 @@ def test_each_part_has_its_claim(tmp_path):
         assert [claim.holds for claim in asked(planted(saved), tmp_path).claims.values()] == holds
 
 
+@pytest.mark.ci
 def test_shuffled_steps_save_nothing(tmp_path):
     runs = planted(40, seeds=6)
     order = np.random.default_rng(0).permutation([run.config["init_at"] for run in runs])
