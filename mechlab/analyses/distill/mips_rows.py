@@ -29,7 +29,7 @@ READ = (
     f"analyses/{DISTILL}/*.csv",
     f"analyses/{DISTILL}/program.json",
 )
-OUTCOMES = ("exact_1000", "exact_10", "no_program", "imperfect", "no_run")  # the best first
+OUTCOMES = ("exact_1000", "exact_10", "exact_imperfect", "no_program", "imperfect", "no_run")  # the best first
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,16 @@ class MipsRun:
         return all(self.scalars.get(f"program_{n}") == 1 for n in LENGTHS if n <= length)
 
     @property
+    def from_states(self) -> bool:
+        """True if the hidden states determine all registers of the program, and it has some."""
+        return self.program is not None and self.program.origin == "states"
+
+    @property
     def outcome(self) -> str:
-        """One of OUTCOMES; a program that is wrong on some sequence of 10 letters counts as none."""
+        """One of OUTCOMES; a program that is wrong on some sequence of 10 letters counts as none, and one that is right
+        counts apart if the network is not perfect."""
+        if self.exact(LENGTHS[0]) and not self.perfect:
+            return "exact_imperfect"
         if self.exact(LENGTHS[-1]):
             return "exact_1000"
         if self.exact(LENGTHS[0]):
@@ -81,26 +89,41 @@ class MipsRun:
     def row(self) -> dict[str, Any]:
         """Return the columns of the table that are known."""
         row = {"outcome": self.outcome, "run": self.run, "seed": self.seed, "max_steps": self.max_steps, **self.sizes}
+        row |= {"perfect": self.perfect}
         row |= {f"test_{name}": self.test[name] for name in ("accuracy", "exact") if name in self.test}
-        row |= {f"network_{length}": self.scalars[f"network_{length}"] for length in LENGTHS}
+        row |= {name: self.scalars[name] for name in DATA}
+        row |= {name: self.scalars[name] for name in _at_lengths("network", "constant")}
+        row |= {name: self.scalars[name] for name in _at_lengths("untrained") if name in self.scalars}
         if self.program is not None:
+            certificate = self.program.certificate
+            assert certificate is not None
             row |= {"program": one_line(self.program), "lines": self.program.lines, "bits": self.program.size}
             row |= {"registers": len(self.program.registers), "status": self.program.status}
-            row |= {"compared": self.scalars["compared"]}
-            row |= {f"program_{length}": self.scalars[f"program_{length}"] for length in LENGTHS}
+            row |= {"origin": certificate.origin, "read_out": certificate.read_out}
+            row |= {name: self.scalars[name] for name in ("worst_affine", "worst_nearest") if name in self.scalars}
+            row |= {name: self.scalars[name] for name in ("compared", "mismatches")}
+            row |= {name: self.scalars[name] for name in _at_lengths("program", "agreement")}
         return row | {"problem": self.problem}
 
 
+def _at_lengths(*subjects: str) -> tuple[str, ...]:
+    return tuple(f"{subject}_{length}" for subject in subjects for length in LENGTHS)
+
+
+DATA = ("test_sequences", "test_distinct", "words_10", "distinct_10", "every_10", "unseen_10")
 COLUMNS = (
-    *("number", "task", "outcome", "run", "seed", "max_steps", "parameters", "hidden"),
-    *("transition_depth", "readout_depth", "transition_width", "readout_width", "test_accuracy", "test_exact"),
-    *("program", "lines", "bits", "registers", "status", "compared"),
-    *(f"{subject}_{length}" for subject in ("program", "network") for length in LENGTHS),
+    *("number", "task", "outcome", "runs", "seeds", "run", "seed", "max_steps", "parameters", "hidden"),
+    *("transition_depth", "readout_depth", "transition_width", "readout_width"),
+    *("perfect", "test_accuracy", "test_exact", *DATA),
+    *("program", "lines", "bits", "registers", "origin", "read_out", "worst_affine", "worst_nearest"),
+    *("status", "compared", "mismatches"),
+    *_at_lengths("program", "network", "agreement", "constant", "untrained"),
     "problem",
 )
 WHOLE = (
-    *("seed", "max_steps", "parameters", "hidden", "transition_depth", "readout_depth", "transition_width"),
-    *("readout_width", "lines", "bits", "registers", "compared"),
+    *("runs", "seed", "max_steps", "parameters", "hidden", "transition_depth", "readout_depth", "transition_width"),
+    *("readout_width", "test_sequences", "test_distinct", "words_10", "distinct_10", "every_10"),
+    *("lines", "bits", "registers", "compared", "mismatches"),
 )
 
 
@@ -141,8 +164,8 @@ def sizes_of(model: torch.nn.Module) -> dict[str, int]:
 
 
 def best(runs: Sequence[MipsRun]) -> dict[str, MipsRun]:
-    """Return for each task the run with the best outcome, of several the one with the fewest parameters, of several the
-    first; in the order of the published table."""
+    """Return for each task the run with the best outcome (of a perfect network, if one has an exact program), of
+    several the one with the fewest parameters, of several the first; in the order of the published table."""
     chosen: dict[str, MipsRun] = {}
     for run in runs:
         chosen[run.task] = min(chosen.get(run.task, run), run, key=_rank)
