@@ -35,10 +35,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
     program = row["program"] if len(row["program"]) <= LONGEST else row["program"][: LONGEST - 3] + "..."
     exact = " / ".join(_share(row[f"program_{length}"]) for length in LENGTHS)
     origin = {"states": f"states, {row['read_out']}", "outputs": "outputs"}[row["origin"]]
-    return task, network, f"`{program.replace('|', BAR)}`", exact, origin if row["registers"] else "no registers"
-
-
-BAR = "\\|"  # inside a cell
+    return task, network, f"`{program}`", exact, origin if row["registers"] else "no registers"
 
 
 def _share(share: float) -> str:
