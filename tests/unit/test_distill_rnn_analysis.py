@@ -43,7 +43,10 @@ def test_a_network_of_a_known_rule_becomes_a_program(tmp_path, name, made, statu
     out, finding = run.artifacts("distill_rnn"), run.finding
     assert finding.claims["program"].holds and finding.claims["long"].holds
     everything = name == "parity"  # 1,024 words of 10 letters
-    assert finding.claims["program"].null < 0.01 and finding.claims["long"].null == 0
+    assert finding.claims["long"].null == 0  # outputs 0, of the untrained network too, are right on few sequences
+    zero = float((task.rule.targets(task.integers(40_000, 10, np.random.default_rng(8))) == 0).all((1, 2)).mean())
+    assert finding.scalars["untrained_10"] == pytest.approx(zero, abs=0.002) and finding.scalars["untrained_1000"] == 0
+    assert finding.claims["program"].null == max(finding.scalars["constant_10"], finding.scalars["untrained_10"])
     assert finding.claims["program"].kind == ("exact" if everything else "statistical")
     assert ("of all 1,024 sequences of 10 letters" if everything else "all random sequences of 10 letters") in (
         finding.claims["program"].statement
@@ -74,7 +77,7 @@ def test_without_a_program_the_finding_gives_the_reason(tmp_path):
     assert finding.notes["refused"].startswith("No program was made: ") and finding.notes["refused"].endswith(".")
     assert finding.notes["network_counterexample"].startswith("After [")
     assert not (out.folder / "program.py").exists() and "from_states" not in finding.scalars
-    assert {"network", "constant"} <= set(out.table("lengths")["subject"]) <= {"network", "constant", "untrained"}
+    assert set(out.table("lengths")["subject"]) == {"network", "constant", "untrained"}
     assert "no program by definition" in finding.claims["program"].statement
     assert set(DistillRNN().figures(out)) == {"lengths"}
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from mechlab.record.run import Run
 
-OBSERVED = 600  # sequences whose states show the registers
+OBSERVED = 2000  # sequences whose states show the registers
 DRAWN = 1000  # states in a figure
 LONG = 1000  # letters, of claim `long`
 EQUAL, EQUAL_LONG = 0.999, 0.99  # least lower ends of the intervals of the claims
