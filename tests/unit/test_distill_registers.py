@@ -151,6 +151,7 @@ def test_programs_of_planted_lattices_are_recovered_twenty_times_of_twenty() -> 
         observed = observed_of(planted, rng.integers(0, 5, (1500, 10, 1)), rng, 0, 4)
         program = next(lattice_programs(observed), None)
         assert program is not None, planted
+        assert not program.registers or origin(program, observed) == ("states", "affine")
         for length, count in ((10, 1000), (100, 100), (1000, 10)):
             fresh = rng.integers(0, 5, (count, length, 1))
             assert (program(fresh) == planted(fresh)).all(), (seed, length)
@@ -164,6 +165,7 @@ def test_programs_of_planted_bits_are_recovered_twenty_times_of_twenty() -> None
         observed = observed_of(planted, rng.integers(0, 2, (1500, 10, 1)), rng, 0, 1)
         program = next(boolean_programs(observed), None)
         assert program is not None, planted
+        assert not program.registers or origin(program, observed) == ("states", "affine")
         for length, count in ((10, 1000), (100, 100), (1000, 10)):
             fresh = rng.integers(0, 2, (count, length, 1))
             assert (program(fresh) == planted(fresh)).all(), (seed, length)

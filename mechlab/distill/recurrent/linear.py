@@ -58,7 +58,7 @@ def markov_parameters(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray | N
 
 
 def realization(markov: np.ndarray) -> Realization | None:
-    """Return a minimal integer realization of Markov parameters (T, k, m), in the simplest basis found.
+    """Return a minimal integer realization of Markov parameters (T, k, m), in a basis with a short text.
 
     The states are a basis of the integer sums of shifted answers, the rows of the Hankel matrix (Ho and Kalman 1966).
     By Fatou's lemma the recurrence of an integer answer has integer factors, so that a shift leads to such sums again.

@@ -60,15 +60,14 @@ def _programs(observed: Observed) -> Iterator[RecurrentProgram]:
     made: dict[RecurrentProgram, None] = {}
     left = len(of_states)
     for kind in (*of_states, linear_programs, _last_outputs):
-        if kind in of_states:
-            if left == 0:
-                continue
-            left = min(left, 3) - 1 if made else left - 1
+        if kind in of_states and left == 0:
+            continue
         new = [program for program in dict.fromkeys(kind(observed)) if program not in made]
         made |= dict.fromkeys(new)
         yield from sorted(new, key=lambda program: program.size)
         if any(not program.registers for program in new):
             return
+        left = min(left, 3) - 1 if made else left - 1
     for kind in () if made else streams:
         yield from kind(observed, gated=False)
 

@@ -48,9 +48,9 @@ def explain(
     whole = Rows(table[:, :-1], table[:, -1], tuple(names), tuple(bounded or [True] * len(names)))
     some = whole.part(np.random.default_rng(0).permutation(len(table))[:MOST_ROWS])
     for kinds in STAGES[:stages]:
-        found = [expression for stage in kinds for expression in stage(some) if exact(expression, whole)]
-        if found:
-            return min(found, key=bits)
+        equal = [expression for stage in kinds for expression in stage(some) if exact(expression, whole)]
+        if equal:
+            return min(equal, key=bits)
     return None
 
 
