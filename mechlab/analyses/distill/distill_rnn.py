@@ -18,7 +18,8 @@ from mechlab.analyses.distill.exact_at_lengths import (
     of_program,
     words_of,
 )
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.analyses.distill.lengths_claims import lengths_claims
+from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.constraints import at_least, between
 from mechlab.core.seeding import Streams
 from mechlab.core.state import load_weights
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 OBSERVED = 2000  # sequences whose states show the registers
 DRAWN = 1000  # states in a figure
-LONG = 1000  # letters, of claim `long`
-EQUAL, EQUAL_LONG = 0.999, 0.99  # least lower ends of the intervals of the claims
 
 
 class DistillRNN(Analysis):
@@ -92,7 +91,7 @@ class DistillRNN(Analysis):
         except DistillError as error:
             out.save_table("lengths", lengths_table(rows))
             refused = {"refused": refusal(error)}
-            return Finding(_floats(scalars), _claims(rows), refused | _counterexamples(rows))
+            return Finding(_floats(scalars), lengths_claims(rows), refused | _counterexamples(rows))
         certificate = program.certificate
         assert certificate is not None
         rows += (right := of_program(program, task, words))
@@ -113,7 +112,7 @@ class DistillRNN(Analysis):
             **{status: certificate.status == status for status in ("lossless", "tested")},
         }
         notes = {"status": f"The program is {certificate.status}.", "origin": _origin(program)}
-        return Finding(_floats(scalars), _claims(rows), notes | _counterexamples(rows))
+        return Finding(_floats(scalars), lengths_claims(rows), notes | _counterexamples(rows))
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the share of right sequences against their length, and the hidden states with the registers' values."""
@@ -199,32 +198,6 @@ def principal(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return places, shares
 
 
-def _claims(rows: list[AtLength]) -> dict[str, Claim]:
-    """Return the claims that the program is right at 10 and at 1,000 letters; without a program they do not hold."""
-    claims = {}
-    known = {(row.subject, row.length): row for row in rows}
-    for slug, length, least in (("program", 10, EQUAL), ("long", LONG, EQUAL_LONG)):
-        row = known.get(("program", length))
-        controls = [known[key].share for key in (("constant", length), ("untrained", length)) if key in known]
-        sequences = f"all random sequences of {length:,} letters (of at least {least:g} by the lower end of the 95 % "
-        sequences += "interval)"
-        if known["network", length].every:
-            least = 1.0
-            sequences = f"all {known['network', length].sequences:,} sequences of {length:,} letters"
-        claims[slug] = Claim(
-            f"There is a program that agrees with the network, and it is right at all positions of {sequences}; the "
-            f"null is what the best constant outputs, or the untrained network's program, get right. A network that is "
-            f"right no more often than constant outputs has no program by definition.",
-            value=row.share if row else 0.0,
-            threshold=least,
-            holds=bool(row and row.right == row.sequences and row.interval[0] >= least),
-            kind="exact" if row and row.every else "statistical",
-            null=max(controls),
-            interval=row.interval if row else None,
-        )
-    return claims
-
-
 def _data(run: Run, words: Words) -> dict[str, Any]:
     """Return how many sequences, and how many distinct ones, the test split and the words of 10 letters have."""
     test = run.evaluation("test").inputs
@@ -251,10 +224,10 @@ def _origin(program: RecurrentProgram) -> str:
 
 
 def _counterexamples(rows: list[AtLength]) -> dict[str, str]:
-    """Return the first counterexample of each subject that has one."""
+    """Return the first counterexample of network and program, where there is one."""
     found = {}
     for row in rows:
-        if row.counterexample:
+        if row.counterexample and row.subject in ("network", "program"):
             found.setdefault(f"{row.subject}_counterexample", row.counterexample)
     return found
 
