@@ -52,7 +52,10 @@ def test_a_network_of_a_known_rule_becomes_a_program(tmp_path, name, made, statu
         finding.claims["program"].statement
     )
     assert finding.scalars["from_states"] == 1 and finding.notes["origin"].startswith("Hidden states determine all")
-    assert finding.scalars["worst_affine"] == 1 and finding.scalars["agreement_1000"] == 1
+    assert (
+        finding.scalars["worst_affine"] == finding.scalars["worst_encoding"] == 1
+        and finding.scalars["agreement_1000"] == 1
+    )
     assert finding.scalars["words_10"] == (1024 if everything else 5000)
     assert finding.scalars["every_10"] == everything and finding.scalars["test_sequences"] == 100
     assert finding.scalars["test_distinct"] < 70 if everything else finding.scalars["test_distinct"] == 100

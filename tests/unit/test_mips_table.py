@@ -36,7 +36,7 @@ def imagined(task: str, right: tuple[float, float, float] | None, exact: float =
     """Return what is known of a run that never was: a program with shares of right sequences, or None."""
     scalars = {f"{subject}_{length}": 1.0 for subject in ("network", "agreement") for length in LENGTHS}
     scalars |= {f"constant_{length}": 0.0 for length in LENGTHS} | dict.fromkeys(DATA, 0.0)
-    scalars |= {"compared": 1024.0, "mismatches": 3.0, "worst_affine": 0.75, "worst_nearest": 1.0}
+    scalars |= {"compared": 1024.0, "mismatches": 3.0, "worst_affine": 0.75, "worst_encoding": 1.0}
     if right is not None:
         scalars |= dict(zip(("program_10", "program_100", "program_1000"), right, strict=True))
     return MipsRun(

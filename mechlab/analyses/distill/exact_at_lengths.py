@@ -90,7 +90,7 @@ def words_of(task: Any, samples: int, rng: np.random.Generator) -> Words:
         inputs = (np.arange(base**digits)[:, None] // powers % base + rule.low).reshape(-1, length, rule.channels)
     else:
         inputs = task.integers(samples, length, rng)
-    return Words(inputs, every, float(1 - task.trained_on(inputs).mean()))
+    return Words(inputs, every, float((~task.trained_on(inputs)).mean()))
 
 
 def distinct(inputs: np.ndarray) -> int:

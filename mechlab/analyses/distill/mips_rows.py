@@ -100,7 +100,7 @@ class MipsRun:
             row |= {"program": one_line(self.program), "lines": self.program.lines, "bits": self.program.size}
             row |= {"registers": len(self.program.registers), "status": self.program.status}
             row |= {"origin": certificate.origin, "read_out": certificate.read_out}
-            row |= {name: self.scalars[name] for name in ("worst_affine", "worst_nearest") if name in self.scalars}
+            row |= {name: self.scalars[name] for name in ("worst_affine", "worst_encoding") if name in self.scalars}
             row |= {name: self.scalars[name] for name in ("compared", "mismatches")}
             row |= {name: self.scalars[name] for name in _at_lengths("program", "agreement")}
         return row | {"problem": self.problem}
@@ -115,7 +115,7 @@ COLUMNS = (
     *("number", "task", "outcome", "runs", "seeds", "run", "seed", "max_steps", "parameters", "hidden"),
     *("transition_depth", "readout_depth", "transition_width", "readout_width"),
     *("perfect", "test_accuracy", "test_exact", *DATA),
-    *("program", "lines", "bits", "registers", "origin", "read_out", "worst_affine", "worst_nearest"),
+    *("program", "lines", "bits", "registers", "origin", "read_out", "worst_affine", "worst_encoding"),
     *("status", "compared", "mismatches"),
     *_at_lengths("program", "network", "agreement", "constant", "untrained"),
     "problem",
