@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mechlab.automata.mips_rules import SequenceRule, rule_named
 from mechlab.automata.words.sampling import word_hash
 from mechlab.core.constraints import Size
 from mechlab.core.errors import ConfigError
 from mechlab.core.inputs import check_inputs
 from mechlab.core.loss import LogSquaredError
 from mechlab.core.task import Batch, Split, Task, TaskSpec
-from mechlab.tasks.mips_rules import SequenceRule, rule_named
 
 FEWEST = 1000  # sequences of a length below which there are too few for held-out ones
 PARTS = 20  # of all sequences; a split has some of them
@@ -38,7 +38,7 @@ class Mips(Task):
 
     Args:
         name: of the rule, such as "parity_last2" or, as published, "rnn_parity_last2_numerical"; the names are in
-            `mechlab.tasks.mips_rules.RULES`.
+            `mechlab.automata.mips_rules.RULES`.
         length: positions T; null for the published number, 10 or 20.
 
     Attributes:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mechlab.automata.mips_rules import RULES
 from mechlab.distill.recurrent.booleans import boolean_code
 from mechlab.distill.recurrent.encoding import encoding
 from mechlab.distill.recurrent.expressions import Expression, Name, Table, operation
@@ -21,7 +22,6 @@ from mechlab.distill.recurrent.registers import (
     linear_program,
     register_programs,
 )
-from mechlab.tasks.mips_rules import RULES
 
 NOISE = 1e-3
 SEEDS = range(20)

@@ -13,6 +13,7 @@ from planted_recurrent import capped, distilled, summing, untrained
 from mechlab.analyses.distill import mips_table
 from mechlab.analyses.distill.mips_rows import MipsRun, best, one_line, sizes_of
 from mechlab.analyses.distill.mips_table import MipsTable, totals_table
+from mechlab.automata.mips_rules import RULES
 from mechlab.distill.certificate import Certificate
 from mechlab.distill.recurrent.expressions import Name, Number, operation
 from mechlab.distill.recurrent.program import RecurrentProgram, Register
@@ -20,7 +21,6 @@ from mechlab.plotting.mips_table import LOOKS, outcomes_figure
 from mechlab.record.artifacts import Artifacts
 from mechlab.statistics.wilson import wilson
 from mechlab.tasks.mips import Mips
-from mechlab.tasks.mips_rules import RULES
 
 LARGEST = RecurrentProgram(
     ("x",),

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from mechlab.automata.mips_rules import RULES
 from mechlab.core.errors import ConfigError
 from mechlab.distill import distill_rnn
 from mechlab.distill.certificate import DistillError
 from mechlab.models.mlp_rnn import MLPRNN
 from mechlab.tasks.mips import Mips
-from mechlab.tasks.mips_rules import RULES
 
 
 def linear_network(task: Mips, transition: list, entry: list, readout: list, rng: np.random.Generator) -> MLPRNN:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mechlab.automata.mips_rules import RULES
 from mechlab.core.model import Model
 from mechlab.distill.recurrent.expression_text import statement_text
 from mechlab.distill.recurrent.program import RecurrentProgram
 from mechlab.distill.recurrent.program_data import program_from_data
 from mechlab.distill.recurrent.verification import LENGTHS
-from mechlab.models.mlp_rnn import MLPRNN
 from mechlab.record.files import read_json
 from mechlab.record.sets import run_name
-from mechlab.tasks.mips_rules import RULES
 
 if TYPE_CHECKING:
     from mechlab.record.run import Run
@@ -41,7 +40,7 @@ class MipsRun:
         run: name of the run, `<task>-<model>/<run_id>-s<seed>`.
         seed: of the run.
         max_steps: optimiser steps of the training; 0 for weights that were found otherwise.
-        sizes: hidden units and parameters; of an `mlp_rnn` also depths and widths.
+        sizes: hidden units and parameters; where f and g are lists of layers also depths and widths.
         test: metrics on the test split by name, without `test/`.
         scalars: those of `distill_rnn`.
         nulls: the nulls of its claims by slug.
@@ -127,13 +126,14 @@ def mips_run(run: Run) -> MipsRun:
 
 
 def sizes_of(model: torch.nn.Module) -> dict[str, int]:
-    """Return the sizes of a network: parameters and components of the state; of an `mlp_rnn` depths and widths too,
-    those that are used."""
+    """Return the sizes of a network: parameters and components of the state; where f and g are lists of layers,
+    as in `mlp_rnn`, their depths too, and the widths that are used."""
     sizes = {"parameters": sum(tensor.numel() for tensor in model.parameters())}
     if isinstance(model, Model) and hasattr(model, "initial_state"):
         sizes["hidden"] = model.initial_state(1).shape[1]
-    if isinstance(model, MLPRNN):
-        for name, layers in (("transition", model.transition), ("readout", model.readout)):
+    for name in ("transition", "readout"):
+        layers = getattr(model, name, None)
+        if isinstance(layers, torch.nn.ModuleList):
             sizes[f"{name}_depth"] = len(layers)
             if len(layers) > 1:
                 sizes[f"{name}_width"] = layers[0].out_features

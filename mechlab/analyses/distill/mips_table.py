@@ -18,13 +18,13 @@ from mechlab.analyses.distill.mips_rows import (
     mips_run,
     programs_text,
 )
+from mechlab.automata.mips_rules import RULES
 from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import between
 from mechlab.core.set_analysis import SetAnalysis, SetNeeds
 from mechlab.distill.recurrent.verification import LENGTHS
 from mechlab.record.artifacts import Artifacts
 from mechlab.statistics.wilson import wilson
-from mechlab.tasks.mips_rules import RULES
 
 if TYPE_CHECKING:
     import pandas as pd
