@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -32,6 +32,7 @@ from mechlab.jobs.analyses import (
 )
 from mechlab.jobs.recording import check_history, history_kind, make_recorder
 from mechlab.record.recorder import Recorder, check_size
+from mechlab.record.saved_state import SavedState
 from mechlab.record.sources import defining
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def prepare_run(
         changing = [name for name, callback in callbacks.items() if not runs_analysis(callback)]
         identity = identity_of(masked, kind, transfer_digest(recipe, config), changing)
     folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
+    recipe = replace(recipe, saved=SavedState(folder / "work" / "solve.safetensors"))
     recorder = make_recorder(config.history, kind, recipe, folder / "history")
     size = check_size(recorder, config.history.limit_gb)
     guess = f"a constant guess has accuracy {recipe.task.chance():.3g}" if "accuracy" in metrics else None

@@ -164,6 +164,8 @@ def finish_fit(
     for split in ("val", "test"):
         module.check_loss(metrics, split, step)
     save_tensors(folder / "checkpoints" / "weights.safetensors", module.model.state_dict(), {"step": step})
+    if module.recipe.saved is not None:
+        module.recipe.saved.remove()
     fitted = Fitted(metrics, step, seconds, loggers[0], loggers)
     final = {name: value for name, value in metrics.items() if name.startswith("test/")}
     for logger in fitted.loggers:
