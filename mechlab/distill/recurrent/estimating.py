@@ -9,7 +9,7 @@ import torch
 from mechlab.distill.recurrent.attempts import ROUND, Attempting
 from mechlab.distill.recurrent.batched_networks import Sizes
 from mechlab.distill.recurrent.levenberg_marquardt import levenberg_marquardt
-from mechlab.distill.recurrent.smallest import AFFINE, GROWING, PASSES, SmallestSearch, ladder
+from mechlab.distill.recurrent.smallest import AFFINE, DEEPER, GROWING, PASSES, SmallestSearch, ladder
 
 TIMED = 2  # steps of gradient descent
 LARGE = 100  # parameters from which the Levenberg-Marquardt step of one network is timed in place of all
@@ -22,7 +22,7 @@ def estimated_seconds(search: SmallestSearch) -> tuple[float, float]:
 
     Steps of both kinds are timed at each size; the search itself is not changed.
     """
-    timed = {sizes: _seconds(search, sizes) for sizes in ladder(0)}
+    timed = {sizes: _seconds(search, sizes) for sizes in (*AFFINE, *GROWING, *DEEPER)}
 
     def seconds(sizes: Sizes, passed: int, share: float) -> float:
         descent, refinement = timed[sizes]

@@ -16,16 +16,17 @@ AFFINE = tuple(Sizes(hidden, 1, 1) for hidden in (2, 4, 8))
 GROWING = tuple(Sizes(hidden, 2, 1, width) for hidden, width in ((2, 4), (2, 8), (4, 8), (6, 16), (8, 32), (16, 64)))
 DEEPER = tuple(Sizes(hidden, 2, 2, width, width) for hidden, width in ((6, 16), (16, 64)))
 WIDE = 16  # width of f from which networks are trained longer
-COSTLY = 32  # width of f from which fewer networks are trained, and once only
-PASSES = 3  # over the other sizes until a network is perfect, each with more steps of gradient descent
-PROMISING = 0.9  # accuracy in a pass without which there is no further one
+COSTLY = 32  # width of f from which fewer networks are trained, and in the last pass only
+PASSES = 3  # over the sizes until a network is perfect, each with more steps of gradient descent
+IMPROVED = 0.5  # there is no third pass if the second leaves more than this share of the wrong targets of the first
 
 
 def ladder(passed: int) -> tuple[Sizes, ...]:
     """Return the sizes that are tried in a pass, the first of which is number 0, until a network is perfect."""
-    if passed == 0:
-        return (*AFFINE, *GROWING, *DEEPER)
-    return tuple(sizes for sizes in (*GROWING, *DEEPER) if sizes.transition_width < COSTLY)
+    growing = (*GROWING, *DEEPER)
+    narrow = tuple(sizes for sizes in growing if sizes.transition_width < COSTLY)
+    costly = tuple(sizes for sizes in growing if sizes.transition_width >= COSTLY)
+    return (*(AFFINE if passed == 0 else ()), *narrow, *(costly if passed == PASSES - 1 else ()))
 
 
 @dataclass
@@ -34,8 +35,8 @@ class SmallestSearch:
     of the state, width of g, width of f, the first one most significant.
 
     Affine networks are tried first, then networks with one hidden layer in f, growing in the state and in width until
-    one is perfect, then those with one in g too. If none was, those that are not costly are tried again, in at most two
-    passes with more steps, unless all were far from perfect. From there bisection lowers the state, and then the
+    one is perfect, then those with one in g too. If none was, they are tried again with more steps, and a third time,
+    with the widest ones, if that has helped. From there bisection lowers the state, and then the
     widths. Of sizes at which no attempt is perfect, none smaller are tried.
 
     Args:
@@ -81,20 +82,23 @@ class SmallestSearch:
         """Return the networks of an attempt at some sizes in a pass, and its steps of gradient descent."""
         if sizes.transition_depth == 1:
             return self.starts, max(1, self.steps // 2)
-        starts = max(1, self.starts // 4) if sizes.transition_width >= COSTLY else self.starts
-        return starts, self.steps * (4 * 2**passed if sizes.transition_width >= WIDE else 4**passed)
+        if sizes.transition_width >= COSTLY:
+            return max(1, self.starts // 4), 4 * self.steps
+        return self.starts, self.steps * (4 * 2**passed if sizes.transition_width >= WIDE else 4**passed)
 
     def _grow(self) -> Attempt | None:
         """Return the first perfect attempt at sizes that grow; None if there is none."""
+        before = 0.0
         for self.passed in range(PASSES):
-            best = 0.0
+            best = before
             for sizes in ladder(self.passed):
                 attempt = self._attempt(sizes)
                 if attempt.perfect:
                     return attempt
                 best = max(best, attempt.accuracy)
-            if best < PROMISING:
+            if self.passed and 1 - best > IMPROVED * (1 - before):
                 break
+            before = best
         return None
 
     def _tested(self, attempt: Attempt) -> Attempt:
