@@ -23,12 +23,16 @@ class SavedState:
     file: Path
 
     def load(self) -> dict[str, Tensor]:
-        """Return the state that was saved last; empty if there is none, or the file is damaged."""
+        """Return the state that was saved last and say so; empty if there is none, or the file is damaged."""
+        if not self.file.exists():
+            return {}
         try:
-            return load_tensors(self.file) if self.file.exists() else {}
+            state = load_tensors(self.file)
         except RunError as error:
             print(f"starts from the beginning, since {self.file} cannot be read: {error.must}", flush=True)
             return {}
+        print(f"resumes from {self.file}", flush=True)
+        return state
 
     def save(self, state: Mapping[str, Tensor]) -> None:
         """Replace the saved state."""
