@@ -81,6 +81,13 @@ class Setup:
         """The device that training runs on, as torch names it."""
         return "cuda" if self.config.trainer.accelerator == "gpu" else "cpu"
 
+    @property
+    def may_stop_early(self) -> bool:
+        """True if training may end before its last step: by accuracy, by time, or by a callback."""
+        trainer = self.config.trainer
+        changing = not all(runs_analysis(callback) for callback in self.callbacks.values())
+        return trainer.stop_at is not None or trainer.max_time is not None or changing
+
     def fit_settings(self) -> FitSettings:
         """Return the trainer keys that are not part of the recipe."""
         from mechlab.training.fit import FitSettings
