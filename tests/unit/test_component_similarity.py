@@ -153,9 +153,9 @@ def test_every_figure_is_drawn(learned):
 @pytest.mark.ci
 def test_a_figure_of_slices_has_four_by_four_panels_and_names_the_rest():
     names = [f"steps {i} to {i + 1}, part{k}" for i in range(5) for k in range(7)]
-    table = pd.DataFrame([{"panel": name, "row": row, "0": 1.0, "1": 0.5} for name in names for row in range(2)])
+    table = pd.DataFrame([{"panel": name, "row": row, "0": 1.0, "1": 0.5} for name in names for row in range(12)])
     options = {"names": ("examples", "examples"), "scale": "cosine", "label": "cosine"}
-    figure = cosines_by_slice(table, 4, ["a", "b"], **options)
+    figure = cosines_by_slice(table, 4, list("abcdefghijkl"), **options)
     check_figure(figure)
     assert sum(len(axis.images) for axis in figure.axes if axis.get_subplotspec() is not None) == 16
     assert "4 of 5 slices and 4 of 7 components" in figure.get_suptitle() and "part1" in figure.get_suptitle()
