@@ -48,11 +48,14 @@ def _run(cfg: DictConfig, note: JobNote) -> float | None:
     from mechlab.config.identity import masked
     from mechlab.config.seeds import members
     from mechlab.jobs.together import prepare_runs
+    from mechlab.record.status import read_status
 
     try:
         check_choices()
         setups = prepare_runs([(resolve(member), masked(member)) for member in members(cfg)])
-        note.began([setup.folder for setup in setups], setups[0].config.analysis, setups[0].config.allow_targets)
+        config, folders = setups[0].config, [setup.folder for setup in setups]
+        repeated = not config.rerun and all(read_status(folder)["status"] == "done" for folder in folders)
+        note.began(folders, config.analysis, config.allow_targets, repeated)
         from mechlab.jobs.execute import execute_together  # Lightning takes seconds to import; errors need not wait
 
         results = execute_together(setups)

@@ -19,7 +19,7 @@ from mechlab.analyses.attribution.explained_examples import (
     evaluations,
     scalars_of,
 )
-from mechlab.analyses.attribution.tables import own_class, sort_keys, top_examples
+from mechlab.analyses.attribution.tables import own_class, scalar_name, sort_keys, top_examples
 from mechlab.core.analysis import Analysis, Claim, Finding, Needs
 from mechlab.core.constraints import at_least
 from mechlab.core.task import FiniteTask
@@ -106,7 +106,8 @@ class Metagradient(Analysis):
             train, numbers = sort_keys(run, batch, trajectory.examples, self.sort)
             own = own_class(result.derivative, batch, self.outputs)
             out.save_arrays("own_class", derivative=own, train=train, explained=numbers, ids=batch.index)
-            out.save_table("examples", top_examples(run, batch, own, self.top, self.outputs == "loss"))
+            table = top_examples(run, batch, own, self.top, self.outputs == "loss")
+            out.save_table("examples", table.assign(scalar=scalar_name(self.outputs, run.spec.loss)))
         return Finding(_agreements(result.derivative, baselines), _claims(result.derivative, result.by_step))
 
     def _baselines(self, run: Run, trajectory: Trajectory, batch: Batch, limit: int) -> dict[str, np.ndarray]:
@@ -125,11 +126,13 @@ class Metagradient(Analysis):
         """Draw the derivatives, and the examples with the largest ones."""
         from mechlab.plotting import path_kernel as draw
 
-        examples = {"examples": draw.top_examples(out.table("examples"), what="derivative")}
+        table = out.table("examples")
+        what = {"what": "derivative", "scalar": draw.scalar_of(table)}
+        examples = {"examples": draw.top_examples(table, **what)}
         if self.outputs == "irreps":
             return {"derivative": pair_maps(out), **examples}
         own = out.arrays("own_class")
-        derivative = draw.influence_map(own["derivative"], own["train"], own["explained"], self.sort, what="derivative")
+        derivative = draw.influence_map(own["derivative"], own["train"], own["explained"], self.sort, **what)
         return {"derivative": derivative, **examples}
 
 

@@ -209,20 +209,26 @@ class PathKernel(Analysis):
         """Draw influences as a heat map, sizes by component and step, the terms with their signs, each statistic
         against the step, and the training examples with the largest positive and negative scores."""
         from mechlab.plotting import path_kernel as draw
+        from mechlab.plotting import path_kernel_steps as along
         from mechlab.plotting.example_images import images_of_examples
 
         lines, steps, examples = out.table("lines"), out.table("steps"), out.table("examples")
+        scalar = draw.scalar_of(examples)
+        unit = "nats" if scalar.endswith("(nats)") else ""
         if self.outputs == "irreps":
             influence = pair_maps(out)
         else:
             own = out.arrays("own_class")
-            influence = draw.influence_map(own["influence"], own["train"], own["explained"], self.sort, len(own["ids"]))
+            keys = own["train"], own["explained"], self.sort, len(own["ids"])
+            influence = draw.influence_map(own["influence"], *keys, scalar=scalar)
         images = (out.folder / "images.safetensors").exists()
         return {
             "influence": influence,
-            "mass": draw.mass_over_steps(out.table("mass")),
-            "lines": draw.terms_with_signs(steps, lines),
-            "statistics": draw.statistics_over_steps(steps),
-            "examples": images_of_examples(examples, **out.arrays("images")) if images else draw.top_examples(examples),
+            "mass": along.mass_over_steps(out.table("mass")),
+            "lines": along.terms_with_signs(steps, lines, unit),
+            "statistics": along.statistics_over_steps(steps, unit),
+            "examples": images_of_examples(examples, **out.arrays("images"))
+            if images
+            else draw.top_examples(examples, scalar=scalar),
             **kernel_figures(out, self.sort),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import re
 import sys
 import traceback
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mechlab.config.choices import choices, choices_with, config_dir, config_groups, paths, user_folders
 from mechlab.config.lightning_options import refused_callback, refused_key
 from mechlab.core.errors import ConfigError, MechlabError, WrongValue, closest, did_you_mean
+from mechlab.record.files import read_yaml
 
 PLUGINS = {  # what installs the launchers and sweepers of Hydra's that are not part of it
     ("launcher", "joblib"): "mechlab[sweep]",
@@ -83,6 +85,7 @@ def _no_key(key: str, text: str, config_name: str) -> ConfigError:
     is_chosen = ".".join(key.split(".")[:2]) in known
     if not is_chosen and (others := choices_with(key)):
         group = key.partition(".")[0]
+        others = _fitting(others, config_name) if group == "model" and len(others) > 1 else others
         listed = " or ".join(others) if len(others) < 6 else f"{', '.join(others[:5])}, ..."
         got = f"{group}={chosen}" if (chosen := _chosen(group)) else None
         verb = "has" if len(others) == 1 else "have"
@@ -90,6 +93,32 @@ def _no_key(key: str, text: str, config_name: str) -> ConfigError:
     close = closest(key, known)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "--cfg job lists all keys"
     return ConfigError(must, key=key, fix=f"{hint} (a new key is added with +{key}=VALUE)")
+
+
+def _fitting(others: list[str], config_name: str) -> list[str]:
+    """Return those of some `model=NAME` that read inputs of the same kind as the configured model, which fits the task:
+    first those that the configured model is a variant of. All of them, if its kind is not known."""
+    chosen = _class(OmegaConf.select(_composed(config_name, _group_choices()), "model._target_"))
+    kind = getattr(chosen, "kind", None)
+    if chosen is None or kind is None:
+        return others
+    files = choices("model")
+    classes = {other: _class(read_yaml(files[other.partition("=")[2]]).get("_target_")) for other in others}
+    readable = {"anything", getattr(chosen, "reads", "anything")}
+    same = {name for name, model in classes.items() if getattr(model, "kind", None) == kind}
+    fitting = [name for name in others if name in same and getattr(classes[name], "reads", "anything") in readable]
+    return sorted(fitting, key=lambda other: classes[other] not in chosen.__mro__) or others
+
+
+def _class(target: Any) -> type | None:
+    """Return a class of mechlab's own by its full name; None for any other, whose code is not run for a message."""
+    module, _, name = str(target).rpartition(".")
+    if not module.startswith("mechlab."):
+        return None
+    with contextlib.suppress(ImportError):
+        found = getattr(importlib.import_module(module), name, None)
+        return found if isinstance(found, type) else None
+    return None
 
 
 def _chosen(group: str) -> str | None:
@@ -144,12 +173,17 @@ def _overrides() -> list[str]:
 
 def _known_keys(config_name: str) -> list[str]:
     """Return the keys of the configuration with the chosen groups, and the group names."""
+    return sorted({*config_groups(), *paths(OmegaConf.to_container(_composed(config_name, _group_choices())))})
+
+
+def _group_choices() -> list[str]:
+    """Return the choices of groups on the command line, without those that do not exist."""
     groups, chosen = config_groups(), []
     for group, value in map(_pair, sys.argv[1:]):
         names = value.strip("[]").split(",")
         if group in groups and set(names) <= set(choices(group)) and (len(names) == 1 or value.startswith("[")):
             chosen.append(f"{'+' * (group == 'callbacks')}{group}={value}")
-    return sorted({*config_groups(), *paths(OmegaConf.to_container(_composed(config_name, chosen)))})
+    return chosen
 
 
 def _composed(config_name: str, overrides: list[str]) -> DictConfig:

@@ -48,6 +48,7 @@ class JobNote:
         error: the first line of the error of a failed job.
         analysis: configuration of its analyses, and of those of sets.
         allow_targets: packages beyond mechlab whose classes the configuration may name.
+        repeated: whether all of its runs were done before it began.
     """
 
     number: int
@@ -59,13 +60,17 @@ class JobNote:
     error: str = ""
     analysis: dict[str, Any] = field(default_factory=dict)
     allow_targets: list[str] = field(default_factory=list)
+    repeated: bool = False
 
     def write(self, folder: Path) -> None:
         """Write the note into the sweep's folder."""
         write_json(note_path(folder, self.number), asdict(self))
 
-    def began(self, runs: Sequence[Path], analysis: Mapping[str, Any], allow_targets: Sequence[str]) -> None:
-        """Note the job's run directories and analyses."""
+    def began(
+        self, runs: Sequence[Path], analysis: Mapping[str, Any], allow_targets: Sequence[str], repeated: bool = False
+    ) -> None:
+        """Note the job's run directories and analyses, and whether all of its runs are done already."""
+        self.repeated = repeated
         self.runs, self.analysis, self.allow_targets = [str(run) for run in runs], dict(analysis), list(allow_targets)
 
     def returned(self, value: float | None) -> None:
@@ -169,7 +174,8 @@ def noted_job(cfg: DictConfig) -> Iterator[JobNote]:
     finally:
         with contextlib.suppress(OSError):  # of a full disk: the error of the job is the one to show
             note.write(folder)
-    _announce_rest(note.number, time.monotonic() - began)
+    if not note.repeated:  # the time of a job that had nothing to train says nothing of others
+        _announce_rest(note.number, time.monotonic() - began)
 
 
 def _count_jobs(config: DictConfig) -> int | None:

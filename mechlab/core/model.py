@@ -14,6 +14,7 @@ from torch.func import jacrev, jvp, vmap
 from mechlab.core.errors import ConfigError
 from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.precision import set_precision
+from mechlab.core.saved import Saved
 from mechlab.core.task import TaskSpec
 
 
@@ -54,13 +55,15 @@ class Model(nn.Module):
     which sets parameters and buffers from the training examples (all of a fixed set, or some thousand draws of endless
     data; cropped as in training). It is called once, before the first optimiser step; a training of 0 steps ends there.
     It may change the shapes of tensors, on which no step of `forward` may then depend before it: an unsolved model runs
-    too. The memory and history sizes announced before training are those of the unsolved model.
+    too. The memory and history sizes announced before training are those of the unsolved model. Where it takes long, it
+    may save its state in `saved`, unless that is None, and goes on from there after an interruption.
     """
 
     kind: ClassVar[str]
     ground_truth: ClassVar[tuple[str, ...]] = ()
     unused: tuple[str, ...] = ()
     solve: ClassVar[Callable[..., None] | None] = None
+    saved: Saved | None = None
 
     def __init__(self, spec: TaskSpec):
         super().__init__()

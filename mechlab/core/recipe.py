@@ -17,6 +17,7 @@ from mechlab.core.ensemble import Ensemble, Member, Membership
 from mechlab.core.model import outputs_of
 from mechlab.core.plan import BatchPlan, RecordedPlan
 from mechlab.core.precision import set_precision
+from mechlab.core.saved import Saved
 from mechlab.core.schedule import Schedule
 from mechlab.core.seeding import Streams, seed_of
 from mechlab.core.state import load_weights, matching
@@ -65,6 +66,7 @@ class Recipe:
         stages: the recorded stages of the curriculum; None for those that are known before training.
         targets: the classes that the configuration names, nested ones among them.
         member: the row of an ensemble that the network is trained in; None where it is trained alone.
+        saved: where a model that takes long to solve saves its state; None for nowhere.
     """
 
     task: Task
@@ -87,6 +89,7 @@ class Recipe:
     stages: tuple[Stage, ...] | None = None
     targets: tuple[Any, ...] = ()
     member: Membership | None = None
+    saved: Saved | None = field(default=None, compare=False)
 
     @property
     def streams(self) -> Streams:
@@ -127,6 +130,7 @@ class Recipe:
     def _solution(self) -> dict[str, Tensor]:
         """The weights of the solved model."""
         model = self.architecture()
+        model.saved = self.saved  # type: ignore[assignment]
         examples = self.source().solved_on()
         with self.streams.globally("init", "solve"):
             model.solve(examples, self.streams.torch("init", "solve"))  # type: ignore[operator]

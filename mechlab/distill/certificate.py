@@ -33,8 +33,14 @@ class Certificate:
         held_out: the size that was used for validation alone, if any.
         lengths: of a program that reads sequences: (length, number of sequences, number of those on which it and the
             rule of the task differ).
+        network_lengths: the same counts for the program and the network.
         counterexample: the first of those sequences up to the first difference, a tuple of c integers for each letter;
             () if there is none.
+        origin: of a program that reads sequences: "states" if the network's hidden states after held-out words
+            determine each of its registers; "outputs" if not, or if it has no registers, so that it describes the
+            network's inputs and outputs alone; None if that was not examined.
+        read_out: how the states determine the registers: "affine" if a rounded affine read-out does for all, "nearest"
+            if some take the value at the nearest state; None unless `origin` is "states".
     """
 
     status: Literal["lossless", "proved", "tested"]
@@ -47,4 +53,7 @@ class Certificate:
     seed: int = 0
     held_out: int | None = None
     lengths: tuple[tuple[int, int, int], ...] = ()
+    network_lengths: tuple[tuple[int, int, int], ...] = ()
     counterexample: tuple[tuple[int, ...], ...] = ()
+    origin: Literal["states", "outputs"] | None = None
+    read_out: Literal["affine", "nearest"] | None = None

@@ -22,7 +22,7 @@ NAME = re.compile(r"[a-z][a-z_0-9]{0,39}")
 RESERVED = {*"abcpqrijklmn", "np", "program", "shift", "sign", "sum", "range", "outputs", "scores", "shares"}
 LARGEST = 50_000_000  # bytes of a file
 LIMIT = 100_000  # of blocks, terms and listed positions in a file
-SEQUENCES = ("lengths", "counterexample")  # fields of certificates of programs that read sequences
+SEQUENCES = ("lengths", "network_lengths", "counterexample")  # fields of certificates of programs that read sequences
 
 
 def to_data(program: Program) -> dict[str, Any]:
@@ -168,6 +168,9 @@ def certificate_of(item: Mapping[str, Any]) -> Certificate:
     if not set(item) <= fields:
         raise ValueError(f"certificate with {sorted(set(item) - fields)}")
     _one_of(item["status"], ("lossless", "proved", "tested"))
+    for key, allowed in (("origin", ("states", "outputs")), ("read_out", ("affine", "nearest"))):
+        if item.get(key) is not None:
+            _one_of(item[key], allowed)
     return Certificate(**{**item, **lists})
 
 

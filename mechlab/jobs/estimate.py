@@ -21,7 +21,8 @@ def announced_time(setup: Setup) -> str | None:
     """Return words about the time that training and its analyses take, or None for a minute or less.
 
     One update is timed on a copy of the model. Analyses count the gradients that they evaluate; each is taken to last
-    as long as that of an example in training. Those that do not count them are left out.
+    as long as that of an example in training. Those that do not count them are left out. All times are the most where
+    training may end before its last step.
     """
     recipe = setup.recipe
     if recipe.max_steps == 0 or recipe.member is not None or recipe.architecture().solve is not None:
@@ -33,8 +34,9 @@ def announced_time(setup: Setup) -> str | None:
     seconds = seconds_of_update(recipe, setup.device, WORTH_SAYING / updates)
     if seconds * updates < WORTH_SAYING:
         return None
-    parts = [f"training takes about {duration(seconds * recipe.max_steps)}"]
-    parts += [f"{name} {duration(seconds * count / batch)}" for name, count in counted.items()]
+    most = "at most " if setup.may_stop_early else ""
+    parts = [f"training takes {most}about {duration(seconds * recipe.max_steps)}"]
+    parts += [f"{name} {most}{duration(seconds * count / batch)}" for name, count in counted.items()]
     more = ", at the initial nodes of the quadrature" if counted else ""
     return ", ".join(parts) + more
 

@@ -112,7 +112,9 @@ def _fit(runs: Sequence[tuple[Setup, RunLock]]) -> None:
         with stopped_at_once():
             for setup, _ in runs:
                 _record_provenance(setup)
-                print(f"training {setup.config.name} for {setup.recipe.max_steps} steps in {setup.folder}", flush=True)
+                most = "at most " if setup.may_stop_early else ""
+                steps = f"{most}{setup.recipe.max_steps} steps"
+                print(f"training {setup.config.name} for {steps} in {setup.folder}", flush=True)
             words = [words for words in (runs[0][0].announcement, announced_time(runs[0][0])) if words]
             if words:
                 print(f"{'each run: ' if len(runs) > 1 else ''}{'; '.join(words)}", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -32,6 +32,7 @@ from mechlab.jobs.analyses import (
 )
 from mechlab.jobs.recording import check_history, history_kind, make_recorder
 from mechlab.record.recorder import Recorder, check_size
+from mechlab.record.saved_state import SavedState
 from mechlab.record.sources import defining
 
 if TYPE_CHECKING:
@@ -80,6 +81,13 @@ class Setup:
     def device(self) -> str:
         """The device that training runs on, as torch names it."""
         return "cuda" if self.config.trainer.accelerator == "gpu" else "cpu"
+
+    @property
+    def may_stop_early(self) -> bool:
+        """True if training may end before its last step: by accuracy, by time, or by a callback."""
+        trainer = self.config.trainer
+        changing = not all(runs_analysis(callback) for callback in self.callbacks.values())
+        return trainer.stop_at is not None or trainer.max_time is not None or changing
 
     def fit_settings(self) -> FitSettings:
         """Return the trainer keys that are not part of the recipe."""
@@ -151,6 +159,7 @@ def prepare_run(
         changing = [name for name, callback in callbacks.items() if not runs_analysis(callback)]
         identity = identity_of(masked, kind, transfer_digest(recipe, config), changing)
     folder = Path(config.paths.root) / config.name / f"{identity}-s{config.seed}"
+    recipe = replace(recipe, saved=SavedState(folder / "work" / "solve.safetensors"))
     recorder = make_recorder(config.history, kind, recipe, folder / "history")
     size = check_size(recorder, config.history.limit_gb)
     guess = f"a constant guess has accuracy {recipe.task.chance():.3g}" if "accuracy" in metrics else None

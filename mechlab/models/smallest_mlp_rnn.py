@@ -25,19 +25,21 @@ class SmallestMLPRNN(MLPRNN):
     """h' = f([h, x]) and y = g(h'), as MLPRNN, of sizes that are found before training: the smallest at which a network
     meets all targets of the examples.
 
-    Half of the examples are to fit, and a network is perfect if its rounded outputs are the targets at all positions of
-    the other half. Sizes are compared in the published order: depth of g, depth of f, components of the state, width of
+    Of the examples the distinct sequences are used, half of them to fit; the other half is held out. If there are fewer
+    than 2,000, all are to fit. A network is perfect if its rounded outputs are the targets at all positions of all of
+    them. Sizes are compared in the published order: depth of g, depth of f, components of the state, width of
     g, width of f. An attempt at some sizes trains `starts` networks side by side with Adam on sequences that grow to
     their full length, and then the best of them with Levenberg-Marquardt steps; it ends early where these do not help.
     If no network is perfect, the most accurate one remains.
 
-    The sizes that are tried and what comes of them are printed.
+    The sizes that are tried and what comes of them are printed. Attempts are saved in the run directory as they end: a
+    search that was interrupted goes on from there.
 
     Args:
         spec: of a task of integer sequences, the loss 1/2 log(1 + error^2).
         starts: networks of an attempt; a quarter of them for widths of f from 32.
         steps: of gradient descent in an attempt; four times as many for widths of f from 16, half as many where f is
-            affine.
+            affine, more in further passes over the sizes.
         rounds: of ten Levenberg-Marquardt steps in an attempt, at most.
         tries: attempts at sizes below those of a perfect network.
 
@@ -73,9 +75,9 @@ class SmallestMLPRNN(MLPRNN):
             raise ConfigError(must, got=len(examples.inputs), key="trainer.eval_examples", fix=fix)
         seeded = torch.Generator().manual_seed(int(torch.randint(2**62, (1,), generator=rng, device=rng.device)))
         pool = Examples(examples.inputs.cpu(), examples.targets.cpu())
-        search = SmallestSearch(pool, seeded, self.starts, self.steps, self.rounds, self.tries, _Report())
+        search = SmallestSearch(pool, seeded, self.starts, self.steps, self.rounds, self.tries, _Report(), self.saved)
         least, most = (duration(seconds) for seconds in estimated_seconds(search))
-        print(f"searching for the smallest network: about {least}, or {most} if none is perfect", flush=True)
+        print(f"searching for the smallest network: about {least}, or at most {most} if none is perfect", flush=True)
         found = search.run()
         words = "smallest perfect network" if found.perfect else "no network is perfect; the most accurate one has"
         print(f"{words}: {found.sizes}, {len(found.weights)} parameters", flush=True)

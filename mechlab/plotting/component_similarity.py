@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from mechlab.plotting.kernel_matrices import matrix_panels
 from mechlab.plotting.style import (
     FAINT,
     INK,
@@ -27,13 +29,15 @@ from mechlab.plotting.style import (
     title,
     whole_numbers,
 )
-from mechlab.plotting.text import number, text_width
+from mechlab.plotting.text import number, text_width, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KEYS = {"label": "Same label", "sum": "Same sum of tokens", "token": "A token in common"}
 AREA = "area under ROC curve"
+AXES = {"scaling": "PC", "tsne": "t-SNE axis"}
+CYCLIC = "twilight"
 
 
 def separation(keys: pd.DataFrame) -> Figure:
@@ -107,19 +111,23 @@ def _with_room(values: np.ndarray) -> tuple[float, float]:
     return low - room, high + room
 
 
-def in_the_plane(points: pd.DataFrame, method: str) -> Figure:
+def in_the_plane(points: pd.DataFrame, method: Literal["scaling", "tsne"]) -> Figure:
     """Draw the examples of each component in the plane, coloured by label.
 
     Args:
-        points: columns component, split, label, x, y and x_share, y_share.
-        method: how they were placed, for the note.
+        points: columns component, split, label, x, y and x_share, y_share; and maybe modulus, where labels are residues
+            modulo that number, whose colours form a circle.
+        method: how they were placed.
     """
     components = list(dict.fromkeys(points["component"]))
     across = min(len(components), 3 if len(components) <= 6 else 4)
     lines = math.ceil(len(components) / across)
-    figure, axes = new_figure(panels=across, width=2.1, height=2.3 * lines, rows=lines)
+    figure, axes = new_figure(panels=across, width=2.1, height=2.4 * lines, rows=lines)
     labelled, drawn = points["label"].notna().any(), None
     training = points["split"].nunique() > 1
+    modulus = points["modulus"].iloc[0] if "modulus" in points else np.nan
+    cyclic = np.isfinite(modulus)
+    span = (0, modulus) if cyclic else (points["label"].min(), points["label"].max())
     for axis, component in zip(axes, components, strict=False):
         rows = points[(points["component"] == component) & points["x"].notna()]
         axis.set(xticks=[], yticks=[])
@@ -127,12 +135,16 @@ def in_the_plane(points: pd.DataFrame, method: str) -> Figure:
             no_value(axis, "all scores are 0")
         for split, marker in (("train", "s"), (None, "o")) if training else ((None, "o"),):
             some = rows[(rows["split"] == "train") == (split == "train")] if training else rows
-            colours = {"c": some["label"], "cmap": "viridis"} if labelled else {"color": look(0)["color"]}
-            ends = {"vmin": points["label"].min(), "vmax": points["label"].max()} if labelled else {}
-            drawn = axis.scatter(some["x"], some["y"], s=9, marker=marker, linewidths=0, **colours, **ends)
-        shares = rows[["x_share", "y_share"]].iloc[0] if len(rows) else [np.nan]
-        known = np.isfinite(shares).all()
-        note(axis, f"{number(100 * sum(shares))} % of the variance" if known else method)
+            colours = {"c": some["label"], "cmap": CYCLIC if cyclic else "viridis"} if labelled else {}
+            colours = colours or {"color": look(0)["color"]}
+            ends = {"vmin": span[0], "vmax": span[1]} if labelled else {}
+            edge = {"linewidths": 0.3, "edgecolors": INK} if cyclic else {"linewidths": 0}
+            drawn = axis.scatter(some["x"], some["y"], s=11, marker=marker, **edge, **colours, **ends)
+        for along in ("x", "y"):
+            share = rows[f"{along}_share"].iloc[0] if len(rows) else np.nan
+            name = f"{AXES[method]} {'xy'.index(along) + 1}"
+            known = f" ({number(100 * share)} % of variance)" if np.isfinite(share) else ""
+            axis.set(**{f"{along}label": f"{name}{known}"})
         title(axis, component)
     for axis in axes[len(components) :]:
         axis.set_axis_off()
@@ -140,7 +152,34 @@ def in_the_plane(points: pd.DataFrame, method: str) -> Figure:
         bar = figure.colorbar(drawn, ax=axes, shrink=0.6)
         bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
         whole_numbers(bar.ax, "y")
-        bar.set_label("label (squares: training examples)" if training else "label", size=TEXT, color=INK)
+        name = f"label, modulo {number(modulus)}" if cyclic else "label"
+        bar.set_label(f"{name} (squares: training examples)" if training else name, size=TEXT, color=INK)
+    return figure
+
+
+def cosines_by_slice(table: pd.DataFrame, most: int, examples: Sequence[str], **options: Any) -> Figure:
+    """Draw the cosines of slices of training (lines) in components (columns), and name what is left out.
+
+    Args:
+        table: columns panel ("SLICE, COMPONENT") and row, and one for each column of the matrices.
+        most: slices, and components, that are drawn, at equal distances in their order.
+        examples: names of the sorted examples.
+        options: of `matrix_panels`.
+    """
+    parts = [str(panel).partition(", ")[::2] for panel in dict.fromkeys(table["panel"])]
+    every = [list(dict.fromkeys(names)) for names in zip(*parts, strict=True)]
+    shown = [[names[i] for i in sorted({round(i) for i in np.linspace(0, len(names) - 1, most)})] for names in every]
+    panels = [f"{part}, {component}" for part in shown[0] for component in shown[1]]
+    drawn = table[table["panel"].isin(panels)]
+    figure = matrix_panels(drawn, examples, examples, **options, size=1.6, grid=(shown[0], shown[1]))
+    left_out = [name for names, some in zip(every, shown, strict=True) for name in names if name not in some]
+    if left_out:
+        text = (
+            f"Drawn are {len(shown[0])} of {len(every[0])} slices and {len(shown[1])} of {len(every[1])} components; "
+        )
+        text = wrapped(f"{text}in cosines_by_slice.csv only: {', '.join(left_out)}", 72 * figure.get_figwidth(), TEXT)
+        place = {"x": 4.0 / (72 * figure.get_figwidth()), "ha": "left"}
+        figure.suptitle(text, fontsize=TEXT - 1, color=SOFT, **place).set_parse_math(False)
     return figure
 
 

@@ -13,8 +13,9 @@ COLUMNS = 4
 LOOKS: dict[str, dict[str, Any]] = {
     "exact_1000": {"marker": "o", "color": COLOURS[0], "label": "right at 1,000 letters"},
     "exact_10": {"marker": "s", "color": COLOURS[1], "label": "at 10 letters only"},
-    "no_program": {"marker": "D", "color": COLOURS[3], "label": "no right program"},
-    "imperfect": {"marker": "X", "color": COLOURS[7], "label": "network not perfect"},
+    "exact_imperfect": {"marker": "^", "color": COLOURS[2], "label": "network not perfect, program right"},
+    "no_program": {"marker": "D", "color": COLOURS[3], "label": "perfect, no right program"},
+    "imperfect": {"marker": "X", "color": COLOURS[7], "label": "network not perfect, no right program"},
     "no_run": {"marker": "o", "facecolor": "none", "edgecolor": FAINT, "label": "no run"},
 }
 
@@ -49,5 +50,5 @@ def outcomes_figure(table: pd.DataFrame) -> Figure:
     known = int((table["outcome"] != "no_run").sum())
     note(axis, f"{len(table)} tasks in the published order, {known} with a run")
     title(axis, "Programs of recurrent networks on the MIPS tasks")
-    legend(figure, loc="outside lower left", ncols=len(LOOKS), columnspacing=0.8, handlelength=1.2)
+    legend(figure, loc="outside lower left", ncols=3, columnspacing=0.8, handlelength=1.2)
     return figure

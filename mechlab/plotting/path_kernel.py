@@ -1,4 +1,4 @@
-"""Figures of attribution: influences, masses, terms of the decomposition, and the examples of largest influence."""
+"""Figures of attribution: influences of training examples, and the examples of largest influence."""
 
 from __future__ import annotations
 
@@ -9,29 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import ScaledTranslation
 
 from mechlab.plotting.style import (
     COLOURS,
     INK,
     MANY,
-    STEPS,
     TEXT,
-    direct_labels,
     legend,
-    line_look,
-    log_axis,
-    look,
     new_figure,
-    no_value,
     note,
     number,
     points_axis,
     row_names,
-    side_column,
     title,
     whole_numbers,
 )
+from mechlab.plotting.text import wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,12 +32,13 @@ if TYPE_CHECKING:
 COLUMNS = 1500  # training examples beyond which a heat map sums neighbours
 LABELS = 12  # different labels or sums that get a tick each
 CLIPPED = 0.99  # quantile of the absolute values at which colours end
-WORDS = {  # what a map shows: its title, and the name of its colours
-    "influence": ("Influence of training examples", "influence on the explained output"),
-    "derivative": ("Derivatives in the weights of training examples", "derivative of the explained output"),
+WORDS = {  # what is shown: its title, and its name before that of the scalar
+    "influence": ("Influence of training examples", "influence on"),
+    "derivative": ("Derivatives in the weights of training examples", "derivative of"),
 }
 NAMES = {"label": "label", "sum": "sum of tokens"}
 ORDER = "order of drawing"
+OUTPUT = "the explained output"
 
 
 def influence_map(
@@ -54,8 +48,10 @@ def influence_map(
     sort: str,
     count: int | None = None,
     what: Literal["influence", "derivative"] = "influence",
+    scalar: str = "",
 ) -> Figure:
-    """Draw the influences (X, N) of training examples on explained ones, both sorted by the numbers that go with them.
+    """Draw the influences (X, N) of training examples on explained ones, both sorted by the numbers that go with them;
+    those on a single scalar as vertical lines.
 
     Args:
         train: (N,) label or sum of tokens of each training example.
@@ -63,6 +59,7 @@ def influence_map(
         sort: what the numbers are.
         count: number of explained examples; X by default.
         what: the values are.
+        scalar: name and unit of what is explained, such as "mean loss (nats)".
     """
     values, examples = influence[:, np.argsort(train, kind="stable")], influence.shape[1]
     each, count = len(values) == len(explained), len(explained) if count is None else count
@@ -71,156 +68,74 @@ def influence_map(
     if values.shape[1] > COLUMNS:
         edges = np.linspace(0, values.shape[1], COLUMNS + 1).astype(int)[:-1]
         values = np.add.reduceat(values, edges, axis=1)
-    figure, (axis,) = new_figure(width=6.4, height=3.2)
+    figure, (axis,) = new_figure(width=6.4, height=2.6 if len(values) == 1 else 3.2)
+    drawn = np.array_equal(train, np.arange(examples)) and examples > 1  # without end: they have no label of their own
+    name = NAMES.get(sort, sort)
+    axis.set(xlabel=f"training examples, by {ORDER if drawn else name}", ylabel=f"explained examples, by {name}")
+    summed = f", neighbours summed to {COLUMNS:,} columns" if examples > COLUMNS else ""
+    if len(values) == 1:
+        _draw_lines(axis, values[0], examples)
+        axis.set_ylabel(f"{WORDS[what][1]} {scalar or OUTPUT}")
+        points_axis(axis, "y", [0, *values[0]])
+        over = f"{scalar.partition(' (')[0] or OUTPUT} over {count:,} explained examples"
+        note(axis, f"n = {examples:,} training examples{summed}; {over if count > 1 else 'one explained example'}")
+    else:
+        clipped = _draw_map(axis, values, examples, f"{WORDS[what][1]} {scalar or OUTPUT}")
+        if each:
+            _sorted_axis(axis, "y", np.sort(explained))
+        else:
+            axis.set(ylabel="explained scalar")
+            whole_numbers(axis, "y")
+        note(axis, f"n = {examples:,} training × {count:,} explained examples{summed}{clipped}")
+    _sorted_axis(axis, "x", np.sort(train))
+    title(axis, WORDS[what][0])
+    return figure
+
+
+def _draw_lines(axis: Axes, values: np.ndarray, examples: int) -> None:
+    """Draw the influences on one scalar as vertical lines over so many examples."""
+    ends = np.linspace(-0.5, examples - 0.5, len(values) + 1)
+    places = (ends[:-1] + ends[1:]) / 2
+    colours = [COLOURS[3] if value > 0 else COLOURS[0] for value in values]
+    axis.vlines(places, 0, values, colors=colours, linewidth=0.8, rasterized=len(values) > MANY)
+    axis.axhline(0, color=INK, linewidth=0.5)
+    axis.set_xlim(-0.5, examples - 0.5)
+
+
+def _draw_map(axis: Axes, values: np.ndarray, examples: int, name: str) -> str:
+    """Draw influences as a heat map, and return words about those beyond the ends of the colours."""
     sizes = np.abs(values[np.isfinite(values)])
     limit = (np.quantile(sizes, CLIPPED) if sizes.size else 0.0) or 1.0
     place = (-0.5, examples - 0.5, len(values) - 0.5, -0.5)
     options = {"aspect": "auto", "interpolation": "nearest", "extent": place}
     image = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, **options)
-    drawn = np.array_equal(train, np.arange(examples)) and examples > 1  # without end: they have no label of their own
-    name = NAMES.get(sort, sort)
-    axis.set(xlabel=f"training examples, by {ORDER if drawn else name}", ylabel=f"explained examples, by {name}")
-    _sorted_axis(axis, "x", np.sort(train))
-    if each:
-        _sorted_axis(axis, "y", np.sort(explained))
-    elif len(values) == 1:
-        axis.set(yticks=[], ylabel="all explained examples")
-    else:
-        axis.set(ylabel="explained scalar")
-        whole_numbers(axis, "y")
     clipped = sizes.max(initial=0) > limit
-    bar = figure.colorbar(image, ax=axis, shrink=0.9, extend="both" if clipped else "neither")
+    bar = axis.figure.colorbar(image, ax=axis, shrink=0.9, extend="both" if clipped else "neither")
     bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
-    bar.set_label(WORDS[what][1], size=TEXT, color=INK)
+    bar.set_label(wrapped(name, 150, TEXT), size=TEXT, color=INK)
     points_axis(bar.ax, "y", [-limit, limit / 3, limit])
-    summed = f", neighbours summed to {COLUMNS:,} columns" if examples > COLUMNS else ""
     share = 100 * (sizes > limit).mean() if clipped else 0.0
-    beyond = f"; {share:.2g} % lie beyond the ends of the colours, up to {number(sizes.max())}" if clipped else ""
-    note(axis, f"n = {examples:,} training × {count:,} explained examples{summed}{beyond}")
-    title(axis, WORDS[what][0])
-    return figure
+    return f"; {share:.2g} % lie beyond the ends of the colours, up to {number(sizes.max())}" if clipped else ""
 
 
-def mass_over_steps(mass: pd.DataFrame) -> Figure:
-    """Draw the sum of absolute scores of each component at each step, for data and for decay.
-
-    Args:
-        mass: columns step, `data:COMPONENT` and `decay:COMPONENT`, a row for each step; lines that are zero are left
-            out.
-    """
-    columns = {line: [name for name in mass.columns if name.startswith(f"{line}:")] for line in ("data", "decay")}
-    lines = [line for line, names in columns.items() if line == "data" or mass[names].to_numpy().any()]
-    figure, axes = new_figure(panels=len(lines), width=3.6, height=3.0)
-    width = max(1, len(mass) // 200)  # neighbouring steps are averaged
-    for axis, line in zip(axes, lines, strict=True):
-        for place, column in enumerate(columns[line]):
-            values = mass[column].rolling(width, min_periods=1, center=True).mean()
-            options = line_look(place, len(mass)) | {"linewidth": 0.9, "markersize": 2.5}
-            axis.plot(mass["step"], values, label=column.partition(":")[2], **options)
-        axis.set(xlabel=STEPS, ylabel="sum of absolute scores")
-        _size_axis(axis, mass[columns[line]].to_numpy())
-        points_axis(axis, "x", mass["step"])
-        if width > 1:
-            note(axis, f"means of {width} neighbouring steps")
-        title(axis, f"Mass of {line} by component")
-        direct_labels(axis)
-    return figure
-
-
-def terms_with_signs(steps: pd.DataFrame, lines: pd.DataFrame) -> Figure:
-    """Draw the sums of data and decay up to each step, their sizes along it, and the terms of the decomposition with
-    their signs.
-
-    Args:
-        steps: columns step, and data, decay and change with `_sum`, and data and decay with `_mass`.
-        lines: columns term, sum and size: a row for the movement and for each term; means over explained scalars.
-    """
-    figure, (sums, over, total) = new_figure(panels=3, width=3.3, height=3.0)
-    names = {"movement": "change", "data": "data", "decay": "decay"}
-    for place, (label, column) in enumerate(names.items()):
-        look = line_look(place, len(steps)) | ({"color": INK} if label == "movement" else {})
-        sums.plot(steps["step"], steps[f"{column}_sum"].cumsum(), label=label, **look)
-    sums.axhline(0, color=INK, linewidth=0.5)
-    sums.set(xlabel=STEPS, ylabel="sum up to the step")
-    points_axis(sums, "x", steps["step"])
-    note(sums, "data: at the step of the gradient")
-    title(sums, "Terms with their signs")
-    direct_labels(sums)
-
-    zero = [name for name in ("data", "decay") if not steps[f"{name}_mass"].to_numpy().any()]
-    for place, name in enumerate(("data", "decay"), 1):
-        if name not in zero:
-            over.plot(steps["step"], steps[f"{name}_mass"], label=name, **line_look(place, len(steps)))
-    over.set(xlabel=STEPS, ylabel="sum of absolute scores")
-    _size_axis(over, steps[["data_mass", "decay_mass"]].to_numpy())
-    points_axis(over, "x", steps["step"])
-    if len(zero) == 2:
-        no_value(over, "0 at every step")
-    elif zero:
-        note(over, f"{zero[0]}: 0 at every step")
-    title(over, "Data against decay")
-
-    colours = [COLOURS[0] if value >= 0 else COLOURS[3] for value in lines["sum"]]
-    total.barh(range(len(lines)), lines["sum"], color=colours, height=0.6)
-    total.axvline(0, color=INK, linewidth=0.5)
-    total.set(xlabel="mean over the explained scalars")
-    points_axis(total, "x", [0, *lines["sum"]])
-    row_names(total, list(lines["term"]))
-    side_column(total, "sum", [number(value) for value in lines["sum"]])
-    side_column(total, "mean size", [number(size) for size in lines["size"]], indent=56)
-    title(total, "Terms of the decomposition")
-    direct_labels(over)
-    return figure
-
-
-def statistics_over_steps(steps: pd.DataFrame) -> Figure:
-    """Draw each statistic of the steps against the step, in pairs.
-
-    Args:
-        steps: columns step, change, predicted, data and decay with `_sum`, `_mass` and `_norm`, and `single` and
-            `running` with `_mean` and `_max`.
-    """
-    panels = {
-        "Change of the outputs": {"true, mean size": "change", "predicted, mean size": "predicted"},
-        "Terms of the step": {"data": "data_sum", "decay": "decay_sum"},
-        "Scores of parameters, sum of sizes": {"data": "data_mass", "decay": "decay_mass"},
-        "Scores of parameters, norm": {"data": "data_norm", "decay": "decay_norm"},
-        "Deviation along the step alone": {"largest": "single_max", "mean": "single_mean"},
-        "Deviation up to the step": {"largest": "running_max", "mean": "running_mean"},
-    }
-    figure, axes = new_figure(panels=3, width=3.0, height=5.2, rows=2)
-    below = ScaledTranslation(0, -32 / 72, figure.dpi_scale_trans)  # below the name of the x-axis
-    for axis, (name, columns) in zip(axes, panels.items(), strict=True):
-        for place, (label, column) in enumerate(columns.items()):
-            marks = {"s": (18, 4)[place], "linewidths": 0, "alpha": (0.4, 0.9)[place], "rasterized": len(steps) > MANY}
-            axis.scatter(steps["step"], steps[column], label=label, **marks, **look(place))
-        axis.set(xlabel=STEPS)
-        if name.startswith("Terms"):
-            axis.axhline(0, color=INK, linewidth=0.5)
-            points_axis(axis, "y", steps[list(columns.values())].to_numpy().ravel())
-        else:
-            _size_axis(axis, steps[list(columns.values())].to_numpy())
-        points_axis(axis, "x", steps["step"])
-        title(axis, name)
-        place = {"bbox_to_anchor": (0, 0), "bbox_transform": axis.transAxes + below, "borderaxespad": 0}
-        legend(axis, loc="upper left", ncols=2, **place)
-    return figure
-
-
-def top_examples(examples: pd.DataFrame, shown: int = 4, what: str = "influence") -> Figure:
+def top_examples(
+    examples: pd.DataFrame, shown: int = 4, what: Literal["influence", "derivative"] = "influence", scalar: str = ""
+) -> Figure:
     """Draw the most helpful and harmful training examples of the first explained ones.
 
     Args:
         examples: columns explained, kind, train, influence and maybe input; see `top_examples` in
-            `analyses.attribution.explained_examples`.
+            `analyses.attribution.tables`.
         shown: explained examples that get a panel.
-        what: name of the values.
+        what: the values are.
+        scalar: name and unit of what is explained, such as "mean loss (nats)".
     """
     chosen = list(dict.fromkeys(examples["explained"]))[:shown]
     tables = [examples[examples["explained"] == example].drop_duplicates("train") for example in chosen]
     height = max(2.2, 1.2 + 0.135 * max(map(len, tables), default=0))
     panels = max(1, len(chosen))
-    figure, axes = new_figure(panels=panels, width=max(1.9, 3.2 / panels), height=height)
+    width = max(1.9, 3.2 / panels)
+    figure, axes = new_figure(panels=panels, width=width, height=height)
     for axis, example, table in zip(axes, chosen, tables, strict=False):
         rows = table.sort_values("influence")[::-1]
         colours = [COLOURS[0] if kind == "helpful" else COLOURS[3] for kind in rows["kind"]]
@@ -228,15 +143,25 @@ def top_examples(examples: pd.DataFrame, shown: int = 4, what: str = "influence"
         axis.axvline(0, color=INK, linewidth=0.5)
         row_names(axis, [_name(row) for row in rows.to_dict("records")], longest=28)
         axis.tick_params(axis="y", labelsize=TEXT - 2)
-        axis.set(xlabel=what)
+        axis.set(xlabel=wrapped(f"{WORDS[what][1]} {scalar or OUTPUT}", 72 * width - 24, TEXT))
         points_axis(axis, "x", [0, *rows["influence"]])
-        whole = example if isinstance(example, str) else "All explained" if example < 0 else None
+        whole = example if isinstance(example, str) else None
+        if whole is None and example < 0:  # one scalar of all explained examples
+            whole = f"{WORDS[what][1].capitalize()} {scalar.partition(' (')[0] or OUTPUT}"
         title(axis, whole or f"Explained example {example}")
     axes[0].set_ylabel("training example: input" if "input" in examples else "training example")
+    means = examples.groupby("kind")["influence"].mean()
+    verbs = ("raises", "lowers") if means.get("helpful", 0.0) >= means.get("harmful", 0.0) else ("lowers", "raises")
     kinds = {"helpful": COLOURS[0], "harmful": COLOURS[3]}
-    handles = [Patch(color=colour, label=f"{kind} example") for kind, colour in kinds.items()]
+    named = zip(kinds.items(), verbs, strict=True)
+    handles = [Patch(color=colour, label=f"{kind}: {verb} it") for (kind, colour), verb in named]
     legend(figure, handles=handles, loc="outside lower center", ncols=2)
     return figure
+
+
+def scalar_of(examples: pd.DataFrame) -> str:
+    """Return the name and unit of what is explained, from the column scalar of a table of examples; "" without it."""
+    return str(examples["scalar"].iloc[0]) if "scalar" in examples and len(examples) else ""
 
 
 def _name(row: dict[str, object]) -> str:
@@ -254,12 +179,3 @@ def _sorted_axis(axis: Axes, along: str, values: np.ndarray) -> None:
         shown = MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True).tick_values(kinds[0], kinds[-1])
         shown = shown[(shown >= kinds[0]) & (shown <= kinds[-1])]
     side.set_ticks(np.interp(shown, kinds, first + (count - 1) / 2), [number(value) for value in shown])
-
-
-def _size_axis(axis: Axes, values: np.ndarray) -> None:
-    """Make the y-axis of sizes logarithmic where all that is drawn is positive and of different sizes."""
-    drawn = values[:, values.any(0)]
-    if drawn.size and drawn.min() > 0 and drawn.max() > 3 * drawn.min():
-        log_axis(axis, "y")
-    else:
-        points_axis(axis, "y", values.ravel())

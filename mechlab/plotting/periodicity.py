@@ -93,12 +93,12 @@ def explained_shares(components: pd.DataFrame) -> Figure:
     """
     kinds = list(dict.fromkeys(components["kind"]))
     height = 0.9 + 0.2 * components.groupby("kind").size().max()
-    figure, axes = new_figure(panels=len(kinds), width=3.2, height=height)
+    figure, axes = new_figure(width=2.8, height=0.3 + height * len(kinds), rows=len(kinds))
     for axis, kind in zip(axes, kinds, strict=True):
         rows = components[components["kind"] == kind].reset_index(drop=True)
         axis.hlines(rows.index, 0, 1, transform=axis.get_yaxis_transform(), color=FAINT, linewidth=0.5, zorder=0)
         for place, family in enumerate(("harmonic", "whole")):
-            style = {"markersize": 4.5, "linestyle": "", **look(place)}
+            style = {"markersize": 4.5, "linestyle": "", "markerfacecolor": (None, "none")[place], **look(place)}
             label = "periods p / k" if family == "harmonic" else "whole periods"
             axis.plot(np.clip(rows[family], 0, None), rows.index, label=label if kind == kinds[0] else None, **style)
         if kind != "activations":

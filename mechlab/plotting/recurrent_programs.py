@@ -26,7 +26,12 @@ from mechlab.plotting.style import (
 )
 from mechlab.plotting.text import number
 
-SUBJECTS = ("network", "program")
+SUBJECTS = {
+    "network": "network",
+    "program": "program",
+    "constant": "best constant outputs",
+    "untrained": "untrained network's program",
+}
 APART = 1.06  # ratio of the lengths at which the marks of two subjects stand
 KINDS = 8  # values of a register that have a colour each; more have a scale
 PANELS = 3  # registers, at most
@@ -37,24 +42,27 @@ def lengths_figure(table: pd.DataFrame) -> Figure:
     """Draw the share of sequences that are right at all positions against their length.
 
     Args:
-        table: a row for each `subject` and `length`, with `sequences`, `share`, `low` and `high`.
+        table: a row for each `subject` and `length`, with `sequences`, `every`, `share`, `low` and `high`.
     """
     figure, (axis,) = new_figure(width=3.4, height=2.6)
     subjects = [name for name in SUBJECTS if name in set(table["subject"])]
     for place, name in enumerate(subjects):
         rows = table[table["subject"] == name].sort_values("length")
         at = rows["length"].to_numpy(float) * APART ** (2 * place - len(subjects) + 1)
-        axis.plot(at, rows["share"], linewidth=1, markersize=4.5, label=name, zorder=3, clip_on=False, **look(place))
+        axis.plot(
+            at, rows["share"], linewidth=1, markersize=4.5, label=SUBJECTS[name], zorder=3, clip_on=False, **look(place)
+        )
         interval(axis, at, rows["low"], rows["high"], place)
     lengths = sorted(set(table["length"]))
     axis.set_xscale("log")
     axis.set_xticks(lengths, [f"{length:,}" for length in lengths])
     axis.minorticks_off()
     axis.set(xlabel="letters of a sequence", ylabel="share of right sequences", ylim=(-0.04, 1.04))
-    sizes = [f"{table.loc[table['length'] == length, 'sequences'].max():,}" for length in lengths]
+    rows_at = [table[table["length"] == length] for length in lengths]
+    sizes = [f"{'all ' * bool(rows['every'].any())}{rows['sequences'].max():,}" for rows in rows_at]
     note(axis, f"n = {', '.join(sizes)} sequences; bars: 95 %")
     title(axis, "Right at all positions")
-    legend(figure, loc="outside lower center", ncols=len(subjects))
+    legend(figure, loc="outside lower center", ncols=min(2, len(subjects)))
     return figure
 
 

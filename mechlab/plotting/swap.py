@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 
 from mechlab.plotting.style import (
     INK,
-    SOFT,
     STEPS,
     TEXT,
     band,
-    direct_labels,
+    legend,
     line_look,
     log_axis,
     new_figure,
@@ -25,6 +24,7 @@ from mechlab.plotting.style import (
     title,
     whole_numbers,
 )
+from mechlab.plotting.text import shortened, text_width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +49,16 @@ def changes_figure(swaps: pd.DataFrame) -> Figure:
     figure, axes = new_figure(panels=2, width=3.9, height=2.8 * rows, rows=rows)
     for panel, direction in zip(axes, TITLES, strict=False):
         _draw_accuracy(panel, swaps[swaps["swap"] == direction], direction)
-    direct_labels(axes[1])
     for panel, direction in zip(axes[2:], TITLES, strict=False):
         _draw_divergence(panel, swaps[swaps["swap"] == direction], direction)
+    handles, names = axes[0].get_legend_handles_labels()
+    names = [shortened(name, 40) for name in names]
+    figure.set_figwidth(figure.get_figwidth() + (max(text_width(name, TEXT) for name in names) + 36) / 72)
+    legend(figure, handles=handles, labels=names, loc="outside right center", title="component", alignment="left")
+    box = figure.legends[0]
+    box.get_title().set(fontsize=TEXT - 1, color=INK)
+    for words in box.get_texts():
+        words.set_parse_math(False)
     return figure
 
 
@@ -90,14 +97,15 @@ def confusion_figure(counts: pd.DataFrame) -> Figure:
 
 def _draw_accuracy(panel: Axes, swaps: pd.DataFrame, direction: str) -> None:
     own = swaps.drop_duplicates("step")
-    panel.plot(own["step"], own["unswapped_accuracy"], color=SOFT, linewidth=2.2, alpha=0.55)
+    reference = {"color": INK, "linewidth": 1.6, "linestyle": (0, (2, 1)), "zorder": 4}
+    panel.plot(own["step"], own["unswapped_accuracy"], label="none", **reference)
     for i, (name, line) in enumerate(swaps.groupby("component", sort=False)):
         panel.plot(line["step"], line["accuracy"], label=name, **line_look(i, len(line)))
         ends = line["unswapped_accuracy"] + line["change_low"], line["unswapped_accuracy"] + line["change_high"]
         band(panel, line["step"], *(end.clip(0, 1) for end in ends), i)
     panel.set(ylabel="accuracy", ylim=(-0.03, 1.03))
     _along_steps(panel, own["step"])
-    note(panel, f"thick grey: {RECEIVERS[direction]}; bands: 95 % interval of the change")
+    note(panel, f"dashed: {RECEIVERS[direction]}; bands: 95 % interval of the change")
     title(panel, TITLES[direction])
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mechlab.automata.mips_rules import SequenceRule, rule_named
 from mechlab.automata.words.sampling import word_hash
 from mechlab.core.constraints import Size
 from mechlab.core.errors import ConfigError
 from mechlab.core.inputs import check_inputs
 from mechlab.core.loss import LogSquaredError
 from mechlab.core.task import Batch, Split, Task, TaskSpec
-from mechlab.tasks.mips_rules import SequenceRule, rule_named
 
 FEWEST = 1000  # sequences of a length below which there are too few for held-out ones
 PARTS = 20  # of all sequences; a split has some of them
@@ -38,7 +38,7 @@ class Mips(Task):
 
     Args:
         name: of the rule, such as "parity_last2" or, as published, "rnn_parity_last2_numerical"; the names are in
-            `mechlab.tasks.mips_rules.RULES`.
+            `mechlab.automata.mips_rules.RULES`.
         length: positions T; null for the published number, 10 or 20.
 
     Attributes:
@@ -108,24 +108,48 @@ class Mips(Task):
         """Return the rule."""
         return KnownRule(self)
 
+    def trained_on(self, words: np.ndarray) -> np.ndarray:
+        """Return of which words (B, t, c) the training split has a sequence that is the word or begins with it, (B,).
+
+        A word below the training length T counts as such a beginning; a word above T is longer than any sequence.
+        """
+        if words.shape[1] != self.length:
+            return np.full(len(words), words.shape[1] < self.length)
+        return self._in_split(words, "train")
+
     def _of_split(self, n: int, split: Split, rng: np.random.Generator) -> np.ndarray:
         """Draw n inputs (n, T, c) int64 of a split."""
-        letters = (self.rule.high - self.rule.low + 1) ** self.rule.channels
-        if letters**self.length < FEWEST:
+        if self._undivided:
             return self.integers(n, self.length, rng)
+        _, parts = self._parts(split)
+        drawn, count = [], 0
+        while count < n:
+            more = self.integers(round((n - count) * PARTS / parts) + 10, self.length, rng)
+            drawn.append(more[self._in_split(more, split)])
+            count += len(drawn[-1])
+        return np.concatenate(drawn)[:n]
+
+    @property
+    def _undivided(self) -> bool:
+        """True if there are so few sequences that all splits have all of them."""
+        return (self.rule.high - self.rule.low + 1) ** (self.rule.channels * self.length) < FEWEST
+
+    def _in_split(self, inputs: np.ndarray, split: Split) -> np.ndarray:
+        """Return which inputs (B, T, c) belong to a split, (B,)."""
+        if self._undivided:
+            return np.ones(len(inputs), bool)
+        first, parts = self._parts(split)
+        part = word_hash(inputs.reshape(len(inputs), -1) - self.rule.low) % np.uint64(PARTS)
+        return (part >= first) & (part < first + parts)
+
+    def _parts(self, split: Split) -> tuple[int, int]:
+        """Return the first of the parts of a split, and their number."""
         held_out = round(PARTS * (1 - self.rule.share) / 2)  # parts each of validation and test
-        first, parts = {
+        return {
             "train": (0, PARTS - 2 * held_out),
             "val": (PARTS - 2 * held_out, held_out),
             "test": (PARTS - held_out, held_out),
         }[split]
-        drawn, count = [], 0
-        while count < n:
-            more = self.integers(round((n - count) * PARTS / parts) + 10, self.length, rng)
-            part = word_hash(more.reshape(len(more), -1) - self.rule.low) % np.uint64(PARTS)
-            drawn.append(more[(part >= first) & (part < first + parts)])
-            count += len(drawn[-1])
-        return np.concatenate(drawn)[:n]
 
 
 @dataclass(frozen=True)

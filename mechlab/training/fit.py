@@ -130,11 +130,14 @@ def fit(
             stop = [StopWhenLearned(settings.stop_at, settings.stop_patience, train=settings.stop_on == "both")]
         others = [callback for name, callback in callbacks.items() if name not in analysing]
         # what may end training comes before analyses, which draw at the end
-        hooks = [_Signals(watch), ShowProgress(), *others, *stop, *analysing.values(), checkpoints]
+        hooks = [_Signals(watch), ShowProgress(bool(stop)), *others, *stop, *analysing.values(), checkpoints]
         trainer = _trainer(recipe, settings, hooks, [tensorboard, table, *loggers])
         started = time.monotonic()
         trainer.fit(module, data, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
         step, seconds = trainer.global_step, time.monotonic() - started
+        if step < recipe.max_steps:
+            learned = bool(stop) and stop[0].epochs >= stop[0].patience
+            print(f"training stops at step {step} of {recipe.max_steps}: {_reason(settings, learned)}", flush=True)
     return finish_fit(folder, module.to(device), table, (tensorboard, table, *loggers), step, seconds)
 
 
@@ -164,6 +167,8 @@ def finish_fit(
     for split in ("val", "test"):
         module.check_loss(metrics, split, step)
     save_tensors(folder / "checkpoints" / "weights.safetensors", module.model.state_dict(), {"step": step})
+    if module.recipe.saved is not None:
+        module.recipe.saved.remove()
     fitted = Fitted(metrics, step, seconds, loggers[0], loggers)
     final = {name: value for name, value in metrics.items() if name.startswith("test/")}
     for logger in fitted.loggers:
@@ -188,6 +193,18 @@ def run_data(
     intervals |= {callback.every for callback in analysing if isinstance(callback.every, int)}
     recorded = any(callback.every == "recorded" for callback in analysing)
     return RunData(recipe, source, intervals, recorder.stored_steps() if recorded else ())
+
+
+def _reason(settings: FitSettings, learned: bool) -> str:
+    """Return words about why training ended before its last step."""
+    if learned:
+        splits = "training and validation" if settings.stop_on == "both" else "validation"
+        patience = settings.stop_patience
+        epochs = "an epoch" if patience == 1 else f"{patience} epochs in a row"
+        return f"{splits} accuracy was at least {settings.stop_at:g} in {epochs} (trainer.stop_at)"
+    return (
+        "a callback ended it" if settings.max_time is None else f"trainer.max_time={settings.max_time}, or a callback"
+    )
 
 
 def _trainer(recipe: Recipe, settings: FitSettings, callbacks: list[Callback], loggers: list[Logger]) -> pl.Trainer:

@@ -15,9 +15,14 @@ LINE_EVERY = 60.0  # seconds between plain lines
 
 
 class ShowProgress(pl.Callback):
-    """Shows how far training is, at what speed, and the last held-out accuracy and loss."""
+    """Shows how far training is, at what speed, and the last held-out accuracy and loss.
 
-    def __init__(self) -> None:
+    Args:
+        may_stop: whether training may end before its last step, so that the remaining time is the most that it takes.
+    """
+
+    def __init__(self, may_stop: bool = False) -> None:
+        self._most = "at most " if may_stop else ""
         self._bar: Progress | None = None
         self._task: Any = None
         self._started = self._spoken = 0.0
@@ -48,8 +53,9 @@ class ShowProgress(pl.Callback):
             self._spoken = now
             speed = (step - self._first) / (now - self._started)
             left = (module.recipe.max_steps - step) / max(speed, 1e-9)
+            remaining = f"{self._most}{left:.0f} s left"
             print(
-                f"step {step}/{module.recipe.max_steps}, {speed:.0f} steps/s, {left:.0f} s left {_held_out(trainer)}",
+                f"step {step}/{module.recipe.max_steps}, {speed:.0f} steps/s, {remaining} {_held_out(trainer)}",
                 flush=True,
             )
 

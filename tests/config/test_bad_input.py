@@ -42,6 +42,7 @@ TRAIN: dict[str, list[tuple[str, str, str]]] = {
     ],
     "key of another choice": [
         ("task.index=3", "task.index", "task=tomita has it"),
+        ("experiment=distill_mips model.hidden=-1", "model.hidden", "fix:   add model=mlp_rnn"),
         ("analysis.conformance.words=3", "analysis.conformance.words", "analysis=conformance has it"),
         ("analysis=[spectrum] analysis.spectrum.angel=1", "analysis.spectrum.angel", "did you mean"),
         ("callbacks.spectrum.every=3", "callbacks.spectrum.every", "+callbacks=spectrum"),

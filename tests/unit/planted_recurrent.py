@@ -52,6 +52,13 @@ def untrained(task: Mips, seed: int = 0) -> MLPRNN:
     return MLPRNN(task.spec)
 
 
+def silent(task: Mips) -> MLPRNN:
+    """Return a network whose outputs are 0."""
+    return network(
+        task, [([[0.0] * (1 + task.rule.channels)], [0.0])], [([[0.0]] * task.rule.outputs, [0.0] * task.rule.outputs)]
+    )
+
+
 @dataclass
 class RecordedRun(FakeRun):
     """A run with the finding of `distill_rnn` and its files, and metrics on the test split."""
@@ -77,8 +84,8 @@ class RecordedRun(FakeRun):
 
 
 def distilled(folder: Path, task: Mips, model: MLPRNN, seed: int = 0) -> RecordedRun:
-    """Return a run of a network that has been distilled."""
-    run = RecordedRun(task, model, untrained(task), seed, folder=folder / "mips-mlp_rnn" / f"{task.name}-s{seed}")
+    """Return a run of a network that has been distilled; the outputs of its untrained network are 0."""
+    run = RecordedRun(task, model, silent(task), seed, folder=folder / "mips-mlp_rnn" / f"{task.name}-s{seed}")
     out = run.artifacts("distill_rnn")
     out.folder.mkdir(parents=True)
     run.finding = DistillRNN(samples=5000).run(run, out, np.random.default_rng(0))

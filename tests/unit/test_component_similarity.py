@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from figure_checks import check_figure
 from recorded_trainings import recipe_of, recorded, trajectory_of
 from small_tasks import train
 from torch import nn
@@ -20,6 +22,7 @@ from mechlab.core.schedule import Schedule
 from mechlab.core.task import Batch, FiniteTask, TaskSpec
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.quadrature import Quadrature
+from mechlab.plotting.component_similarity import cosines_by_slice, in_the_plane
 from mechlab.record import long_work
 from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.modular_addition import ModularAddition
@@ -145,6 +148,29 @@ def test_every_figure_is_drawn(learned):
     figures = ComponentSimilarity().figures(learned[1])
     names = {"similarity", "over_training", "cosines", "cosines_by_slice", "embedding", "between", "against_training"}
     assert set(figures) == names
+
+
+@pytest.mark.ci
+def test_a_figure_of_slices_has_four_by_four_panels_and_names_the_rest():
+    names = [f"steps {i} to {i + 1}, part{k}" for i in range(5) for k in range(7)]
+    table = pd.DataFrame([{"panel": name, "row": row, "0": 1.0, "1": 0.5} for name in names for row in range(12)])
+    options = {"names": ("examples", "examples"), "scale": "cosine", "label": "cosine"}
+    figure = cosines_by_slice(table, 4, list("abcdefghijkl"), **options)
+    check_figure(figure)
+    assert sum(len(axis.images) for axis in figure.axes if axis.get_subplotspec() is not None) == 16
+    assert "4 of 5 slices and 4 of 7 components" in figure.get_suptitle() and "part1" in figure.get_suptitle()
+
+
+@pytest.mark.ci
+def test_residues_have_cyclic_colours_and_axes_their_share_of_variance():
+    columns = {"component": "a", "split": "val", "label": range(6), "x": range(6), "y": range(6)}
+    points = pd.DataFrame({**columns, "x_share": 0.25, "y_share": 0.125})
+    figures = [in_the_plane(points.assign(modulus=modulus), "scaling") for modulus in (6, np.nan)]
+    maps = [figure.axes[0].collections[0].get_cmap().name for figure in figures]
+    assert maps == ["twilight", "viridis"]
+    assert figures[0].axes[0].get_xlabel() == "PC 1 (25 % of variance)"
+    for figure in figures:
+        check_figure(figure)
 
 
 def test_inner_products_are_those_of_scores_from_a_loop_over_steps_and_examples(tmp_path):

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mechlab.automata.mips_rules import RULES
+from mechlab.distill.recurrent.assembling import register_values
 from mechlab.distill.recurrent.booleans import boolean_code
-from mechlab.distill.recurrent.encoding import encoding
+from mechlab.distill.recurrent.encoding import encoding, origin_of, word_numbers
 from mechlab.distill.recurrent.expressions import Expression, Name, Table, operation
 from mechlab.distill.recurrent.lattices import lattice_code
 from mechlab.distill.recurrent.linear import markov_parameters, realization
@@ -21,7 +23,6 @@ from mechlab.distill.recurrent.registers import (
     linear_program,
     register_programs,
 )
-from mechlab.tasks.mips_rules import RULES
 
 NOISE = 1e-3
 SEEDS = range(20)
@@ -150,6 +151,7 @@ def test_programs_of_planted_lattices_are_recovered_twenty_times_of_twenty() -> 
         observed = observed_of(planted, rng.integers(0, 5, (1500, 10, 1)), rng, 0, 4)
         program = next(lattice_programs(observed), None)
         assert program is not None, planted
+        assert not program.registers or origin(program, observed) == ("states", "affine")
         for length, count in ((10, 1000), (100, 100), (1000, 10)):
             fresh = rng.integers(0, 5, (count, length, 1))
             assert (program(fresh) == planted(fresh)).all(), (seed, length)
@@ -163,6 +165,7 @@ def test_programs_of_planted_bits_are_recovered_twenty_times_of_twenty() -> None
         observed = observed_of(planted, rng.integers(0, 2, (1500, 10, 1)), rng, 0, 1)
         program = next(boolean_programs(observed), None)
         assert program is not None, planted
+        assert not program.registers or origin(program, observed) == ("states", "affine")
         for length, count in ((10, 1000), (100, 100), (1000, 10)):
             fresh = rng.integers(0, 2, (count, length, 1))
             assert (program(fresh) == planted(fresh)).all(), (seed, length)
@@ -210,6 +213,9 @@ def memory(name: str, x: np.ndarray) -> list[np.ndarray]:
     return [*([extra[name]] if name in extra else []), *last]
 
 
+NOT_PLANTED = {"alternating_last4"}  # the shortest program counts letters that alternate, and `memory` has no counter
+
+
 def solved(name: str, rng: np.random.Generator) -> Observed:
     """Return a network that solves a task: its memory in a random basis, with noise, and the task's outputs."""
     rule = RULES[name]
@@ -222,12 +228,21 @@ def solved(name: str, rng: np.random.Generator) -> Observed:
     )
 
 
+def origin(program: RecurrentProgram, observed: Observed) -> tuple:
+    return origin_of(register_values(program, observed.inputs), observed.states, observed.words)
+
+
 def check_solved(name: str) -> None:
+    """The program is exact; the planted states determine its registers, and noise in place of them does not."""
     rule, rng = RULES[name], np.random.default_rng(0)
     observed = solved(name, rng)
     programs = list(register_programs(observed))
     assert programs, name
     program = min(programs, key=lambda candidate: candidate.size)
+    of_states = program.registers and name not in NOT_PLANTED
+    assert origin(program, observed)[0] == ("states" if of_states else "outputs")
+    noise = replace(observed, states=rng.normal(size=observed.states.shape))
+    assert all(origin(candidate, noise) == ("outputs", None) for candidate in programs)
     for length, count in ((10, 10_000), (100, 500), (1000, 50)):
         inputs = rule.integers(count, length, rng)
         assert (program(inputs) == rule.targets(inputs)).all(), (name, length)
@@ -245,12 +260,23 @@ def test_registers_of_a_program_are_encoded_in_the_states(name: str) -> None:
     codes = encodings(program, observed)
     assert {code.name for code in codes} == {register.name for register in program.registers}
     assert all(code.affine for code in codes)
+    assert origin(program, observed) == ("states", "affine")
 
 
 @pytest.mark.ci
 @pytest.mark.parametrize("name", [name for name in RULES if name != "bit_palindromes"])
 def test_programs_of_61_solved_tasks_are_exact_at_length_1000(name: str) -> None:
     check_solved(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["sum", "parity", "abs_value", *(pytest.param(name, marks=pytest.mark.ci) for name in RULES)]
+)
+def test_programs_of_states_that_are_noise_come_from_the_outputs(name: str) -> None:
+    rng = np.random.default_rng(2)
+    observed = solved(name, rng)
+    noise = replace(observed, states=rng.normal(size=observed.states.shape))
+    assert all(origin(program, noise) == ("outputs", None) for program in register_programs(noise))
 
 
 @pytest.mark.ci
@@ -294,7 +320,45 @@ def test_two_wrong_sequences_of_two_thousand_do_not_prevent_a_program() -> None:
     assert (program(fresh) == RULES["unique2"].targets(fresh)).all()
 
 
-def test_read_outs_tell_affine_codes_from_others() -> None:
+def test_equal_words_have_equal_numbers() -> None:
+    inputs = np.random.default_rng(0).integers(0, 2, (200, 5, 2))
+    numbers: dict[tuple, int] = {}
+    for row, line in zip(inputs.tolist(), word_numbers(inputs).tolist(), strict=True):
+        for t in range(5):
+            word = tuple(map(tuple, row[: t + 1]))
+            assert numbers.setdefault(word, line[t]) == line[t]
+    assert len(set(numbers.values())) == len(numbers)
+
+
+def test_states_that_are_recognised_words_encode_nothing() -> None:
+    """Each word has a random state of its own, so that a repeated word would have the register's value."""
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(0, 2, (2000, 6, 1))
+    words, total = word_numbers(inputs), np.cumsum(inputs[..., 0], 1)
+    states = rng.normal(size=(words.max() + 1, 4))[words]
+    assert encoding(states, total, nearest=True).read_out == "nearest"
+    result = encoding(states, total, words=words, nearest=True)
+    assert result.held == 63 and result.read_out is None
+    assert origin_of({"s": total}, states, words) == ("outputs", None)
+    assert origin_of({"s": total}, total[..., None] + 0.0, words) == ("states", "affine")
+    assert origin_of({}, states, words) == ("outputs", None)
+    assert origin_of({"s": total}, np.full_like(states, np.nan), words) == ("outputs", None)
+
+
+def test_a_register_that_hardly_changes_is_not_encoded_by_a_constant() -> None:
+    rng = np.random.default_rng(0)
+    rare = np.zeros((1000, 10), int)
+    rare.reshape(-1)[rng.choice(10_000, 30, replace=False)] = 1
+    result = encoding(rng.normal(size=(1000, 10, 3)), rare, nearest=True)
+    assert result.exact > 0.995 and result.floor > 0.995
+    assert result.read_out is None
+    assert encoding(rare[..., None] + 0.0, rare).affine
+    constant = encoding(rng.normal(size=(1000, 10, 3)), np.zeros((1000, 10), int), nearest=True)
+    assert (constant.r2, constant.floor, constant.read_out) == (0.0, 1.0, None)
+    assert encoding(rng.normal(size=(1, 20, 1)), rng.integers(0, 2, (1, 20)), nearest=True).read_out is None
+
+
+def test_read_outs_of_affine_codes_and_others() -> None:
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2, (1000, 10, 2))
     states = bits @ rng.normal(size=(2, 3)) + NOISE * rng.normal(size=(1000, 10, 3))
@@ -303,6 +367,9 @@ def test_read_outs_tell_affine_codes_from_others() -> None:
     assert total.affine and total.r2 > 0.999
     assert not exclusive.affine and exclusive.r2 < 0.1 and exclusive.nearest == 1
     assert not other.affine and other.nearest is not None and other.nearest < 0.6
+    assert (total.read_out, exclusive.read_out, other.read_out) == ("affine", "nearest", None)
+    words = np.arange(10_000).reshape(1000, 10)
+    assert origin_of({"s": bits.sum(-1), "t": bits[..., 0] ^ bits[..., 1]}, states, words) == ("states", "nearest")
 
 
 def simulate(transition: np.ndarray, entry: np.ndarray, readout: np.ndarray, inputs: np.ndarray) -> np.ndarray:
@@ -348,3 +415,16 @@ def test_rules_that_are_not_linear_have_no_markov_parameters() -> None:
     assert markov_parameters(inputs, np.cumsum(inputs, 1) // 2) is None
     assert markov_parameters(inputs[:8], inputs[:8]) is None  # too few sequences
     assert realization(rng.integers(-9, 10, (10, 1, 2))) is None  # no short recurrence
+
+
+@pytest.mark.parametrize("size", [10**6 + 1, 2**40, 2**63 - 1, 2**63, 10**30])
+def test_rules_with_large_entries_have_no_realization(size: int) -> None:
+    assert realization(np.full((10, 1, 2), size, object)) is None
+    assert realization(np.array([[[size**k, 0]] for k in range(10)], object)) is None
+    assert realization(np.full((10, 1, 2), 10**6, object)) is not None
+
+
+def test_outputs_that_are_no_integers_have_no_markov_parameters() -> None:
+    inputs = np.random.default_rng(0).integers(-5, 6, (300, 10, 1))
+    assert markov_parameters(inputs, np.full_like(inputs, np.iinfo(np.int64).min)) is None
+    assert markov_parameters(inputs, inputs + 10**7) is None

@@ -29,10 +29,10 @@ class Slow(MLP):
         return super().forward(inputs)
 
 
-def setup_of(steps: int, model=Slow, **analyses) -> SimpleNamespace:
+def setup_of(steps: int, model=Slow, may_stop_early=False, **analyses) -> SimpleNamespace:
     recipe = replace(small_recipe(Points(), steps=steps), make_model=Prepared(model, {"hidden": 4}, "model"))
     attached = {name: (None, analysis) for name, analysis in analyses.items()}
-    return SimpleNamespace(recipe=recipe, device="cpu", analyses=attached)
+    return SimpleNamespace(recipe=recipe, device="cpu", analyses=attached, may_stop_early=may_stop_early)
 
 
 def test_the_time_of_an_update_is_that_of_its_network_and_leaves_the_generator_alone():
@@ -47,6 +47,11 @@ def test_a_long_training_is_announced_with_its_analyses():
     assert re.match(
         r"training takes about \d+ min .*, path_kernel \d+ min .*, at the initial nodes of the quadrature$", words
     )
+
+
+def test_the_time_of_a_training_that_may_stop_early_is_the_most_it_takes():
+    words = announced_time(setup_of(10_000, may_stop_early=True, path_kernel=PathKernel(examples=6)))
+    assert words.startswith("training takes at most about ") and ", path_kernel at most " in words
 
 
 def test_a_short_training_is_not_announced():

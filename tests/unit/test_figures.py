@@ -14,7 +14,7 @@ import pytest
 from figure_checks import check_figure, tick_labels
 from matplotlib.figure import Figure
 
-from mechlab.plotting import agreement, ambiguity, datamodeling, path_kernel
+from mechlab.plotting import agreement, ambiguity, datamodeling, path_kernel, path_kernel_steps
 from mechlab.plotting.clusterings import methods_figure
 from mechlab.plotting.conformance import by_length_figure
 from mechlab.plotting.example_images import images_of_examples
@@ -146,7 +146,7 @@ CASES: dict[str, Callable[[], Figure]] = {
 }
 MORE: dict[str, Callable[[], Figure]] = {
     "40 states": lambda: states(300, 40),
-    "mass of 24 components": lambda: path_kernel.mass_over_steps(mass(24, 50)),
+    "mass of 24 components": lambda: path_kernel_steps.mass_over_steps(mass(24, 50)),
     "spectrum, all equal": lambda: spectrum_figure(*np.ones((4, 64), complex), 0.9),
     "paths of eigenvalues": lambda: eigenvalues([0, 1, 3, 10, 40, 200, 1000, 9000], 36, 5)[0],
     "births of eigenvalues": lambda: eigenvalues([0, 1, 3, 10, 40, 200, 1000, 9000], 36, 5)[1],
@@ -189,11 +189,11 @@ MORE: dict[str, Callable[[], Figure]] = {
         RNG.normal(size=(9, 200)), RNG.integers(0, 10, 200).astype(float), np.arange(9) % 3, "label"
     ),
     "no influence": lambda: path_kernel.influence_map(*np.zeros((1, 1, 1)), np.zeros(1), np.zeros(1), "sum"),
-    "mass of one": lambda: path_kernel.mass_over_steps(mass(1, 1)),
-    "terms": lambda: path_kernel.terms_with_signs(steps(300, 0.1), lines([1, 112, -121, 1e-15])),
-    "no terms": lambda: path_kernel.terms_with_signs(steps(1, 0.0), lines([0, 0, 0, 0])),
-    "statistics": lambda: path_kernel.statistics_over_steps(steps(300, 0.1)),
-    "statistics of one step": lambda: path_kernel.statistics_over_steps(steps(1, 0.0)),
+    "mass of one": lambda: path_kernel_steps.mass_over_steps(mass(1, 1)),
+    "terms": lambda: path_kernel_steps.terms_with_signs(steps(300, 0.1), lines([1, 112, -121, 1e-15])),
+    "no terms": lambda: path_kernel_steps.terms_with_signs(steps(1, 0.0), lines([0, 0, 0, 0])),
+    "statistics": lambda: path_kernel_steps.statistics_over_steps(steps(300, 0.1)),
+    "statistics of one step": lambda: path_kernel_steps.statistics_over_steps(steps(1, 0.0)),
     "scalars of no example": lambda: path_kernel.influence_map(
         RNG.normal(size=(5, 200)), RNG.integers(0, 300, 200).astype(float), np.zeros(0), "sum", 9, "derivative"
     ),
@@ -258,9 +258,9 @@ def test_examples_sorted_by_label_are_marked_by_their_labels() -> None:
 
 def test_components_without_mass_have_no_panel() -> None:
     table = mass(2, 5)
-    assert len(path_kernel.mass_over_steps(table).axes) == 2
+    assert len(path_kernel_steps.mass_over_steps(table).axes) == 2
     table[[name for name in table if name.startswith("decay")]] = 0.0
-    assert len(path_kernel.mass_over_steps(table).axes) == 1
+    assert len(path_kernel_steps.mass_over_steps(table).axes) == 1
 
 
 def test_an_interval_over_training_is_drawn_with_its_scalar() -> None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 from scipy.stats import chi2
 
+from mechlab.automata.mips_rules import RULES, rule_named
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import SPLITS
 from mechlab.tasks.mips import FEWEST, Mips
-from mechlab.tasks.mips_rules import RULES, rule_named
 
 
 def read(xs, i):

@@ -11,28 +11,32 @@ from figure_checks import check_figure
 from planted_recurrent import capped, distilled, summing, untrained
 
 from mechlab.analyses.distill import mips_table
-from mechlab.analyses.distill.mips_rows import MipsRun, best, one_line, sizes_of
-from mechlab.analyses.distill.mips_table import MipsTable, totals_table
+from mechlab.analyses.distill.mips_markdown import HEAD, LONGEST, markdown_table
+from mechlab.analyses.distill.mips_rows import DATA, MipsRun, best, one_line, sizes_of
+from mechlab.analyses.distill.mips_table import MipsTable, tasks_table, totals_table
+from mechlab.automata.mips_rules import RULES
 from mechlab.distill.certificate import Certificate
 from mechlab.distill.recurrent.expressions import Name, Number, operation
 from mechlab.distill.recurrent.program import RecurrentProgram, Register
 from mechlab.plotting.mips_table import LOOKS, outcomes_figure
 from mechlab.record.artifacts import Artifacts
-from mechlab.statistics.wilson import wilson
 from mechlab.tasks.mips import Mips
-from mechlab.tasks.mips_rules import RULES
 
 LARGEST = RecurrentProgram(
     ("x",),
     (Register("s", 0, operation("max", Name("s"), Name("x"))),),
     (Name("s"),),
-    Certificate("tested", 1024, lengths=((10, 1024, 0), (100, 100, 0), (1000, 100, 0))),
+    Certificate("tested", 1024, lengths=((10, 1024, 0), (100, 100, 0), (1000, 100, 0)), origin="outputs"),
 )
+READ_OUT = replace(LARGEST, certificate=replace(LARGEST.certificate, origin="states", read_out="nearest"))
+LENGTHS = (10, 100, 1000)
 
 
 def imagined(task: str, right: tuple[float, float, float] | None, exact: float = 1.0, **options) -> MipsRun:
     """Return what is known of a run that never was: a program with shares of right sequences, or None."""
-    scalars = {f"network_{length}": 1.0 for length in (10, 100, 1000)} | {"compared": 1024.0}
+    scalars = {f"{subject}_{length}": 1.0 for subject in ("network", "agreement") for length in LENGTHS}
+    scalars |= {f"constant_{length}": 0.0 for length in LENGTHS} | dict.fromkeys(DATA, 0.0)
+    scalars |= {"compared": 1024.0, "mismatches": 3.0, "worst_affine": 0.75, "worst_encoding": 1.0}
     if right is not None:
         scalars |= dict(zip(("program_10", "program_100", "program_1000"), right, strict=True))
     return MipsRun(
@@ -83,7 +87,16 @@ def test_each_task_has_a_row_with_its_program_or_the_reason(tmp_path):
         **dict.fromkeys(("distilled", "perfect", "exact_10", "exact_1000"), 1),
     }
     assert not finding.claims and "runs of 2." in finding.notes["few"]
-    assert ",0,0,11,2,1,1,,,1.0,1.0," in (tmp_path / "tasks.csv").read_text()
+    assert ",1,0,mips-mlp_rnn/sum-s0,0,0,11,2,1,1,,,True,1.0,1.0," in (tmp_path / "tasks.csv").read_text()
+    assert total["origin"] == "states" and total["read_out"] == "affine" and total["worst_affine"] == 1
+    assert total["mismatches"] == 0 and total["agreement_1000"] == 1 and total["constant_10"] == 0
+    assert total["test_sequences"] == total["test_distinct"] == 100 and total["distinct_10"] == 5000
+    assert finding.scalars["distilled_from_states"] == finding.scalars["perfect_and_exact_1000_from_states"] == 1
+    page = (tmp_path / "table.md").read_text().splitlines()
+    assert page[:2] == HEAD.splitlines() and len(page) == 64
+    words = "perfect, 11 parameters | `s = 0; for x: s = s + x; return s` | yes / yes / yes | states, affine |"
+    assert f"| `sum` | {words}" in page and "| `min` | no run |  |  |  |" in page
+    assert any(line.startswith("| `max` | right on no, ") and line.endswith(" | none |  |  |") for line in page)
     module: dict = {}
     text = (tmp_path / "programs.py").read_text()
     assert (
@@ -110,17 +123,23 @@ def test_the_best_run_of_a_task_is_tabled():
         imagined("sum", (1, 1, 1), sizes={"parameters": 10}, seed=2),
         imagined("sum", (1, 1, 0.9), sizes={"parameters": 5}, seed=3),
         imagined("max", None, seed=4),
+        imagined("max", (1, 1, 1), exact=0.99, seed=5),  # a right program of a wrong network does not count
     ]
     chosen = best(runs)
     assert list(chosen) == ["max", "sum"]  # the order of the published table
     assert (chosen["max"].seed, chosen["sum"].seed) == (1, 2)
+    table = tasks_table(chosen, runs).set_index("task")
+    assert table.loc[["max", "sum", "min"], "runs"].tolist() == [4, 3, 0]
+    assert table.loc[["max", "sum", "min"], "seeds"].tolist() == ["0 1 4 5", "0 2 3", ""]
+    assert table.loc["max", "mismatches"] == 3 and table.loc["max", "origin"] == "outputs"
 
 
 @pytest.mark.parametrize(
     ("right", "exact", "outcome"),
     [
         ((1, 1, 1), 1.0, "exact_1000"),
-        ((1, 1, 1), 0.99, "exact_1000"),
+        ((1, 1, 1), 0.99, "exact_imperfect"),
+        ((1, 0, 0), 0.99, "exact_imperfect"),
         ((1, 0.99, 1), 1.0, "exact_10"),
         ((1, 1, 0.99), 1.0, "exact_10"),
         ((0.9999, 1, 1), 1.0, "no_program"),
@@ -134,15 +153,42 @@ def test_outcomes(right, exact, outcome):
 
 
 def test_totals_are_counted_over_tasks():
-    runs = [imagined("max", (1, 1, 1)), imagined("sum", (1, 0.5, 0)), imagined("min", None), imagined("div_3", None, 0)]
+    runs = [
+        imagined("max", (1, 1, 1), program=READ_OUT),
+        imagined("sum", (1, 0.5, 0), program=READ_OUT),
+        imagined("identity", (1, 1, 1), exact=0.9, program=READ_OUT),
+        imagined("prev1", (1, 1, 1)),
+        imagined("min", None),
+        imagined("div_3", None, 0),
+    ]
     table = totals_table(runs).set_index("name")
-    assert table["tasks"].to_dict() == {"perfect": 3, "distilled": 2, "exact_10": 2, "exact_100": 1, "exact_1000": 1}
-    assert set(table["of"]) == {4}
-    assert (table.loc["perfect", "low"], table.loc["perfect", "high"]) == wilson(3, 4)
+    counted = {"perfect": 4, "distilled": 4, "exact_10": 4, "exact_100": 3, "exact_1000": 3}
+    assert table["tasks"].to_dict() == counted | {"perfect_and_exact_10": 3, "perfect_and_exact_1000": 2}
+    counted = {"perfect": 2, "distilled": 3, "exact_10": 3, "exact_100": 2, "exact_1000": 2}
+    assert table["from_states"].to_dict() == counted | {"perfect_and_exact_10": 2, "perfect_and_exact_1000": 1}
+    assert set(table["of"]) == {6}
+
+
+def test_the_markdown_table_is_short_and_keeps_its_cells():
+    plain = RecurrentProgram(("x",), (), (Name("x"),), LARGEST.certificate)
+    long = replace(LARGEST, outputs=(sum([Name("s")] * 60, Number(1)),))
+    runs = [
+        imagined("max", (1, 0.99999, 0), program=READ_OUT),
+        imagined("min", (1, 1, 1), exact=0.5, program=plain),
+        imagined("sum", (1, 1, 1), program=long),
+    ]
+    page = markdown_table(tasks_table(best(runs), runs))
+    rows = {line.split("`")[1]: line for line in page.splitlines()[2:]}
+    assert rows["max"].endswith(" | yes / .9999 / no | states, nearest |")
+    assert rows["min"].startswith("| `min` | right on .5000, 20 parameters | ") and rows["min"].endswith(
+        "| no registers |"
+    )
+    assert all(line.count("|") == 6 for line in rows.values())
+    assert "..." in rows["sum"] and len(rows["sum"]) < LONGEST + 100 and rows["sum"].endswith(" | outputs |")
 
 
 def test_claims_need_all_tasks(tmp_path, monkeypatch):
-    """32 of 62 suffices and 31 does not; programs of untrained networks are the null."""
+    """32 of 62 suffices and 31 does not, nor do 32 of which a network is not perfect."""
     shares = [(1, 1, 1)] * 25 + [(1, 0, 0)] * 7 + [None] * 30
     runs = [imagined(name, right) for name, right in zip(RULES, shares, strict=True)]
     runs[40] = replace(runs[40], nulls={"program": 1.0, "long": 0.5})
@@ -152,6 +198,9 @@ def test_claims_need_all_tasks(tmp_path, monkeypatch):
     for place, slug in ((30, "solved"), (3, "long")):
         fewer = [*runs[:place], imagined(list(RULES)[place], None), *runs[place + 1 :]]
         finding, _ = tabled(tmp_path, fewer, monkeypatch)
+        assert not finding.claims[slug].holds, slug
+        wrong = [*runs[:place], imagined(list(RULES)[place], (1, 1, 1), 0.99), *runs[place + 1 :]]
+        finding, _ = tabled(tmp_path, wrong, monkeypatch)
         assert not finding.claims[slug].holds, slug
     finding, _ = tabled(tmp_path, runs[1:], monkeypatch)
     assert not finding.claims and "there are runs of 61." in finding.notes["few"]

@@ -31,9 +31,9 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def finishes(value: float | None, *runs: str):
+def finishes(value: float | None, *runs: str, repeated: bool = False):
     def program(note: JobNote) -> None:
-        note.began([Path(run) for run in runs], {}, [])
+        note.began([Path(run) for run in runs], {}, [], repeated)
         note.returned(value)
 
     return program
@@ -148,9 +148,11 @@ def test_the_first_long_job_announces_the_time_of_those_after_it(tmp_path, job, 
     RememberMultirun().on_multirun_start(
         OmegaConf.create({"hydra": {**node, "overrides": {"task": ["seed=range(3)"]}}})
     )
-    job(0, ["seed=0"], finishes(0.5, "runs/a"))  # done before: it takes no time
+    job(0, ["seed=0"], finishes(0.5, "runs/a"))  # short
     assert not capsys.readouterr().out
     monkeypatch.setattr(multirun, "LONG", 0.0)
+    job(0, ["seed=0"], finishes(0.5, "runs/a", repeated=True))  # done before, however long it takes to say so
+    assert not capsys.readouterr().out
     job(1, ["seed=1"], finishes(0.5, "runs/b"))
     assert "the 4 after it would take" in capsys.readouterr().out
     job(2, ["seed=2"], finishes(0.5, "runs/c"))

@@ -141,6 +141,7 @@ def test_a_planted_machine_becomes_a_verified_program() -> None:
     assert program.status == "lossless"
     assert program.certificate is not None
     assert program.certificate.inputs == 3**10
+    assert program.origin == "states"  # a code of random vectors: the nearest state, if no affine read-out
     assert [row[0] for row in program.certificate.lengths] == [10, 100, 1000]
     assert all(wrong == 0 for *_, wrong in program.certificate.lengths)
     assert "% 5" in program.source

@@ -207,6 +207,8 @@ def test_wrong_programs_are_refused() -> None:
         {"registers": "s"},
         {"certificate": {"status": "sure", "inputs": 1}},
         {"certificate": {"status": "tested", "inputs": 1, "other": 2}},
+        {"certificate": {"status": "tested", "inputs": 1, "origin": "dreams"}},
+        {"certificate": {"status": "tested", "inputs": 1, "network_lengths": [[10, "all", 0]]}},
     ):
         with pytest.raises(ConfigError, match="must hold a program"):
             program_from_data(data | change)
@@ -256,10 +258,12 @@ def test_certificates_of_agreement() -> None:
     assert certificate.inputs == 3**8
     assert certificate.lengths == ((10, 500, 0), (100, 50, 0), (1000, 50, 0))
     assert certificate.counterexample == ()
+    assert certificate.network_lengths == certificate.lengths
+    assert (certificate.origin, certificate.read_out) == ("states", "nearest")  # the state is the sum
     sampled = verify(TOTAL, SumsNetwork(), SumsTask(Sums(), length=20), samples=500)
     assert (sampled.status, sampled.inputs) == ("tested", 500)
     certified = TOTAL.certified(sampled)
-    assert certified.status == "tested"
+    assert (certified.status, certified.origin, TOTAL.origin) == ("tested", "states", None)
     assert program_from_data(json.loads(json.dumps(program_to_data(certified)))) == certified
 
 
@@ -286,6 +290,35 @@ def test_differences_from_the_rule_are_counted_at_each_length() -> None:
     word = np.array(certificate.counterexample)
     assert (TOTAL(word)[:-1] == Sums(late=50).targets(word[None])[0, :-1]).all()
     assert (TOTAL(word)[-1] != 0).all()
+
+
+def test_a_network_that_forgets_is_compared_at_each_length() -> None:
+    class Forgetful(SumsNetwork):
+        def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            output, total = super().step(x, state)
+            return torch.where(total < 90, output, torch.zeros_like(output)), total
+
+    certificate = TOTAL.verify(Forgetful(), SumsTask(Sums()), samples=200)
+    assert [wrong for *_, wrong in certificate.lengths] == [0, 0, 0]
+    short, middle, long = certificate.network_lengths
+    assert (short[2], long) == (0, (1000, 20, 20))
+    assert middle[2] > 0
+
+
+@pytest.mark.parametrize("samples", [0, 1, 99])
+def test_certificates_on_few_samples_are_refused(samples: int) -> None:
+    with pytest.raises(ConfigError, match="samples must be at least 100"):
+        TOTAL.verify(SumsNetwork(), SumsTask(Sums()), samples=samples)
+
+
+def test_seeds_are_recorded() -> None:
+    task = SumsTask(Sums(late=50), length=20)
+    for rng in (7, np.int64(7)):
+        assert TOTAL.verify(SumsNetwork(), task, samples=100, rng=rng).seed == 7
+    drawn = TOTAL.verify(SumsNetwork(), task, samples=100, rng=np.random.default_rng(5))
+    assert drawn.seed not in (0, 5)
+    assert TOTAL.verify(SumsNetwork(), task, samples=100, rng=drawn.seed) == drawn
+    assert type(drawn.seed) is int
 
 
 def test_observations() -> None:

@@ -13,6 +13,7 @@ from mechlab.distill.recurrent.batched_networks import BatchedNetworks, Sizes
 from mechlab.distill.recurrent.estimating import estimated_seconds
 from mechlab.distill.recurrent.smallest import SmallestSearch
 from mechlab.models.smallest_mlp_rnn import SmallestMLPRNN
+from mechlab.record.saved_state import SavedState
 from mechlab.tasks.mips import Mips
 
 
@@ -80,6 +81,77 @@ def test_the_estimate_leaves_the_search_as_it_is():
     least, most = estimated_seconds(search)
     assert 0 < least < most
     assert torch.equal(search.run().weights, same.run().weights)
+
+
+class Interrupted(Exception):
+    """Ends a search in the middle."""
+
+
+def test_a_search_that_was_interrupted_goes_on_from_its_saved_attempts(tmp_path):
+    """An exception after an attempt, before it is saved; the same network as without, and no saved attempt again."""
+    whole, file = searched("sum_last3"), tmp_path / "work" / "solve.safetensors"
+    expected, reported, after = whole.run(), [], 2
+
+    def interrupt(attempt):
+        reported.append(attempt)
+        if len(reported) == after + 1:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        searched("sum_last3", report=interrupt, saved=SavedState(file)).run()
+    again = []
+    resumed = searched("sum_last3", report=again.append, saved=SavedState(file))
+    resumed.rng.manual_seed(77)  # the saved state of the generator replaces its own
+    found = resumed.run()
+    assert torch.equal(found.weights, expected.weights) and found.sizes == expected.sizes
+    assert [attempt.sizes for attempt in resumed.attempts] == [attempt.sizes for attempt in whole.attempts]
+    assert len(again) == len(whole.attempts) - after
+    finished = searched("sum_last3", report=again.append, saved=SavedState(file))
+    assert torch.equal(finished.run().weights, expected.weights) and len(again) == len(whole.attempts) - after
+    SavedState(file).remove()
+    assert not file.parent.exists()
+
+
+def test_a_damaged_file_of_attempts_is_not_used(tmp_path):
+    file = tmp_path / "solve.safetensors"
+    expected = searched("sum", saved=SavedState(file)).run()
+    file.write_bytes(file.read_bytes()[:-5])
+    assert torch.equal(searched("sum", saved=SavedState(file)).run().weights, expected.weights)
+
+
+def test_no_held_out_sequence_is_one_to_fit():
+    """Of 3 ** 9 words many are drawn repeatedly; of few words all are to fit, and all are tested."""
+    batch = Mips("add_mod_3", length=9).generate(20_000, "train", generator())
+    pool = Examples(batch.inputs, batch.targets)
+    words = [set(map(tuple, part.squeeze(2).T.tolist())) for part in pool.inputs.split(pool.fitted, 1)[:2]]
+    assert len(words[0]) == pool.fitted and not words[0] & words[1]
+    assert pool.inputs[:, pool.held_out].shape[1] == len(words[1])
+    batch = Mips("parity").generate(20_000, "train", generator())
+    few = Examples(batch.inputs, batch.targets)
+    assert few.fitted == few.inputs[:, few.held_out].shape[1] == len(batch.inputs.unique(dim=0)) < 1024
+
+
+def test_of_failed_attempts_the_best_on_all_held_out_sequences_is_taken():
+    batch = Mips("parity_last2").generate(3000, "train", generator())
+    shuffled = Examples(batch.inputs, batch.targets[torch.randperm(3000, generator=generator(5))])
+    search = SmallestSearch(shuffled, generator(1), starts=2, steps=4, rounds=0, tries=1)
+    found = search.run()
+    inputs, targets = shuffled.inputs[:, shuffled.held_out], shuffled.targets[:, shuffled.held_out]
+    shares = []
+    for attempt in search.attempts:
+        outputs = BatchedNetworks(attempt.sizes, 1, 1).forward(attempt.weights[None], inputs)[0]
+        shares.append((outputs.round() == targets).double().mean().item())
+    assert found.accuracy == pytest.approx(max(shares)) and not found.perfect
+    assert torch.equal(found.weights, search.attempts[shares.index(max(shares))].weights)
+
+
+def test_wide_networks_take_no_underdetermined_steps():
+    """Levenberg-Marquardt has at least four targets for each parameter, or does not begin."""
+    pool = examples("sum_last5", 3000)
+    for width in (4, 16, 32, 64):
+        attempting = Attempting(pool, Sizes(16, 2, 1, width), 1, 1, 1, generator())
+        assert not attempting.refined or attempting.fitted_on * pool.length >= 4 * attempting.networks.count
+    assert not attempting.refined
 
 
 def test_the_model_takes_the_network_that_was_found_and_prints_the_sizes(capsys):

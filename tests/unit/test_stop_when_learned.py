@@ -36,10 +36,13 @@ def trained(folder, wrong, **settings):
 
 
 @pytest.mark.parametrize(("wrong", "on", "ends"), [(3, "val", True), (3, "both", False), (0, "both", True)])
-def test_both_waits_for_the_training_split(wrong, on, ends, tmp_path):
+def test_both_waits_for_the_training_split(wrong, on, ends, tmp_path, capsys):
     history = trained(tmp_path, wrong, stop_at=1.0, stop_patience=2, stop_on=on)
     assert (history.steps[-1] < 60) == ends
     assert history.steps[-1] % 5 == 0
+    splits = "training and validation" if on == "both" else "validation"
+    line = f"training stops at step {history.steps[-1]} of 60: {splits} accuracy was at least 1 in 2 epochs in a row"
+    assert (line in capsys.readouterr().out) == ends
 
 
 def test_looking_at_the_training_split_changes_nothing(tmp_path):

@@ -195,7 +195,7 @@ class Balance(Analysis):
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the ratio of the masses and the masses themselves over the steps, and their differences in slices."""
         from mechlab.plotting import balance as draw
-        from mechlab.plotting.path_kernel import mass_over_steps
+        from mechlab.plotting.path_kernel_steps import mass_over_steps
 
         steps, slices = out.table("steps"), out.table("slices")
         masses = steps.drop(columns=["norm", *(f"{line}:{ALL}" for line in LINES)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mechlab.analyses.attribution.explained_examples import group_of
-from mechlab.analyses.attribution.tables import top_examples
+from mechlab.analyses.attribution.tables import scalar_name, top_examples
 from mechlab.groups.representations import irreps
 from mechlab.record.artifacts import Artifacts
 
@@ -42,7 +42,7 @@ def save_by_irrep(run: Run, out: Artifacts, influence: np.ndarray, top: int, **t
     learned = [row for row, name in enumerate(names) if name != "trivial"]
     learned.sort(key=lambda row: -np.abs(influence[row]).sum())
     table = top_examples(run, None, influence[learned], top, names=[names[row] for row in learned])
-    out.save_table("examples", table)
+    out.save_table("examples", table.assign(scalar=scalar_name("irreps", run.spec.loss)))
 
 
 def between(values: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 WHOLE = "all parameters"
 SLICES = 10  # by default
-PANELS = 5  # slices that are drawn by default
+PANELS = 4  # most slices, and most components, that are drawn in one figure
 SCORED = 400  # most examples whose pairs are compared by their keys, at equal distances in the sorted order
 DRAWN = {"cosines": 300, "against_training": 300, "cosines_by_slice": 150}  # most rows of a heat map; else averaged
 
@@ -65,7 +65,7 @@ class ComponentSimilarity(Analysis):
         components: the named sets of parameters; see `components_of`.
         slice_steps: optimiser steps of a slice; a tenth of the training if None.
         shown: steps whose slices are drawn (a slice ends at its step, or contains it), the last slice if training ended
-            before all of them; five at equal distances if None.
+            before all of them; four at equal distances if None. The figure has four of more, the table all.
         keys: what examples may have in common: their label, the sum of their tokens, one of their tokens.
         nodes, tolerance: of the quadrature along each step.
         dtype: of the arithmetic; that of training if None.
@@ -207,7 +207,8 @@ class ComponentSimilarity(Analysis):
         listed = np.unique(np.linspace(0, X - 1, self.listed).astype(int))
         out.save_table("similar", similar_examples(whole, names, rows, listed, self.top))
         out.save_table("between", between_components(whole[:, :X, :X], names))
-        out.save_table("embedding", embedding(whole, names, rows, self.embedded, rng))
+        places = embedding(whole, names, rows, self.embedded, rng)
+        out.save_table("embedding", places.assign(modulus=getattr(run.task, "p", np.nan)))
 
     def _finding(
         self,
@@ -249,12 +250,10 @@ class ComponentSimilarity(Analysis):
         explained, training = (rows[rows["explained"] == side]["tick"].astype(str).tolist() for side in (True, False))
         order = "sum (label)" if self.sort == "sum" else self.sort
         axis, by_slice = f"explained examples, by {order}", out.table("cosines_by_slice")
-        parts = [str(name).partition(", ")[0] for name in dict.fromkeys(by_slice["panel"])]
         options = {"names": (axis, axis), "scale": "cosine", "label": "cosine of parameter scores"}
-        grid = (list(dict.fromkeys(parts)), list(components["component"]))
         figures = {
             "cosines": matrix_panels(out.table("cosines"), explained, explained, **options),
-            "cosines_by_slice": matrix_panels(by_slice, explained, explained, **options, size=1.6, grid=grid),
+            "cosines_by_slice": draw.cosines_by_slice(by_slice, PANELS, explained, **options),
             "embedding": draw.in_the_plane(out.table("embedding"), self.embedded),
         }
         if (out.folder / "keys.csv").exists():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mechlab.analyses.attribution.tables import images_of, own_class, sort_keys, top_examples
+from mechlab.analyses.attribution.tables import images_of, own_class, scalar_name, sort_keys, top_examples
 from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
@@ -42,6 +42,6 @@ def save_influences(
     out.save_arrays("own_class", influence=own, train=train, explained=keys, ids=batch.index)
     names = () if of_examples or len(own) == 1 else [f"scalar {row}" for row in range(len(own))]
     table = top_examples(run, None if names else batch, own, top, outputs == "loss", names)
-    out.save_table("examples", table)
+    out.save_table("examples", table.assign(scalar=scalar_name(outputs, run.spec.loss)))
     if (images := images_of(run, batch if of_examples else batch[:0], table)) is not None:
         out.save_arrays("images", **images)

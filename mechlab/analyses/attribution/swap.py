@@ -35,7 +35,7 @@ PUBLISHED = {  # groups of ExPLAIND's transformer; the published list misspells 
     "embedding, decoder": ("input_emb.*", "decoder.*"),
 }
 PERMUTATIONS = 20  # of the entries of a component's tensors, for the control
-FEWEST = 50  # examples below which no claim is made
+FEWEST = 200  # examples below which no claim is made: one half of them chooses, the other measures
 
 Steps = Annotated[int, at_least(2)] | Annotated[tuple[Annotated[int, at_least(0)], ...], Filled()]
 
@@ -61,6 +61,7 @@ class Swap(Analysis):
     """
 
     needs = Needs(history="sparse")
+    version = 2
     headline = ("final_accuracy", "largest_gain", "largest_gain_step")
 
     def __init__(
@@ -153,7 +154,10 @@ class Swap(Analysis):
         if len(swapped.batch) >= FEWEST:
             claims = {"completes": self._completes(swapped, rng), "all_needed": self._all_needed(swapped)}
         else:
-            notes["fewest"] = f"No claim is made of fewer than {FEWEST} examples."
+            notes["fewest"] = (
+                f"No claim is made of {len(swapped.batch)} examples: it would be chosen on one half and measured on "
+                f"the other, which needs {FEWEST}."
+            )
         return Finding({name: float(value) for name, value in scalars.items()}, claims, notes)
 
     def _completes(self, swapped: SwappedModels, rng: np.random.Generator) -> Claim:
@@ -172,11 +176,13 @@ class Swap(Analysis):
             controls.append(float((accuracy - own[place, 0])[1::2].mean()))
         held_out = gains[place, component, 1::2]
         low, high = paired_interval(held_out)
+        loses = " and, below 0, says that every one of them makes that model worse" if max(controls) < 0 else ""
         return Claim(
             f"With the final tensors of one component ({name}), the model of step {step} gets at least {self.change:g} "
             "more of the examples right, and more than with each of "
             f"{PERMUTATIONS} random orders of these tensors' entries (component and step chosen on one half of the "
-            "examples, value and 95 % interval from the other; the null is the largest of the controls).",
+            "examples, value and 95 % interval from the other; the null is the largest gain with a random order"
+            f"{loses}).",
             value=float(held_out.mean()),
             threshold=self.change,
             holds=bool(low >= self.change and held_out.mean() > max(controls)),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mechlab.analyses.attribution.example_keys import texts_of
+from mechlab.core.loss import BernoulliLoss, Loss
 from mechlab.core.task import Batch, FiniteTask
 from mechlab.kernels.explained import Outputs
 
@@ -44,6 +45,31 @@ def own_class(influence: np.ndarray, batch: Batch, outputs: Outputs, of_examples
     if outputs == "all" and batch.targets.ndim == 1 and not batch.targets.is_floating_point():
         return np.take_along_axis(influence, batch.targets.numpy()[:, None, None], 1)[:, 0]
     return influence[:, 0]
+
+
+def scalar_name(outputs: Outputs | Literal["irreps"], loss: Loss) -> str:
+    """Return what `own_class` returns the influences on, with its unit in brackets where it has one.
+
+    Args:
+        outputs: the explained scalars, as they were configured.
+        loss: of the task.
+
+    >>> from mechlab.core.loss import CrossEntropy
+    >>> scalar_name("loss", CrossEntropy())
+    'mean loss (nats)'
+    """
+    nats = " (nats)" if loss.classes or isinstance(loss, BernoulliLoss) else ""
+    if callable(outputs):
+        return getattr(outputs, "__name__", "a function of the outputs")
+    names = {
+        "all": "log-probability of the own class" if loss.indices else "first output",
+        "target": "log-probability of the own class" if loss.indices else "minus the loss",
+        "margin": "log-odds of the own class",
+        "loss": "mean loss",
+        "irreps": "part of the right product's logit",
+    }
+    has_unit = outputs in ("target", "margin", "loss") or (outputs == "all" and loss.indices)
+    return names[outputs] + (nats if has_unit else "")
 
 
 def images_of(run: Run, batch: Batch, top: pd.DataFrame) -> dict[str, np.ndarray] | None:

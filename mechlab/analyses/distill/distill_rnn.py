@@ -9,9 +9,20 @@ import numpy as np
 import torch
 
 from mechlab.analyses.distill.distilled import refusal
-from mechlab.analyses.distill.exact_at_lengths import AtLength, lengths_table, of_network, of_program
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.analyses.distill.exact_at_lengths import (
+    AtLength,
+    Words,
+    distinct,
+    lengths_table,
+    of_network,
+    of_program,
+    words_of,
+)
+from mechlab.analyses.distill.lengths_claims import lengths_claims
+from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.constraints import at_least, between
+from mechlab.core.seeding import Streams
+from mechlab.core.state import load_weights
 from mechlab.distill import distill_rnn
 from mechlab.distill.certificate import DistillError
 from mechlab.distill.recurrent.assembling import register_values
@@ -27,10 +38,8 @@ if TYPE_CHECKING:
 
     from mechlab.record.run import Run
 
-OBSERVED = 600  # sequences whose states show the registers
+OBSERVED = 2000  # sequences whose states show the registers
 DRAWN = 1000  # states in a figure
-LONG = 1000  # letters, of claim `long`
-EQUAL, EQUAL_LONG = 0.999, 0.99  # least lower ends of the intervals of the claims
 
 
 class DistillRNN(Analysis):
@@ -38,11 +47,14 @@ class DistillRNN(Analysis):
     rule of the task on sequences of 10, 100 and 1,000 letters.
 
     The program is written as Python that imports nothing (program.py) and as data (program.json). `lengths` has the
-    share of sequences that network and program get right at all positions; `registers` has the program's variables, and
-    how well the network's hidden states encode each. A network without a short program that agrees with it leaves no
-    program, and the note `refused` gives the reason and the first counterexample.
+    share of sequences that network and program get right at all positions, for few letters of all words of 10 letters;
+    `registers` has the program's variables, and how well the network's hidden states encode each. `from_states` is 1 if
+    they determine all of them; otherwise the program describes inputs and outputs alone. A network without a short
+    program that agrees with it leaves no program, and the note `refused` gives the reason and the first counterexample.
 
-    The null of the claims is the same share for a program of the untrained network, 0 if it has none.
+    The null of the claims is the larger of two such shares: of the best constant outputs, and of the program that the
+    untrained network of the same sizes has, which is made although it is right no more often than constant outputs. A
+    trained network of which that is true is refused, by comparison with the targets.
 
     Args:
         samples: random sequences of the training length, and of 10 letters; a tenth of them at 100 and 1,000 letters.
@@ -55,6 +67,7 @@ class DistillRNN(Analysis):
 
     needs = Needs(kind="sequence", ground_truth=("sequence rule",))
     headline = ("lines", "program_1000")
+    version = 2
 
     def __init__(
         self,
@@ -68,36 +81,38 @@ class DistillRNN(Analysis):
         """Distil the network and the untrained one, save the program, and compare with the rule."""
         model, task = run.model(), run.task
         seed = int(rng.integers(2**31))
-        rows = of_network(model, task, self.samples, rng)
+        words = words_of(task, self.samples, rng)
+        rows = of_network(model, task, words, self.samples, rng) + self._untrained(run, words, seed)
         scalars: dict[str, Any] = {"parameters": sum(tensor.numel() for tensor in model.parameters())}
-        scalars |= {f"network_{row.length}": row.share for row in rows}
-        null = self._null(run, seed)
-        scalars |= {"null_distilled": bool(null), "distilled": False}
+        scalars |= {f"{row.subject}_{row.length}": row.share for row in rows}
+        scalars |= _data(run, words) | {"distilled": False}
         try:
             program = distill_rnn(model, task, rng=seed, samples=self.samples, tolerance=self.tolerance)
         except DistillError as error:
             out.save_table("lengths", lengths_table(rows))
             refused = {"refused": refusal(error)}
-            return Finding(_floats(scalars), _claims([], null), refused | _counterexamples(rows))
+            return Finding(_floats(scalars), lengths_claims(rows), refused | _counterexamples(rows))
         certificate = program.certificate
         assert certificate is not None
-        rows += (right := of_program(program, task))
+        rows += (right := of_program(program, task, words))
         out.save_table("lengths", lengths_table(rows))
         out.save_bytes("program.py", program.source.encode())
         out.save_bytes("program.json", (json.dumps(program_to_data(program), indent=1) + "\n").encode())
-        self._save_registers(program, run, out, seed)
+        scalars |= self._save_registers(program, run, out, seed)
         scalars |= {f"program_{row.length}": row.share for row in right}
+        scalars |= {f"agreement_{length}": 1 - wrong / count for length, count, wrong in certificate.network_lengths}
         scalars |= {
             "distilled": True,
             "lines": program.lines,
             "bits": program.size,
             "registers": len(program.registers),
+            "from_states": program.origin == "states",
             "compared": certificate.inputs,
             "mismatches": certificate.mismatches,
             **{status: certificate.status == status for status in ("lossless", "tested")},
         }
-        notes = {"status": f"The program is {certificate.status}.", **_counterexamples(rows)}
-        return Finding(_floats(scalars), _claims(right, null), notes)
+        notes = {"status": f"The program is {certificate.status}.", "origin": _origin(program)}
+        return Finding(_floats(scalars), lengths_claims(rows), notes | _counterexamples(rows))
 
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the share of right sequences against their length, and the hidden states with the registers' values."""
@@ -110,22 +125,25 @@ class DistillRNN(Analysis):
             figures["registers"] = registers_figure(arrays["places"], arrays["values"], arrays["shares"], names)
         return figures
 
-    def _null(self, run: Run, seed: int) -> list[AtLength]:
-        """Return what a program of the untrained network gets right; [] if there is none."""
-        model = run.untrained()
+    def _untrained(self, run: Run, words: Words, seed: int) -> list[AtLength]:
+        """Return what a program of the untrained network gets right, made even where the network is right no more often
+        than constant outputs; [] if there is none."""
+        settings: dict[str, Any] = {"rng": seed, "samples": self.samples, "tolerance": self.tolerance}
         try:
-            program = distill_rnn(model, run.task, rng=seed, samples=self.samples, tolerance=self.tolerance)
+            program = distill_rnn(untrained_alike(run), run.task, require_learned=False, **settings)
         except DistillError:
             return []
-        return of_program(program, run.task)
+        return of_program(program, run.task, words, "untrained")
 
-    def _save_registers(self, program: RecurrentProgram, run: Run, out: Artifacts, seed: int) -> None:
-        """Save the registers, and their values at hidden states projected onto two principal components."""
+    def _save_registers(self, program: RecurrentProgram, run: Run, out: Artifacts, seed: int) -> dict[str, float]:
+        """Save the registers, and their values at hidden states projected onto two principal components; return the
+        smallest share of states over registers at which the affine, or the better, read-out is right."""
         import pandas as pd
 
         if not program.registers:
-            return
+            return {}
         observed = observe(run.model(), run.task, OBSERVED, seed)
+        results = encodings(program, observed)
         rows = [
             {
                 "register": register.name,
@@ -134,8 +152,10 @@ class DistillRNN(Analysis):
                 "r2": found.r2,
                 "exact": found.exact,
                 "nearest": found.nearest,
+                "floor": found.floor,
+                "held": found.held,
             }
-            for register, found in zip(program.registers, encodings(program, observed), strict=True)
+            for register, found in zip(program.registers, results, strict=True)
         ]
         out.save_table("registers", pd.DataFrame(rows))
         count = max(1, DRAWN // observed.length)
@@ -144,6 +164,20 @@ class DistillRNN(Analysis):
         places, shares = principal(states)
         numbers = np.stack([value.reshape(-1).astype(np.float64) for value in values.values()], 1)
         out.save_arrays("states", places=places, shares=shares, values=numbers)
+        best = [max(found.exact, found.nearest or 0.0) for found in results]
+        return {"worst_affine": min(found.exact for found in results), "worst_encoding": min(best)}
+
+
+def untrained_alike(run: Run) -> torch.nn.Module:
+    """Return the untrained network, with the sizes of the trained one where these are found by solving."""
+    model = run.untrained()
+    if getattr(model, "solve", None) is not None:
+        load_weights(model, run.model().state_dict())
+        with Streams(run.seed).globally("init"):
+            for module in model.modules():
+                if isinstance(module, torch.nn.Linear):
+                    module.reset_parameters()
+    return model
 
 
 def principal(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -163,30 +197,36 @@ def principal(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return places, shares
 
 
-def _claims(rows: list[AtLength], null: list[AtLength]) -> dict[str, Claim]:
-    """Return the claims that the program is right at 10 and at 1,000 letters; without a program they do not hold."""
-    claims = {}
-    by_length, nulls = ({row.length: row for row in part} for part in (rows, null))
-    for slug, length, least in (("program", 10, EQUAL), ("long", LONG, EQUAL_LONG)):
-        row, control = by_length.get(length), nulls.get(length)
-        claims[slug] = Claim(
-            f"There is a program that agrees with the network, and it is right at all positions of all random "
-            f"sequences of {length:,} letters (of at least {least:g} by the lower end of the 95 % interval).",
-            value=row.share if row else 0.0,
-            threshold=least,
-            holds=bool(row and row.right == row.sequences and row.interval[0] >= least),
-            kind="statistical",
-            null=control.share if control else 0.0,
-            interval=row.interval if row else None,
-        )
-    return claims
+def _data(run: Run, words: Words) -> dict[str, Any]:
+    """Return how many sequences, and how many distinct ones, the test split and the words of 10 letters have."""
+    test = run.evaluation("test").inputs
+    return {
+        "test_sequences": len(test),
+        "test_distinct": distinct(test.cpu().numpy()),
+        "words_10": len(words.inputs),
+        "distinct_10": words.distinct,
+        "every_10": words.every,
+        "unseen_10": words.unseen,
+    }
+
+
+def _origin(program: RecurrentProgram) -> str:
+    """Return where the program's registers can be read, as a sentence."""
+    if not program.registers:
+        return "The program has no registers; it describes inputs and outputs alone."
+    if program.origin != "states":
+        return "Hidden states do not determine all registers; the program describes inputs and outputs alone."
+    certificate = program.certificate
+    assert certificate is not None
+    read_out = "an affine read-out" if certificate.read_out == "affine" else "the nearest state"
+    return f"Hidden states determine all registers on held-out words, by {read_out}."
 
 
 def _counterexamples(rows: list[AtLength]) -> dict[str, str]:
-    """Return the first counterexample of each subject that has one."""
+    """Return the first counterexample of network and program, where there is one."""
     found = {}
     for row in rows:
-        if row.counterexample:
+        if row.counterexample and row.subject in ("network", "program"):
             found.setdefault(f"{row.subject}_counterexample", row.counterexample)
     return found
 

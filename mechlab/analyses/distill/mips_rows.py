@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mechlab.automata.mips_rules import RULES
 from mechlab.core.model import Model
 from mechlab.distill.recurrent.expression_text import statement_text
 from mechlab.distill.recurrent.program import RecurrentProgram
 from mechlab.distill.recurrent.program_data import program_from_data
 from mechlab.distill.recurrent.verification import LENGTHS
-from mechlab.models.mlp_rnn import MLPRNN
 from mechlab.record.files import read_json
 from mechlab.record.sets import run_name
-from mechlab.tasks.mips_rules import RULES
 
 if TYPE_CHECKING:
     from mechlab.record.run import Run
@@ -29,7 +28,7 @@ READ = (
     f"analyses/{DISTILL}/*.csv",
     f"analyses/{DISTILL}/program.json",
 )
-OUTCOMES = ("exact_1000", "exact_10", "no_program", "imperfect", "no_run")  # the best first
+OUTCOMES = ("exact_1000", "exact_10", "exact_imperfect", "no_program", "imperfect", "no_run")  # the best first
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,7 @@ class MipsRun:
         run: name of the run, `<task>-<model>/<run_id>-s<seed>`.
         seed: of the run.
         max_steps: optimiser steps of the training; 0 for weights that were found otherwise.
-        sizes: hidden units and parameters; of an `mlp_rnn` also depths and widths.
+        sizes: hidden units and parameters; where f and g are lists of layers also depths and widths.
         test: metrics on the test split by name, without `test/`.
         scalars: those of `distill_rnn`.
         nulls: the nulls of its claims by slug.
@@ -70,8 +69,16 @@ class MipsRun:
         return all(self.scalars.get(f"program_{n}") == 1 for n in LENGTHS if n <= length)
 
     @property
+    def from_states(self) -> bool:
+        """True if the hidden states determine all registers of the program, and it has some."""
+        return self.program is not None and self.program.origin == "states"
+
+    @property
     def outcome(self) -> str:
-        """One of OUTCOMES; a program that is wrong on some sequence of 10 letters counts as none."""
+        """One of OUTCOMES; a program that is wrong on some sequence of 10 letters counts as none, and one that is right
+        counts apart if the network is not perfect."""
+        if self.exact(LENGTHS[0]) and not self.perfect:
+            return "exact_imperfect"
         if self.exact(LENGTHS[-1]):
             return "exact_1000"
         if self.exact(LENGTHS[0]):
@@ -81,26 +88,41 @@ class MipsRun:
     def row(self) -> dict[str, Any]:
         """Return the columns of the table that are known."""
         row = {"outcome": self.outcome, "run": self.run, "seed": self.seed, "max_steps": self.max_steps, **self.sizes}
+        row |= {"perfect": self.perfect}
         row |= {f"test_{name}": self.test[name] for name in ("accuracy", "exact") if name in self.test}
-        row |= {f"network_{length}": self.scalars[f"network_{length}"] for length in LENGTHS}
+        row |= {name: self.scalars[name] for name in DATA}
+        row |= {name: self.scalars[name] for name in _at_lengths("network", "constant")}
+        row |= {name: self.scalars[name] for name in _at_lengths("untrained") if name in self.scalars}
         if self.program is not None:
+            certificate = self.program.certificate
+            assert certificate is not None
             row |= {"program": one_line(self.program), "lines": self.program.lines, "bits": self.program.size}
             row |= {"registers": len(self.program.registers), "status": self.program.status}
-            row |= {"compared": self.scalars["compared"]}
-            row |= {f"program_{length}": self.scalars[f"program_{length}"] for length in LENGTHS}
+            row |= {"origin": certificate.origin, "read_out": certificate.read_out}
+            row |= {name: self.scalars[name] for name in ("worst_affine", "worst_encoding") if name in self.scalars}
+            row |= {name: self.scalars[name] for name in ("compared", "mismatches")}
+            row |= {name: self.scalars[name] for name in _at_lengths("program", "agreement")}
         return row | {"problem": self.problem}
 
 
+def _at_lengths(*subjects: str) -> tuple[str, ...]:
+    return tuple(f"{subject}_{length}" for subject in subjects for length in LENGTHS)
+
+
+DATA = ("test_sequences", "test_distinct", "words_10", "distinct_10", "every_10", "unseen_10")
 COLUMNS = (
-    *("number", "task", "outcome", "run", "seed", "max_steps", "parameters", "hidden"),
-    *("transition_depth", "readout_depth", "transition_width", "readout_width", "test_accuracy", "test_exact"),
-    *("program", "lines", "bits", "registers", "status", "compared"),
-    *(f"{subject}_{length}" for subject in ("program", "network") for length in LENGTHS),
+    *("number", "task", "outcome", "runs", "seeds", "run", "seed", "max_steps", "parameters", "hidden"),
+    *("transition_depth", "readout_depth", "transition_width", "readout_width"),
+    *("perfect", "test_accuracy", "test_exact", *DATA),
+    *("program", "lines", "bits", "registers", "origin", "read_out", "worst_affine", "worst_encoding"),
+    *("status", "compared", "mismatches"),
+    *_at_lengths("program", "network", "agreement", "constant", "untrained"),
     "problem",
 )
 WHOLE = (
-    *("seed", "max_steps", "parameters", "hidden", "transition_depth", "readout_depth", "transition_width"),
-    *("readout_width", "lines", "bits", "registers", "compared"),
+    *("runs", "seed", "max_steps", "parameters", "hidden", "transition_depth", "readout_depth", "transition_width"),
+    *("readout_width", "test_sequences", "test_distinct", "words_10", "distinct_10", "every_10"),
+    *("lines", "bits", "registers", "compared", "mismatches"),
 )
 
 
@@ -127,13 +149,14 @@ def mips_run(run: Run) -> MipsRun:
 
 
 def sizes_of(model: torch.nn.Module) -> dict[str, int]:
-    """Return the sizes of a network: parameters and components of the state; of an `mlp_rnn` depths and widths too,
-    those that are used."""
+    """Return the sizes of a network: parameters and components of the state; where f and g are lists of layers,
+    as in `mlp_rnn`, their depths too, and the widths that are used."""
     sizes = {"parameters": sum(tensor.numel() for tensor in model.parameters())}
     if isinstance(model, Model) and hasattr(model, "initial_state"):
         sizes["hidden"] = model.initial_state(1).shape[1]
-    if isinstance(model, MLPRNN):
-        for name, layers in (("transition", model.transition), ("readout", model.readout)):
+    for name in ("transition", "readout"):
+        layers = getattr(model, name, None)
+        if isinstance(layers, torch.nn.ModuleList):
             sizes[f"{name}_depth"] = len(layers)
             if len(layers) > 1:
                 sizes[f"{name}_width"] = layers[0].out_features
@@ -141,8 +164,8 @@ def sizes_of(model: torch.nn.Module) -> dict[str, int]:
 
 
 def best(runs: Sequence[MipsRun]) -> dict[str, MipsRun]:
-    """Return for each task the run with the best outcome, of several the one with the fewest parameters, of several the
-    first; in the order of the published table."""
+    """Return for each task the run with the best outcome (of a perfect network, if one has an exact program), of
+    several the one with the fewest parameters, of several the first; in the order of the published table."""
     chosen: dict[str, MipsRun] = {}
     for run in runs:
         chosen[run.task] = min(chosen.get(run.task, run), run, key=_rank)

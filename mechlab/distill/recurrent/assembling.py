@@ -77,11 +77,16 @@ def steady(values: np.ndarray) -> bool:
 
 def agrees(program: RecurrentProgram, observed: Observed, tolerance: float = 0.0) -> bool:
     """Return whether a program returns the network's outputs on every observed sequence but for a share of them."""
+    return mismatches(program, observed) <= tolerance * len(observed.inputs)
+
+
+def mismatches(program: RecurrentProgram, observed: Observed) -> int:
+    """Return on how many observed sequences a program does not return the network's outputs; on all of them if an index
+    is outside its table."""
     try:
-        wrong = (program(observed.inputs) != observed.outputs).any((1, 2))
+        return int((program(observed.inputs) != observed.outputs).any((1, 2)).sum())
     except IndexError:
-        return False
-    return bool(wrong.sum() <= tolerance * len(wrong))
+        return len(observed.inputs)
 
 
 def register_values(program: RecurrentProgram, inputs: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,51 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mechlab.distill.recurrent.batched_networks import BatchedNetworks, Sizes
 from mechlab.distill.recurrent.levenberg_marquardt import cauchy, levenberg_marquardt
 
+FEW = 2000  # distinct sequences below which there are too few for held-out ones
 COMPARED = 1024  # sequences on which networks of an attempt are compared
 CHUNK = 4096  # sequences that a perfect network is tested on at once
 BATCH = 128  # sequences of a step of gradient descent
 EVERY = 100  # steps of gradient descent between two comparisons
 ROUND = 10  # Levenberg-Marquardt steps between two comparisons
-HOPELESS = 0.93  # an attempt ends when a round leaves every network at more than this share of its loss
+HOPELESS = 0.9  # an attempt ends when a round leaves every network at more than this share of its loss
 KEPT = 16  # networks that Levenberg-Marquardt begins with, at most
 REFINED = 2400  # parameters of all of them, at most: the cost of a step grows with the square of their number
-NEARLY = 0.9  # accuracy from which sequences with wrong outputs are added to the batch
-MEMORY = 2**21  # derivatives of a network that it computes at once, which bounds its batch
+NEARLY = 0.95  # accuracy from which sequences with wrong outputs are added to the batch
+NEAREST = 3  # networks that go on from there
+MORE = 3  # times as many sequences are in the batches of so few networks
+PATIENCE = 4  # such rounds in a row that end an attempt whose best network is that accurate
+MEMORY = 2**21  # derivatives of a network in a step, at most: those of a wider one it does not take
 
 
 class Examples:
-    """Sequences of integers and their targets, standardised: every channel has mean 0 and variance 1.
+    """Distinct sequences of integers and their targets, standardised: every channel has mean 0 and variance 1.
+
+    Sequences that occur repeatedly are taken once. Half of the distinct ones are to fit, the other half is held out; if
+    there are fewer than FEW, all of them are to fit, and all of them are tested.
 
     Args:
-        inputs: (N, T, c); the first half is to fit, the second half to decide whether a network is perfect.
+        inputs: (N, T, c), in random order.
         targets: (N, T, k) whole numbers.
+
+    Attributes:
+        inputs, targets: (T, n, c) and (T, n, k), the n distinct sequences, those to fit first.
+        x, y: the same, standardised.
+        fitted: number of sequences to fit.
+        held_out: the sequences that decide whether a network is perfect.
     """
 
     def __init__(self, inputs: Tensor, targets: Tensor):
-        self.inputs, self.targets = inputs.float().transpose(0, 1), targets.float().transpose(0, 1)  # (T, N, ...)
+        first = torch.from_numpy(np.unique(inputs.flatten(1).cpu().numpy(), axis=0, return_index=True)[1]).sort()[0]
+        self.inputs, self.targets = (values[first].float().transpose(0, 1) for values in (inputs, targets))
         self.input_mean, self.input_std = _moments(self.inputs)
         self.target_mean, self.target_std = _moments(self.targets)
         self.x = ((self.inputs - self.input_mean) / self.input_std).float()
         self.y = ((self.targets - self.target_mean) / self.target_std).float()
-        self.length, self.half = len(self.x), self.x.shape[1] // 2
+        self.length, total = self.x.shape[:2]
+        self.fitted = total if total < FEW else total // 2
+        self.held_out = slice(0 if total < FEW else self.fitted, None)
 
     def batch(self, size: int, length: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw standardised inputs and targets (length, size, ...) of the first half."""
-        chosen = torch.randint(self.half, (size,), generator=rng)
+        """Draw standardised inputs and targets (length, size, ...) to fit."""
+        chosen = torch.randint(self.fitted, (size,), generator=rng)
         return self.x[:length, chosen], self.y[:length, chosen]
 
     def compared(self) -> tuple[Tensor, Tensor]:
-        """Return standardised inputs and targets (T, B, ...) of the second half, the same each time."""
-        part = slice(self.half, self.half + COMPARED)
-        return self.x[:, part], self.y[:, part]
+        """Return some standardised inputs and targets (T, B, ...) that are held out, the same each time."""
+        return self.x[:, self.held_out][:, :COMPARED], self.y[:, self.held_out][:, :COMPARED]
 
     def unscaled(self, networks: BatchedNetworks, weights: Tensor) -> Tensor:
         """Return parameters (M, P) float32 that map the integers themselves as `weights` map standardised ones."""
@@ -59,16 +76,23 @@ class Examples:
         readout[-1][:, -1] += self.target_mean
         return weights.float()
 
-    def share_right(self, networks: BatchedNetworks, weights: Tensor) -> float:
-        """Return the share of targets of the second half that the rounded outputs of one network (1, P), in float32 and
-        on the integers themselves, equal; testing ends at the first chunk that has a wrong one."""
-        row, share = self.unscaled(networks, weights), 1.0
-        chunks = (values[:, self.half :].split(CHUNK, 1) for values in (self.inputs, self.targets))
+    def share_right(self, networks: BatchedNetworks, row: Tensor) -> float:
+        """Return the share of all held-out targets that the rounded outputs of one network equal, in float32 and on the
+        integers themselves; 1 only if those of the sequences to fit are right too.
+
+        Args:
+            row: (1, P) float32, parameters for the integers.
+        """
+        held_out = self._share(networks, row, self.held_out)
+        return held_out if held_out < 1 else self._share(networks, row, slice(self.fitted))
+
+    def _share(self, networks: BatchedNetworks, row: Tensor, part: slice) -> float:
+        right, count = 0, 0
+        chunks = (values[:, part].split(CHUNK, 1) for values in (self.inputs, self.targets))
         for x, y in zip(*chunks, strict=True):
-            share = (networks.forward(row, x)[0].round() == y).float().mean().item()
-            if share < 1:
-                break
-        return share
+            right += int((networks.forward(row, x)[0].round() == y).sum())
+            count += y.numel()
+        return right / count
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,6 +122,25 @@ class Attempt:
     def perfect(self) -> bool:
         """True if all targets of the test are met."""
         return self.accuracy == 1
+
+
+def attempts_state(attempts: Sequence[Attempt]) -> dict[str, Tensor]:
+    """Return attempts as tensors, from which `attempts_of_state` makes them again."""
+    state = {
+        "sizes": torch.tensor([astuple(attempt.sizes) for attempt in attempts]),
+        "accuracy": torch.tensor([attempt.accuracy for attempt in attempts], dtype=torch.float64),
+        "steps": torch.tensor([attempt.steps for attempt in attempts]),
+    }
+    return state | {f"weights.{place}": attempt.weights for place, attempt in enumerate(attempts)}
+
+
+def attempts_of_state(state: Mapping[str, Tensor]) -> list[Attempt]:
+    """Return the attempts of `attempts_state`."""
+    rows = zip(*(state[name].tolist() for name in ("sizes", "accuracy", "steps")), strict=True)
+    return [
+        Attempt(Sizes(*sizes), state[f"weights.{place}"], accuracy, tuple(steps))
+        for place, (sizes, accuracy, steps) in enumerate(rows)
+    ]
 
 
 class Attempting:
@@ -132,8 +175,10 @@ class Attempting:
         self.starts, self.steps, self.rounds, self.rate = starts, steps, rounds, rate
         self.networks = BatchedNetworks(sizes, examples.x.shape[2], examples.y.shape[2])
         per_sequence = examples.length * examples.y.shape[2]
-        rows = max(4 * self.networks.count, 1000)
-        self.fitted_on = max(16, min(rows // per_sequence, 512, MEMORY // (per_sequence * self.networks.count)))
+        count = self.networks.count
+        self.fitted_on = max(16, -(-max(4 * count, 1000) // per_sequence))
+        fits = self.fitted_on * per_sequence * count <= MEMORY and count <= REFINED
+        self.refined = min(KEPT, REFINED // count) if fits else 0  # networks that Levenberg-Marquardt begins with
         self.best: tuple[float, Tensor] = (-1.0, torch.empty(0))
 
     def run(self) -> Attempt:
@@ -141,9 +186,9 @@ class Attempting:
         weights, descended = self.descend(self.networks.draw(self.starts, self.rng))
         refined = 0
         if self.best[0] < 1:
-            kept = min(KEPT, REFINED // self.networks.count)
-            refined = self._refine(weights[self._losses(weights).argsort()[:kept]].double()) if kept else 0
-        elif self.networks.count <= REFINED:
+            kept = self._losses(weights).argsort()[: self.refined]
+            refined = self._refine(weights[kept].double()) if self.refined else 0
+        elif self.refined:
             self._polish()
         accuracy, row = self.best
         return Attempt(self.sizes, self.examples.unscaled(self.networks, row)[0], accuracy, (descended, refined))
@@ -170,19 +215,21 @@ class Attempting:
 
     def _refine(self, weights: Tensor) -> int:
         """Make Levenberg-Marquardt steps from parameters (M, P), and return their number."""
-        damping, done = torch.full((len(weights),), 1e-2, dtype=torch.float64), 0
+        damping, done, failed = torch.full((len(weights),), 1e-2, dtype=torch.float64), 0, 0
         losses = self._losses(weights)
-        for done in range(1, self.rounds + 1):
+        while failed < (PATIENCE if self.best[0] >= NEARLY else 1) and done < self.rounds:
+            done += 1
             for _ in range(2):
                 weights, damping = self._fit(weights, damping, ROUND // 2)
+            accuracy = self.best[0]
             if self._test(weights):
                 self._polish()
-                return done * ROUND
-            before, losses = losses, self._losses(weights)
-            if not (losses < HOPELESS * before).any():
                 break
+            before, losses = losses, self._losses(weights)
+            helped = (losses < HOPELESS * before).any() or self.best[0] > accuracy >= NEARLY
+            failed = 0 if helped else failed + 1
             if len(weights) > 2:
-                kept = losses.argsort()[: max(2, len(weights) * 3 // 4)]
+                kept = losses.argsort()[: NEAREST if self.best[0] >= NEARLY else max(2, len(weights) * 3 // 4)]
                 weights, damping, losses = weights[kept], damping[kept], losses[kept]
         return done * ROUND
 
@@ -190,23 +237,26 @@ class Attempting:
         """Bring the best network closer to the targets, unless it is no longer perfect then."""
         row = self.best[1].double()
         moved, _ = self._fit(row, torch.full((1,), 1e-3, dtype=torch.float64), ROUND)
-        if self.examples.share_right(self.networks, moved) == 1:
+        if self._share(moved) == 1:
             self.best = (1.0, moved)
 
     def _fit(self, weights: Tensor, damping: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        x, y = self._batch()
+        x, y = self._batch(self.fitted_on * (MORE if len(weights) <= NEAREST else 1))
         scale = self.examples.target_std
         return levenberg_marquardt(self.networks, weights, damping, x.double(), y.double(), scale, steps)
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
+    def _batch(self, size: int) -> tuple[Tensor, Tensor]:
         """Draw the sequences of some steps; if the best network is nearly perfect, also such that it gets wrong."""
-        x, y = self.examples.batch(self.fitted_on, self.examples.length, self.rng)
+        x, y = self.examples.batch(size, self.examples.length, self.rng)
         if self.best[0] < NEARLY:
             return x, y
         more_x, more_y = self.examples.batch(CHUNK, self.examples.length, self.rng)
         errors = self._scaled(self.best[1], more_x, more_y)[0]
-        wrong = (errors.abs() >= 0.5).any(2).any(0).nonzero()[: self.fitted_on // 2, 0]
+        wrong = (errors.abs() >= 0.5).any(2).any(0).nonzero()[: size // 2, 0]
         return torch.cat([x, more_x[:, wrong]], 1), torch.cat([y, more_y[:, wrong]], 1)
+
+    def _share(self, row: Tensor) -> float:
+        return self.examples.share_right(self.networks, self.examples.unscaled(self.networks, row))
 
     def _scaled(self, weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Return the errors (M, T, B, k), in whole numbers, of networks (M, P) on standardised sequences."""
@@ -225,7 +275,7 @@ class Attempting:
             row, share = weights[place : place + 1], shares[place].item()
             if share < 1 and share <= self.best[0]:
                 break
-            share = self.examples.share_right(self.networks, row) if share == 1 else share
+            share = self._share(row) if share == 1 else share
             if share > self.best[0]:
                 self.best = (share, row)
             if share == 1:

@@ -93,7 +93,7 @@ def primitive(rows: Sequence[np.ndarray]) -> bool:
 
 
 def _update_bits(target: np.ndarray, columns: Sequence[np.ndarray]) -> int | None:
-    """Return the description length of a register's update, or None if no short expression was found."""
+    """Return the description length of a register's update, or None if it has no short expression."""
     names = [f"c{k}" for k in range(len(columns))]
     update = explain(target, columns, names, stages=2)
     return None if update is None else bits(update)

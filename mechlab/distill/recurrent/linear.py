@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LARGEST = 10**6  # of a rounded Markov parameter
+LARGEST = 10**6  # entry of Markov parameters and of a realization
 NEAR = 0.05  # of a Markov parameter to an integer
 
 
@@ -52,30 +52,33 @@ def markov_parameters(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray | N
     if (rest != rest[:1]).any():
         return None
     constants = np.diff(rest[0], axis=0, prepend=0)  # (T, k): of the answer to an input that is always 1
+    if np.abs(constants).max(initial=0) > LARGEST:
+        return None
     return np.concatenate([weights, constants[..., None]], 2)
 
 
 def realization(markov: np.ndarray) -> Realization | None:
-    """Return a minimal integer realization of Markov parameters (T, k, m), in the simplest basis found.
+    """Return a minimal integer realization of Markov parameters (T, k, m), in a basis with a short text.
 
     The states are a basis of the integer sums of shifted answers, the rows of the Hankel matrix (Ho and Kalman 1966).
     By Fatou's lemma the recurrence of an integer answer has integer factors, so that a shift leads to such sums again.
     A basis change by elementary integer steps then shortens it.
 
     Returns:
-        None if the parameters do not determine a realization: its order would be over half of T.
+        None if the parameters do not determine a realization, since its order would be over half of T, or if it has an
+        entry beyond 10^6.
     """
     length, outputs, channels = markov.shape
     if not markov.any():
         return Realization(*(np.zeros(shape, np.int64) for shape in ((0, 0), (0, channels), (outputs, 0))))
     for depth in range(1, length // 2 + 1):
-        found = _states(markov, depth)
-        if found is not None and _answers(found, length) == markov.tolist():
-            return shortened(found)
+        result = _states(markov, depth)
+        if result is not None and _answers(result, length) == markov.tolist():
+            return shorter_basis(result)
     return None
 
 
-def shortened(system: Realization) -> Realization:
+def shorter_basis(system: Realization) -> Realization:
     """Return the realization after elementary integer basis changes, greedily, as long as its text gets shorter."""
     best, least = system, _length(system)
     improved = True
@@ -126,6 +129,8 @@ def _states(markov: np.ndarray, depth: int) -> Realization | None:
     if any(row is None for row in [*transition, *readout]) or any(not any(row) for row in here):
         return None
     entry = [row[:channels] for row in basis]
+    if any(abs(value) > LARGEST for row in (*transition, *entry, *readout) for value in row or ()):
+        return None
     size = len(basis)
     return Realization(
         np.array(transition, np.int64).reshape(size, size),

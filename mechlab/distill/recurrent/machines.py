@@ -112,7 +112,8 @@ class LetterNetwork:
         """Return the class (N, T) after each letter of words (N, T).
 
         Raises:
-            QueryBudgetExceeded: a word is longer than the sequences that the network was trained on.
+            QueryBudgetExceeded: a word is longer than the sequences that the network was trained on and than the words
+                that `learn` reads at first.
         """
         if words.shape[1] > self._longest:
             raise QueryBudgetExceeded
@@ -123,7 +124,8 @@ def machine_of(observed: Observed) -> Machine:
     """Return the minimal Mealy machine that agrees with a network on all observed sequences, or else on all but one in
     a thousand, for networks with rare errors.
 
-    It is learned from queries about words that are no longer than the training sequences.
+    It is learned from queries about words that are no longer than the training sequences, or than the shortest words,
+    about a thousand, that `learn` reads at first, where those are longer.
 
     Raises:
         DistillError: there are too many letters, outputs or states, or no machine agrees.

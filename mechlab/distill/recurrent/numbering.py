@@ -10,6 +10,7 @@ import numpy as np
 
 from mechlab.distill.recurrent.enumeration import Bank
 from mechlab.distill.recurrent.expressions import Expression, Name, Number, Table, operation, substitute
+from mechlab.distill.recurrent.one_variable import shifted
 from mechlab.distill.recurrent.program import RecurrentProgram, Register, fresh_names
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ BANKS = (2000, 30_000)  # functions that are enumerated; more where fewer are no
 STATE, CODE = "state", "code"
 
 
-class Code(NamedTuple):
+class LetterCode(NamedTuple):
     """A function of the letter that is all that matters of it.
 
     Args:
@@ -81,18 +82,18 @@ def _memoryless(machine: Machine, names: tuple[str, ...], constants: set[int]) -
     yield RecurrentProgram(names, (), tuple(outputs))
 
 
-def _codes(machine: Machine, groups: np.ndarray, names: tuple[str, ...], constants: set[int]) -> list[Code]:
+def _codes(machine: Machine, groups: np.ndarray, names: tuple[str, ...], constants: set[int]) -> list[LetterCode]:
     """Return short functions of the letter with a different value for each group of letters."""
     _, first = np.unique(groups, return_index=True)
     if len(first) == len(groups) and len(names) == 1:
-        return [Code(Name(names[0]), machine.letters[first, 0])]
+        return [LetterCode(Name(names[0]), machine.letters[first, 0])]
     bank = _letter_bank(machine, names, constants)
     values = bank.values
     rows = np.flatnonzero((values == values[:, first[groups]]).all(1))
     ordered = np.sort(values[rows][:, first], 1)
     rows = rows[(ordered[:, 1:] != ordered[:, :-1]).all(1)][:MOST_CODES]
-    codes = [Code(bank.expression(row), values[row, first].astype(np.int64)) for row in rows.tolist()]
-    return codes or [Code(_letter_table(machine, groups, names), np.arange(len(first)))]
+    codes = [LetterCode(bank.expression(row), values[row, first].astype(np.int64)) for row in rows.tolist()]
+    return codes or [LetterCode(_letter_table(machine, groups, names), np.arange(len(first)))]
 
 
 def _letter_bank(machine: Machine, names: tuple[str, ...], constants: set[int]) -> Bank:
@@ -106,16 +107,14 @@ def _letter_table(machine: Machine, values: np.ndarray, names: tuple[str, ...]) 
     base = int(machine.letters.max()) - low + 1
     index: Expression = Number(0)
     for channel, name in enumerate(names):
-        digit = _shifted(Name(name), -low)
+        digit = shifted(Name(name), -low)
         index = digit if channel == 0 else index * base + digit
     return Table(tuple(map(int, values)), index)
 
 
-def _shifted(expression: Expression, constant: int) -> Expression:
-    return expression + constant if constant > 0 else expression - -constant if constant else expression
-
-
-def _numbered(machine: Machine, code: Code, names: tuple[str, ...], constants: set[int]) -> Iterator[RecurrentProgram]:
+def _numbered(
+    machine: Machine, code: LetterCode, names: tuple[str, ...], constants: set[int]
+) -> Iterator[RecurrentProgram]:
     """Yield a program for each form of a machine whose update is a short expression."""
     forms = [form for form in (machine, machine.moore) if form.transitions.size <= MOST_POINTS]
     if not forms:
@@ -132,7 +131,9 @@ def _numbered(machine: Machine, code: Code, names: tuple[str, ...], constants: s
             return
 
 
-def _shortest(machine: Machine, code: Code, names: tuple[str, ...], bank: Bank, size: int) -> RecurrentProgram | None:
+def _shortest(
+    machine: Machine, code: LetterCode, names: tuple[str, ...], bank: Bank, size: int
+) -> RecurrentProgram | None:
     """Return the shortest program whose update and outputs are in the bank, None if there is none."""
     best: RecurrentProgram | None = None
     for numbering in _numberings(machine, bank, size):
@@ -148,7 +149,7 @@ def _numberings(machine: Machine, bank: Bank, size: int) -> Iterator[Numbering]:
     n, width = machine.transitions.shape
     values = bank.values.reshape(len(bank.values), size, width)
     tree = _tree(machine)
-    found: list[tuple[int, int, np.ndarray]] = []
+    numbered: list[tuple[int, int, np.ndarray]] = []
     for initial in range(size):
         rows = np.arange(len(values))
         numbers = np.full((len(rows), n), -1, np.int64)
@@ -163,11 +164,11 @@ def _numberings(machine: Machine, bank: Bank, size: int) -> Iterator[Numbering]:
                 numbers[:, target] = after[keep]
         ordered = np.sort(numbers, 1)
         distinct = (ordered[:, 1:] != ordered[:, :-1]).all(1)
-        found += [
+        numbered += [
             (row, initial, number) for row, number in zip(rows[distinct].tolist(), numbers[distinct], strict=True)
         ]
     seen: set[bytes] = set()
-    for row, _, numbers in sorted(found, key=lambda entry: entry[:2]):
+    for row, _, numbers in sorted(numbered, key=lambda entry: entry[:2]):
         if numbers.tobytes() not in seen and len(seen) < MOST_NUMBERINGS:
             seen.add(numbers.tobytes())
             yield Numbering(numbers, row)
@@ -187,7 +188,7 @@ def _tree(machine: Machine) -> list[tuple[int, int, bool]]:
 
 
 def _outputs(
-    machine: Machine, code: Code, names: tuple[str, ...], bank: Bank, numbering: Numbering
+    machine: Machine, code: LetterCode, names: tuple[str, ...], bank: Bank, numbering: Numbering
 ) -> Iterator[RecurrentProgram]:
     """Yield programs with the outputs as expressions of the new number and the letter, and as registers."""
     n, width = machine.transitions.shape
@@ -202,7 +203,7 @@ def _outputs(
 
 
 def _program(
-    code: Code, names: tuple[str, ...], initial: int, update: Expression, outputs: list[Expression], held: bool
+    code: LetterCode, names: tuple[str, ...], initial: int, update: Expression, outputs: list[Expression], held: bool
 ) -> RecurrentProgram:
     """Return the program with a register for the state's number; of `held` outputs each has a register of its own."""
     (state,) = fresh_names(names, 1)
@@ -216,7 +217,7 @@ def _program(
     return RecurrentProgram(names, (*registers, register), tuple(map(Name, labels)))
 
 
-def _tabulated(machine: Machine, code: Code, names: tuple[str, ...]) -> Iterator[RecurrentProgram]:
+def _tabulated(machine: Machine, code: LetterCode, names: tuple[str, ...]) -> Iterator[RecurrentProgram]:
     """Yield the program with tables, of states in the order of a breadth-first search."""
     n = len(machine.transitions)
     order = [machine.initial, *(int(machine.transitions[edge[:2]]) for edge in _tree(machine))]
@@ -224,7 +225,7 @@ def _tabulated(machine: Machine, code: Code, names: tuple[str, ...]) -> Iterator
     low, span = int(code.values.min()), int(np.ptp(code.values)) + 1
     if n * span > MOST_TABLE:
         return
-    index = operation("+", Name(STATE) * span, _shifted(Name(CODE), -low))
+    index = operation("+", Name(STATE) * span, shifted(Name(CODE), -low))
     columns = [number[machine.transitions[order]], *machine.outputs[order].transpose(2, 0, 1)]
     tables = []
     for column in columns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from mechlab.core.errors import ConfigError
 from mechlab.distill.certificate import DistillError
+from mechlab.distill.recurrent.encoding import word_numbers
 
 CHUNK = 2**16  # letters that the network reads at once
 LARGEST = 2.0**53  # float64 holds integers exactly up to here
@@ -63,6 +65,11 @@ class Observed:
         """T, the length of the sequences that the network was trained on."""
         return self.inputs.shape[1]
 
+    @cached_property
+    def words(self) -> np.ndarray:
+        """The number (B, T) of the word read after each letter, equal for equal words."""
+        return word_numbers(self.inputs)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the channels: x for one, a and b for two, x1, x2, ... for more."""
@@ -75,21 +82,23 @@ class Observed:
         return (self.high - self.low + 1) ** self.inputs.shape[2]
 
 
-def observe(model: Any, task: Any, samples: int = 2000, rng: Any = 0) -> Observed:
-    """Return what a network does on random sequences of its task, of the training length.
+def observe(model: Any, task: Any, samples: int = 2000, rng: Any = 0, *, inputs: np.ndarray | None = None) -> Observed:
+    """Return what a network does on sequences of its task, of the training length, random ones by default.
 
     Args:
         model: a sequence model that reads integers as real numbers.
         task: a task of integers; see `check_task`.
         samples: number of sequences, B.
         rng: seed or generator of the sequences.
+        inputs: (B, T, c) int64, the sequences in place of random ones.
 
     Raises:
         ConfigError: the task's inputs are no integers.
         DistillError: a hidden state is not finite.
     """
     check_task(task)
-    inputs = task.integers(samples, task.length, np.random.default_rng(rng))
+    if inputs is None:
+        inputs = task.integers(samples, task.length, np.random.default_rng(rng))
     query = reader(model)
     reading = query(inputs)
     if not np.isfinite(reading.states).all():

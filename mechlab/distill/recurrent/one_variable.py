@@ -17,7 +17,7 @@ LEAST_REPEATS = 2  # rows that each entry of a table must have been seen in
 def function_of(
     values: np.ndarray, results: np.ndarray, repeats: np.ndarray | None, variable: Expression
 ) -> Expression | None:
-    """Return the shortest expression found with the given results at the given values of a variable.
+    """Return a short expression with the given results at the given values of a variable.
 
     Args:
         values: (V,) distinct integers in rising order.

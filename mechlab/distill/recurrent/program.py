@@ -12,6 +12,7 @@ import numpy as np
 
 from mechlab.distill.certificate import Certificate
 from mechlab.distill.program import Status
+from mechlab.distill.recurrent.encoding import Origin
 from mechlab.distill.recurrent.expressions import Expression, bits, evaluate, integers, names
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,19}")
@@ -43,7 +44,8 @@ class RecurrentProgram:
         inputs: names of the c channels of a letter.
         registers: the variables; () for a program without memory.
         outputs: the k values that are returned after each letter.
-        certificate: what is known of its agreement with the network; None for a program that was written by hand.
+        certificate: what is known of its agreement with the network, and whether its registers can be read in the
+            hidden states; None for a program that was written by hand.
 
     Raises:
         ValueError: a name is not allowed, not distinct or not defined, or there is no input or output.
@@ -99,6 +101,12 @@ class RecurrentProgram:
         return None if self.certificate is None else self.certificate.status
 
     @property
+    def origin(self) -> Origin | None:
+        """Where its registers can be read: "states" if the network's hidden states determine all of them, "outputs" if
+        the program describes inputs and outputs alone; None without a certificate."""
+        return None if self.certificate is None else self.certificate.origin
+
+    @property
     def size(self) -> int:
         """The description length in bits: of the expressions as they are written, and of the registers' names and
         initial values."""
@@ -128,6 +136,7 @@ class RecurrentProgram:
         """Compare with a network and its task's rule, and return a new certificate; see `verification.verify`.
 
         Raises:
+            ConfigError: the task's inputs are no integers, or `samples` is below 100.
             DistillError: the program and the network disagree, with the first counterexample.
         """
         from mechlab.distill.recurrent.verification import verify

@@ -1,4 +1,4 @@
-"""Programs with integer registers, found in the hidden states and outputs of a recurrent network."""
+"""Programs with integer registers, from the hidden states, inputs and outputs of a recurrent network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mechlab.distill.recurrent import streams as candidates
 from mechlab.distill.recurrent.assembling import Stream, agrees, assemble, register_values
 from mechlab.distill.recurrent.bases import lattice_bases
 from mechlab.distill.recurrent.booleans import boolean_code
-from mechlab.distill.recurrent.encoding import SHARE, Encoding, encoding
+from mechlab.distill.recurrent.encoding import Encoding, encoding
 from mechlab.distill.recurrent.lattices import Code, lattice_code
 from mechlab.distill.recurrent.linear import Realization, markov_parameters, realization
 from mechlab.distill.recurrent.observed import Observed
@@ -26,20 +26,23 @@ RARE = 1e-3  # share of the sequences with such errors
 def register_programs(observed: Observed) -> Iterator[RecurrentProgram]:
     """Yield programs with integer registers that agree with a network on the observed sequences.
 
-    Sets of registers come from the outputs (a linear rule; the last output), from a list of streams (earlier letters,
-    counters, extremes, carries), of which only those are used that the hidden states encode (`encoding`), and from the
-    states alone (`lattice_code`, `boolean_code`). Updates and outputs are regressed; see `regression.explain`. Only if
-    all that gives no program are the streams used whatever the states encode; `encodings` tells of such a case.
+    Tried in this order are: a function of the letter, without registers; a list of streams (earlier letters, counters,
+    extremes, carries), of which only those are used that the hidden states encode (`encoding`); integers and bits of
+    the states alone (`lattice_code`, `boolean_code`); registers that need no states (a linear rule; the last output).
+    Updates and outputs are regressed; see `regression.explain`. Only if all that gives no program are the streams used
+    whatever the states encode. The order decides what is tried, not where a program comes from: whether the states
+    encode the registers of the program that is chosen is examined afterwards (`encodings`, and a certificate's
+    `origin`).
 
-    After the first kind of registers with a program, only the next two kinds are tried, and none after a program
+    After the first kind of streams or codes with a program, only the next two kinds are tried, and none after a program
     without registers. If no program agrees with every sequence, programs are made from a few sequences each, which may
     be free of the network's rare errors, and may disagree with one sequence in a thousand.
     """
-    found = False
+    exact = False
     for program in _programs(observed):
-        found = True
+        exact = True
         yield program
-    for start in () if found else range(0, FEW * TRIALS, FEW):
+    for start in () if exact else range(0, FEW * TRIALS, FEW):
         for program in _programs(_part(observed, slice(start, start + FEW))):
             if agrees(program, observed, RARE):
                 yield program
@@ -48,20 +51,24 @@ def register_programs(observed: Observed) -> Iterator[RecurrentProgram]:
 
 def _programs(observed: Observed) -> Iterator[RecurrentProgram]:
     """Yield programs that agree with every observed sequence."""
+    program = assemble(observed, [])
+    if program is not None:
+        yield program
+        return
     streams = (_walks, _carries, _counters, _delays)
-    kinds = (linear_programs, _from_outputs, *streams, lattice_programs, boolean_programs)
-    found: dict[RecurrentProgram, None] = {}
-    left = len(kinds)
-    for kind in kinds:
-        if left == 0:
-            break
-        new = [program for program in dict.fromkeys(kind(observed)) if program not in found]
-        found |= dict.fromkeys(new)
+    of_states = (*streams, lattice_programs, boolean_programs)
+    made: dict[RecurrentProgram, None] = {}
+    left = len(of_states)
+    for kind in (*of_states, linear_programs, _last_outputs):
+        if kind in of_states and left == 0:
+            continue
+        new = [program for program in dict.fromkeys(kind(observed)) if program not in made]
+        made |= dict.fromkeys(new)
         yield from sorted(new, key=lambda program: program.size)
         if any(not program.registers for program in new):
             return
-        left = min(left, 3) - 1 if found else left - 1
-    for kind in () if found else streams:
+        left = min(left, 3) - 1 if made else left - 1
+    for kind in () if made else streams:
         yield from kind(observed, gated=False)
 
 
@@ -74,7 +81,9 @@ def _part(observed: Observed, rows: slice) -> Observed:
 def encodings(program: RecurrentProgram, observed: Observed) -> tuple[Encoding, ...]:
     """Return how well the hidden states encode each register of a program, with the share of nearest states too."""
     values = register_values(program, observed.inputs)
-    return tuple(encoding(observed.states, stream, name, nearest=True) for name, stream in values.items())
+    return tuple(
+        encoding(observed.states, stream, name, words=observed.words, nearest=True) for name, stream in values.items()
+    )
 
 
 def linear_programs(observed: Observed) -> Iterator[RecurrentProgram]:
@@ -100,13 +109,11 @@ def linear_program(system: Realization, inputs: Sequence[str]) -> RecurrentProgr
     return RecurrentProgram(tuple(inputs), registers, outputs)
 
 
-def _from_outputs(observed: Observed) -> Iterator[RecurrentProgram]:
-    """Yield programs without registers, or with the last outputs as registers."""
-    for chosen in ([], candidates.outputs(observed)):
-        program = assemble(observed, chosen)
-        if program is not None:
-            yield program
-            return
+def _last_outputs(observed: Observed) -> Iterator[RecurrentProgram]:
+    """Yield the program whose registers are the last outputs."""
+    program = assemble(observed, candidates.outputs(observed))
+    if program is not None:
+        yield program
 
 
 def _delays(observed: Observed, gated: bool = True) -> Iterator[RecurrentProgram]:
@@ -158,10 +165,9 @@ def _first(observed: Observed, sets: Iterator[list[Stream]], gated: bool) -> Ite
 def encoded(observed: Observed, chosen: Sequence[Stream]) -> bool:
     """Return whether hidden states encode every register: affinely, or at least by the nearest state."""
     for stream in chosen:
-        if encoding(observed.states, stream.values).affine:
+        if encoding(observed.states, stream.values, words=observed.words).affine:
             continue
-        share = encoding(observed.states, stream.values, nearest=True).nearest
-        if share is None or share < SHARE:
+        if encoding(observed.states, stream.values, words=observed.words, nearest=True).read_out is None:
             return False
     return True
 

@@ -24,7 +24,7 @@ def explain(
     *,
     stages: int = 4,
 ) -> Expression | None:
-    """Return the shortest expression found that equals the target on every row.
+    """Return a short expression that equals the target on every row.
 
     Tried are: sums with integer factors; one-variable functions (absolute value, floor division, remainder, comparison,
     short table) of such sums; a function of one column plus a sum of the others; the larger or smaller of two sums; the
@@ -39,7 +39,7 @@ def explain(
         stages: how many kinds of expressions are tried, sums first and choices last.
 
     Returns:
-        The expression; None if none was found, or if equal rows have different targets.
+        The shortest of those tried that do; None if there is none, or if equal rows have different targets.
     """
     parts = [np.asarray(column).astype(np.int64) for column in (*columns, target)]
     table = np.unique(np.stack(parts, 1), axis=0)
@@ -48,9 +48,9 @@ def explain(
     whole = Rows(table[:, :-1], table[:, -1], tuple(names), tuple(bounded or [True] * len(names)))
     some = whole.part(np.random.default_rng(0).permutation(len(table))[:MOST_ROWS])
     for kinds in STAGES[:stages]:
-        found = [expression for stage in kinds for expression in stage(some) if exact(expression, whole)]
-        if found:
-            return min(found, key=bits)
+        equal = [expression for stage in kinds for expression in stage(some) if exact(expression, whole)]
+        if equal:
+            return min(equal, key=bits)
     return None
 
 

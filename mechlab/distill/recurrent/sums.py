@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechlab.distill.recurrent.expressions import Expression, Name, Number, operation
+from mechlab.distill.recurrent.simplifying import total
 
 MOST_COMBINATIONS = 1500
 
@@ -36,20 +37,9 @@ class Rows:
 
 def weighted(weights: Sequence[int], names: Sequence[str], constant: int = 0) -> Expression:
     """Return the sum of names with integer factors and a constant; positive summands are first."""
-    result: Expression | None = None
-    pairs = [(int(w), Name(name)) for w, name in zip(weights, names, strict=True) if w]
-    pairs = [*(pair for pair in pairs if pair[0] > 0), *(pair for pair in pairs if pair[0] < 0)]
-    if constant > 0 and pairs and pairs[0][0] < 0:
-        result, constant = Number(constant), 0
-    for weight, name in pairs:
-        part = name if abs(weight) == 1 else operation("*", abs(weight), name)
-        if result is None:
-            result = part if weight > 0 else operation("*", weight, name)
-        else:
-            result = result + part if weight > 0 else result - part
-    if result is None:
-        return Number(constant)
-    return result + constant if constant > 0 else result - -constant if constant < 0 else result
+    return total(
+        {Name(name): int(weight) for weight, name in zip(weights, names, strict=True) if weight}, int(constant)
+    )
 
 
 def affine(rows: Rows) -> Iterator[Expression]:
@@ -62,10 +52,10 @@ def affine(rows: Rows) -> Iterator[Expression]:
     kept = list(np.flatnonzero(weights))
     for column in sorted(kept, key=lambda k: abs(weights[k])):
         fewer = [k for k in kept if k != column]
-        if (again := integer_fit(table[:, fewer], target)) is not None:
+        if (refitted := integer_fit(table[:, fewer], target)) is not None:
             kept = fewer
             weights = np.zeros(len(rows.names), int)
-            weights[kept], constant = again
+            weights[kept], constant = refitted
     yield weighted(weights, rows.names, constant)
 
 
@@ -115,22 +105,23 @@ def deciding_sums(table: np.ndarray, target: np.ndarray) -> Iterator[tuple[np.nd
     if not len(factors):
         return
     few = slice(0, 300)
-    sums = table[few] @ factors.T
-    order = np.argsort(sums, axis=0, kind="stable")
-    ranked, targets = np.take_along_axis(sums, order, 0), target[few][order]
+    early = table[few] @ factors.T
+    order = np.argsort(early, axis=0, kind="stable")
+    ranked, targets = np.take_along_axis(early, order, 0), target[few][order]
     unequal = ((ranked[1:] == ranked[:-1]) & (targets[1:] != targets[:-1])).any(0)
     for weights in factors[~unequal]:
-        total = table @ weights
-        order = np.argsort(total, kind="stable")
-        ranked, targets = total[order], target[order]
+        sums = table @ weights
+        order = np.argsort(sums, kind="stable")
+        ranked, targets = sums[order], target[order]
         if not ((ranked[1:] == ranked[:-1]) & (targets[1:] != targets[:-1])).any():
-            yield weights, total
+            yield weights, sums
 
 
-def add_part(total: Expression, weight: int, part: Expression) -> Expression:
+def add_part(start: Expression, weight: int, part: Expression) -> Expression:
+    """Return start + weight * part."""
     if not weight:
-        return total
+        return start
     scaled = part if abs(weight) == 1 else operation("*", abs(weight), part)
-    if total == Number(0):
+    if start == Number(0):
         return scaled if weight > 0 else operation("*", weight, part)
-    return total + scaled if weight > 0 else total - scaled
+    return start + scaled if weight > 0 else start - scaled
