@@ -14,8 +14,9 @@ from mechlab.config.choices import config_dir, user_folders
 LONGEST = 24  # letters of a value
 
 
-def describe(config: Mapping[str, Any], moment: str | int = "last") -> str:
-    """Return network, task and seed of a run, with the moment of training if it is not the end.
+def describe(config: Mapping[str, Any], moment: str | int = "last", found: str = "") -> str:
+    """Return network, task and seed of a run, with the moment of training if it is not the end, and with the sizes that
+    were found if the network was searched.
 
     Of the parameters of network and task, the first one in their yaml is named, and every other that differs from it;
     a seed of theirs only if it is another than the run's.
@@ -23,9 +24,10 @@ def describe(config: Mapping[str, Any], moment: str | int = "last") -> str:
     Args:
         config: the run's configuration, as recorded.
         moment: "last", "best", or an optimiser step.
+        found: sizes that solving chose; see `Model.found`.
     """
     at = "" if moment == "last" else f", {moment} checkpoint" if isinstance(moment, str) else f", step {moment:,}"
-    return f"{_network_and_task(config)}, seed {config.get('seed')}{at}"
+    return f"{_network_and_task(config)}, seed {config.get('seed')}{at}{found and f'; found: {found}'}"
 
 
 def describe_set(configs: Sequence[Mapping[str, Any]]) -> str:

@@ -56,7 +56,8 @@ class Model(nn.Module):
     data; cropped as in training). It is called once, before the first optimiser step; a training of 0 steps ends there.
     It may change the shapes of tensors, on which no step of `forward` may then depend before it: an unsolved model runs
     too. The memory and history sizes announced before training are those of the unsolved model. Where it takes long, it
-    may save its state in `saved`, unless that is None, and goes on from there after an interruption.
+    may save its state in `saved`, unless that is None, and goes on from there after an interruption. If it chooses
+    sizes, `found` names those of the model as it is; figures bear them beside the configuration.
     """
 
     kind: ClassVar[str]
@@ -64,6 +65,7 @@ class Model(nn.Module):
     unused: tuple[str, ...] = ()
     solve: ClassVar[Callable[..., None] | None] = None
     saved: Saved | None = None
+    found: str = ""
 
     def __init__(self, spec: TaskSpec):
         super().__init__()

@@ -47,7 +47,7 @@ def finish(setup: Setup, fitted: Fitted) -> None:
         logged = hasattr(callback, "runs_at_end") and callback.runs_at_end(fitted.steps)
         if not logged:  # else a callback of the same name has logged the end of training already
             folder = answer_folder(setup, name)
-            out = Artifacts(folder, describe(setup.values))
+            out = Artifacts(folder, answers.read_finding(folder).get("subject", describe(setup.values)))
             figures = out.with_subject(analysis.figures(out))
             fitted.log(folder.name, findings[folder.name]["scalars"], figures)
     fitted.log_hyperparameters(_hyperparameters(setup))

@@ -51,7 +51,7 @@ def run_analysis(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp") as aside:
         new = Path(aside) / "answer"
         new.mkdir()
-        out = Artifacts(new, describe(stored_config(run.folder), run.moment))
+        out = Artifacts(new, describe(stored_config(run.folder), run.moment, found_in(run)))
         rng = Streams(run.seed if seed is None else seed).numpy("analysis", name)
         finding = analysis.run(run, out, rng).with_first(analysis.headline)
         if draws:
@@ -65,6 +65,12 @@ def run_analysis(
         write_json(new / answers.FINDING, {**about, **finding.as_dict()})
         answers.replace(folder, new)
     return finding
+
+
+def found_in(run: Run) -> str:
+    """Return the sizes of a network that were found by solving; "" for others, whose weights are not read."""
+    architecture = getattr(run.recipe.make_model, "target", None)
+    return run.model().found if getattr(architecture, "found", "") else ""
 
 
 def is_up_to_date(folder: Path, analysis: Analysis, identity: dict[str, Any]) -> bool:

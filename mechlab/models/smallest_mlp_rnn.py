@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.progress import duration
 from mechlab.core.task import Batch, TaskSpec
 from mechlab.distill.recurrent.attempts import Attempt, Examples
-from mechlab.distill.recurrent.batched_networks import BatchedNetworks
+from mechlab.distill.recurrent.batched_networks import BatchedNetworks, Sizes
 from mechlab.distill.recurrent.estimating import estimated_seconds
 from mechlab.distill.recurrent.smallest import SmallestSearch
 from mechlab.models.mlp_rnn import MLPRNN
@@ -75,7 +75,8 @@ class SmallestMLPRNN(MLPRNN):
             raise ConfigError(must, got=len(examples.inputs), key="trainer.eval_examples", fix=fix)
         seeded = torch.Generator().manual_seed(int(torch.randint(2**62, (1,), generator=rng, device=rng.device)))
         pool = Examples(examples.inputs.cpu(), examples.targets.cpu())
-        search = SmallestSearch(pool, seeded, self.starts, self.steps, self.rounds, self.tries, _Report(), self.saved)
+        search = SmallestSearch(pool, seeded, self.starts, self.steps, self.rounds, self.tries, saved=self.saved)
+        search.report = _Report(search.attempts)
         least, most = (duration(seconds) for seconds in estimated_seconds(search))
         print(f"searching for the smallest network: about {least}, or at most {most} if none is perfect", flush=True)
         found = search.run()
@@ -107,13 +108,26 @@ class SmallestMLPRNN(MLPRNN):
             setattr(self, name, nn.ModuleList(layers))
         self.hidden = self.transition[-1].out_features
 
+    @property
+    def found(self) -> str:  # type: ignore[override]
+        """The sizes of the network and the number of its parameters."""
+        maps = self.transition, self.readout
+        widths = (layers[0].out_features if len(layers) > 1 else 1 for layers in maps)
+        sizes = Sizes(self.hidden, *map(len, maps), *widths)
+        return f"{sizes}, {sum(tensor.numel() for tensor in self.parameters())} parameters"
+
 
 class _Report:
-    """Prints attempts as they end."""
+    """Prints attempts as they end, numbered from 1 in the whole search, also where it goes on from saved ones.
 
-    def __init__(self) -> None:
-        self.started = time.monotonic()
+    Args:
+        earlier: the attempts of the search before the one that is reported; the search adds to them.
+    """
+
+    def __init__(self, earlier: Sequence[Attempt]) -> None:
+        self.started, self.earlier = time.monotonic(), earlier
 
     def __call__(self, attempt: Attempt) -> None:
         result = "perfect" if attempt.perfect else f"accuracy {attempt.accuracy:.5f}"
-        print(f"  {attempt.sizes}: {result} after {duration(time.monotonic() - self.started)}", flush=True)
+        after = duration(time.monotonic() - self.started)
+        print(f"  attempt {len(self.earlier) + 1}: {attempt.sizes}: {result} after {after}", flush=True)

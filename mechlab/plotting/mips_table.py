@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from mechlab.plotting.style import COLOURS, FAINT, INK, TEXT, legend, new_figure, note, title
 
 COLUMNS = 4
+SEEDS = 5  # that are listed one by one
 LOOKS: dict[str, dict[str, Any]] = {
     "exact_1000": {"marker": "o", "color": COLOURS[0], "label": "right at 1,000 letters"},
     "exact_10": {"marker": "s", "color": COLOURS[1], "label": "at 10 letters only"},
@@ -21,11 +23,14 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def outcomes_figure(table: pd.DataFrame) -> Figure:
-    """Draw the outcome of each task by colour and marker, with the task's name, column by column in the table's order.
+    """Draw the outcome of each task with a run by colour and marker, with the task's name, column by column in the
+    table's order; all tasks if none has a run.
 
     Args:
-        table: a row for each task, with the columns `task` and `outcome`.
+        table: a row for each task, with the columns `task`, `outcome`, and the `seed` of the run, NaN without one.
     """
+    total, known = len(table), table["outcome"] != "no_run"
+    table = table[known] if known.any() else table
     rows = -(-len(table) // COLUMNS)
     figure, (axis,) = new_figure(width=6.6, height=0.7 + 0.17 * rows)
     places = [divmod(i, rows) for i in range(len(table))]
@@ -47,8 +52,14 @@ def outcomes_figure(table: pd.DataFrame) -> Figure:
         )
     axis.set(xlim=(-0.06, COLUMNS - 0.25), ylim=(rows - 0.4, -0.6), xticks=[], yticks=[])
     axis.spines[["left", "bottom"]].set_visible(False)
-    known = int((table["outcome"] != "no_run").sum())
-    note(axis, f"{len(table)} tasks in the published order, {known} with a run")
+    seeds = sorted({int(seed) for seed in table["seed"].dropna()})
+    names = f"; seed{'s' * (len(seeds) > 1)} {_listed(seeds)}" if seeds else ""
+    note(axis, f"{known.sum()} of {total} tasks have a run, in the published order{names}")
     title(axis, "Programs of recurrent networks on the MIPS tasks")
     legend(figure, loc="outside lower left", ncols=3, columnspacing=0.8, handlelength=1.2)
     return figure
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """Return some seeds in words, or, of many, the range that they lie in."""
+    return ", ".join(map(str, seeds)) if len(seeds) <= SEEDS else f"between {seeds[0]} and {seeds[-1]}"

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from fake_run import FakeRun
@@ -67,6 +68,11 @@ def test_a_network_of_a_known_rule_becomes_a_program(tmp_path, name, made, statu
     assert [in_python(out)(word) for word in inputs[..., 0].tolist()] == targets.tolist()
     program = program_from_data(json.loads((out.folder / "program.json").read_text()))
     assert (program(inputs)[..., 0] == targets).all() and program.certificate.status == status
+    known = " ".join(in_python(out).__doc__.split())
+    assert f"Task {name}; network mips-mlp_rnn/{name}-s0, seed 0." in known
+    assert f"{status.capitalize()}: equal to the network on {finding.scalars['compared']:,.0f} of " in known
+    assert "Right on 5,000 of 5,000, 500 of 500, 500 of 500 sequences of 10, 100, 1,000 letters." in known
+    assert finding.notes["origin"] in known
     register = out.table("registers").iloc[0]
     assert register["r2"] > 0.999 and register["exact"] == 1
     assert set(DistillRNN().figures(out)) == {"lengths", "registers"}
@@ -177,11 +183,44 @@ def test_figures_stay_readable():
     for figure in (
         lengths_figure(table),
         lengths_figure(table[table["subject"] == "network"]),
-        registers_figure(rng.normal(size=(1000, 2)), rng.integers(0, 2000, (1000, 4)), np.array([0.7, 0.2]), "stuv"),
-        registers_figure(rng.normal(size=(90, 2)), rng.integers(0, 3, (90, 1)), np.array([1.0, 0]), ["s"]),
-        registers_figure(np.zeros((9, 2)), np.zeros((9, 1)), np.zeros(2), ["s"]),
+        registers_figure(
+            rng.normal(size=(1000, 2)), rng.integers(0, 2000, (1000, 4)), np.array([0.7, 0.2]), registers("stuv")
+        ),
+        registers_figure(rng.normal(size=(90, 2)), rng.integers(0, 3, (90, 1)), np.array([1.0, 0]), registers("s")),
+        registers_figure(np.zeros((9, 2)), np.zeros((9, 1)), np.zeros(2), registers("s")),
     ):
         check_figure(figure)
+    assert "v" not in " ".join(panel.get_title("left") for panel in figure.axes)
+
+
+def registers(names):
+    updates = ["s + x", "(t + max(s, x) * 3) % 7 if x > 2 else " + "t + " * 40 + "1", "x", "v"][: len(names)]
+    rows = {"register": list(names), "update": updates, "exact": 0.99999, "nearest": np.nan}
+    return pd.DataFrame(rows)
+
+
+def test_titles_of_registers_have_update_and_read_out():
+    table = registers("st").assign(exact=[0.5, 0.99999], nearest=[1.0, np.nan])
+    figure = registers_figure(np.zeros((9, 2)), np.zeros((9, 2)), np.zeros(2), table)
+    first, second = (axis.get_title("left").replace("\n", " ") for axis in figure.axes[:2])
+    assert first == "s = s + x; nearest state 100 %" and second.endswith("affine read-out 99.99 %")
+    assert len(second) < 100
+
+
+def test_shares_near_one_are_enlarged():
+    """Network and program have marks at other places and other lines, and intervals that can be seen."""
+    table = distill_table()
+    near = table[table["subject"] == "network"].assign(share=1.0, low=[1.0, 0.996, 0.996], high=1.0)
+    table = pd.concat([near, table[table["subject"] != "network"]])
+    figure = lengths_figure(table)
+    check_figure(figure)
+    whole, enlarged = figure.axes
+    assert whole.get_ylim()[0] < 0 and 0.99 < enlarged.get_ylim()[0] < 0.9965 and len(enlarged.lines) == 2
+    for axis in figure.axes:
+        network, program = axis.lines[:2]
+        assert network.get_marker() != program.get_marker() and network.get_linestyle() != program.get_linestyle()
+        assert (network.get_xdata() < 0.9 * program.get_xdata()).all()
+    assert len(lengths_figure(distill_table()).axes) == 1  # of a network with a low share
 
 
 def distill_table():

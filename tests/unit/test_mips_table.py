@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from figure_checks import check_figure
+from figure_checks import check_figure, texts_of
 from planted_recurrent import capped, distilled, summing, untrained
 
 from mechlab.analyses.distill import mips_table
@@ -224,4 +224,17 @@ def test_sizes_are_those_of_the_affine_maps():
 def test_the_figure_stays_readable():
     names = list(RULES)
     for outcomes in ([*LOOKS, *["exact_1000"] * (len(names) - len(LOOKS))], ["no_run"] * len(names)):
-        check_figure(outcomes_figure(pd.DataFrame({"task": names, "outcome": outcomes})))
+        check_figure(outcomes_figure(pd.DataFrame({"task": names, "outcome": outcomes, "seed": 0})))
+
+
+@pytest.mark.parametrize(("count", "seeds"), [(1, "seed 3"), (3, "seeds 3, 4, 5"), (40, "seeds between 3 and 42")])
+def test_the_figure_has_the_tasks_with_a_run_only(count, seeds):
+    names = list(RULES)
+    outcomes = ["exact_1000"] * count + ["no_run"] * (len(names) - count)
+    numbers = [place + 3.0 if place < count else np.nan for place in range(len(names))]
+    figure = outcomes_figure(pd.DataFrame({"task": names, "outcome": outcomes, "seed": numbers}))
+    check_figure(figure)
+    written = [text.get_text().replace("\n", " ") for text in texts_of(figure)]
+    assert [name for name in names if name in written] == names[:count]
+    assert any(text.startswith(f"{count} of 62 tasks have a run") and text.endswith(seeds) for text in written)
+    assert not any("no run" in text for text in written)

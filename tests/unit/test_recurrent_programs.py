@@ -33,6 +33,7 @@ from mechlab.distill.recurrent.expressions import (
 from mechlab.distill.recurrent.observed import observe
 from mechlab.distill.recurrent.program import RecurrentProgram, Register
 from mechlab.distill.recurrent.program_data import from_data, program_from_data, program_to_data, to_data
+from mechlab.distill.recurrent.program_text import program_text
 from mechlab.distill.recurrent.shortening import shortened
 from mechlab.distill.recurrent.simplifying import simplify
 from mechlab.distill.recurrent.verification import verify
@@ -180,12 +181,35 @@ def test_short_programs_are_as_expected() -> None:
     assert "        s, t = t, s + t\n" in RecurrentProgram(("x",), *PROGRAMS["swap"]).source
 
 
+def test_one_channel_may_be_flat() -> None:
+    word = [1, 2, 2, 0]
+    assert TOTAL(word).tolist() == TOTAL(np.array(word)[:, None])[:, 0].tolist() == run_source(TOTAL, word)
+    assert TOTAL([]).shape == (0,) and TOTAL(np.array([2**70, 1], dtype=object)).tolist() == [
+        2**70 % 3,
+        (2**70 + 1) % 3,
+    ]
+    pair = replace(TOTAL, outputs=(S, X))
+    assert pair(word).tolist() == pair([[x] for x in word]).tolist() and pair(word).shape == (4, 2)
+    assert TOTAL(np.ones((3, 5, 1), int)).shape == (3, 5, 1)
+    with pytest.raises(ValueError, match=r"\(T, 1\), or \(T,\)"):
+        TOTAL(np.ones((3, 5), int))
+
+
+def test_no_text_ends_the_docstring() -> None:
+    scope: dict[str, Any] = {}
+    known = ['a """ and \\ and \n""" + 1', "b" * 300]
+    exec(program_text(TOTAL, known), scope)
+    assert scope["program"]([1, 1]) == [1, 2] and "a ''' and / and" in scope["program"].__doc__
+
+
 def test_several_channels() -> None:
     carry = RecurrentProgram(("a", "b"), (Register("v", 0, Name("a") + Name("b") + V // 10),), (V % 10,))
     digits = [(9, 1), (9, 0), (0, 0)]
     assert carry(digits).ravel().tolist() == run_source(carry, digits) == [0, 0, 1]
     with pytest.raises(ValueError, match="inputs must be"):
         carry([[1], [2]])
+    with pytest.raises(ValueError, match="inputs must be"):
+        carry([1, 2])
 
 
 def test_wrong_programs_are_refused() -> None:

@@ -162,6 +162,9 @@ def test_the_model_takes_the_network_that_was_found_and_prints_the_sizes(capsys)
     printed = capsys.readouterr().out
     assert "searching for the smallest network: about" in printed
     assert f"smallest perfect network: hidden {model.hidden}, f of 1" in printed
+    assert f"smallest perfect network: {model.found}\n" in printed
+    numbers = [line.split(":")[0] for line in printed.splitlines() if line.startswith("  ")]
+    assert numbers == [f"  attempt {number}" for number in range(1, len(numbers) + 1)] and numbers
     test = task.generate(500, "test", generator(8))
     with torch.no_grad():
         outputs = model(test.inputs).outputs
@@ -170,7 +173,7 @@ def test_the_model_takes_the_network_that_was_found_and_prints_the_sizes(capsys)
     load_weights(fresh, model.state_dict())
     with torch.no_grad():
         assert torch.equal(fresh(test.inputs).outputs, outputs)
-    assert fresh.hidden == model.hidden
+    assert fresh.hidden == model.hidden and fresh.found == model.found
 
 
 def test_few_examples_are_refused():

@@ -30,8 +30,10 @@ from mechlab.distill.recurrent.expression_text import statement_text
 from mechlab.distill.recurrent.observed import observe
 from mechlab.distill.recurrent.program import RecurrentProgram
 from mechlab.distill.recurrent.program_data import program_to_data
+from mechlab.distill.recurrent.program_text import evidence, program_text
 from mechlab.distill.recurrent.registers import encodings
 from mechlab.record.artifacts import Artifacts
+from mechlab.record.sets import run_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +48,8 @@ class DistillRNN(Analysis):
     """Turn a recurrent network that reads integers into a program with integer registers, and compare both with the
     rule of the task on sequences of 10, 100 and 1,000 letters.
 
-    The program is written as Python that imports nothing (program.py) and as data (program.json). `lengths` has the
+    The program is written as Python that imports nothing (program.py; its docstring has task, network, seed and what is
+    known of their agreement) and as data (program.json). `lengths` has the
     share of sequences that network and program get right at all positions, for few letters of all words of 10 letters;
     `registers` has the program's variables, and how well the network's hidden states encode each. `from_states` is 1 if
     they determine all of them; otherwise the program describes inputs and outputs alone. A network without a short
@@ -96,7 +99,7 @@ class DistillRNN(Analysis):
         assert certificate is not None
         rows += (right := of_program(program, task, words))
         out.save_table("lengths", lengths_table(rows))
-        out.save_bytes("program.py", program.source.encode())
+        out.save_bytes("program.py", program_text(program, _known(program, run)).encode())
         out.save_bytes("program.json", (json.dumps(program_to_data(program), indent=1) + "\n").encode())
         scalars |= self._save_registers(program, run, out, seed)
         scalars |= {f"program_{row.length}": row.share for row in right}
@@ -120,9 +123,8 @@ class DistillRNN(Analysis):
 
         figures = {"lengths": lengths_figure(out.table("lengths"))}
         if (out.folder / "states.safetensors").exists():
-            names = out.table("registers")["register"].tolist()
-            arrays = out.arrays("states")
-            figures["registers"] = registers_figure(arrays["places"], arrays["values"], arrays["shares"], names)
+            arrays, registers = out.arrays("states"), out.table("registers")
+            figures["registers"] = registers_figure(arrays["places"], arrays["values"], arrays["shares"], registers)
         return figures
 
     def _untrained(self, run: Run, words: Words, seed: int) -> list[AtLength]:
@@ -208,6 +210,16 @@ def _data(run: Run, words: Words) -> dict[str, Any]:
         "every_10": words.every,
         "unseen_10": words.unseen,
     }
+
+
+def _known(program: RecurrentProgram, run: Run) -> list[str]:
+    """Return what the docstring of program.py states: task, network, seed, the certificate, and where the registers can
+    be read."""
+    assert program.certificate is not None
+    task = getattr(run.task.rule, "name", type(run.task).__name__)
+    found = getattr(run.model(), "found", "")
+    network = f"Task {task}; network {run_name(run.folder)}, seed {run.seed}{found and f' ({found})'}."
+    return [network, evidence(program.certificate), _origin(program)]
 
 
 def _origin(program: RecurrentProgram) -> str:

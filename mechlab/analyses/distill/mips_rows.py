@@ -14,6 +14,7 @@ from mechlab.core.model import Model
 from mechlab.distill.recurrent.expression_text import statement_text
 from mechlab.distill.recurrent.program import RecurrentProgram
 from mechlab.distill.recurrent.program_data import program_from_data
+from mechlab.distill.recurrent.program_text import right_on
 from mechlab.distill.recurrent.verification import LENGTHS
 from mechlab.record.files import read_json
 from mechlab.record.sets import run_name
@@ -201,10 +202,8 @@ def _renamed(program: RecurrentProgram, name: str) -> str:
 def _remark(program: RecurrentProgram) -> str:
     found = program.certificate
     assert found is not None
-    right = ", ".join(f"{count - wrong:,} of {count:,}" for _, count, wrong in found.lengths)
-    lengths = ", ".join(f"{length:,}" for length, _, _ in found.lengths)
     with_network = f"equals its network on {found.inputs - found.mismatches:,} of {found.inputs:,} sequences"
-    return f"# {found.status}: {with_network};\n# right on {right} sequences of {lengths} letters"
+    return f"# {found.status}: {with_network};\n# {right_on(found)}"
 
 
 def _rank(run: MipsRun) -> tuple[int, int]:

@@ -54,6 +54,8 @@ class RecurrentProgram:
     >>> total = RecurrentProgram(("x",), (Register("s", 0, Name("s") + Name("x")),), (Name("s"),))
     >>> total([[1], [2], [3]]).tolist()
     [[1], [3], [6]]
+    >>> total([1, 2, 3]).tolist()
+    [1, 3, 6]
     """
 
     inputs: tuple[str, ...]
@@ -73,6 +75,9 @@ class RecurrentProgram:
     def __call__(self, inputs: Any) -> np.ndarray:
         """Return the outputs (B, T, k) for integers (B, T, c), or (T, k) for one sequence (T, c).
 
+        If letters have one channel, a sequence may also be given flat: (T,). Its outputs are (T,) if there is one after
+        each letter, else (T, k). Batches always have the axis of channels.
+
         They are exact: int64, or Python integers (dtype object) where one does not fit.
 
         Raises:
@@ -80,10 +85,13 @@ class RecurrentProgram:
             IndexError: an index is outside its table.
         """
         letters = integers(inputs)
+        if letters.ndim == 1 and len(self.inputs) == 1:
+            outputs = self(letters[:, None])
+            return outputs[:, 0] if len(self.outputs) == 1 else outputs
         if letters.ndim not in (2, 3) or letters.shape[-1] != len(self.inputs):
-            raise ValueError(
-                f"inputs must be (B, T, {len(self.inputs)}) or (T, {len(self.inputs)}). Got {letters.shape}."
-            )
+            flat = ", or (T,)" if len(self.inputs) == 1 else ""
+            channels = len(self.inputs)
+            raise ValueError(f"inputs must be (B, T, {channels}) or (T, {channels}){flat}. Got {letters.shape}.")
         if letters.ndim == 2:
             return self(letters[None])[0]
         values = {register.name: np.full(len(letters), register.initial) for register in self.registers}

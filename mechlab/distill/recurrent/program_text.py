@@ -3,24 +3,54 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 
+from mechlab.distill.certificate import Certificate
 from mechlab.distill.recurrent.expression_text import statement_text
 from mechlab.distill.recurrent.expressions import Expression, Name, bits, names
 from mechlab.distill.recurrent.program import RecurrentProgram, Register
 from mechlab.distill.recurrent.simplifying import affine, combined, simplify, total
 
+WIDTH = 110  # letters of a line in a docstring
 
-def program_text(program: RecurrentProgram) -> str:
+
+def program_text(program: RecurrentProgram, known: Sequence[str] = ()) -> str:
     """Return the text of a Python module that imports nothing, with one function `program`, which loops over letters.
 
     Its argument is a sequence of integers, or of tuples of c integers if letters have several channels; it returns a
     list of integers, or of tuples if there are several outputs.
+
+    Args:
+        program: the program.
+        known: further paragraphs of the function's docstring, such as the network that it was made from.
     """
     letter = "integers" if len(program.inputs) == 1 else f"tuples of {len(program.inputs)} integers"
     result = "output" if len(program.outputs) == 1 else "outputs"
-    head = ["def program(xs):", f'    """Return the {result} after each letter of a sequence of {letter}."""']
-    return "\n".join([*head, *_body(program)]) + "\n"
+    first = f"Return the {result} after each letter of a sequence of {letter}."
+    return "\n".join(["def program(xs):", *_docstring([first, *known]), *_body(program)]) + "\n"
+
+
+def evidence(certificate: Certificate) -> str:
+    """Return sentences on what is known of a program's agreement with its network, and with the rule of the task."""
+    equal = certificate.inputs - certificate.mismatches
+    with_network = f"equal to the network on {equal:,} of {certificate.inputs:,} sequences of the training length"
+    return f"{certificate.status.capitalize()}: {with_network}. R{right_on(certificate)[1:]}."
+
+
+def right_on(certificate: Certificate) -> str:
+    """Return on how many sequences of each length a program equals the rule of the task, in words."""
+    right = ", ".join(f"{count - wrong:,} of {count:,}" for _, count, wrong in certificate.lengths)
+    lengths = ", ".join(f"{length:,}" for length, _, _ in certificate.lengths)
+    return f"right on {right} sequences of {lengths} letters"
+
+
+def _docstring(paragraphs: Sequence[str]) -> list[str]:
+    """Return the lines of a docstring; no text in it can end it."""
+    plain = (text.replace("\\", "/").replace('"', "'") for text in paragraphs)
+    filled = [textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    ") for text in plain]
+    text = '    """' + "\n\n".join(filled).strip()
+    return f'{text}"""'.split("\n") if len(filled) == 1 else [*text.split("\n"), '    """']
 
 
 def body_lines(program: RecurrentProgram) -> int:
