@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from mechlab.config.describe import describe
 from mechlab.core.errors import ConfigError
 from mechlab.core.state import load_weights
 from mechlab.core.task import Batch
@@ -12,6 +15,8 @@ from mechlab.distill.recurrent.attempts import Attempting, Examples
 from mechlab.distill.recurrent.batched_networks import BatchedNetworks, Sizes
 from mechlab.distill.recurrent.estimating import estimated_seconds
 from mechlab.distill.recurrent.smallest import SmallestSearch
+from mechlab.jobs.run_analysis import found_in
+from mechlab.models.mlp_rnn import MLPRNN
 from mechlab.models.smallest_mlp_rnn import SmallestMLPRNN
 from mechlab.record.saved_state import SavedState
 from mechlab.tasks.mips import Mips
@@ -181,3 +186,19 @@ def test_few_examples_are_refused():
     few = task.generate(20, "train", generator())
     with pytest.raises(ConfigError, match="must be at least 64"):
         SmallestMLPRNN(task.blueprint()).solve(Batch(few.inputs, few.targets, None, few.index), generator())
+
+
+def test_figures_name_the_network_that_was_found():
+    """The model of another architecture is not even made."""
+    task = Mips("sum")
+    model = SmallestMLPRNN(task.blueprint())
+    model.resize(MLPRNN(task.blueprint(), hidden=2, transition_width=2, readout_depth=1).state_dict())
+    run = SimpleNamespace(
+        recipe=SimpleNamespace(make_model=SimpleNamespace(target=SmallestMLPRNN)), model=lambda: model
+    )
+    sizes = "hidden 2, f of 2, width 2, g of 1, 17 parameters"  # (3 + 1) * 2 + (2 + 1) * 2 + (2 + 1) * 1
+    assert found_in(run) == sizes
+    config = {"name": "mips-smallest_mlp_rnn", "seed": 3, "model": {}, "task": {}}
+    assert describe(config, found=sizes) == f"smallest_mlp_rnn on mips, seed 3; found: {sizes}"
+    other = SimpleNamespace(recipe=SimpleNamespace(make_model=SimpleNamespace(target=MLPRNN)), model=None)
+    assert found_in(other) == ""
