@@ -35,6 +35,7 @@ def registry() -> Iterator[Registry]:
         yield Registry([USERS / "conf"])
 
 
+@pytest.mark.ci
 def test_the_contracts_of_tasks_hold(registry: Registry, tmp_path: Path) -> None:
     contracts = vars(test_task_contract)
     given = {"registry": registry, "tmp_path": tmp_path}

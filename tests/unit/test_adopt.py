@@ -400,6 +400,7 @@ def test_every_format_says_what_it_wants():
         assert reader.__name__ == name and "Args:" in reader.__doc__
 
 
+@pytest.mark.ci
 def test_the_outputs_of_a_pushdown_automaton_whose_first_class_accepts_change_places(files):
     network = net("gru", "pushdown", 1)
     right = adopt(**files(network, PUSHDOWN, ".npz"), cell="gru").model()

@@ -267,6 +267,7 @@ def test_options_do_not_disturb_one_another(tmp_path: Path) -> None:
     assert set(some) == set(everything)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("labels", [12, 30, 90])
 def test_many_states_leave_the_legend_readable(labels: int) -> None:
     """At most thirty names are written, beside the points and not over them, inside the figure."""

@@ -70,6 +70,7 @@ def test_matrices_are_the_influences_on_the_own_class_in_the_order_of_the_sums(d
     assert ticks == [f"{a} ({a % 5})" for a in sums]
 
 
+@pytest.mark.ci
 def test_both_figures_are_drawn(out):
     assert set(kernel_figures(out, "sum")) == {"kernels_by_component", "kernels_by_step"}
 

@@ -113,6 +113,7 @@ class RunsTask:
         return rng.integers(0, 2, (n, length, 1))
 
 
+@pytest.mark.ci
 def test_a_shorter_program_with_rare_mismatches_is_not_preferred() -> None:
     task = RunsTask()
     spec = Mips("parity").spec

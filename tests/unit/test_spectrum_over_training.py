@@ -77,6 +77,7 @@ def test_growing_eigenvalues_are_born_where_they_persist(tmp_path: Path) -> None
     assert sorted(SpectrumOverTraining().figures(Artifacts(tmp_path))) == ["births", "paths"]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("models", "born"),
     [

@@ -37,6 +37,7 @@ def export(path, points):
     return str(path)
 
 
+@pytest.mark.ci
 def test_curves_are_those_that_were_logged_and_the_norm_is_that_of_all_parameters(run, tmp_path):
     found, table = curves([run], tmp_path)
     logged = run.metrics[["step", "val/loss"]].dropna()
