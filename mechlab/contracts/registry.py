@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import re
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,8 @@ class Registry:
     def __init__(self, extra: list[Path]):
         self.extra = extra
         self.folders = [config_dir(), *extra]
-        self._files = tempfile.TemporaryDirectory(prefix="mechlab-")  # in place of those that a user has
+        self._files = Path(tempfile.mkdtemp(prefix="mechlab-"))  # in place of those that a user has
+        weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
         texts = [path.read_text(encoding="utf-8") for folder in extra for path in folder.rglob("*.yaml")]
         packages = {name for text in texts for name in re.findall(r"_target_:\s*['\"]?(\w+)", text)}
         self.allow = sorted(packages - {prefix.split(".")[0] for prefix in ALLOWED})
@@ -117,7 +120,7 @@ class Registry:
         with open_dict(cfg):
             del cfg["hydra"]
         task = OmegaConf.to_container(cfg.task)
-        cfg.task.update(with_sample_files(task, "task", Path(self._files.name), self.allow))
+        cfg.task.update(with_sample_files(task, "task", self._files, self.allow))
         return cfg
 
     def setup(self, *overrides: str) -> Setup:

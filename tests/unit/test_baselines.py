@@ -132,7 +132,7 @@ def test_trak_is_ridge_regression_on_margins():
         damping = 0.3 * eigenvalues.sum() / min(F.shape)
         expected = h @ torch.linalg.inv(F.T @ F + damping * torch.eye(dimensions)) @ F.T * (1 - p)
         found = trak(trajectory, batch, "margin", dimensions=dimensions, damping=0.3, seed=5, memory=10**5)
-        np.testing.assert_allclose(found[:, 0], expected.numpy(), rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(found[:, 0], expected.numpy(), rtol=1e-5, atol=1e-8)  # 1 - p has lost digits
 
 
 def test_trak_averages_checkpoints_and_needs_no_projection_of_a_small_network():
