@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+_GLOBAL_GENERATOR = threading.RLock()
 
 
 def seed_of(root: int, *name: str | int) -> int:
@@ -37,6 +40,13 @@ class Streams:
 
         Torch initialises modules from the global generator and offers no other way.
         """
-        with torch.random.fork_rng(devices=[]):
+        with global_generator():
             torch.random.default_generator.manual_seed(seed_of(self.root, *name))
             yield
+
+
+@contextlib.contextmanager
+def global_generator() -> Iterator[None]:
+    """Reserve torch's global CPU generator for this thread inside the block and put its state back after."""
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+        yield

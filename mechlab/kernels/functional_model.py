@@ -15,6 +15,7 @@ from mechlab.core.forward_mode import load_forward_mode
 from mechlab.core.layout import Layout
 from mechlab.core.model import SequenceModel
 from mechlab.core.precision import set_precision
+from mechlab.core.seeding import global_generator
 from mechlab.core.state import load_weights
 from mechlab.core.step import aligned_outputs, example_losses, trained_parameters
 from mechlab.core.task import Batch, TaskSpec
@@ -119,11 +120,10 @@ def check_deterministic(model: nn.Module, sample: Batch) -> None:
     dtype = next(model.parameters()).dtype
     inputs = sample.to(next(model.parameters()).device, dtype).inputs
     before = {name: value.clone() for name, value in model.named_buffers()}
-    state = torch.get_rng_state()
-    with torch.no_grad():
+    with torch.no_grad(), global_generator():
+        state = torch.get_rng_state()
         training = [_outputs(model.train(), inputs) for _ in range(2)]
         drawn = not torch.equal(state, torch.get_rng_state())
-        torch.set_rng_state(state)
         changed = [name for name, value in model.named_buffers() if not torch.equal(value, before[name])]
         evaluated = _outputs(model.eval(), inputs)
     if drawn or changed or not all(torch.equal(found, evaluated) for found in training):

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mechlab.core.seeding import Streams, seed_of
+from mechlab.core.seeding import Streams, global_generator, seed_of
 
 ROOTS = st.integers(0, 2**63)
 NAMES = st.lists(st.one_of(st.integers(0, 99), st.sampled_from(["init", "data", "order"])), min_size=1, max_size=3)
@@ -86,3 +87,26 @@ def test_globally_puts_the_generator_back_after_an_exception():
         torch.rand(1)
         raise ZeroDivisionError
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_threads_take_turns_with_the_global_generator():
+    """A thread that draws inside its block sees no draws of another, and another sees no change inside its own."""
+
+    def drawn(seed: int) -> list[torch.Tensor]:
+        with Streams(seed).globally("init"):
+            return [torch.rand(()) for _ in range(50)]
+
+    def unchanged(_: int) -> bool:
+        with global_generator():
+            state = torch.get_rng_state()
+            return all(torch.equal(state, torch.get_rng_state()) for _ in range(50))
+
+    expected, interval = [drawn(seed) for seed in range(20)], sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            quiet, results = threads.map(unchanged, range(20)), threads.map(drawn, range(20))
+            assert list(results) == expected
+            assert all(quiet)
+    finally:
+        sys.setswitchinterval(interval)
