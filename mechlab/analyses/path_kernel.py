@@ -224,7 +224,7 @@ class PathKernel(Analysis):
         images = (out.folder / "images.safetensors").exists()
         return {
             "influence": influence,
-            "mass": along.mass_over_steps(out.table("mass")),
+            "mass": along.mass_over_steps(out.table("mass"), unit),
             "lines": along.terms_with_signs(steps, lines, unit),
             "statistics": along.statistics_over_steps(steps, unit),
             "examples": images_of_examples(examples, **out.arrays("images"))

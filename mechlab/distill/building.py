@@ -23,7 +23,15 @@ from mechlab.distill.snapping import Interval, Snapping, Sums, snap, snap_output
 
 @dataclass(frozen=True)
 class Settings:
-    """What `distill` was asked for, as far as its steps need it."""
+    """Settings of building a program; see `distill` for the arguments.
+
+    Args:
+        snapping: of weights to integers.
+        longest: largest length of the program, in terms and explicit positions.
+        returns: what the program returns.
+        output_shape: of the output vector.
+        layer_names: of the network's layers, for the blocks that they become.
+    """
 
     snapping: Snapping
     longest: int

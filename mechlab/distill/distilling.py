@@ -43,22 +43,26 @@ def distill(
     The program does not depend on the order of the units in a layer nor on their positive scales.
 
     Args:
-        layers: see `as_layers`; sign after all but the last.
+        layers: from the inputs to the outputs, each an array (n_in + 1, n_out) with the biases in the last row, or a
+            pair (weight (n_in, n_out), bias (n_out,)). Sign follows all but the last; see `as_layers`.
         input_shape: shape of the input tensor, or one for each of several, which make up the network's flat input.
-        values: of the inputs.
-        returns: what the program returns.
-        names: of the input tensors.
+        values: of the inputs: "bits" (0, 1), "signs" (-1, 1), "integers" or "reals".
+        returns: what the program returns: "class" (the index of the largest output), "scores" (the outputs),
+            "probabilities" (their softmax) or "bits" (outputs > 0).
+        names: of the input tensors, as the program's arguments.
         layer_names: of the layers, for the blocks that they become; by default d, s, t, ..., and y for the outputs.
         output_shape: of the output vector; by default that of the input tensor where it has as many elements.
         tolerance: largest relative change of a weight that is snapped to a multiple of a small integer.
-        fan_in: units with at most so many inputs of two values get the smallest integer weights with the same signs.
+        fan_in: units with at most this many inputs of two values get the smallest integer weights with the same signs.
         longest: largest length of the program, in terms and explicit positions.
         rng: seed of the inputs on which the program is verified.
-        samples: number of these inputs, where not all are tried.
+        samples: number of these inputs, where there are too many to try all.
 
     Raises:
         ConfigError: the layers do not fit the shapes, or an option is unknown.
         DistillError: the weights have no short description, or the program disagrees with the network.
+
+    Source: the question is that of Blazek, Venkatesh and Lin (2024), arXiv 2111.08275; the method is our own.
     """
     for key, value, allowed in (("values", values, get_args(Values)), ("returns", returns, get_args(Returns))):
         if value not in allowed:

@@ -22,8 +22,10 @@ def group(
     given: Sequence[int],
     positions: np.ndarray | None = None,
 ) -> list[Group]:
-    """Return groups that share out all units: again and again the one with the least cost for each new unit; then whole
-    families in place of several groups where this is shorter.
+    """Return groups of units with equal descriptions; each unit is in one of them.
+
+    The group with the least cost for each unit that is in none yet is chosen repeatedly. Then a whole family of equal
+    descriptions takes the place of several groups where this is shorter.
 
     Args:
         descriptions: of each unit.

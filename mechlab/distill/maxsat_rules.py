@@ -1,4 +1,7 @@
-"""Rules by which algorithms for MAX-SAT choose the value of the next variable."""
+"""Rules by which algorithms for MAX-SAT choose the value of the next variable.
+
+Each returns the probability (F, T) with which the variable becomes TRUE, for F formulas with T trials each.
+"""
 
 from __future__ import annotations
 
@@ -56,17 +59,17 @@ def by_sign(margin: np.ndarray) -> np.ndarray:
 
 
 def random(step: Step) -> np.ndarray:
-    """A fair coin."""
+    """Return 1/2: a fair coin."""
     return np.full(step.remaining.shape[:2], 0.5)
 
 
 def greedy(step: Step) -> np.ndarray:
-    """The value that satisfies more clauses; a fair coin on a tie."""
+    """Choose the value that satisfies more clauses; a fair coin on a tie."""
     return by_sign(step.difference(np.ones_like(step.lengths)))
 
 
 def three_quarters(step: Step) -> np.ndarray:
-    """The randomised 3/4-approximation.
+    """Apply the randomised 3/4-approximation.
 
     With SAT satisfied clauses and UNSAT clauses whose literals are all false, let B = (SAT + clauses - UNSAT) / 2, and
     let t and f be what TRUE and FALSE add to B: half of the number of clauses that the value satisfies minus the number
@@ -84,7 +87,7 @@ def three_quarters(step: Step) -> np.ndarray:
 
 
 def johnson(step: Step) -> np.ndarray:
-    """The value that satisfies more weight, where a clause with r unassigned literals weighs 2^-r; TRUE on a tie.
+    """Choose the value that satisfies more weight; a clause with r unassigned literals weighs 2^-r. TRUE on a tie.
 
     Source: Johnson, "Approximation algorithms for combinatorial problems", J. Comput. System Sci. 9 (1974).
     """
@@ -92,8 +95,10 @@ def johnson(step: Step) -> np.ndarray:
 
 
 def distilled(step: Step) -> np.ndarray:
-    """TRUE with probability sigmoid(20 u + 4.596 n): u is the number of unit clauses that contain the variable minus
-    that of those which contain its negation, n the same for longer clauses.
+    """Choose TRUE with probability sigmoid(20 u + 4.596 n), as the published distilled program does.
+
+    u is the number of unit clauses that contain the variable minus that of those which contain its negation, n the same
+    for longer clauses.
 
     Source: the published weights of Blazek, Venkatesh and Lin (2024), 5 for unit clauses and 1.1488 for longer ones.
     """

@@ -25,8 +25,14 @@ class NoIntegersError(DistillError):
 
 @dataclass(frozen=True)
 class Snapped:
-    """Units with integer weights: weights (V, U) int64, bias and equal_biases for each of the U units, and the scale of
-    outputs, about scale * weights in the network."""
+    """U units with integer weights on V variables.
+
+    Args:
+        weights: (V, U) int64.
+        bias: of each unit.
+        equal_biases: of each unit, the open interval of the biases that give the same signs; None for its bias alone.
+        scale: of linear outputs, whose weights in the network are about scale * weights.
+    """
 
     weights: np.ndarray
     bias: list[Fraction]
@@ -36,8 +42,14 @@ class Snapped:
 
 @dataclass(frozen=True)
 class Sums:
-    """A layer's weights (V, U) and biases (U,) on variables, and the sums of the magnitudes that they come from, which
-    set the scale of rounding errors and of noise."""
+    """The weights of U units on V variables.
+
+    Args:
+        weights: (V, U).
+        bias: (U,).
+        size, bias_size: (V, U) and (U,), sums of the magnitudes of the network's weights that each weight and bias is
+            the sum of; rounding errors and noise are relative to them.
+    """
 
     weights: np.ndarray
     bias: np.ndarray
@@ -47,8 +59,13 @@ class Sums:
 
 @dataclass(frozen=True)
 class Snapping:
-    """How to snap: the largest relative change of a weight, the first (tightest) one to try, and the number of discrete
-    inputs up to which units get the smallest integer weights with the same signs."""
+    """Settings of snapping weights to integers.
+
+    Args:
+        tolerance: largest relative change of a weight.
+        first: the tightest tolerance to try.
+        fan_in: number of inputs of few values up to which a unit gets the smallest integer weights with the same signs.
+    """
 
     tolerance: float
     first: float

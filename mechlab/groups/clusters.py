@@ -1,4 +1,4 @@
-"""Clusters of neurons by irreducible representation: what their activations hold, and what depends on it.
+"""Clusters of neurons by irreducible representation: what their activations contain, and what depends on it.
 
 The activations of a neuron are a function on the n^2 pairs (a, b). Those that are a combination of the matrix elements
 of rho(a), of rho(b), or of rho(a b) are three orthogonal spaces for each nontrivial irrep, and the share of the

@@ -33,7 +33,7 @@ PARTS = ("a", "b", "u")  # of a neuron: effective embeddings of the left and the
 
 @dataclass(frozen=True, eq=False)
 class NeuronTransforms:
-    """The transforms of h neurons compared with circuits of single irreps. What a dead neuron has is NaN.
+    """The transforms of h neurons compared with circuits of single irreps. Values of dead neurons are NaN.
 
     Args:
         irreps: all R irreps of the group, the trivial one first.

@@ -47,7 +47,7 @@ def in_order(values: Tensor, index: Tensor) -> Tensor:
 
 @torch.no_grad()
 def pair_sums(network: PairNetwork, train: np.ndarray | None = None) -> PairSums:
-    """Return the sums over all pairs, from two evaluations of no pair and in memory for a block of pairs.
+    """Return the sums over all pairs. Each pair is evaluated once, and only a block of pairs is in memory at a time.
 
     Args:
         network: of n elements.

@@ -9,7 +9,7 @@ from mechlab.kernels.path_kernels import path_kernel
 from mechlab.kernels.trajectory import Arrays, Trajectory, recomputed_states
 from mechlab.kernels.trak_scores import trak
 
-Metagradient, PathKernel = MetagradientDerivatives, PathKernelDecomposition  # the first names of both results
+Metagradient, PathKernel = MetagradientDerivatives, PathKernelDecomposition  # shorter names of both results
 
 __all__ = [
     "Arrays",

@@ -60,15 +60,22 @@ def path_kernel(
     """Decompose the change of explained scalars over training, by training example, parameter and step.
 
     Args:
-        run_or_history: a run with a record of every step, or a Trajectory.
-        inputs: the explained inputs, with their targets where `outputs` needs them.
-        outputs: "all", "target", "margin", "loss", or a function of the model's outputs; see Explained.
+        run_or_history: a run with a record of every step (history=full or replay), or a Trajectory.
+        inputs: the X explained inputs, a Batch with their targets, or a tensor (X, ...) with `targets` beside it.
+        outputs: the C explained scalars of each input: "all" (log-probabilities of all classes), "target" (of the own
+            class), "margin" (its log-odds), "loss" (one scalar, the mean over all inputs), all in nats, or a function
+            of the model's outputs; see Explained.
         rule, nodes, tolerance, most_nodes, secant: see Quadrature.
         dtype: of the arithmetic; by default that of training.
         targets: of `inputs` where these are a tensor.
-        form, memory, scores, groups, bins, view, steps_by_tensor, steps: see PathKernelSettings.
+        form, scores, groups, bins, view, steps_by_tensor, steps: see PathKernelSettings.
+        memory: bytes that a block of work may take.
         device: of the arithmetic.
         progress: called with (done, total) after every step.
+
+    Returns:
+        Influences (X, C, N) of the N training examples, the parts of decay, clipping and of both remainders (X, C), and
+        the same by step, tensor and parameter; see PathKernelDecomposition.
 
     Raises:
         NotRecorded: a step is missing.

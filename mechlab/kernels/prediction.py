@@ -25,7 +25,7 @@ Compare = Callable[[Tensor, Tensor], Sequence[float | Tensor]]
 
 @dataclass(frozen=True)
 class Predicted:
-    """The path-kernel prediction of X x C scalars, and its deviations from the model.
+    """The path-kernel prediction of X x C scalars, and how far it is from the model.
 
     Args:
         initial, final: (X, C) the model's scalars before and after training.

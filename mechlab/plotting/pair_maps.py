@@ -39,7 +39,7 @@ def influence_of_pairs(influence: np.ndarray, pairs: np.ndarray, n: int, names: 
         values[pairs[:, 0], pairs[:, 1]] = influence[row]
         axis.set_facecolor(FAINT)
         image = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-        axis.set(xlabel="b", ylabel="a")
+        axis.set(xlabel="index of b", ylabel="index of a")
         whole_numbers(axis, "x")
         whole_numbers(axis, "y")
         note(axis, f"sum {influence[row].sum():.3g}")

@@ -43,12 +43,13 @@ TERMS = {  # the same colour in all panels
 }
 
 
-def mass_over_steps(mass: pd.DataFrame) -> Figure:
+def mass_over_steps(mass: pd.DataFrame, unit: str = "") -> Figure:
     """Draw the sum of absolute scores of each component at each step, for data and for decay.
 
     Args:
         mass: columns step, `data:COMPONENT` and `decay:COMPONENT`, a row for each step; lines that are zero are left
             out.
+        unit: of the scores; empty for none.
     """
     columns = {line: [name for name in mass.columns if name.startswith(f"{line}:")] for line in ("data", "decay")}
     lines = [line for line, names in columns.items() if line == "data" or mass[names].to_numpy().any()]
@@ -59,7 +60,7 @@ def mass_over_steps(mass: pd.DataFrame) -> Figure:
             values = mass[column].rolling(width, min_periods=1, center=True).mean()
             options = line_look(place, len(mass)) | {"linewidth": 0.9, "markersize": 2.5}
             axis.plot(mass["step"], values, label=column.partition(":")[2], **options)
-        axis.set(xlabel=STEPS, ylabel="sum of absolute scores")
+        axis.set(xlabel=STEPS, ylabel=_with_unit("sum of absolute scores", unit))
         _size_axis(axis, mass[columns[line]].to_numpy())
         points_axis(axis, "x", mass["step"])
         if width > 1:

@@ -34,11 +34,13 @@ class Phases(SetAnalysis):
     validation loss and of the norm of the parameters, each scaled to variance 1. A phase is a piece of training in
     which every curve follows a + b t + c log t with coefficients of its own, so that an exponential decay or a power
     law is one phase. The pieces have the least squared residuals of all segmentations; their number minimises, over all
-    runs together, the unexplained share of the variance plus `penalty` for each change. There is no change where as
-    many explain as much of surrogates, which have the autocorrelation of the curves but no phases: random walks (the
-    sums of the curves' increments in random order) and one trend plus stationary noise (the residuals of the trend
-    with random phases of their Fourier terms; Prichard and Theiler 1994, Physical Review Letters 73, 951). The orders
-    and phases are the same for all curves of a run. The share of the run in which it is smallest is compared.
+    runs together, the unexplained share of the variance plus `penalty` for each change.
+
+    The null are surrogates, which have the autocorrelation of the curves but no phases: random walks (the sums of the
+    curves' increments in random order) and one trend plus stationary noise (the residuals of the trend with random
+    phases of their Fourier terms; Prichard and Theiler 1994, Physical Review Letters 73, 951). Orders and random phases
+    are the same for all curves of a run. No change is reported if as many changes explain as large a share of the
+    variance of a surrogate. Of several runs, the one with the smallest share counts, here and in the null.
 
     Args:
         penalty: share of the variance that a change must explain.

@@ -42,7 +42,7 @@ class Distill(Analysis):
     The program is written as data (program.json, which `model=program` reads), as numpy (program.py, which needs
     nothing of mechlab), as loops and as formulas. Its certificate says what is known of its agreement with the network:
     "lossless" if they were compared on every input, "proved" if each unit was, for all values of its sums, "tested" if
-    they agree on random inputs and on such beside thresholds. A network without a short program, or whose program
+    they agree on random inputs and on inputs near thresholds. A network without a short program, or whose program
     disagrees, leaves no program, and the note `refused` says why.
 
     The null of each claim is the most frequent decision.
