@@ -57,7 +57,7 @@ class Item:
         question: key of its chapter.
         title: its heading.
         commands: those that make the run, in order; the first one trains.
-        figure: ANALYSIS/FIGURE.
+        figure: ANALYSIS/FIGURE; or ANALYSIS/FILE.py, a program that is shown as text.
         caption: what it shows; {SCALAR:FORMAT} stands for a scalar of the finding.
         chosen: overrides that select one run, or one set, of a multirun.
         of_set: whether the finding is one of a set of runs.
@@ -76,6 +76,11 @@ class Item:
     def analysis(self) -> str:
         """The name of the analysis."""
         return self.figure.partition("/")[0]
+
+    @property
+    def is_text(self) -> bool:
+        """True for a program, False for a figure."""
+        return self.figure.endswith(".py")
 
     def overrides(self) -> dict[str, str]:
         """The overrides that a run must have been trained with."""
@@ -228,22 +233,21 @@ def part_of(figure: Figure, panels: Sequence[int]) -> Bbox:
     return Bbox.union([box for box in boxes if box is not None]).transformed(figure.dpi_scale_trans.inverted()).padded(0.04)
 
 
-def about(item: Item, place: Path, png: bytes) -> dict[str, Any]:
-    """Return what the page says about the run of a figure."""
+def about(item: Item, place: Path) -> dict[str, Any]:
+    """Return what the page says about the run of a figure; the program itself, where that is shown."""
     finding = answers.read_finding(place)
     runs = list(sets.read_answer(place)[0]["runs"]) if item.of_set else [f"{place.parents[2].name}/{place.parents[1].name}"]
     root = place.parents[2] if item.of_set else place.parents[3]
     environment = read_json(root / runs[0] / "provenance" / "environment.json") or {}
     used = {key: value for key, value in finding["scalars"].items() if f"{{{key}:" in item.caption}
-    size = Image.open(io.BytesIO(png)).size
+    text = {"text": (place / item.figure.partition("/")[2]).read_text()} if item.is_text else {}
     return {
         "runs": runs,
         "subject": finding.get("subject", ""),
         "version": environment["packages"]["mechlab"],
         "date": max(str(read_status(root / run)["updated"])[:10] for run in runs),
         "scalars": used,
-        "width": size[0],
-        "height": size[1],
+        **text,
     }
 
 
@@ -268,7 +272,9 @@ Commands are for one processor core; most take one to five minutes. A figure ope
 def _section(item: Item, record: Mapping[str, Any]) -> list[str]:
     target = f"figures/gallery_{item.name}.png"
     image = [f"[![{item.title}]({target})]({target})"]
-    if record["width"] > SCROLLED and record["width"] > 1.5 * record["height"]:  # small print needs the width
+    if item.is_text:
+        image = ["```py", *record["text"].strip().splitlines(), "```"]
+    elif record["width"] > SCROLLED and record["width"] > 1.5 * record["height"]:  # small print needs the width
         image = [f'<div style="overflow-x: auto" markdown><div style="min-width: {SCROLLED // 2}px" markdown>', "", *image]
         image += ["", "</div></div>"]
     dated = f"# mechlab {record['version']}, {record['date']}"
@@ -300,10 +306,12 @@ def make(gallery: Gallery, pattern: str, docs: Path, only: Sequence[str] = ()) -
     kept = read_json(docs / "gallery.json") or {} if (docs / "gallery.json").exists() else {}
     records = {item.name: kept[item.name] for item in gallery.items if item.name in kept}
     for item in items:
-        png = as_png(draw(found[item.name], item.figure.partition("/")[2]))
-        write(docs / "figures" / f"gallery_{item.name}.png", png)
-        records[item.name] = about(item, found[item.name], png)
-        print(f"figures/gallery_{item.name}.png: {len(png):,} bytes", flush=True)
+        records[item.name] = about(item, found[item.name])
+        if not item.is_text:
+            png = as_png(draw(found[item.name], item.figure.partition("/")[2]))
+            write(docs / "figures" / f"gallery_{item.name}.png", png)
+            records[item.name] |= dict(zip(("width", "height"), Image.open(io.BytesIO(png)).size, strict=True))
+            print(f"figures/gallery_{item.name}.png: {len(png):,} bytes", flush=True)
     for question, teaser in gallery.teasers.items():
         if (item := next((item for item in items if item.name == teaser["figure"]), None)) is not None:
             figure = draw(found[item.name], item.figure.partition("/")[2])
