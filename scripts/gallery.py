@@ -5,16 +5,16 @@ python scripts/gallery.py "runs=other/*/*"      of runs elsewhere
 python scripts/gallery.py --train               train what is missing first
 python scripts/gallery.py only=automata_states  renew some figures, keep the others
 
-`scripts/gallery.yaml` lists the figures. They are drawn anew from the arrays and tables that the analyses saved, and saved
-below docs/figures as PNG; docs/gallery.json records of which run each of them is.
+`scripts/gallery.yaml` lists the figures. They are drawn anew from the arrays and tables that the analyses saved, as
+PNG below docs/figures; docs/gallery.json records of which run each of them is.
 """
 
 from __future__ import annotations
 
-import datetime
 import io
 import itertools
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -28,22 +28,23 @@ sys.path.insert(0, str(ROOT))
 
 import yaml  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.transforms import Bbox  # noqa: E402
-from PIL import Image, ImageOps  # noqa: E402
+from matplotlib.gridspec import GridSpec  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from mechlab.config.build import prepare  # noqa: E402
 from mechlab.core.analysis import Analysis  # noqa: E402
 from mechlab.core.errors import ConfigError, MechlabError, RunError, did_you_mean  # noqa: E402
 from mechlab.core.set_analysis import SetAnalysis  # noqa: E402
+from mechlab.plotting import style  # noqa: E402
 from mechlab.record import answers, sets  # noqa: E402
 from mechlab.record.artifacts import Artifacts  # noqa: E402
 from mechlab.record.files import atomic, read_json  # noqa: E402
-from mechlab.record.run_folders import check_run_folder  # noqa: E402
 from mechlab.record.status import read_status  # noqa: E402
 
 LIST = ROOT / "scripts" / "gallery.yaml"
 WIDEST, MOST = 1200, 200_000  # pixels and bytes of a figure
-TEASER = 400  # pixels of the sides of a teaser
+TEASER = 400  # pixels of the width of a teaser
+SQUARE = 3.0  # inches of its sides
 SCROLLED = 900  # pixels; wider figures are scrolled on small screens
 UNDECIDING = ("analysis", "paths", "hydra", "sweep", "loggers")  # groups and sections of overrides that select no run
 
@@ -92,7 +93,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The list of figures: `questions` (key -> title, page and text), `items`, and `teasers` (question -> figure, panel)."""
+    """The list of figures: questions (key -> title, page, text), items, and teasers (question -> figure, panel, title)."""
 
     questions: dict[str, dict[str, str]]
     items: list[Item]
@@ -114,7 +115,9 @@ def read_list(path: Path = LIST) -> Gallery:
         entry = dict(entry)
         run = entry.pop("run")
         if run not in content["runs"]:
-            raise ConfigError("run must be one of those listed", got=run, key=name, fix=did_you_mean(run, content["runs"]))
+            raise ConfigError(
+                "run must be one of those listed", got=run, key=name, fix=did_you_mean(run, content["runs"])
+            )
         commands = [*content["runs"][run].strip().splitlines(), *entry.pop("then", "").strip().splitlines()]
         items.append(Item(name, commands=tuple(commands), chosen=tuple(entry.pop("chosen", ())), **entry))
     return Gallery(content["questions"], items, content.get("teasers", {}))
@@ -176,7 +179,9 @@ def find_all(items: Sequence[Item], pattern: str) -> dict[str, Path]:
 
 
 def run_folders(pattern: str) -> list[Path]:
-    paths = [Path(path) for path in sorted(Path().glob(pattern) if not Path(pattern).is_absolute() else absolute(pattern))]
+    paths = [
+        Path(path) for path in sorted(Path().glob(pattern) if not Path(pattern).is_absolute() else absolute(pattern))
+    ]
     return [path for path in paths if (path / "provenance" / "overrides.json").is_file() and path.parent.name[0] != "_"]
 
 
@@ -196,7 +201,7 @@ def train_missing(items: Sequence[Item], pattern: str) -> None:
 
 
 def draw(place: Path, name: str) -> Figure:
-    """Draw a figure of a finding from its saved arrays and tables, with the sentence that names network, task and seed."""
+    """Draw a figure of a finding from its saved files, with the sentence that names network, task and seed."""
     finding = answers.read_finding(place)
     key = f"analysis.{finding['analysis']}" if "analysis" in finding else place.name
     parameters = finding.get("parameters") or sets.read_answer(place)[0]["parameters"]
@@ -204,39 +209,77 @@ def draw(place: Path, name: str) -> Figure:
     out = Artifacts(place, finding.get("subject", ""))
     figures = out.with_subject(analysis.figures(out))
     if name not in figures:
-        raise ConfigError("figure must be one that the analysis draws", got=name, key=key, fix=did_you_mean(name, figures))
+        raise ConfigError(
+            "figure must be one that the analysis draws", got=name, key=key, fix=did_you_mean(name, figures)
+        )
     return figures[name]
 
 
-def as_png(figure: Figure, part: Bbox | None = None, widest: int = WIDEST) -> bytes:
-    """Return a figure, or a part of it in inches, as PNG of at most `widest` pixels and 200 kB."""
-    dpi = min(150.0, widest / figure.get_figwidth()) if part is None else 2.0 * widest / part.width
+def as_png(figure: Figure) -> bytes:
+    """Return a figure as PNG of at most 1,200 pixels across and 200 kB."""
     raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=dpi, bbox_inches=part or "tight")
+    figure.savefig(raw, format="png", dpi=min(150.0, WIDEST / figure.get_figwidth()), bbox_inches="tight")
     image = Image.open(raw).convert("RGB")
-    if part is not None:
-        image = ImageOps.pad(image, (widest, widest), Image.Resampling.LANCZOS, color="white")
-    elif image.width > widest:
-        image = image.resize((widest, round(image.height * widest / image.width)), Image.Resampling.LANCZOS)
+    if image.width > WIDEST:
+        image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.Resampling.LANCZOS)
+    return small(image)
+
+
+def panel_alone(figure: Figure, panel: int, title: str) -> Figure:
+    """Return a figure with one of its panels alone, in a square, with a title and without small print."""
+    kept = figure.axes[panel]
+    small = [text for text in kept.texts if text.get_label() in (style.HEADER, style.BESIDE)]
+    for part in [*(axis for axis in figure.axes if axis is not kept), *figure.legends, *figure.texts, *small]:
+        part.remove()
+    figure.suptitle("")
+    kept.set_subplotspec(GridSpec(1, 1, figure=figure)[0])
+    figure.set_size_inches(SQUARE, SQUARE)
+    style.title(kept, title)
+    return figure
+
+
+def text_alone(text: str, title: str) -> Figure:
+    """Return a square picture of a program, without its docstring."""
+    lines = re.sub(r'\n *""".*?"""', "", text, flags=re.DOTALL).strip()
+    figure, (axis,) = style.new_figure(width=SQUARE, height=SQUARE)
+    axis.set_axis_off()
+    style.title(axis, title)
+    options = {"family": "monospace", "fontsize": style.TEXT + 2, "va": "top", "linespacing": 1.5}
+    axis.text(0, 0.96, lines, transform=axis.transAxes, color=style.INK, **options)
+    return figure
+
+
+def teaser(item: Item, place: Path, panel: int, title: str) -> bytes:
+    """Return a square picture of a panel of a figure, or of a program, as PNG."""
+    name = item.figure.partition("/")[2]
+    figure = (
+        text_alone((place / name).read_text(), title) if item.is_text else panel_alone(draw(place, name), panel, title)
+    )
+    raw = io.BytesIO()
+    figure.savefig(raw, format="png", dpi=TEASER / SQUARE)
+    return small(Image.open(raw))
+
+
+def small(image: Image.Image) -> bytes:
+    """Return an image as PNG of at most 200 kB, with as many colours as fit."""
     for colours in (None, 256, 64):
         saved = io.BytesIO()
-        (image if colours is None else image.quantize(colours)).save(saved, format="PNG", optimize=True)
+        (image.convert("RGB") if colours is None else image.convert("RGB").quantize(colours)).save(
+            saved, "PNG", optimize=True
+        )
         if saved.tell() <= MOST:
             break
     return saved.getvalue()
 
 
-def part_of(figure: Figure, panels: Sequence[int]) -> Bbox:
-    """Return the box in inches of some panels with their names and ticks."""
-    figure.draw_without_rendering()
-    boxes = [figure.axes[panel].get_tightbbox() for panel in panels]
-    return Bbox.union([box for box in boxes if box is not None]).transformed(figure.dpi_scale_trans.inverted()).padded(0.04)
-
-
 def about(item: Item, place: Path) -> dict[str, Any]:
     """Return what the page says about the run of a figure; the program itself, where that is shown."""
     finding = answers.read_finding(place)
-    runs = list(sets.read_answer(place)[0]["runs"]) if item.of_set else [f"{place.parents[2].name}/{place.parents[1].name}"]
+    runs = (
+        list(sets.read_answer(place)[0]["runs"])
+        if item.of_set
+        else [f"{place.parents[2].name}/{place.parents[1].name}"]
+    )
     root = place.parents[2] if item.of_set else place.parents[3]
     environment = read_json(root / runs[0] / "provenance" / "environment.json") or {}
     used = {key: value for key, value in finding["scalars"].items() if f"{{{key}:" in item.caption}
@@ -255,7 +298,12 @@ def page(gallery: Gallery, records: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the text of the page."""
     lines = ["# Gallery", "", *INTRODUCTION.strip().splitlines(), ""]
     for question, chapter in gallery.questions.items():
-        lines += [f"## {chapter['title']}", "", f"{chapter['text'].strip()} More: [{chapter['title']}]({chapter['page']}).", ""]
+        lines += [
+            f"## {chapter['title']}",
+            "",
+            f"{chapter['text'].strip()} More: [{chapter['title']}]({chapter['page']}).",
+            "",
+        ]
         for item in gallery.items:
             if item.question == question:
                 lines += _section(item, records[item.name])
@@ -263,8 +311,8 @@ def page(gallery: Gallery, records: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 INTRODUCTION = """
-Every figure on this page was drawn by one of the analyses, from the run that the command below it makes. The sentence at its
-upper left names network, task and seed. `python scripts/gallery.py --train` makes all runs, the figures and this page.
+Every figure on this page was drawn by one of the analyses, from the run that the command below it makes. The sentence
+at its upper left names network, task and seed. `python scripts/gallery.py --train` makes all runs, the figures and this page.
 Commands are for one processor core; most take one to five minutes. A figure opens in full size when it is selected.
 """
 
@@ -275,7 +323,11 @@ def _section(item: Item, record: Mapping[str, Any]) -> list[str]:
     if item.is_text:
         image = ["```py", *record["text"].strip().splitlines(), "```"]
     elif record["width"] > SCROLLED and record["width"] > 1.5 * record["height"]:  # small print needs the width
-        image = [f'<div style="overflow-x: auto" markdown><div style="min-width: {SCROLLED // 2}px" markdown>', "", *image]
+        image = [
+            f'<div style="overflow-x: auto" markdown><div style="min-width: {SCROLLED // 2}px" markdown>',
+            "",
+            *image,
+        ]
         image += ["", "</div></div>"]
     dated = f"# mechlab {record['version']}, {record['date']}"
     caption = item.caption.strip().format_map(Scalars(item.name, record["scalars"]))
@@ -312,10 +364,10 @@ def make(gallery: Gallery, pattern: str, docs: Path, only: Sequence[str] = ()) -
             write(docs / "figures" / f"gallery_{item.name}.png", png)
             records[item.name] |= dict(zip(("width", "height"), Image.open(io.BytesIO(png)).size, strict=True))
             print(f"figures/gallery_{item.name}.png: {len(png):,} bytes", flush=True)
-    for question, teaser in gallery.teasers.items():
-        if (item := next((item for item in items if item.name == teaser["figure"]), None)) is not None:
-            figure = draw(found[item.name], item.figure.partition("/")[2])
-            write(docs / "figures" / f"teaser_{question}.png", as_png(figure, part_of(figure, teaser["panels"]), TEASER))
+    for question, wanted in gallery.teasers.items():
+        for item in (item for item in items if item.name == wanted["figure"]):
+            png = teaser(item, found[item.name], wanted.get("panel", 0), wanted["title"])
+            write(docs / "figures" / f"teaser_{question}.png", png)
     ordered = {item.name: records[item.name] for item in gallery.items if item.name in records}
     write(docs / "gallery.json", json.dumps(ordered, indent=1) + "\n")
     if len(ordered) == len(gallery.items):
