@@ -14,12 +14,10 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,84 +25,16 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import yaml  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.gridspec import GridSpec  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from mechlab.config.build import prepare  # noqa: E402
-from mechlab.core.analysis import Analysis  # noqa: E402
 from mechlab.core.errors import ConfigError, MechlabError, RunError, did_you_mean  # noqa: E402
-from mechlab.core.set_analysis import SetAnalysis  # noqa: E402
-from mechlab.plotting import style  # noqa: E402
 from mechlab.record import answers, sets  # noqa: E402
-from mechlab.record.artifacts import Artifacts  # noqa: E402
 from mechlab.record.files import atomic, read_json  # noqa: E402
 from mechlab.record.status import read_status  # noqa: E402
+from scripts.gallery_page import Gallery, Item, decisive, page  # noqa: E402
+from scripts.gallery_pictures import as_png, draw, teaser  # noqa: E402
 
 LIST = ROOT / "scripts" / "gallery.yaml"
-WIDEST, MOST = 1200, 200_000  # pixels and bytes of a figure
-TEASER = 400  # pixels of the width of a teaser
-SQUARE = 3.0  # inches of its sides
-SCROLLED = 900  # pixels; wider figures are scrolled on small screens
-UNDECIDING = ("analysis", "paths", "hydra", "sweep", "loggers")  # groups and sections of overrides that select no run
-
-
-@dataclass(frozen=True)
-class Item:
-    """A figure of the page.
-
-    Args:
-        name: of its file, figures/gallery_NAME.png.
-        question: key of its chapter.
-        title: its heading.
-        commands: those that make the run, in order; the first one trains.
-        figure: ANALYSIS/FIGURE; or ANALYSIS/FILE.py, a program that is shown as text.
-        caption: what it shows; {SCALAR:FORMAT} stands for a scalar of the finding.
-        chosen: overrides that select one run, or one set, of a multirun.
-        of_set: whether the finding is one of a set of runs.
-    """
-
-    name: str
-    question: str
-    title: str
-    commands: tuple[str, ...]
-    figure: str
-    caption: str
-    chosen: tuple[str, ...] = ()
-    of_set: bool = False
-
-    @property
-    def analysis(self) -> str:
-        """The name of the analysis."""
-        return self.figure.partition("/")[0]
-
-    @property
-    def is_text(self) -> bool:
-        """True for a program, False for a figure."""
-        return self.figure.endswith(".py")
-
-    def overrides(self) -> dict[str, str]:
-        """The overrides that a run must have been trained with."""
-        words = [word for word in shlex.split(self.commands[0]) if "=" in word and not word.startswith("-")]
-        swept = "-m" in shlex.split(self.commands[0])
-        given = decisive(word for word in words if not (swept and ("," in word or "range(" in word)))
-        return given | decisive(self.chosen)
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """The list of figures: questions (key -> title, page, text), items, and teasers (question -> figure, panel, title)."""
-
-    questions: dict[str, dict[str, str]]
-    items: list[Item]
-    teasers: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-def decisive(words: Iterator[str] | Sequence[str]) -> dict[str, str]:
-    """Return overrides by key, without those that select no run, and without the default seed."""
-    pairs = (word.lstrip("+").partition("=")[::2] for word in words)
-    kept = {key: value for key, value in pairs if key.partition(".")[0].partition("/")[0] not in UNDECIDING}
-    return {key: value for key, value in kept.items() if (key, value) != ("seed", "0")}
 
 
 def read_list(path: Path = LIST) -> Gallery:
@@ -200,78 +130,6 @@ def train_missing(items: Sequence[Item], pattern: str) -> None:
         subprocess.run(words, check=True)
 
 
-def draw(place: Path, name: str) -> Figure:
-    """Draw a figure of a finding from its saved files, with the sentence that names network, task and seed."""
-    finding = answers.read_finding(place)
-    key = f"analysis.{finding['analysis']}" if "analysis" in finding else place.name
-    parameters = finding.get("parameters") or sets.read_answer(place)[0]["parameters"]
-    analysis = prepare(parameters, key, (Analysis, SetAnalysis), lenient=True)()
-    out = Artifacts(place, finding.get("subject", ""))
-    figures = out.with_subject(analysis.figures(out))
-    if name not in figures:
-        raise ConfigError(
-            "figure must be one that the analysis draws", got=name, key=key, fix=did_you_mean(name, figures)
-        )
-    return figures[name]
-
-
-def as_png(figure: Figure) -> bytes:
-    """Return a figure as PNG of at most 1,200 pixels across and 200 kB."""
-    raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=min(150.0, WIDEST / figure.get_figwidth()), bbox_inches="tight")
-    image = Image.open(raw).convert("RGB")
-    if image.width > WIDEST:
-        image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.Resampling.LANCZOS)
-    return small(image)
-
-
-def panel_alone(figure: Figure, panel: int, title: str) -> Figure:
-    """Return a figure with one of its panels alone, in a square, with a title and without small print."""
-    kept = figure.axes[panel]
-    small = [text for text in kept.texts if text.get_label() in (style.HEADER, style.BESIDE)]
-    for part in [*(axis for axis in figure.axes if axis is not kept), *figure.legends, *figure.texts, *small]:
-        part.remove()
-    figure.suptitle("")
-    kept.set_subplotspec(GridSpec(1, 1, figure=figure)[0])
-    figure.set_size_inches(SQUARE, SQUARE)
-    style.title(kept, title)
-    return figure
-
-
-def text_alone(text: str, title: str) -> Figure:
-    """Return a square picture of a program, without its docstring."""
-    lines = re.sub(r'\n *""".*?"""', "", text, flags=re.DOTALL).strip()
-    figure, (axis,) = style.new_figure(width=SQUARE, height=SQUARE)
-    axis.set_axis_off()
-    style.title(axis, title)
-    options = {"family": "monospace", "fontsize": style.TEXT + 2, "va": "top", "linespacing": 1.5}
-    axis.text(0, 0.96, lines, transform=axis.transAxes, color=style.INK, **options)
-    return figure
-
-
-def teaser(item: Item, place: Path, panel: int, title: str) -> bytes:
-    """Return a square picture of a panel of a figure, or of a program, as PNG."""
-    name = item.figure.partition("/")[2]
-    figure = (
-        text_alone((place / name).read_text(), title) if item.is_text else panel_alone(draw(place, name), panel, title)
-    )
-    raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=TEASER / SQUARE)
-    return small(Image.open(raw))
-
-
-def small(image: Image.Image) -> bytes:
-    """Return an image as PNG of at most 200 kB, with as many colours as fit."""
-    for colours in (None, 256, 64):
-        saved = io.BytesIO()
-        (image.convert("RGB") if colours is None else image.convert("RGB").quantize(colours)).save(
-            saved, "PNG", optimize=True
-        )
-        if saved.tell() <= MOST:
-            break
-    return saved.getvalue()
-
-
 def about(item: Item, place: Path) -> dict[str, Any]:
     """Return what the page says about the run of a figure; the program itself, where that is shown."""
     finding = answers.read_finding(place)
@@ -292,57 +150,6 @@ def about(item: Item, place: Path) -> dict[str, Any]:
         "scalars": used,
         **text,
     }
-
-
-def page(gallery: Gallery, records: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the text of the page."""
-    lines = ["# Gallery", "", *INTRODUCTION.strip().splitlines(), ""]
-    for question, chapter in gallery.questions.items():
-        lines += [
-            f"## {chapter['title']}",
-            "",
-            f"{chapter['text'].strip()} More: [{chapter['title']}]({chapter['page']}).",
-            "",
-        ]
-        for item in gallery.items:
-            if item.question == question:
-                lines += _section(item, records[item.name])
-    return "\n".join(lines).rstrip() + "\n"
-
-
-INTRODUCTION = """
-Every figure on this page was drawn by one of the analyses, from the run that the command below it makes. The sentence
-at its upper left names network, task and seed. `python scripts/gallery.py --train` makes all runs, the figures and this page.
-Commands are for one processor core; most take one to five minutes. A figure opens in full size when it is selected.
-"""
-
-
-def _section(item: Item, record: Mapping[str, Any]) -> list[str]:
-    target = f"figures/gallery_{item.name}.png"
-    image = [f"[![{item.title}]({target})]({target})"]
-    if item.is_text:
-        image = ["```py", *record["text"].strip().splitlines(), "```"]
-    elif record["width"] > SCROLLED and record["width"] > 1.5 * record["height"]:  # small print needs the width
-        image = [
-            f'<div style="overflow-x: auto" markdown><div style="min-width: {SCROLLED // 2}px" markdown>',
-            "",
-            *image,
-        ]
-        image += ["", "</div></div>"]
-    dated = f"# mechlab {record['version']}, {record['date']}"
-    caption = item.caption.strip().format_map(Scalars(item.name, record["scalars"]))
-    return [f"### {item.title}", "", *image, "", caption, "", "```sh", dated, *item.commands, "```", ""]
-
-
-class Scalars(dict):
-    """The scalars of a caption; a name without a value raises ConfigError."""
-
-    def __init__(self, name: str, values: Mapping[str, float]):
-        super().__init__(values)
-        self.name = name
-
-    def __missing__(self, key: str) -> float:
-        raise ConfigError("a caption may use the recorded scalars only", got=key, key=self.name, fix="see finding.json")
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -366,7 +173,7 @@ def make(gallery: Gallery, pattern: str, docs: Path, only: Sequence[str] = ()) -
             print(f"figures/gallery_{item.name}.png: {len(png):,} bytes", flush=True)
     for question, wanted in gallery.teasers.items():
         for item in (item for item in items if item.name == wanted["figure"]):
-            png = teaser(item, found[item.name], wanted.get("panel", 0), wanted["title"])
+            png = teaser(found[item.name], item.figure.partition("/")[2], wanted.get("panel", 0), wanted["title"])
             write(docs / "figures" / f"teaser_{question}.png", png)
     ordered = {item.name: records[item.name] for item in gallery.items if item.name in records}
     write(docs / "gallery.json", json.dumps(ordered, indent=1) + "\n")

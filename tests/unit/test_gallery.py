@@ -3,18 +3,16 @@ figures of the right runs."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from PIL import Image
 
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.record import sets
+from scripts import gallery, gallery_page, gallery_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -35,18 +33,6 @@ figures:
 teasers:
   automata: {figure: lengths, panel: 0, title: Accuracy}
 """
-
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gallery_script", ROOT / "scripts" / "gallery.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-gallery = load()
 
 
 def records() -> dict[str, dict]:
@@ -80,8 +66,8 @@ def test_every_figure_is_readable_and_small():
         with Image.open(path) as image:
             assert image.format == "PNG"
             assert (record["width"], record["height"]) == image.size
-            assert 400 <= image.width <= gallery.WIDEST
-        assert path.stat().st_size <= gallery.MOST
+            assert 400 <= image.width <= gallery_pictures.WIDEST
+        assert path.stat().st_size <= gallery_pictures.MOST
 
 
 def test_every_question_has_figures_and_a_teaser():
@@ -89,7 +75,7 @@ def test_every_question_has_figures_and_a_teaser():
     for question in listed.questions:
         assert len([item for item in listed.items if item.question == question]) >= 3
         with Image.open(DOCS / "figures" / f"teaser_{question}.png") as image:
-            assert image.size == (gallery.TEASER, gallery.TEASER)
+            assert image.size == (gallery_pictures.TEASER, gallery_pictures.TEASER)
 
 
 def test_the_figure_of_the_run_with_these_overrides_is_drawn(tmp_path: Path):
@@ -119,7 +105,7 @@ def test_a_missing_run_is_named_with_its_command(tmp_path: Path):
 def test_a_caption_refuses_a_number_that_is_not_recorded():
     item = gallery.Item("a", "automata", "A", ("python -m mechlab.train",), "b/c", "{unknown:.2f}")
     with pytest.raises(ConfigError, match="recorded scalars"):
-        gallery._section(item, {"width": 500, "height": 400, "version": "0", "date": "2026-01-01", "scalars": {}})
+        gallery_page.section(item, {"width": 500, "height": 400, "version": "0", "date": "2026-01-01", "scalars": {}})
 
 
 @pytest.mark.parametrize(
