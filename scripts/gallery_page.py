@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,12 +76,8 @@ def page(gallery: Gallery, records: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the text of the page."""
     lines = ["# Gallery", "", *INTRODUCTION.strip().splitlines(), ""]
     for question, chapter in gallery.questions.items():
-        lines += [
-            f"## {chapter['title']}",
-            "",
-            f"{chapter['text'].strip()} More: [{chapter['title']}]({chapter['page']}).",
-            "",
-        ]
+        text = f"{chapter['text'].strip()} More: [{chapter['title']}]({chapter['page']})."
+        lines += [f"## {chapter['title']}", "", *_wrapped(text), ""]
         for item in gallery.items:
             if item.question == question:
                 lines += section(item, records[item.name])
@@ -109,7 +106,11 @@ def section(item: Item, record: Mapping[str, Any]) -> list[str]:
         image += ["", "</div></div>"]
     dated = f"# mechlab {record['version']}, {record['date']}"
     caption = item.caption.strip().format_map(Scalars(item.name, record["scalars"]))
-    return [f"### {item.title}", "", *image, "", caption, "", "```sh", dated, *item.commands, "```", ""]
+    return [f"### {item.title}", "", *image, "", *_wrapped(caption), "", "```sh", dated, *item.commands, "```", ""]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 128, break_long_words=False, break_on_hyphens=False)
 
 
 class Scalars(dict):
