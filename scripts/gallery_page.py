@@ -10,7 +10,7 @@ from typing import Any
 
 from mechlab.core.errors import ConfigError
 
-SCROLLED = 900  # pixels; wider figures are scrolled on small screens
+SCROLLED, LEAST = 800, 600  # pixels; wider figures are scrolled where they would be narrower than the second
 UNDECIDING = ("analysis", "paths", "hydra", "sweep", "loggers")  # groups and sections of overrides that select no run
 
 
@@ -99,7 +99,7 @@ def section(item: Item, record: Mapping[str, Any]) -> list[str]:
         image = ["```py", *record["text"].strip().splitlines(), "```"]
     elif record["width"] > SCROLLED and record["width"] > 1.5 * record["height"]:  # small print needs the width
         image = [
-            f'<div style="overflow-x: auto" markdown><div style="min-width: {SCROLLED // 2}px" markdown>',
+            f'<div style="overflow-x: auto" markdown><div style="min-width: {LEAST}px" markdown>',
             "",
             *image,
         ]
