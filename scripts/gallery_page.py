@@ -87,7 +87,7 @@ def page(gallery: Gallery, records: Mapping[str, Mapping[str, Any]]) -> str:
 INTRODUCTION = """
 Every figure on this page was drawn by one of the analyses, from the run that the command below it makes. The sentence
 at its upper left names network, task and seed. `python scripts/gallery.py --train` makes all runs, the figures
-and this page. Commands are for one processor core; most take one to five minutes. A click opens a figure alone.
+and this page. Commands are for one processor core; most take a few minutes. A click opens a figure alone.
 """
 
 
