@@ -11,13 +11,14 @@ PNG below docs/figures; docs/gallery.json records of which run each of them is.
 
 from __future__ import annotations
 
+import glob
 import io
 import itertools
 import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,14 +110,9 @@ def find_all(items: Sequence[Item], pattern: str) -> dict[str, Path]:
 
 
 def run_folders(pattern: str) -> list[Path]:
-    paths = [
-        Path(path) for path in sorted(Path().glob(pattern) if not Path(pattern).is_absolute() else absolute(pattern))
-    ]
-    return [path for path in paths if (path / "provenance" / "overrides.json").is_file() and path.parent.name[0] != "_"]
-
-
-def absolute(pattern: str) -> Iterator[Path]:
-    return Path("/").glob(pattern.lstrip("/"))
+    """Return the run directories that a glob names."""
+    paths = [Path(path) for path in sorted(glob.glob(pattern))]
+    return [path for path in paths if (path / "provenance" / "overrides.json").is_file()]
 
 
 def train_missing(items: Sequence[Item], pattern: str) -> None:
@@ -133,12 +129,9 @@ def train_missing(items: Sequence[Item], pattern: str) -> None:
 def about(item: Item, place: Path) -> dict[str, Any]:
     """Return what the page says about the run of a figure; the program itself, where that is shown."""
     finding = answers.read_finding(place)
-    runs = (
-        list(sets.read_answer(place)[0]["runs"])
-        if item.of_set
-        else [f"{place.parents[2].name}/{place.parents[1].name}"]
-    )
-    root = place.parents[2] if item.of_set else place.parents[3]
+    root, runs = place.parents[3], [f"{place.parents[2].name}/{place.parents[1].name}"]
+    if item.of_set:
+        root, runs = place.parents[2], list(sets.read_answer(place)[0]["runs"])
     environment = read_json(root / runs[0] / "provenance" / "environment.json") or {}
     used = {key: value for key, value in finding["scalars"].items() if f"{{{key}:" in item.caption}
     text = {"text": (place / item.figure.partition("/")[2]).read_text()} if item.is_text else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from PIL import Image
 
 from mechlab.core.errors import ConfigError, RunError
 from mechlab.record import sets
-from scripts import gallery, gallery_page, gallery_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from scripts import gallery, gallery_page, gallery_pictures  # noqa: E402
+
 DOCS = ROOT / "docs"
 RECORDED = ROOT / "tests" / "data" / "recorded_runs" / "tomita-gru" / "5a74412561-s0"
 LIST = """
