@@ -130,7 +130,7 @@ class Metagradient(Analysis):
         what = {"what": "derivative", "scalar": draw.scalar_of(table)}
         examples = {"examples": draw.top_examples(table, **what)}
         if self.outputs == "irreps":
-            return {"derivative": pair_maps(out), **examples}
+            return {"derivative": pair_maps(out, "derivative"), **examples}
         own = out.arrays("own_class")
         derivative = draw.influence_map(own["derivative"], own["train"], own["explained"], self.sort, **what)
         return {"derivative": derivative, **examples}

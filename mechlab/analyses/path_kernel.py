@@ -216,7 +216,7 @@ class PathKernel(Analysis):
         scalar = draw.scalar_of(examples)
         unit = "nats" if scalar.endswith("(nats)") else ""
         if self.outputs == "irreps":
-            influence = pair_maps(out)
+            influence = pair_maps(out, "influence")
         else:
             own = out.arrays("own_class")
             keys = own["train"], own["explained"], self.sort, len(own["ids"])

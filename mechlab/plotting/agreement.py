@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mechlab.plotting.style import (
     COLOURS,
+    DASHES,
     INK,
     MANY,
     STEPS,
@@ -23,12 +24,14 @@ from mechlab.plotting.style import (
     points_axis,
     sample_size,
     title,
+    whole_numbers,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 20_000  # outputs that are drawn
+FEW = 50  # outputs of a bar of a histogram, with more its axis is logarithmic
 
 
 def deviations(steps: pd.DataFrame) -> Figure:
@@ -63,7 +66,8 @@ def agreement_over_steps(steps: pd.DataFrame, examples: int) -> Figure:
     figure, axes = new_figure(panels=panels, width=3.6, height=3.0)
     names = {"network, accuracy": "model_accuracy", "prediction, accuracy": "kernel_accuracy", "agreement": "agreement"}
     for place, (label, column) in enumerate(names.items()):
-        axes[0].plot(steps["step"], steps[column], label=label, **line_look(place, len(steps)))
+        look = line_look(place, len(steps)) | {"linestyle": DASHES[place]}  # equal lines lie upon each other
+        axes[0].plot(steps["step"], steps[column], label=label, **look)
     axes[0].set(xlabel=STEPS, ylabel="share of examples", ylim=(-0.03, 1.03))
     points_axis(axes[0], "x", steps["step"])
     sample_size(axes[0], examples, "examples")
@@ -101,7 +105,10 @@ def predicted_and_true(predicted: np.ndarray, final: np.ndarray, initial: np.nda
     error = predicted.ravel() - final.ravel()
     if np.ptp(error) > 0:
         errors.hist(error, bins=60, color=COLOURS[0])
-        errors.set_yscale("log")
+        if np.histogram(error, bins=60)[0].max() > FEW:
+            errors.set(yscale="log", ylim=(0.7, None))  # a bar of one output has a height, too
+        else:
+            whole_numbers(errors, "y")
     else:
         no_value(errors, f"{number(error[0])} everywhere")
     errors.set(xlabel="predicted less true output", ylabel="outputs")

@@ -22,7 +22,6 @@ from mechlab.plotting.style import (
     note,
     number,
     title,
-    whole_numbers,
 )
 
 CHANCE = 0.5
@@ -93,9 +92,8 @@ def flips_figure(cells: pd.DataFrame) -> Figure:
         image = panel.imshow(grid, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         panel.set_facecolor(EMPTY)
         _name_cells(panel, grid)
-        panel.set(xlabel="component", ylabel="block, the oldest first")
-        whole_numbers(panel, "x")
-        whole_numbers(panel, "y")
+        panel.set(xlabel="component", ylabel="block (1 the oldest)")
+        _count_from_one(panel)
         title(panel, f"Outputs changed by a flip: {BASES[basis]}")
         off = " (grey: none)" if np.isnan(grid).any() else ""
         least, mean, stays = rows["changed"].min(), rows["changed"].mean(), rows["stays"].mean()
@@ -106,6 +104,14 @@ def flips_figure(cells: pd.DataFrame) -> Figure:
     bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
     bar.outline.set_visible(False)
     return figure
+
+
+def _count_from_one(panel: Axes) -> None:
+    """Number blocks and components from 1, at most eight of each."""
+    rows, columns = panel.images[0].get_array().shape
+    for side, count in ((panel.xaxis, columns), (panel.yaxis, rows)):
+        shown = range(0, count, -(-count // 8))
+        side.set_ticks(list(shown), [str(place + 1) for place in shown])
 
 
 def _name_cells(panel: Axes, grid: np.ndarray) -> None:

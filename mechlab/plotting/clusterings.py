@@ -47,7 +47,8 @@ def methods_figure(table: pd.DataFrame, most: float) -> Figure:
     axis.hlines(places, 0, 1, color=FAINT, linewidth=0.5, zorder=0)
     axis.plot(table["null_permuted"], places, "s", color=SOFT, markersize=4, fillstyle="none", label="permuted states")
     if "null_random" in table:
-        axis.plot(table["null_random"], places, "|", color=INK, markersize=6, label="random partition", clip_on=False)
+        above = {"clip_on": False, "zorder": 3}  # the network's points must not hide an equal null
+        axis.plot(table["null_random"], places, "|", color=INK, markersize=8, label="random partition", **above)
     axis.plot(table["weighted"], places, "o", color=COLOURS[0], markersize=5, label="network", clip_on=False)
     if "held_out" in table:
         below = np.arange(len(table)) + 0.28  # beside the points of all rows

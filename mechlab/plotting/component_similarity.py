@@ -95,7 +95,7 @@ def over_training(slices: pd.DataFrame) -> Figure:
         points_axis(axis, "x", [rows["first"].min(), rows["stop"].max()])
         points_axis(axis, "y", values)
         axis.set_ylim(*_with_room(values))
-        note(axis, f"slices of {int((rows['stop'] - rows['first']).max()):,} steps")
+        note(axis, f"slices of {int((rows['stop'] - rows['first']).max()):,} steps; line: 0.5, no separation")
         title(axis, KEYS[key])
     if shown:
         direct_labels(axes[-1])

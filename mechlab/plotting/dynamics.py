@@ -55,7 +55,7 @@ def horizon_figure(table: pd.DataFrame) -> Figure:
     lowest = min(table[["recent_low", "chance"]].min().min(), known["untrained"].min())
     panel.set(xlabel="horizon (steps after the inputs)", ylabel="accuracy", ylim=(max(0, lowest - 0.05), 1.02))
     title(panel, "Accuracy against horizon")
-    note(panel, "bands: 95% bootstrap interval over sequences")
+    note(panel, "bands: 95 % bootstrap interval over sequences")
     direct_labels(panel)
     return figure
 
@@ -74,7 +74,7 @@ def noise_figure(table: pd.DataFrame) -> Figure:
     panel.set(xlabel="standard deviation of the noise, relative to the state", ylabel="accuracy", ylim=(None, 1.02))
     ticks_at(panel, "x", table["noise"])
     title(panel, "Noise in the state at each step")
-    note(panel, "band: 95% bootstrap interval over sequences")
+    note(panel, "band: 95 % bootstrap interval over sequences")
     direct_labels(panel)
     return figure
 
@@ -160,8 +160,8 @@ def fixed_points_figure(solutions: Mapping[str, tuple[np.ndarray, int]]) -> Figu
         panel.set(xlabel="real part", ylabel="imaginary part")
         outside = (sizes > 1).sum(1)
         most = f"{outside.min()}" if outside.min() == outside.max() else f"{outside.min()} to {outside.max()}"
-        note(panel, f"eigenvalues outside the circle: {most}" + ("; moduli per step" if period > 1 else ""))
-        note(panel, f"n = {len(unstable)}, {(~unstable).sum()} stable")
+        note(panel, f"eigenvalues outside the circle: {most}")
+        note(panel, f"n = {len(unstable)}, {(~unstable).sum()} stable" + ("; moduli per step" if period > 1 else ""))
         title(panel, heading)
     points = {"linestyle": "", "marker": "o", "markersize": 3.5}
     handles = [

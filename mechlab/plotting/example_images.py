@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mechlab.plotting.style import COLOURS, INK, TEXT, new_figure
+from mechlab.plotting.path_kernel import OUTPUT, scalar_of
+from mechlab.plotting.style import COLOURS, INK, SOFT, TEXT, new_figure
 from mechlab.plotting.text import number
 
 if TYPE_CHECKING:
@@ -38,8 +39,12 @@ def images_of_examples(
     """
     chosen = list(dict.fromkeys(examples["explained"]))[:shown]
     figure, axes = new_figure(
-        panels=2 * each + 1, width=0.72, height=0.35 + 1.05 * len(chosen), rows=max(1, len(chosen))
+        panels=2 * each + 1, width=0.72, height=0.5 + 1.05 * len(chosen), rows=max(1, len(chosen))
     )
+    scalar = scalar_of(examples) or OUTPUT
+    heading = f"Training images: whether helpful or harmful, label index, and influence on {scalar}"
+    left = {"x": 4.0 / (72 * figure.get_figwidth()), "ha": "left"}
+    figure.suptitle(heading, fontsize=TEXT - 1, color=SOFT, **left).set_parse_math(False)
     ends = (min(train.min(), explained.min(initial=np.inf)), max(train.max(), explained.max(initial=-np.inf)))
     for axis in axes:
         axis.set(xticks=[], yticks=[])
@@ -56,7 +61,7 @@ def images_of_examples(
             entries = table[table["kind"] == kind].sort_values("rank").head(each).to_dict("records")
             for axis, entry in zip(panels, entries, strict=False):
                 _image(axis, train[np.searchsorted(train_ids, entry["train"])], ends)
-                _words(axis, f"{kind}, {number(entry['label'])}\n{entry['influence']:+.2g}", colour)
+                _words(axis, f"{kind}, {number(entry['label'])}\n{_signed(entry['influence'])}", colour)
     return figure
 
 
@@ -64,6 +69,11 @@ def _image(axis: Axes, pixels: np.ndarray, ends: tuple[float, float]) -> None:
     """Draw an image whose darkest and brightest pixels are those of all images."""
     low, high = ends
     axis.imshow((pixels - low) / (high - low) if high > low else 0 * pixels, cmap="gray_r", vmin=0, vmax=1)
+
+
+def _signed(value: float) -> str:
+    """Return a number with its sign and two digits."""
+    return f"{'+' if value > 0 else ''}{number(value, 2)}"
 
 
 def _words(axis: Axes, text: str, colour: str) -> None:

@@ -62,7 +62,7 @@ def purity_figure(neurons: pd.DataFrame, untrained: pd.DataFrame, pure: float) -
     dead = len(neurons) - len(live)
     sample_size(axes[0], len(live), "neurons" + (f", and {dead} dead" if dead else ""))
     threshold(axes[0], pure, "above", along="x", label="")
-    axes[1].set_xticks([-1, -0.5, 0, 0.5, 1], ["-1", "-0.5", "0", "0.5", "1"])
+    axes[1].set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−0.5", "0", "0.5", "1"])
     note(axes[1], f"shaded on the left: purity ≥ {number(pure)}")
     legend(figure, handles=axes[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=2)
     return figure

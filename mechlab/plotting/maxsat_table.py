@@ -32,7 +32,7 @@ TICKS = (-10, -3, -1, 0, 1, 3)
 
 
 def differences_figure(table: pd.DataFrame, tolerance: float) -> Figure:
-    """Draw the mean score of each algorithm minus that of Johnson's algorithm, with 95% intervals over formulas.
+    """Draw the mean score of each algorithm minus that of Johnson's algorithm, with 95 % intervals over formulas.
 
     Args:
         table: a row for each algorithm and number of clauses, "all" for all formulas, as `maxsat_table` saves them.
@@ -56,8 +56,9 @@ def differences_figure(table: pd.DataFrame, tolerance: float) -> Figure:
     row_names(axis, [NAMES[name] for name in names])
     overall = table[table["clauses"].astype(str) == "all"].set_index("algorithm").loc[names]
     side_column(axis, "score", [f"{score:.4f}" for score in overall["score"]])
-    threshold(axis, -100 * tolerance, "above", along="x", label=f"network: ≥ {-100 * tolerance:g}")
-    note(axis, f"mean differences on the same {overall['formulas'].iloc[0]:,} formulas, with 95% intervals")
+    threshold(axis, -100 * tolerance, "above", along="x", label=f"network: ≥ −{100 * tolerance:g}")
+    note(axis, "axis logarithmic beyond ±1")
+    note(axis, f"mean differences on the same {overall['formulas'].iloc[0]:,} formulas, with 95 % intervals")
     title(axis, "MAX-SAT algorithms against Johnson's")
     if len(sizes) > 1:
         legend(figure, loc="outside lower center", ncols=len(sizes))

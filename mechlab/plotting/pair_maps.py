@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,9 +14,16 @@ from mechlab.plotting.style import FAINT, INK, TEXT, new_figure, note, points_ax
 
 MOST = 6  # irreps that get a panel
 LEFT_OUT = "trivial"
+WORDS = {"influence": "influence of the", "derivative": "derivative in the weight of the"}
 
 
-def influence_of_pairs(influence: np.ndarray, pairs: np.ndarray, n: int, names: Sequence[str]) -> Figure:
+def influence_of_pairs(
+    influence: np.ndarray,
+    pairs: np.ndarray,
+    n: int,
+    names: Sequence[str],
+    what: Literal["influence", "derivative"] = "influence",
+) -> Figure:
     """Draw the influences (R, N) of training pairs (N, 2) on the part of each irrep, each as an n x n map of a and b.
 
     All panels have one scale of colours. The trivial irrep is left out; of more than six others those with the largest
@@ -24,6 +32,7 @@ def influence_of_pairs(influence: np.ndarray, pairs: np.ndarray, n: int, names: 
     Args:
         n: elements of the group.
         names: of the irreps (R,).
+        what: the values are; derivatives are those in the weight of a pair.
     """
     rows = [row for row, name in enumerate(names) if name != LEFT_OUT]
     rows = sorted(sorted(rows, key=lambda row: -np.abs(influence[row]).sum())[:MOST])
@@ -32,7 +41,7 @@ def influence_of_pairs(influence: np.ndarray, pairs: np.ndarray, n: int, names: 
     limit = limit or 1.0
     columns = max(1, math.ceil(math.sqrt(len(rows))))
     lines = max(1, math.ceil(len(rows) / columns))
-    figure, axes = new_figure(panels=columns, width=2.3, height=2.5 * lines, rows=lines)
+    figure, axes = new_figure(panels=columns, width=2.5, height=0.15 + 2.3 * lines, rows=lines)
     image = None
     for axis, row in zip(axes, rows, strict=False):
         values = np.full((n, n), np.nan)
@@ -50,6 +59,6 @@ def influence_of_pairs(influence: np.ndarray, pairs: np.ndarray, n: int, names: 
         clipped = bool(sizes.max(initial=0) > limit)
         bar = figure.colorbar(image, ax=axes, shrink=0.8, extend="both" if clipped else "neither")
         bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
-        bar.set_label("influence of the training pair (a, b); grey: not in training", size=TEXT, color=INK)
+        bar.set_label(f"{WORDS[what]} training pair (a, b); grey: no such pair", size=TEXT, color=INK)
         points_axis(bar.ax, "y", [-limit, limit / 3, limit])
     return figure

@@ -136,6 +136,7 @@ def top_examples(
     panels = max(1, len(chosen))
     width = max(1.9, 3.2 / panels)
     figure, axes = new_figure(panels=panels, width=width, height=height)
+    headings = []
     for axis, example, table in zip(axes, chosen, tables, strict=False):
         rows = table.sort_values("influence")[::-1]
         colours = [COLOURS[0] if kind == "helpful" else COLOURS[3] for kind in rows["kind"]]
@@ -148,7 +149,9 @@ def top_examples(
         whole = example if isinstance(example, str) else None
         if whole is None and example < 0:  # one scalar of all explained examples
             whole = f"{WORDS[what][1].capitalize()} {scalar.partition(' (')[0] or OUTPUT}"
-        title(axis, whole or f"Explained example {example}")
+        headings.append(whole or f"Explained example {example}")
+    for axis, heading in zip(axes, headings, strict=False):  # the names of all rows have made the figure wider
+        title(axis, heading)
     axes[0].set_ylabel("training example: input" if "input" in examples else "training example")
     means = examples.groupby("kind")["influence"].mean()
     verbs = ("raises", "lowers") if means.get("helpful", 0.0) >= means.get("harmful", 0.0) else ("lowers", "raises")

@@ -146,7 +146,9 @@ def in_the_plane(examples: pd.DataFrame) -> Figure:
         examples: columns component, period, phase, x, y, x_share and y_share.
     """
     figure, (axis,) = new_figure(width=3.9, height=3.2)
-    drawn = axis.scatter(examples["x"], examples["y"], c=examples["phase"], cmap="twilight", s=14, vmin=0, vmax=1)
+    edge = {"linewidths": 0.3, "edgecolors": INK}  # the lightest colours of the circle are nearly white
+    scale = {"c": examples["phase"], "cmap": "twilight", "vmin": 0, "vmax": 1}
+    drawn = axis.scatter(examples["x"], examples["y"], s=14, **scale, **edge)
     shares = examples[["x_share", "y_share"]].iloc[0]
     for along, share in zip(("x", "y"), shares, strict=True):
         points_axis(axis, along, examples[along])

@@ -11,7 +11,6 @@ from mechlab.plotting.style import (
     INK,
     TEXT,
     band,
-    direct_labels,
     legend,
     line_look,
     log_axis,
@@ -74,7 +73,8 @@ def curves(summary: pd.DataFrame, splits: int, at: float) -> Figure:
     note(axes[2], f"mean ± std of {splits} splits, n = {summary['evaluated'].iloc[0]:,} each")
     ranked = "among all" if summary["scope"].iloc[0] == "global" else "within each tensor"
     figure.suptitle(f"Parameters ranked {ranked}", fontsize=TEXT + 1, color=INK)
-    direct_labels(axes[-1])
+    handles, labels = axes[0].get_legend_handles_labels()  # all lines end at one point, where names have no room
+    legend(figure, handles=handles, labels=labels, loc="outside lower center", ncols=min(8, len(labels)))
     return figure
 
 

@@ -121,8 +121,9 @@ def registers_figure(places: np.ndarray, values: np.ndarray, shares: np.ndarray,
         name = register["register"]
         distinct, kinds = np.unique(column, return_inverse=True)
         if len(distinct) <= KINDS:
-            scatter_kinds(axis, places, kinds, [number(value) for value in distinct])
-            legend(axis, loc="best", markerscale=1.3, title=name, title_fontsize=TEXT - 1)
+            scatter_kinds(axis, places, kinds, [number(value) for value in distinct], size=16)
+            beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.02), "borderaxespad": 0.2}
+            legend(axis, title=name, title_fontsize=TEXT - 1, **beside)
         else:
             scale = Normalize(*np.quantile(column, (0.01, 0.99)))
             marks = {"s": 9, "linewidths": 0, "alpha": 0.8, "rasterized": len(places) > MANY}

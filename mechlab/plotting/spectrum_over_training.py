@@ -63,6 +63,7 @@ def paths_figure(paths: np.ndarray, theory: np.ndarray, training: pd.DataFrame, 
     errors = 1 - training["accuracy"]
     losses.plot(steps, training["loss"], label="loss", **line_look(2, len(steps)))
     losses.plot(steps, errors.where(errors > 0), label="1 − accuracy", **line_look(5, len(steps)))
+    losses.set_ylabel("loss, share of errors")
     log_axis(losses, "y")
     title(losses, "Held-out loss and error")
     handles = [line for axis in (counts, losses) for line in axis.lines if not line.get_label().startswith("_")]

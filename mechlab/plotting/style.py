@@ -128,17 +128,19 @@ def line_look(number: int, points: int = 1) -> dict[str, Any]:
     return {**look(number), "linestyle": dashes, "linewidth": 1.2, **marks}
 
 
-def scatter_kinds(axis: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str] | None = None) -> None:
+def scatter_kinds(
+    axis: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str] | None = None, size: float = 9
+) -> None:
     """Scatter points (P, 2), each kind (P,) with its own colour and marker, and its name for the legend if given.
 
-    Rare kinds lie above frequent ones.
+    Rare kinds lie above frequent ones. The size of the marks is their area in square points.
     """
     occurring, count = np.unique(kinds, return_counts=True)
     heights = 1 + np.argsort(np.argsort(-count, kind="stable")) / max(1, len(count))  # below the lines of a panel
     for kind, height in zip(occurring, heights, strict=True):
         members = points[kinds == kind]
         label = None if names is None else names[kind]
-        marks = {"s": 9, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > MANY, "zorder": height}
+        marks = {"s": size, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > MANY, "zorder": height}
         axis.scatter(*members.T, label=label, **marks, **look(int(kind)))
 
 

@@ -61,7 +61,7 @@ def interaction_figure(matrices: Mapping[str, np.ndarray], active: np.ndarray, d
             wrong = np.linalg.norm((matrix - theory)[block]) / np.linalg.norm(theory[block])
             note(axis, f"relative error on cycles: {number(round(float(wrong), 3))}")
     axes[0].set_ylabel("to variable (block)")
-    colours(figure, image, axes)
+    colours(figure, image, axes, "weight")
     return figure
 
 
@@ -80,7 +80,7 @@ def decoding_figure(curves: pd.DataFrame, variables: pd.DataFrame, d: int, least
         title(axis, METHODS[column].capitalize())
         note(axis, f"accuracy at the end of the input: {number(round(float(variables[column].mean()), 4))}")
     published.set_ylabel("block (1 the oldest)")
-    colours(figure, image, [published, decoder])
+    colours(figure, image, [published, decoder], "accuracy of signs")
     for i, (column, name) in enumerate(METHODS.items()):
         over_time.plot(curves["step"], curves[column], label=name, **line_look(i, len(curves)))
     lowest = min(0.4, 0.98 * curves[list(METHODS)].to_numpy().min())
@@ -92,9 +92,10 @@ def decoding_figure(curves: pd.DataFrame, variables: pd.DataFrame, d: int, least
     return figure
 
 
-def colours(figure: Figure, image: AxesImage, axes: Sequence[Axes]) -> None:
-    """Draw the colour bar of an image beside some panels."""
+def colours(figure: Figure, image: AxesImage, axes: Sequence[Axes], name: str) -> None:
+    """Draw the colour bar of an image beside some panels, with the name of what the colours stand for."""
     bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.015, aspect=25)
+    bar.set_label(name, size=TEXT - 1, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=TEXT - 1, color=INK, labelcolor=INK)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -58,10 +58,10 @@ def between(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return explained / np.where(total > 0, total, 1.0)
 
 
-def pair_maps(out: Artifacts) -> Figure:
-    """Draw what `save_by_irrep` saved."""
+def pair_maps(out: Artifacts, what: Literal["influence", "derivative"]) -> Figure:
+    """Draw the influences, or the derivatives in the weights of pairs, that `save_by_irrep` saved."""
     from mechlab.plotting.pair_maps import influence_of_pairs
 
     saved = out.arrays("by_irrep")
     names = [str(name) for name in out.table("irreps")["irrep"]]
-    return influence_of_pairs(saved["influence"], saved["pairs"], int(saved["order"]), names)
+    return influence_of_pairs(saved["influence"], saved["pairs"], int(saved["order"]), names, what)
