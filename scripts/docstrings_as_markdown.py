@@ -1,7 +1,7 @@
 """An extension of griffe for the site: docstrings, which are plain text, as Markdown that shows the same text.
 
-mkdocs.yml names this file. In a docstring, `code` is between backticks and lines that begin with - are lists, as in Markdown;
-examples are doctests (>>>); all other signs, such as * in (B, *shape) or < in <u, v>, stand for themselves.
+mkdocs.yml names this file. In a docstring, `code` is between backticks and lines that begin with - are lists, as in
+Markdown; examples are doctests (>>>); all other signs, such as * in (B, *shape) or < in <u, v>, stand for themselves.
 """
 
 from __future__ import annotations
