@@ -26,13 +26,18 @@ def script(name: str) -> ModuleType:
         ("Return <u, v> [n] a_1 x^2.", r"Return \<u, v\> \[n\] a_1 x\^2."),
         ("Use `a*b` and `x[0]`.", "Use `a*b` and `x[0]`."),
         ("    embed_x, embed_y: (n, d_x).", "    embed_x, embed_y: (n, d_x)."),
+        ("One of\n    - a;\n    - b.", "One of\n\n    - a;\n    - b."),
+        (
+            "See `irreps`, `verification.verify`.",
+            "See [`irreps`][mechlab.groups.irreps], [`verification.verify`][mechlab.groups.verification.verify].",
+        ),
         ("    *inputs: tensors_ here", "    *inputs: tensors\\_ here"),
         ("Half.\n\n>>> f(2)\n4\n\nThe *rest*.", "Half.\n\n```pycon\n>>> f(2)\n4\n```\n\nThe \\*rest\\*."),
     ],
 )
 def test_a_docstring_is_shown_as_it_is_written(text: str, expected: str) -> None:
     pytest.importorskip("griffe")
-    assert script("docstrings_as_markdown").as_markdown(text) == expected
+    assert script("docstrings_as_markdown").as_markdown(text, "mechlab.groups.names") == expected
 
 
 def test_scripts_of_other_hosts_are_left_out() -> None:
