@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -48,3 +49,12 @@ def test_scripts_of_other_hosts_are_left_out() -> None:
     assert (
         script("site_hooks").on_post_page(page) == '<p>a</p><script>own()</script><script type="module">own()</script>'
     )
+
+
+def test_links_of_a_notebook_lead_to_pages_of_the_site() -> None:
+    """In the notebook they lead to files, as Jupyter wants them; a page is in a folder of its own."""
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="notebooks/groups.ipynb"))
+    links = ("../groups.md#limits", "../index.md", "binding.ipynb", "../figures/a.png")
+    text = '<a href="kept.md">' + '<div class="jp-Notebook">' + "".join(f'<a href="{link}">' for link in links)
+    found = re.findall(r'href="([^"]*)"', script("site_hooks").on_post_page(text, page=page))
+    assert found == ["kept.md", "../../groups/#limits", "../../", "../binding/", "../../figures/a.png"]
