@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Environment, install, and the test suite; arguments go to pytest.
-EXTRAS="[dev,sweep,optuna]"
+EXTRAS="[dev,docs,sweep,optuna]"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 # The tests of a file go to one process, so that what they share is made once; files in order, so that the slow come early.
 exec .venv/bin/python -m pytest -n "${TEST_PROCESSES:-2}" --dist loadfile --no-loadscope-reorder "$@"

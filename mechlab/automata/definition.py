@@ -77,7 +77,11 @@ def accepts_first(path: str | Path) -> bool:
 
 
 def from_definition(definition: Mapping[str, Any]) -> Automaton | Pushdown:
-    """Return the automaton that plain data defines; see the head of this file.
+    """Return the automaton that plain data defines: a mapping of `kind` (dfa, moore, mealy or pushdown), `alphabet`,
+    `states`, `initial`, `transitions`, and `accepting`, `state_output` or `transition_output`.
+
+    States, letters and classes are given by name or index. `transitions[q][a]` is the target of state q and letter a,
+    in lists in index order or mappings by name; in a pushdown automaton it is a list of {target, action, guard}.
 
     A Mealy machine becomes a Moore machine with the Mealy machine's states as parts (see `moore_of_mealy`). The
     classes of a DFA are reject and accept by default; for two others see `accepting_class`. In a pushdown automaton the

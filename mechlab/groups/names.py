@@ -62,17 +62,17 @@ def group(name: str) -> Group:
 
     Args:
         name: one of the following.
-            A member of a family: C113 (cyclic), D59 (dihedral, of order 118), S5, A5, Q8 and Q16 (quaternion, by
-            order), Dic5 (dicyclic, of order 20), SL2_3, PSL2_7 and PGL2_5 (matrices modulo a prime; also SL(2,3)). The
-            families' full names, such as dicyclic5, are accepted too.
-            A direct product, C3xS3.
-            A semidirect product N:Cm, such as C7:C3. The generator of Cm acts on N = C_n as multiplication by k, where
-            the order of k modulo n is the largest that divides m, and k is the smallest such number. N:Cm@k sets k;
-            for any N, @ gives the numbers of the images of its `generators`, joined by points, as in C2xC2:C3@2.3. The
-            colon joins products: C3xC3:C2 is (C3xC3):C2. Parentheses set another order.
-            Generators of a permutation group: perm:0-1-2-3-4+0-1/2-3 for (0 1 2 3 4) and (0 1)(2 3); also in cycle
-            notation, perm:(0 1 2 3 4),(0 1)(2 3). See `permutations.permutation_group`.
-            The path of a .csv or .npy file with a multiplication table; see `tables.read_group`.
+            - A member of a family: C113 (cyclic), D59 (dihedral, of order 118), S5, A5, Q8 and Q16 (quaternion, by
+              order), Dic5 (dicyclic, of order 20), SL2_3, PSL2_7 and PGL2_5 (matrices modulo a prime; also SL(2,3)).
+              The families' full names, such as dicyclic5, are accepted too.
+            - A direct product, C3xS3.
+            - A semidirect product N:Cm, such as C7:C3. The generator of Cm acts on N = C_n as multiplication by k,
+              where the order of k modulo n is the largest that divides m, and k is the smallest such number. N:Cm@k
+              sets k; for any N, @ gives the numbers of the images of its `generators`, joined by points, as in
+              C2xC2:C3@2.3. The colon joins products: C3xC3:C2 is (C3xC3):C2. Parentheses set another order.
+            - Generators of a permutation group: perm:0-1-2-3-4+0-1/2-3 for (0 1 2 3 4) and (0 1)(2 3); also in cycle
+              notation, perm:(0 1 2 3 4),(0 1)(2 3). See `permutation_group`.
+            - The path of a .csv or .npy file with a multiplication table; see `read_group`.
 
     Raises:
         ConfigError: there is no such group, or its table does not fit into memory.

@@ -46,7 +46,7 @@ WREATH = {"perm:0-1-2+0-1+0-3/1-4/2-5": "S3wrC2"}
 
 def structure(group: Group) -> str | None:
     """Return a name of a group's isomorphism type, such as C2xC6, D4, A5 or S3wrC2 (wreath product); None for a
-    non-abelian group that is neither dihedral nor in the catalogue above."""
+    non-abelian group that is neither dihedral nor in the catalogue `CATALOGUE` of this module."""
     if group.abelian:
         return "x".join(f"C{factor}" for factor in _invariant_factors(group.element_orders))
     if (n := _dihedral(group)) is not None:

@@ -41,7 +41,7 @@ def tracin(
     Args:
         checkpoints: steps at which gradients are taken; every step of the history by default.
         data: training examples for checkpoints; all by default.
-        (others): as of `path_kernel`.
+        (others): see `path_kernel`.
 
     Raises:
         ConfigError: checkpoints are not steps of the history, or an argument is wrong for `path_kernel`.
@@ -79,7 +79,15 @@ def gradient_dot(
     memory: int = 2**30,
     device: str = "cpu",
 ) -> np.ndarray:
-    """Return minus the inner products (X, C, N) of gradients at the end of training, of scalars and training losses."""
+    """Return minus the inner products (X, C, N) of gradients at the end of training, of scalars and training losses.
+
+    Args:
+        data: training examples; all by default.
+        (others): see `path_kernel`.
+
+    Raises:
+        ConfigError: an argument is wrong for `path_kernel`.
+    """
     trajectory = trajectory_of(run_or_history, dtype, device)
     explained = Explained(trajectory.functional, explained_batch(trajectory, inputs, targets, outputs), outputs)
     theta = trajectory.state(trajectory.steps).theta

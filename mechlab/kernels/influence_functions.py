@@ -67,7 +67,7 @@ def influence(
         samples: random vectors e for each training example.
         seed: of the random vectors.
         data: training examples; all by default.
-        (others): as of `path_kernel`.
+        (others): see `path_kernel`.
 
     Raises:
         ConfigError: an argument is wrong for `path_kernel`.

@@ -45,7 +45,7 @@ def nearest(
     Args:
         outputs: "target" or "margin".
         data: training examples; all by default.
-        (others): as of `path_kernel`.
+        (others): see `path_kernel`.
 
     Raises:
         ConfigError: other outputs, or an argument is wrong for `path_kernel`.
@@ -85,7 +85,7 @@ def representer(
 
     Args:
         data: training examples; all by default.
-        (others): as of `path_kernel`.
+        (others): see `path_kernel`.
 
     Raises:
         ConfigError: a model without a linear layer, or an argument is wrong for `path_kernel`.

@@ -219,7 +219,7 @@ def metagradient(
         NotRecorded: a step is missing.
         ConfigError: the model, optimizer or precision is not supported, or an argument is wrong.
 
-    Source: see the module.
+    Source: Maclaurin et al., arXiv 1502.03492, and MAGIC, arXiv 2504.16430; equations at the head of the module.
     """
     trajectory = trajectory_of(run_or_history, dtype, device)
     explained = Explained(trajectory.functional, explained_batch(trajectory, inputs, targets, outputs), outputs)

@@ -52,7 +52,7 @@ def trak(
         damping: d, relative to the mean of the non-zero eigenvalues of F^T F; the source has 0, for K far below N.
         seed: of the projections.
         data: training examples; all by default.
-        (others): as of `path_kernel`.
+        (others): see `path_kernel`.
 
     Raises:
         ConfigError: checkpoints are not steps of the history, or an argument is wrong for `path_kernel`.

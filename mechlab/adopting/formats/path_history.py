@@ -23,14 +23,15 @@ def path_history(path: Path) -> AdoptedNetwork:
     """Return a training of the one-layer transformer of ExPLAIND (arXiv 2505.20076), from plain arrays of every step.
 
     Args:
-        path: a folder with
-            weights.npz: step_0000/NAME, ..., step_SSSS/NAME, the parameters before each of the S steps and at the end,
-            by the published names (input_emb.weight, head1_encoder.weight, ..., decoder.weight), float32 or float64;
-            adam_exp_avg_sq.npz, optional: the same keys, the raw second moment after s updates;
-            data.npz: train_x and test_x (N, 4) token ids, train_y and test_y (N,), batch_indices (S, B) rows of train_x
-            (-1 past the end of a smaller batch), lr (S,) and weight_decay (S,);
-            info.json: p, optimizer (adamw or sgd), and under hyper: betas and eps, or momentum; and, to be checked
-            where given, lr, weight_decay, batch, d_model, dim_mlp, nhead.
+        path: a folder with these files.
+            - weights.npz: step_0000/NAME, ..., step_SSSS/NAME, the parameters before each of the S steps and at the
+              end, by the published names (input_emb.weight, head1_encoder.weight, ..., decoder.weight), float32 or
+              float64.
+            - adam_exp_avg_sq.npz, optional: the same keys, the raw second moment after s updates.
+            - data.npz: train_x and test_x (N, 4) token ids, train_y and test_y (N,), batch_indices (S, B) rows of
+              train_x (-1 past the end of a smaller batch), lr (S,) and weight_decay (S,).
+            - info.json: p, optimizer (adamw or sgd), and under hyper: betas and eps, or momentum; and, to be checked
+              where given, lr, weight_decay, batch, d_model, dim_mlp, nhead.
 
     Raises:
         ConfigError: a file or an array is missing, invalid, or does not match the others.
