@@ -49,8 +49,9 @@ class Extraction(WordAnalysis):
     The scalar `agreement` is the share of the fresh random words on which network and automaton agree after every
     prefix, and 1 - `epsilon` is its lower confidence bound. `conflict_rate` is the share of observed steps that go
     against the majority of their cluster and letter, and `start_states` the number of states of the minimal automaton,
-    both before refinement; `clusters` is the number of clusters after it; `added_prefixes` counts the prefixes that were read so that each letter is
-    observed in each cluster; `queries` and `steps` count the words and letters that the network read.
+    both before refinement; `clusters` is the number of clusters after it. `added_prefixes` counts the prefixes that
+    were read so that each letter is observed in each cluster; `queries` and `steps` count the words and letters that
+    the network read.
 
     Args:
         method: "clusters" takes clusters of the network's states for states, and splits them where the automaton and
