@@ -41,6 +41,12 @@ class Ambiguity(WordAnalysis):
     the scores weight each prefix by its number of occurrences. The initial state is left out. The interval of the
     weighted ambiguity is the 95 % percentile bootstrap over words with fixed clusters; claims use its upper end.
 
+    Besides the scores of `mechlab.clustering.scores.all_scores`, `conflict` is the share of steps whose target is not
+    the most frequent successor of their cluster and letter. The scalars `causal_*` are means over the letters after a
+    replacement: `kept` is the share of unchanged predictions, `right` that of predictions equal to the ground truth's
+    output, `control` and `right_control` are the same for the mean of another cluster, and `right_own` is for no
+    replacement. `separation` is the least Fisher ratio of a state; see `mechlab.clustering.separation`.
+
     Args:
         multiple: clusters per state of the automaton.
         curve: further multiples to score; empty for none.

@@ -46,6 +46,13 @@ class Extraction(WordAnalysis):
     balanced words. On the empty word, where a network has no prediction, the automaton has the ground truth's output.
     If the ground truth is a Mealy machine, a Mealy machine is extracted, and its states are counted.
 
+    The scalar `agreement` is the share of the fresh random words on which network and automaton agree after every
+    prefix, and 1 - `epsilon` is its lower confidence bound. `conflict_rate` is the share of observed steps that go
+    against the majority of their cluster and letter, and `start_states` the number of states of the minimal automaton,
+    both before refinement; `clusters` is the number of clusters after it. `added_prefixes` counts the prefixes that
+    were read so that each letter is observed in each cluster; `queries` and `steps` count the words and letters that
+    the network read.
+
     Args:
         method: "clusters" takes clusters of the network's states for states, and splits them where the automaton and
             the network disagree; "lstar" and "kv" learn it from membership queries; "vpl" learns a visibly pushdown

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 class NoiseDose(WordAnalysis):
     """Accuracy and ambiguity of the network constructed from the task's automaton, against the noise in its weights.
 
-    The noise is that of `model.noise`, drawn anew for each repeat; the trained weights are not used.
+    The noise is that of `model.noise`, drawn anew for each repeat; the trained weights are not used. The scalar
+    `margin` is the least difference, proved for all words, between the output of the right class and the others (0
+    where nothing is proved); `tolerated` is the largest dose up to which every network is right on all words (-1 if the
+    one without noise is not); `half` is the dose at which the mean accuracy falls to .5, by linear interpolation.
 
     Args:
         doses: standard deviations of the noise; 0 is always added.
@@ -53,7 +56,7 @@ class NoiseDose(WordAnalysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("disturbed",))
-    version = 2
+    version = 3
     word_sources = ("words", "evaluation_words")
     headline = ("margin", "half")
     other_model = "model=constructed"
@@ -110,7 +113,7 @@ class NoiseDose(WordAnalysis):
             "starts": starts,
             "clean_accuracy": accuracy[0],
             "clean_weighted": mean["weighted"].iloc[0],
-            "borne": float(tolerated.max()) if len(tolerated) else -1.0,
+            "tolerated": float(tolerated.max()) if len(tolerated) else -1.0,
             "last_accuracy": accuracy[-1],
             "last_weighted": mean["weighted"].iloc[-1],
         }

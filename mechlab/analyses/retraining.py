@@ -42,7 +42,7 @@ class Retraining(WordAnalysis):
 
     Of each are measured its accuracy, the share of random words that it classifies correctly after every prefix, and
     the weighted ambiguity of its states after the distinct prefixes of the evaluation words. All three are drawn in one
-    plane: that of the principal components of the constructed network's mean states, one for each of the automaton's.
+    plane, in which the automaton's states differ most in the constructed network (linear discriminant analysis).
 
     Args:
         words: number of evaluation words, whose prefixes are clustered and drawn, or words of one's own; see
@@ -57,7 +57,7 @@ class Retraining(WordAnalysis):
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("clean",))
-    version = 2
+    version = 3
     word_sources = ("words", "long_words")
     headline = ("noisy_accuracy", "retrained_accuracy")
     other_model = "model=constructed"
@@ -96,8 +96,7 @@ class Retraining(WordAnalysis):
             weighted = ambiguity(clusters, labels, prefixes.count).weighted
             lines.append({"network": name, "accuracy": accuracy, "weighted": weighted})
 
-        means = np.stack([states["clean"][labels == label].mean(0) for label in np.unique(labels)])
-        projection = fit_projection("pca", means, labels, 2, for_rows)
+        projection = fit_projection("lda", states["clean"], labels, 2, for_rows)
         shown = np.sort(for_rows.permutation(len(labels))[:DRAWN])
         planes = np.stack([projection(points[shown]) for points in states.values()])  # (3, R, 2)
         for line, points in zip(lines, states.values(), strict=True):

@@ -10,6 +10,11 @@ def lower_bound(successes: int, n: int, delta: float) -> float:
 
     If all n are successes it is delta^(1/n), which is at least 1 - ln(1/delta) / n.
 
+    Args:
+        successes: number of successes, 0 to n.
+        n: number of independent draws, at least 1.
+        delta: probability that the bound exceeds the proportion, at most.
+
     Source: Clopper and Pearson (1934), "The use of confidence or fiducial limits illustrated in the case of the
     binomial".
 

@@ -16,6 +16,9 @@ def equivalent(a: Automaton, b: Automaton) -> tuple[int, ...] | None:
     also the first of its length in lexicographic order. Classes are compared by name. The empty word counts, except for
     two Mealy machines, which have no output on it; it is returned as (), which is not None.
 
+    Args:
+        a, b: automata over the same letters, of any numbers of states and classes.
+
     Raises:
         ValueError: the alphabets are not the same letters in the same order.
 

@@ -1,4 +1,4 @@
-"""Which orbits are the same cycle."""
+"""Periodic orbits of a recurrent network, and the distinct cycles on which they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from torch import Tensor
 
 def returns(orbits: Tensor) -> np.ndarray:
     """Return the distance (N,) between the first and the last state of orbits (N, p + 1, S), relative to the root mean
-    square of their norms."""
+    square of their norms.
+
+    Args:
+        orbits: (N, p + 1, S) the states of N orbits over a period of p steps, both ends included.
+    """
     size = orbits.square().sum(2).mean(1).sqrt().clamp(min=torch.finfo(orbits.dtype).tiny)
     return ((orbits[:, -1] - orbits[:, 0]).norm(dim=1) / size).double().cpu().numpy()
 
@@ -23,7 +27,8 @@ def cycles_of(orbits: Tensor, distance: float = 0.01) -> np.ndarray:
 
     Args:
         orbits: (N, p, S) the states over one period.
-        distance: that counts as near, relative to the root mean square of the states' norms.
+        distance: the largest distance between states that are near each other, relative to the root mean square of the
+            states' norms.
 
     >>> turn = torch.tensor([[1.0], [-1.0]])
     >>> cycles_of(torch.stack([turn, -turn, 2 * turn])).tolist()

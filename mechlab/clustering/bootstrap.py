@@ -10,7 +10,13 @@ BOUND = "upper end of the 95 % percentile interval"  # in claims
 
 
 def resampled_words(words: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the counts (B, W) float64 of W words in B samples with replacement."""
+    """Return the number of times (B, W) float64 that each word occurs in each bootstrap sample.
+
+    Args:
+        words: W, the number of words.
+        resamples: B, the number of samples, each of W words drawn with replacement.
+        rng: generator of the draws.
+    """
     drawn = rng.integers(words, size=(resamples, words)) + words * np.arange(resamples)[:, None]
     return np.bincount(drawn.reshape(-1), minlength=resamples * words).reshape(resamples, words).astype(float)
 

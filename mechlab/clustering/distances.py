@@ -8,7 +8,13 @@ BLOCK = 2**22  # maximal number of distances in memory
 
 
 def squared_distances(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return squared distances (R, P); those of nearly equal points have an error of up to 1e-15 of their norms."""
+    """Return the squared Euclidean distances (R, P) between rows (R, D) and points (P, D).
+
+    Those of nearly equal points have an error of up to 1e-15 of their squared norms.
+
+    >>> squared_distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 1.0]])).tolist()
+    [[25.0, 1.0]]
+    """
     squares = (rows**2).sum(1)[:, None] + (points**2).sum(1)
     return np.maximum(squares - 2 * rows @ points.T, 0)
 

@@ -46,7 +46,6 @@ AXES = {
     "tsne": "t-SNE",
     "sparse_pca": "sparse PC",
     "factor_analysis": "factor",
-    "means": "mean-state PC",
 }
 NETWORKS = {"clean": "as constructed", "noisy": "with noise", "retrained": "after training"}
 
@@ -136,7 +135,7 @@ def axis_names(scores: Any, dimensions: int, method: str) -> list[str]:
     Args:
         scores: an object with the shares along the axes, `explained_1`, ..., or along all of them, `explained`, if any.
         dimensions: number of axes.
-        method: of projection; "means" is PCA of the mean states of the automaton's states.
+        method: of projection.
     """
     shares = [getattr(scores, f"explained_{n + 1}", np.nan) for n in range(dimensions)]
     names = [f"{AXES.get(method, 'direction')} {n + 1}" for n in range(dimensions)]
@@ -212,7 +211,7 @@ def networks_figure(planes: np.ndarray, labels: np.ndarray, names: Sequence[str]
         axis = panel(figure, 1, len(planes), place, 2)
         cloud(axis, points, labels)
         same_limits(axis, planes)
-        name_axes(axis, axis_names(line, 2, "means"))
+        name_axes(axis, axis_names(line, 2, "lda"))
         title(axis, f"{NETWORKS.get(line.network, line.network)}: {line.accuracy:.1%} of words right")
         sample_size(axis, len(points), f"prefixes, weighted ambiguity {number(round(line.weighted, 3))}")
     handles, texts = key(labels, dict(enumerate(names)))

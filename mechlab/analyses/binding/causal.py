@@ -34,6 +34,11 @@ class Causal(Analysis):
     sequence. What a nonlinearity regenerates of an invariant part can grow again, so there is a removal at each of s
     steps too; of a subspace that is not invariant this takes a further part at each step.
 
+    Scalars of subspaces are accuracies named by the subspace and the change, such as `invariant_removed`; `intact` is
+    the unchanged network, and `_donor` the accuracy on the future of the other sequence. Those of variables are named
+    by the basis and the change: `decoder_flip_changed` is the accuracy on the outputs that the rule changes,
+    `decoder_flip_stays` that on the others, and `decoder_flip_worst` the former for the variable where it is least.
+
     A variable is flipped, swapped with another one or set to that of another sequence: its decoded value is changed
     along its column of a basis, and the future is compared with the rule's from the changed variables. The control is a
     change of the same size along a random direction.

@@ -44,6 +44,11 @@ class VariableMemories(Analysis):
     lasting future. For comparison: a ridge regression of the variables on the states at each moment, fitted to other
     sequences (`probe`); the decoder of the untrained network; and the variables of another sequence (`shuffled`).
 
+    Scalars are the shares of right signs, named by the method and the moment: `decoder_end` at the end of the input,
+    `decoder_later` s steps after it, `decoder_after` the mean over all steps after it. `decoder_lost_end` is the
+    relative norm of the part of the state that the variables do not give. `phi_error` is the relative Frobenius error
+    of D W_hh D^+ on variables of cycles, and `phi_error_scaled` that after one common scale.
+
     Args:
         sequences: number of held-out sequences.
         after: number of steps after the input over which accuracies are averaged.

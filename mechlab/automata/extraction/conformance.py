@@ -88,6 +88,11 @@ def empty_class(truth: Automaton | Pushdown) -> int:
 def conformance(predicted: np.ndarray, targets: np.ndarray, lengths: np.ndarray) -> Scores:
     """Return the scores of predicted classes (N, T) against target classes (N, T), for words of lengths (N,) above 0.
 
+    Args:
+        predicted: (N, T) int, the predicted class after each letter.
+        targets: (N, T) int, the right class after each letter.
+        lengths: (N,) int, 1 to T; what is beyond a word's length is ignored.
+
     >>> conformance(np.array([[0, 1], [0, 0]]), np.array([[0, 1], [1, 0]]), np.array([2, 1])).accuracy
     0.5
     """

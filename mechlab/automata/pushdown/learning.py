@@ -82,9 +82,16 @@ def learn_visibly(
 
 
 def matched_words(kinds: VisibleAlphabet, longest: int, n: int, rng: np.random.Generator) -> Sample:
-    """Return n random words of 1 to `longest` letters, 2 or more, in which calls and returns match.
+    """Return n random words of 1 to `longest` letters in which calls and returns match.
 
-    Letters of one kind are equally likely; kinds are drawn at random among those that let the word end in time.
+    Letters of one kind are equally likely; kinds are drawn at random among those that let the word end in time. Where
+    every letter is a call or a return, words have at least 2 letters.
+
+    Args:
+        kinds: the letters that push, pop, and do neither.
+        longest: greatest length in letters, at least 2.
+        n: number of words.
+        rng: generator of the draws.
     """
     lengths = np.sort(rng.integers(1, longest + 1, size=n))
     if not kinds.internal:

@@ -22,7 +22,17 @@ def short_words(letters: int, most: int = 4096) -> Sample:
 
 
 def random_words(letters: int, shortest: int, longest: int, n: int, rng: np.random.Generator) -> Sample:
-    """Return n random words of independent letters, of lengths uniform in shortest to longest."""
+    """Return n random words of independent letters, of lengths uniform in shortest to longest.
+
+    Args:
+        letters: size m of the alphabet.
+        shortest, longest: least and greatest length in letters.
+        n: number of words.
+        rng: generator of the draws.
+
+    Returns:
+        words (n, longest) int64, padded with 0, and lengths (n,) int64.
+    """
     lengths = np.sort(rng.integers(shortest, longest + 1, size=n))
     words = rng.integers(letters, size=(n, longest))
     return np.where(np.arange(longest) < lengths[:, None], words, 0), lengths
