@@ -1,8 +1,8 @@
 """Write docs/numbers.md and docs/numbers.csv: every published number beside the measured one.
 
-python scripts/published_numbers.py                        the runs in runs/, and what numbers.csv recorded before
-python scripts/published_numbers.py runs="FOLDER/*/*"      those of other folders
-python scripts/published_numbers.py --check                write nothing; status 1 if the files are not what it would write
+python scripts/published_numbers.py                      runs in runs/, and what numbers.csv recorded before
+python scripts/published_numbers.py runs="FOLDER/*/*"    those of another folder
+python scripts/published_numbers.py --check              write nothing; status 1 if the files differ from what it writes
 """
 
 from __future__ import annotations

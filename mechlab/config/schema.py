@@ -116,7 +116,8 @@ class Expected:
         tolerance: largest absolute deviation from the corrected (else published) number that counts as a reproduction.
         source: where the numbers come from.
         quantity: what the number is, in words, with its unit and the size of the sample.
-        reason: why the measured number differs from the published one, where it does.
+        correction: why the corrected number differs from the published one.
+        reason: why the measured number differs from the corrected (else published) one, where it does.
     """
 
     published: float | None = None
@@ -124,6 +125,7 @@ class Expected:
     tolerance: Annotated[float, at_least(0)] = 0.0
     source: str = ""
     quantity: str = ""
+    correction: str = ""
     reason: str = ""
 
     @property

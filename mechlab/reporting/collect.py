@@ -147,7 +147,8 @@ def read_expected(rows: Mapping[str, Any]) -> dict[str, ExpectedNumber]:
     fields = {metric: {name: row[name] for name in ExpectedNumber._fields} for metric, row in rows.items()}
     texts = ("source", "reason")
     return {
-        metric: ExpectedNumber(**values | {name: values[name] or "" for name in texts}) for metric, values in fields.items()
+        metric: ExpectedNumber(**values | {name: values[name] or "" for name in texts})
+        for metric, values in fields.items()
     }
 
 

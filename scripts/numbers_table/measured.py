@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numbers_table.plan import Case, Row, as_text, value_of
 from omegaconf import OmegaConf
 
 from mechlab.core.errors import MechlabError
@@ -17,6 +16,7 @@ from mechlab.record import sets
 from mechlab.record.files import read_json
 from mechlab.record.result import read_result
 from mechlab.record.status import read_status
+from numbers_table.plan import Case, Row, as_text, value_of
 
 # overrides that do not change which number a run measures
 IGNORED = {*UNDECIDING, "seed", "experiment", "sweep"}
@@ -108,7 +108,7 @@ def _of_run(run: Run | None, cases: Sequence[Case]) -> Iterator[tuple[Row, Recor
         values = measured_values(run.result)
         for row in case.rows:
             name = finding_name(run, case, row.metric)
-            if None not in row.targets and run.seed not in row.targets or (value := values.get(name)) is None:
+            if (None not in row.targets and run.seed not in row.targets) or (value := values.get(name)) is None:
                 continue
             ends = (values.get(f"{name}_low"), values.get(f"{name}_high"))
             yield row, Record(run.seed, 1, value, *ends, run.version, run.date)
@@ -184,8 +184,9 @@ def read_records(path: Path) -> Records:
         for line in csv.DictReader(file):
             if line["measured"]:
                 seed = int(line["seed"]) if line["seed"] else None
-                ends = [float(line[end]) if line[end] else None for end in ("low", "high")]
-                record = Record(seed, int(line["n"]), float(line["measured"]), *ends, line["version"], line["date"])
+                low, high = (float(line[end]) if line[end] else None for end in ("low", "high"))
+                measured = float(line["measured"])
+                record = Record(seed, int(line["n"]), measured, low, high, line["version"], line["date"])
                 key = (line["experiment"], line["choices"], line["metric"])
                 records.setdefault(key, {})[seed] = record
     return records

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from numbers_table.measured import Record, Records
-from numbers_table.plan import Row
 
 from mechlab.config.schema import Expected
 from mechlab.jobs.console import number
 from mechlab.jobs.result import ROUNDING
 from mechlab.statistics.bootstrap import Summary, summarise
+from numbers_table.measured import Record, Records
+from numbers_table.plan import Row
 
 AGREES, DIFFERS, UNEXPLAINED, MISSING = "agrees", "differs", "differs without a reason", "not measured"
 HEADER = ("quantity", "published", "corrected", "measured", "n", "deviation", "reason", "command", "version, date")
 FOLDED = 12  # numbers of an experiment without a measured one that are folded
+WIDTH = 120  # letters of a line
 SOURCE = "python scripts/published_numbers.py"
 
 INTRODUCTION = """# Published and measured numbers
 
-Every published number that an experiment of mechlab reproduces, beside the one that it measured. `{source}`
-writes this page and [numbers.csv](numbers.csv) from the runs of a folder; nobody types a measured number. A number that no run of the
-folder measured keeps its recorded value, version and date.
+Every published number that an experiment of mechlab reproduces, beside the one that it measured.
+`{source}` writes this page and [numbers.csv](numbers.csv) from the runs of a folder; nobody
+types a measured number. A number that no run of the folder measured keeps its recorded value, version and date.
 
 **{total} numbers: {agree}; {differ} with a reason; {unexplained}; {missing}.**
 
-- *Corrected* is the published number without the defects of the original, or a number that was measured with the original method
-  where none is in print. The deviation is from it, if there is one, else from the published number; *within* and *beyond* give the
-  tolerance of the experiment. It is the mean over seeds.
-- *Measured*: several seeds have their mean with the 95 % bootstrap interval over seeds, which with two or three seeds is only their
-  range. A single run (n = 1) has no interval over seeds; where its analysis has a 95 % interval of the sample, that is shown.
-- *Command*: after `python -m mechlab.train`, with `-m` for the experiments that are multiruns. Sources are below each table.
+- *Corrected* is the published number without the defects of the original, or a number that was measured with the
+  original method where none is in print. The deviation is from it, if there is one, else from the published number;
+  *within* and *beyond* give the tolerance of the experiment. Of several seeds it is the mean.
+- *Measured*: several seeds have their mean with the 95 % bootstrap interval over seeds, which of two or three seeds is
+  only their range. A single run (n = 1) has no interval over seeds; if its analysis has a 95 % interval over the
+  sample, that one is shown.
+- *Command*: the words after `python -m mechlab.train`; experiments whose file says so are multiruns, with `-m`.
+  The sources of the published numbers are below each table.
 - *Version*: of mechlab, with the commit in brackets.
 """
 
@@ -57,7 +60,8 @@ def page(plan: Sequence[Mapping[str, Any]], rows: Sequence[Row], records: Record
     parts = [text]
     for section in plan:
         own = [row for row in rows if row.section == section["title"]]
-        parts.append(f"## {section['title']}\n\n{section['about']} Page: [{section['title']}]({section['page']}).\n")
+        link = f"[{section['title']}]({section['page']})"
+        parts.append(f"## {section['title']}\n\n{textwrap.fill(section['about'], WIDTH)}\nPage: {link}.\n")
         parts += _tables(own, records)
     return "\n".join(parts)
 
@@ -78,7 +82,9 @@ def _tables(rows: Sequence[Row], records: Records) -> list[str]:
     for row in rows:
         listed = sources.setdefault(row.experiment, [])
         listed += [text for text in (_expected(row)[0].source,) if text and text not in listed]
-    lines = [f"- `{name}`: {'; '.join(texts[:4])}{'; ...' if len(texts) > 4 else ''}." for name, texts in sources.items()]
+    lines = [
+        f"- `{name}`: {'; '.join(texts[:4])}{'; ...' if len(texts) > 4 else ''}." for name, texts in sources.items()
+    ]
     parts.append('??? note "Sources of the published numbers"\n\n' + "\n".join(f"    {line}" for line in lines) + "\n")
     return parts
 
@@ -161,7 +167,13 @@ def _deviation(row: Row, records: Records) -> str:
 
 
 def _reason(row: Row, records: Records) -> str:
-    return "**no reason is known**" if state(row, records) == UNEXPLAINED else _expected(row)[0].reason
+    """Return why the published number was corrected, and why the measured one deviates from that, where it does."""
+    expected = _expected(row)[0]
+    words = [f"Corrected: {expected.correction}"] if expected.correction else []
+    words += {DIFFERS: [f"Deviation: {expected.reason}"], UNEXPLAINED: ["**No reason is known.**"]}.get(
+        state(row, records), []
+    )
+    return " ".join(words)
 
 
 def _seeds(row: Row) -> list[str]:

@@ -86,7 +86,7 @@ def cases(plan: Sequence[Mapping[str, Any]], only: Sequence[str] = ()) -> Iterat
 
 
 def _cases(section: str, entry: Mapping[str, Any]) -> Iterator[Case]:
-    composed: dict[tuple[str, ...], DictConfig] = {}
+    composed = {(): hydra.compose("train", [f"experiment={entry['name']}"], return_hydra_config=True)}
     known: dict[tuple[str, str], Row] = {}
     for choices in _choices(entry):
         chosen = tuple(word for word in choices if is_group(word.partition("=")[0]))
@@ -99,7 +99,7 @@ def _cases(section: str, entry: Mapping[str, Any]) -> Iterator[Case]:
             if word not in chosen:
                 key, _, value = word.partition("=")
                 OmegaConf.update(config, key, OmegaConf.create(f"v: {value}").v)
-        shown = tuple(word for word in choices if not is_default(word, composed[chosen]))
+        shown = tuple(word for word in choices if not is_default(word, composed[()]))
         # a number that does not depend on a choice has one row for all cases
         rows = [known.setdefault((row.metric, row.quantity), row) for row in _rows(section, entry, shown, config)]
         yield Case(entry["name"], shown, config, tuple(rows))
@@ -121,8 +121,8 @@ def _rows(section: str, entry: Mapping[str, Any], choices: tuple[str, ...], conf
         if seed is not None:
             config.seed = seed
         HydraConfig.instance().set_config(config)
-        for metric, node in OmegaConf.to_container(config.expected, resolve=True).items():
-            expected = typed(Expected, node, f"expected.{metric}.")
+        for metric, node in dict(OmegaConf.to_container(config.expected, resolve=True)).items():
+            expected = typed(Expected, node, f"expected.{metric!s}.")
             if expected.number is not None and metric.startswith(entry.get("only", "")):
                 targets.setdefault(metric, {})[seed] = expected
     for metric, numbers in targets.items():
