@@ -20,7 +20,17 @@ FOLDED = 12  # numbers of an experiment without a measured one that are folded
 WIDTH = 120  # letters of a line
 SOURCE = "python scripts/published_numbers.py"
 
-INTRODUCTION = """# Published and measured numbers
+INTRODUCTION = """---
+hide: [toc]
+---
+
+<style>
+  .md-typeset table:not([class]) td:nth-child(1), .md-typeset table:not([class]) td:nth-child(7) {{ min-width: 14rem; }}
+  .md-typeset table:not([class]) td:nth-child(8) {{ min-width: 12rem; }}
+  .md-typeset table:not([class]) th {{ min-width: 0; }}
+</style>
+
+# Published and measured numbers
 
 Every published number that an experiment of mechlab reproduces, beside the one that it measured.
 `{source}` writes this page and [numbers.csv](numbers.csv) from the runs of a folder; nobody
