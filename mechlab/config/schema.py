@@ -111,15 +111,22 @@ class Expected:
 
     Args:
         published: the number in print; null if there is none.
-        corrected: the number after correcting the original's defects; null if the published one stands.
+        corrected: the number after correcting the original's defects, or one that was measured with the original method
+            where none is in print; null if the published one stands.
         tolerance: largest absolute deviation from the corrected (else published) number that counts as a reproduction.
         source: where the numbers come from.
+        quantity: what the number is, in words, with its unit and the size of the sample.
+        correction: why the corrected number differs from the published one.
+        reason: why the measured number differs from the corrected (else published) one, where it does.
     """
 
     published: float | None = None
     corrected: float | None = None
     tolerance: Annotated[float, at_least(0)] = 0.0
     source: str = ""
+    quantity: str = ""
+    correction: str = ""
+    reason: str = ""
 
     @property
     def number(self) -> float | None:

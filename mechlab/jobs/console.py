@@ -110,6 +110,8 @@ def print_expected(expected: Mapping[str, Any]) -> None:
         corrected = "" if row["corrected"] is None else f", corrected {number(row['corrected'])}"
         numbers = f"published {number(row['published'])}{corrected}, tolerance {number(row['tolerance'])}"
         print_folded(f"{verdict}: {name} {number(row['measured'])} ({numbers}; {row['source']})")
+        if row["within"] is False and row.get("reason"):
+            print_folded(f"  {row['reason']}")
 
 
 def print_next(folder: Path, root: Path, allow_targets: Sequence[str] = ()) -> None:

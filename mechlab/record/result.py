@@ -24,7 +24,7 @@ CLAIM = {
 FINDING = {"scalars": [NUMBER], "claims": [CLAIM], "notes": ["text"], "differs": [ANY], "files": ["text"]}
 EXPECTED = {
     **dict.fromkeys(("published", "corrected", "tolerance", "measured", "deviation"), NUMBER),
-    "source": TEXT_OR_NULL,
+    **dict.fromkeys(("source", "quantity", "correction", "reason"), TEXT_OR_NULL),
     "within": "true, false or null",
 }
 RESULT = {"metrics": [NUMBER], "findings": [FINDING], "expected": [EXPECTED]}

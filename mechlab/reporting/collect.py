@@ -145,7 +145,11 @@ def read_claims(finding: Mapping[str, Any]) -> dict[str, ReportedClaim]:
 def read_expected(rows: Mapping[str, Any]) -> dict[str, ExpectedNumber]:
     """Return expected numbers by metric."""
     fields = {metric: {name: row[name] for name in ExpectedNumber._fields} for metric, row in rows.items()}
-    return {metric: ExpectedNumber(**{**values, "source": values["source"] or ""}) for metric, values in fields.items()}
+    texts = ("source", "reason")
+    return {
+        metric: ExpectedNumber(**values | {name: values[name] or "" for name in texts})
+        for metric, values in fields.items()
+    }
 
 
 def clean(value: Any) -> Any:

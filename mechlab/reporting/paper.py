@@ -12,7 +12,7 @@ from mechlab.reporting.table import Table, count
 from mechlab.statistics.bootstrap import summarise
 
 CLAIM = ("holds", "measured", "least … greatest", "intervals of runs", "threshold", "chance")
-MEASURES = ("metric", "published", "corrected", "measured", "deviation", "tolerance", "within", "source")
+MEASURES = ("metric", "published", "corrected", "measured", "deviation", "tolerance", "within", "source", "reason")
 NUMBERS = 1500  # rows of the table of all numbers
 
 
@@ -108,6 +108,7 @@ def expected_entries(section: Section) -> Iterator[tuple[Cell, list[Entry]]]:
                     Number(first.tolerance),
                     Truth(sum(verdicts), len(verdicts)) if verdicts else "not measured",
                     first.source,
+                    first.reason,
                 ],
             )
 

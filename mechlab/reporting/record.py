@@ -42,6 +42,7 @@ class ExpectedNumber(NamedTuple):
     measured: float | None
     deviation: float | None
     within: bool | None
+    reason: str = ""
 
 
 def title(analysis: str) -> str:

@@ -104,6 +104,7 @@ def expected_rows(cells: Sequence[Cell], keys: Sequence[str]) -> Iterator[Row]:
                 "deviation": summarise(deviations).mean if deviations else None,
                 "within": sum(row.within is True for row in rows),
                 "source": first.source,
+                "reason": first.reason,
             }
 
 

@@ -124,8 +124,8 @@ def _expected(answer: SetAnswer) -> Table | None:
     for name, row in answer.expected.items():
         verdict = "not measured" if row.within is None else Truth(int(row.within), 1)
         numbers = [Number(row.published), Number(row.corrected), Number(row.measured), Number(row.deviation, True)]
-        rows.append([Code(name), *numbers, Number(row.tolerance), verdict, row.source])
-    columns = ["scalar", "published", "corrected", "measured", "deviation", "tolerance", "within", "source"]
+        rows.append([Code(name), *numbers, Number(row.tolerance), verdict, row.source, row.reason])
+    columns = ["scalar", "published", "corrected", "measured", "deviation", "tolerance", "within", "source", "reason"]
     caption = f"{answer.analysis}: expected numbers beside the measured ones"
     return Table("expected", caption, columns, [(None, rows)]) if rows else None
 
