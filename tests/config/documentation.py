@@ -48,7 +48,13 @@ def pages_with(kinds: Sequence[str]) -> list[str]:
     return [name for name, path in pages().items() if any(block.kind in kinds for block in blocks(path))]
 
 
-def commands(kind: str) -> list[tuple[str, str]]:
-    """Return every command of mechlab in blocks of one kind, with the name of its page."""
-    found = [(name, line) for name, path in pages().items() for b in blocks(path) if b.kind == kind for line in b.lines]
-    return [(name, line) for name, line in found if line.startswith("python -m mechlab.")]
+def commands_not_run() -> list[tuple[str, str]]:
+    """Return the commands of mechlab that are not run, with the name of their page: those of `sh` blocks, and those
+    within a text or a table that are whole."""
+    found = []
+    for name, path in pages().items():
+        lines = [line for block in blocks(path) if block.kind == "sh" for line in block.lines]
+        lines += re.findall(r"`((?:python -m )?mechlab\.\w+ [^`\n]*=[^`\n]*)`", FENCE.sub("", path.read_text()))
+        lines = [line if line.startswith("python") else f"python -m {line}" for line in lines if "mechlab." in line]
+        found += [(name, line) for line in lines if not re.search(r"\.\.\.|=\[?(NAME|KEY|VALUE|A)\b", line)]
+    return sorted(set(found))
