@@ -55,6 +55,6 @@ def commands_not_run() -> list[tuple[str, str]]:
     for name, path in pages().items():
         lines = [line for block in blocks(path) if block.kind == "sh" for line in block.lines]
         lines += re.findall(r"`((?:python -m )?mechlab\.\w+ [^`\n]*=[^`\n]*)`", FENCE.sub("", path.read_text()))
-        lines = [line if line.startswith("python") else f"python -m {line}" for line in lines if "mechlab." in line]
-        found += [(name, line) for line in lines if not re.search(r"\.\.\.|=\[?(NAME|KEY|VALUE|A)\b", line)]
+        whole = [match[0] for line in lines if (match := re.search(r"\bmechlab\.[a-z]+ .*", line))]
+        found += [(name, line) for line in whole if not re.search(r"\.\.\.|=\[?(NAME|KEY|VALUE|A)\b", line)]
     return sorted(set(found))
