@@ -76,9 +76,9 @@ def follow(line: str, folder: Path) -> None:
     program = re.match(r"python -m mechlab\.(\w+)", line)
     if line.startswith("tensorboard"):
         serve(line, folder)
-    elif program is None or program[1] == "contracts" or re.search(r"--(help|cfg)\b", line):
+    elif program is None or program[1] == "contracts" or re.search(r"--(help|cfg|config-dir)\b", line):
         shell(line, folder)
-    else:
+    else:  # a package of the reader's own is imported from the working directory by a program of its own alone
         printed = quickly(line, folder)
         if program[1] == "train" and " -m " not in line.removeprefix("python -m"):
             assert printed.rstrip().splitlines()[-1].startswith("run: runs/"), printed
