@@ -73,9 +73,9 @@ class Command:
         self.process = _context.Process(target=_main, args=inside)
         self.process.start()
 
-    def wait(self) -> Done:
-        """Wait for its end."""
-        self.process.join(PATIENCE)
+    def wait(self, patience: float = PATIENCE) -> Done:
+        """Wait for its end, at most so many seconds."""
+        self.process.join(patience)
         if self.process.exitcode is None:
             self.process.kill()
             self.process.join()
@@ -92,9 +92,15 @@ class Command:
         return self._outputs[0].read_text() if self._outputs[0].exists() else ""
 
 
-def command(program: str, *arguments: str, folder: Path, before: Callable[[], None] | None = None) -> Done:
+def command(
+    program: str,
+    *arguments: str,
+    folder: Path,
+    before: Callable[[], None] | None = None,
+    patience: float = PATIENCE,
+) -> Done:
     """Run a command to its end; see Command for the arguments."""
-    return Command(program, *arguments, folder=folder, before=before).wait()
+    return Command(program, *arguments, folder=folder, before=before).wait(patience)
 
 
 def _main(
