@@ -2,9 +2,10 @@
 
 python scripts/notebooks.py              # all; some minutes of processor time
 python scripts/notebooks.py automata     # one
+python scripts/notebooks.py --text       # take over changed text between cells of unchanged code, without executing
 
-The .py file is the source: an edit of the .ipynb is carried back by `python -m jupytext --sync docs/notebooks/NAME.ipynb`. Each
-notebook runs in an empty folder, with this checkout and the interpreter that runs this script.
+The .py file is the source; `python -m jupytext --sync docs/notebooks/NAME.ipynb` carries edits of the .ipynb back.
+Each notebook runs in an empty folder, with this checkout and the interpreter that runs this script.
 """
 
 from __future__ import annotations
@@ -28,15 +29,21 @@ def main() -> None:
     names = sorted(path.stem for path in FOLDER.glob("*.py"))
     parser = argparse.ArgumentParser(description="Execute the notebooks of the documentation and save their outputs.")
     parser.add_argument("names", nargs="*", default=names, help=f"notebooks: {', '.join(names)} (default: all)")
-    parser.add_argument("--check", action="store_true", help="execute without writing")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--check", action="store_true", help="execute without writing")
+    kind.add_argument("--text", action="store_true", help="take over changed text alone, without executing")
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.names) - set(names)):
         parser.error(f"no such notebook: {', '.join(unknown)}; there are {', '.join(names)}")
     for name in arguments.names:
+        source = FOLDER / f"{name}.py"
+        if arguments.text:
+            write(with_outputs(source), source.with_suffix(".ipynb"))
+            continue
         print(f"executing {name}", flush=True)
-        executed = execute(FOLDER / f"{name}.py")
+        executed = execute(source)
         if not arguments.check:
-            write(executed, FOLDER / f"{name}.ipynb")
+            write(executed, source.with_suffix(".ipynb"))
 
 
 def execute(source: Path) -> Any:
@@ -46,6 +53,7 @@ def execute(source: Path) -> Any:
         nbclient.exceptions.CellExecutionError: a cell raised an error.
     """
     import jupytext
+    from jupyter_client import AsyncKernelManager
     from nbclient import NotebookClient
 
     notebook = jupytext.read(source)
@@ -54,13 +62,25 @@ def execute(source: Path) -> Any:
         _isolate(Path(folder))
         work = Path(folder) / "work"
         work.mkdir()
-        NotebookClient(
-            notebook,
-            kernel_name=KERNEL["name"],
-            timeout=LONGEST,
-            record_timing=False,
-            resources={"metadata": {"path": str(work)}},
-        ).execute()
+        socket = str(Path(folder) / "kernel")
+        kernel = AsyncKernelManager(kernel_name=KERNEL["name"], transport="ipc", ip=socket)  # no port is opened
+        resources = {"metadata": {"path": str(work)}}
+        settings = {"timeout": LONGEST, "startup_timeout": LONGEST, "record_timing": False, "coalesce_streams": True}
+        NotebookClient(notebook, kernel, resources=resources, **settings).execute()
+    return cleaned(notebook, source.stem)
+
+
+def with_outputs(source: Path) -> Any:
+    """Return the notebook of a .py file with the outputs that its .ipynb has; it exits where cells of code differ."""
+    import jupytext
+    import nbformat
+
+    notebook, written = jupytext.read(source), nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    code, executed = ([cell for cell in each.cells if cell.cell_type == "code"] for each in (notebook, written))
+    if [cell.source for cell in code] != [cell.source for cell in executed]:
+        sys.exit(f"{source.stem}: its code has changed; execute it with python scripts/notebooks.py {source.stem}")
+    for cell, other in zip(code, executed, strict=True):
+        cell.outputs, cell.execution_count = other.outputs, other.execution_count
     return cleaned(notebook, source.stem)
 
 
@@ -88,8 +108,8 @@ def _isolate(folder: Path) -> None:
     os.environ |= {
         "IPYTHONDIR": str(folder / "ipython"),
         "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "JUPYTER_PLATFORM_DIRS": "1",
-        "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", str(folder / "matplotlib")),
         "OMP_NUM_THREADS": "1",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "PYTHONPATH": search,

@@ -99,8 +99,8 @@ plt.show()
 # ## Logits as characters
 #
 # The logit of one element c for all pairs (a, b), less the mean logit of the pair. Beside it the best sum of
-# characters tr ρ(abc⁻¹) with one coefficient for each irrep, fitted to the logits of all c: five numbers for 13,824
-# logits. On the right the network before training. The elements are ordered by conjugacy class.
+# characters tr ρ(abc⁻¹) with one coefficient for each irrep, fitted to the logits of all c: four numbers for 13,824
+# logits. On the right the network before training. Elements are ordered by their standard character.
 
 # %%
 pairs = torch.cartesian_prod(torch.arange(24), torch.arange(24))
@@ -134,9 +134,9 @@ figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained", sharey=T
 for axis, (title, cube) in zip(axes, panels.items()):
     shown = cube[:, :, c][np.ix_(order, order)]
     image = axis.imshow(shown, cmap="RdBu_r", vmin=-np.abs(shown).max(), vmax=np.abs(shown).max())
-    axis.set(title=title, xlabel="b")
-    figure.colorbar(image, ax=axis, shrink=0.7)
-axes[0].set_ylabel("a")
+    axis.set(title=title, xlabel="b (element, in this order)")
+    figure.colorbar(image, ax=axis, shrink=0.7, label="logit")
+axes[0].set_ylabel("a (element, in this order)")
 figure.suptitle(f"Logit of the identity: {name}")
 plt.show()
 before = by_characters(untrained_logits)[1]
