@@ -131,28 +131,15 @@ plt.show()
 #     analysis.clusterings.words=150 > analyze.log && tail -n 1 analyze.log
 
 # %%
-table = run.artifacts("clusterings").table("methods").set_index("method")
-shown = table.loc[
-    [
-        "k_means",
-        "k_means_double",
-        "k_means_8",
-        "DBSCAN",
-        "mean_shift_4",
-        "OPTICS",
-        "HDBSCAN",
-        "gaussian_mixture",
-        "lda",
-        "lr",
-    ]
-]
+asked = next(name for name in run.findings if name.startswith("clusterings"))
+table = run.artifacts(asked).table("methods").set_index("method")
 
 figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
-rows = np.arange(len(shown))
-axis.plot(shown["weighted"], rows, "o", label="trained")
-axis.plot(shown["null_permuted"], rows, "^", label="trained, labels permuted")
-axis.plot(shown["held_out"], rows, "x", color="black", label="trained, held-out rows")
-axis.set_yticks(rows, [f"{method} ({row.clusters} clusters)" for method, row in shown.iterrows()])
+rows = np.arange(len(table))
+axis.plot(table["weighted"], rows, "o", label="trained")
+axis.plot(table["null_permuted"], rows, "^", label="trained, labels permuted")
+axis.plot(table["held_out"], rows, "x", color="black", label="trained, held-out rows")
+axis.set_yticks(rows, [f"{method} ({row.clusters} clusters)" for method, row in table.iterrows()])
 axis.invert_yaxis()
 axis.set(xlabel="weighted ambiguity (0 to 1)", xlim=(-0.03, 1.03))
 axis.grid(axis="y", linewidth=0.3)

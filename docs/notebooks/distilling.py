@@ -165,7 +165,7 @@ for t in range(words.shape[1]):
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
 for axis, title, model in zip(axes, ("trained", "untrained"), (run.model(), run.untrained())):
     with torch.no_grad():
-        states = model(words).states[:, 1:].reshape(-1, 2).numpy()
+        states = model(words).states[:, 1:].flatten(0, 1)[:, :2].numpy()  # two components: all of the trained network
     for value in range(4):
         here = register[:, 1:].ravel() == value
         axis.plot(

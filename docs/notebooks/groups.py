@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 import mechlab
-from mechlab.groups import PairNetwork, certificates, irreps, network_metrics
+from mechlab.groups import PairNetwork, irreps, network_metrics
+from mechlab.groups.certificates import certificates
 
 plt.rcParams.update({"figure.dpi": 80, "font.size": 8})
 

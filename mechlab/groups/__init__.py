@@ -1,6 +1,5 @@
 """Finite groups: multiplication tables, irreducible representations, and networks compared with them."""
 
-from mechlab.groups.certificates import Certificate, certificates
 from mechlab.groups.characters import CharacterTable, character_table
 from mechlab.groups.finite_group import Group
 from mechlab.groups.group_metrics import GroupMetrics, metrics, network_metrics
@@ -9,13 +8,11 @@ from mechlab.groups.network import PairNetwork
 from mechlab.groups.representations import Irrep, irreps
 
 __all__ = [
-    "Certificate",
     "CharacterTable",
     "Group",
     "GroupMetrics",
     "Irrep",
     "PairNetwork",
-    "certificates",
     "character_table",
     "group",
     "irreps",
