@@ -151,10 +151,10 @@ except DistillError as error:
     print("untrained:", str(error).splitlines()[0])
 
 # %% [markdown]
-# An untrained network is refused by definition, which is no evidence for the method. Is the
-# register v, the sum of both bits and the carry, in the network's state, or does it only follow from inputs and outputs?
-# Below are the states after each letter of 200 held-out sequences, coloured by the register of the program; on the
-# right the first two components of the state of an untrained network.
+# An untrained network is refused by definition, which is no evidence for the method. Is the register v, the sum of both
+# bits and the carry, in the network's state, or does it only follow from inputs and outputs? Below are the states after
+# each letter of 200 held-out sequences, coloured by the register of the program; on the right the first two components
+# of the state of an untrained network.
 
 # %%
 words = run.evaluation("test", 200).inputs
