@@ -96,8 +96,8 @@ for part in ("data", "decay"):
 axes[0].plot(
     account.steps + 1, account.by_step["change"][:, 0, 0].cumsum(), "k:", label="margin, less its initial value"
 )
-axes[0].set(xlabel="optimiser step", ylabel="nats, accumulated")
-axes[0].legend()
+axes[0].set(xlabel="optimiser step", ylabel="nats, accumulated", ylim=(None, 0.75))
+axes[0].legend(loc="upper right")
 tensors = account.layout.names
 for i, (part, label) in enumerate((("data", "data"), ("decay", "weight decay"))):
     axes[1].barh(np.arange(len(tensors)) + 0.4 * i - 0.2, account.by_tensor[part][0, 0], 0.4, label=label)
@@ -163,7 +163,7 @@ for axis, (title, scores) in zip(axes, {"metagradient": derivative[0], "path ker
     axis.plot(predicted[:24], change[:24], "o", markersize=4, label="largest metagradients")
     axis.plot(predicted[24:], change[24:], "s", markersize=4, label="others")
     ends = np.array(axis.get_xlim())
-    axis.plot(ends, ends, color="#888888", linewidth=0.8, zorder=0)
+    axis.plot(ends, ends, color="#888888", linewidth=0.8, zorder=0, label="predicted = actual")
     axis.set_ylim(1.15 * change.min(), 1.15 * change.max())
     axis.set(title=title, xlabel="predicted change of the margin (nats)")
     correlation, slope = np.corrcoef(predicted, change)[0, 1], np.polyfit(predicted, change, 1)[0]
