@@ -6,6 +6,7 @@ from mechlab.kernels.influence_functions import influence
 from mechlab.kernels.last_layer import nearest, representer
 from mechlab.kernels.metagradients import MetagradientDerivatives, metagradient
 from mechlab.kernels.path_kernels import path_kernel
+from mechlab.kernels.retrained import retrained_outputs
 from mechlab.kernels.trajectory import Arrays, Trajectory, recomputed_states
 from mechlab.kernels.trak_scores import trak
 
@@ -25,6 +26,7 @@ __all__ = [
     "path_kernel",
     "recomputed_states",
     "representer",
+    "retrained_outputs",
     "tracin",
     "trak",
 ]
