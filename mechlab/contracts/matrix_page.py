@@ -1,0 +1,2 @@
+COLUMNS = ("subject", "analysis", "task", "model", "settings", "outcome", "reason")
+def page(rows): return ""

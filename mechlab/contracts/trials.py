@@ -1,0 +1,293 @@
+"""Trials of analyses: each is asked of tiny runs of every model, and of every task."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from mechlab.config.recipe import load_run, stored_config
+from mechlab.contracts.registry import Registry
+from mechlab.contracts.sizes import ASKED_FIRST, SETTINGS, TINY
+from mechlab.core.analysis import Finding, Needs, check_needs, kinds_of
+from mechlab.core.errors import ConfigError, MechlabError
+from mechlab.core.recipe import Recipe
+from mechlab.core.seeding import Streams
+from mechlab.core.set_analysis import SetAnalysis
+from mechlab.jobs.analyses import check_analysis, model_class
+from mechlab.jobs.execute import execute
+from mechlab.jobs.prepare import Setup
+from mechlab.jobs.sets import check_run
+from mechlab.record import sets
+from mechlab.record.artifacts import Artifacts
+
+Outcome = Literal["works", "kind", "ground truth", "not supported", "crash", "not tried"]
+RANK = ("works", "crash", "not supported", "ground truth", "kind")  # of the tasks of a model, the first is reported
+STEPS = 4  # of training
+ASKED = ("model", "task")
+WITHOUT_MEANING = {  # models without what an analysis needs, in which there is nothing that the analysis could measure
+    "jacobian": ("causal_transformer",),
+    "hidden": ("linear", "program"),
+    "preactivations": ("linear", "program"),
+    "unembedding": ("linear", "program"),
+}
+OF_ANOTHER_KIND = (  # rules about the kind of a task's targets or of a model
+    "needs a fixed set of examples with one class each",
+    "needs targets that are classes",
+    "needs a task whose targets are right or wrong",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An analysis, and the task and model of the runs that it is asked of.
+
+    Args:
+        subject: "model" or "task": which of the two tables of the matrix has the cell.
+        analysis: the analysis.
+        task: the task.
+        model: the model.
+        settings: further overrides of the training, separated by spaces.
+    """
+
+    subject: str
+    analysis: str
+    task: str
+    model: str
+    settings: str = ""
+
+    @property
+    def pair(self) -> tuple[str, str, str]:
+        """What decides the runs: task, model and settings."""
+        return self.task, self.model, self.settings
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a cell.
+
+    Args:
+        outcome: "works"; for a refusal what does not fit: "kind", "ground truth" or "not supported"; "crash" for an
+            error that is no refusal.
+        reason: the rule of the refusal in one sentence, "" for a cell that works.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+
+
+class Trials:
+    """Trials of cells on tiny runs, each of which is trained once.
+
+    Args:
+        registry: the members.
+        folder: where the runs go.
+    """
+
+    def __init__(self, registry: Registry, folder: Path):
+        self.registry, self.folder = registry, folder
+        self.tracebacks: dict[Cell, str] = {}
+
+    @functools.cached_property
+    def analyses(self) -> list[str]:
+        """All analyses, of a run and of a set of runs."""
+        return [*self.registry.names("analysis"), *self.registry.names("set_analysis")]
+
+    def subjects(self) -> Iterator[tuple[str, str, str]]:
+        """Yield ("model" or "task", its name, analysis) for each cell of the two tables."""
+        for subject in ASKED:
+            for name in self.registry.names(subject):
+                for analysis in self.analyses:
+                    yield subject, name, analysis
+
+    def candidates(self, subject: str, name: str, analysis: str) -> list[Cell]:
+        """Return the cells of which the best outcome is reported: of a model all tasks that it reads, those first on
+        which a trial is fastest; of a task its default model, or one that has what the analysis needs."""
+        if subject == "task":
+            pairs = [(name, self._model_for(name, analysis))]
+        else:
+            tasks = self.registry.tasks_for(name)
+            pairs = [(task, name) for task in sorted(tasks, key=lambda task: _position(task, analysis))]
+        return [Cell(subject, analysis, *pair, SETTINGS.get((analysis, pair[0]), "")) for pair in pairs]
+
+    def find(self, subject: str, name: str, analysis: str) -> tuple[Cell, Result]:
+        """Return the cell that is reported of a model or task and an analysis, and its outcome."""
+        results = []
+        for cell in self.candidates(subject, name, analysis):
+            result = self.result(cell)
+            if result.outcome == "works":
+                return cell, result
+            results.append((cell, result))
+            if result.outcome == "crash":
+                break
+        return min(results, key=lambda pair: RANK.index(pair[1].outcome))
+
+    def result(self, cell: Cell) -> Result:
+        """Return the outcome of a cell. An error of whatever kind is recorded, and counts as a defect."""
+        try:
+            return self.refusal(cell) or self.attempt(cell)
+        except Exception as error:
+            self.tracebacks[cell] = traceback.format_exc()
+            first = str(error).partition("\n")[0]
+            return Result("crash", f"{type(error).__name__}: {first}")
+
+    def refusal(self, cell: Cell) -> Result | None:
+        """Return how the analysis refuses the task or model before training; None if it does not."""
+        task = self.registry.shared_task(cell.task)
+        model = self.registry.prepared("model", cell.model).target
+        for name, needs in self._needs(cell.analysis):
+            analysis, key = self._analysis(name), f"analysis.{name}"
+            try:
+                if isinstance(analysis, SetAnalysis):
+                    check_needs(needs, name, cell.task, task, key)
+                else:
+                    analysis.check(name, cell.task, task, key)
+            except ConfigError as error:
+                return Result("kind" if needs.kind not in (None, task.spec.kind) else "ground truth", error.must)
+            try:
+                if isinstance(analysis, SetAnalysis):
+                    check_needs(needs, name, cell.task, task, key, model)
+                else:
+                    analysis.check(name, cell.task, task, key, model)
+                    analysis.check_recipe(name, self.recipe(*cell.pair), key)
+            except ConfigError as error:
+                return Result(_of_model(error.must, needs, cell.model, model), error.must)
+        return None
+
+    def attempt(self, cell: Cell) -> Result:
+        """Ask the analysis of runs, which are trained if need be."""
+        try:
+            finding = self._finding(cell)
+        except ConfigError as error:
+            self.tracebacks[cell] = traceback.format_exc()
+            return Result("not supported", error.must)
+        wrong = [name for name, value in finding.scalars.items() if not math.isfinite(value)]
+        wrong += [slug for slug, claim in finding.claims.items() if not math.isfinite(claim.value)]
+        return Result("crash", f"not finite: {', '.join(wrong)}") if wrong else Result("works")
+
+    def _finding(self, cell: Cell) -> Finding:
+        from matplotlib import pyplot
+
+        analysis = self._analysis(cell.analysis)
+        rng = Streams(0).numpy("analysis", cell.analysis)
+        with tempfile.TemporaryDirectory() as folder:
+            out = Artifacts(Path(folder))
+            if isinstance(analysis, SetAnalysis):
+                runs = [load_run(path) for path in self._set_of_runs(cell, analysis)]
+                analysis.check(cell.analysis, {sets.run_name(run.folder): stored_config(run.folder) for run in runs})
+                for run in runs:
+                    check_run(cell.analysis, analysis, run)
+                finding = analysis.run(runs, out, rng)
+            else:
+                setup = self._setup(*cell.pair)
+                check_analysis(analysis, cell.analysis, cell.task, setup.recipe, f"analysis.{cell.analysis}")
+                finding = analysis.run(load_run(self._trained(setup)), out, rng)
+            analysis.figures(out)
+            pyplot.close("all")
+        return finding
+
+    def _set_of_runs(self, cell: Cell, analysis: SetAnalysis) -> list[Path]:
+        """Return as many runs as the analysis needs, with the findings that it reads."""
+        attached, folders = tuple(analysis.needs.analyses), []
+        varied = [key for key in analysis.needs.varies if key != "seed"]
+        for number in range(analysis.needs.runs):
+            setup = self._setup(*cell.pair)
+            more = [f"{key}={OmegaConf.select(OmegaConf.create(setup.values), key) + number}" for key in varied]
+            settings = " ".join([cell.settings, *more]).strip()
+            folders.append(self._trained(self._setup(cell.task, cell.model, settings, number, attached)))
+        return folders
+
+    def recipe(self, task: str, model: str, settings: str) -> Recipe:
+        """Return the recipe of the runs of a pair."""
+        return self._setup(task, model, settings).recipe
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 (as long as the trials last)
+    def _setup(self, task: str, model: str, settings: str, seed: int = 0, attached: tuple[str, ...] = ()) -> Setup:
+        training = [f"trainer.max_steps={STEPS}", "trainer.steps_per_epoch=2", "trainer.eval_examples=60"]
+        batch = OmegaConf.select(self._default(task), "trainer.batch_size")
+        training += ["trainer.batch_size=16"] if batch is not None else []
+        sizes = [*self._sizes("task", task), *self._sizes("model", model)]
+        sizes += [word for name in attached for word in self._sizes("analysis", name)]
+        chosen = [f"task={task}", f"model={model}", f"analysis=[{','.join(attached)}]", "trainer=smoke", "history=full"]
+        root = self.folder / ("-".join(attached) or "plain")
+        return self.registry.setup(
+            *chosen, *training, *sizes, *settings.split(), f"seed={seed}", f"paths.root={root}", "optimizer.lr=1e-3"
+        )
+
+    def _trained(self, setup: Setup) -> Path:
+        if not (setup.folder / "result.json").is_file():
+            execute(setup)
+        return setup.folder
+
+    @functools.cache  # noqa: B019
+    def _default(self, task: str) -> Any:
+        return self.registry.compose(f"task={task}", "analysis=[]")
+
+    @functools.cache  # noqa: B019
+    def _tiny(self, group: str, name: str) -> dict[str, Any]:
+        """Return the sizes of a member that are smaller than those of its yaml."""
+        given = self.registry.node(group, name)
+        default = OmegaConf.to_container(
+            self.registry.compose(f"{group}=[{name}]" if group == "analysis" else f"{group}={name}")[group]
+        )
+        default = default[name] if group == "analysis" else default
+        shrunk = {key: value for key, value in given.items() if key in default and value != default[key]}
+        shrunk = {key: value for key, value in shrunk.items() if not str(default[key]).startswith("${")}
+        return {**shrunk, **TINY.get(f"{group}/{name}", {})}
+
+    def _sizes(self, group: str, name: str) -> list[str]:
+        key = self.registry.key(group, name)
+        return [f"{key}.{word}={json.dumps(value)}" for word, value in self._tiny(group, name).items()]
+
+    @functools.cache  # noqa: B019
+    def _analysis(self, name: str) -> Any:
+        return self.registry.prepared("analysis", name, **TINY.get(f"analysis/{name}", {}))()
+
+    def _needs(self, analysis: str) -> list[tuple[str, Needs]]:
+        """Return what an analysis needs, by name; one of a set also what the analyses need whose answers it reads."""
+        needs = self._analysis(analysis).needs
+        if not self.registry.is_set(analysis):
+            return [(analysis, needs)]
+        return [(analysis, needs.each), *((name, self._analysis(name).needs) for name in needs.analyses)]
+
+    def _model_for(self, task: str, analysis: str) -> str:
+        """Return the default model of a task, or the first that reads it and has what an analysis needs."""
+        default = self._default(task).name.rpartition("-")[2]
+        words = [word for _, needs in self._needs(analysis) for word in needs.model]
+        names = [default, *self.registry.partners("model")]
+        for name in names:
+            target = self.registry.prepared("model", name).target
+            if all(hasattr(target, word) for word in words) and self.registry.fits(name, task):
+                return name
+        return default
+
+
+def _position(task: str, analysis: str) -> tuple[int, str]:
+    """Return the place of a task among those on which an analysis is tried."""
+    return (ASKED_FIRST.index(task) if task in ASKED_FIRST else len(ASKED_FIRST)), task
+
+
+def _of_model(rule: str, needs: Needs, name: str, model: type) -> Outcome:
+    """Return whether an analysis has no meaning for a model, or the model's way of computing is not supported."""
+    lacking = [word for word in needs.model if not hasattr(model, word)]
+    if any(name in WITHOUT_MEANING.get(word, ()) for word in lacking):
+        return "kind"
+    return "kind" if any(words in rule for words in OF_ANOTHER_KIND) else "not supported"
+
+
+def as_row(cell: Cell, result: Result) -> Sequence[str]:
+    """Return the values of a row of the recorded matrix."""
+    return [*astuple(cell), result.outcome, result.reason]
+
+
+def truth_of(registry: Registry, task: str) -> str:
+    """Return the kinds of a task's ground truth in words."""
+    return ", ".join(kinds_of(registry.shared_task(task).ground_truth()))
