@@ -19,6 +19,7 @@ import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SLOW = ("attribution_table", "datamodel_over_runs", "phases", "ambiguity_over_runs", "dynamics", "mips_table")
 CSV, PAGE = ROOT / "docs" / "matrix.csv", ROOT / "docs" / "matrix.md"
 
 
@@ -49,7 +50,7 @@ def try_all(work: Path, only: set[str], again: set[str]) -> None:
 
     from mechlab.contracts.matrix_page import COLUMNS
     from mechlab.contracts.registry import Registry
-    from mechlab.contracts.trials import Cell, Result, Trials, as_row
+    from mechlab.contracts.trials import Trials, as_row
 
     matplotlib.use("Agg")
     work.mkdir(parents=True, exist_ok=True)
@@ -61,6 +62,15 @@ def try_all(work: Path, only: set[str], again: set[str]) -> None:
         done[tuple(key)] = row
     done = {key: row for key, row in done.items() if row[5] not in again or (only and not only & set(key))}
     missing = [key for key in subjects if key not in done and (not only or only & set(key))]
+    for key in missing:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            refused = trials.find_refused(*key)
+        if refused is not None:
+            done[key] = list(as_row(*refused))
+    missing = sorted((key for key in missing if key not in done), key=lambda key: key[2] in SLOW)
+    print(f"{len(subjects)} cells, of which {len(missing)} are to be tried", flush=True)
+    write_csv(subjects, done, COLUMNS)
     for number, key in enumerate(missing):
         begin, printed = time.process_time(), io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
@@ -75,7 +85,7 @@ def try_all(work: Path, only: set[str], again: set[str]) -> None:
         if cell in trials.tracebacks:
             with (work / "tracebacks.txt").open("a", encoding="utf-8") as file:
                 file.write(f"== {words}\n{trials.tracebacks[cell]}\n")
-        if number % 100 == 99 or number + 1 == len(missing):
+        if number % 20 == 19 or number + 1 == len(missing):
             write_csv(subjects, done, COLUMNS)
     shutil.rmtree(trials.folder, ignore_errors=True)
 

@@ -1,2 +1,5 @@
 COLUMNS = ("subject", "analysis", "task", "model", "settings", "outcome", "reason")
-def page(rows): return ""
+
+
+def page(rows):
+    return ""

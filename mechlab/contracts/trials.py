@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 from omegaconf import OmegaConf
 
@@ -18,11 +19,11 @@ from mechlab.config.recipe import load_run, stored_config
 from mechlab.contracts.registry import Registry
 from mechlab.contracts.sizes import ASKED_FIRST, SETTINGS, TINY
 from mechlab.core.analysis import Finding, Needs, check_needs, kinds_of
-from mechlab.core.errors import ConfigError, MechlabError
+from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
 from mechlab.core.seeding import Streams
 from mechlab.core.set_analysis import SetAnalysis
-from mechlab.jobs.analyses import check_analysis, model_class
+from mechlab.jobs.analyses import check_analysis
 from mechlab.jobs.execute import execute
 from mechlab.jobs.prepare import Setup
 from mechlab.jobs.sets import check_run
@@ -32,6 +33,7 @@ from mechlab.record.artifacts import Artifacts
 Outcome = Literal["works", "kind", "ground truth", "not supported", "crash", "not tried"]
 RANK = ("works", "crash", "not supported", "ground truth", "kind")  # of the tasks of a model, the first is reported
 STEPS = 4  # of training
+TRIES = 2  # tasks, at most, on which a model is not supported, before it is reported so
 ASKED = ("model", "task")
 WITHOUT_MEANING = {  # models without what an analysis needs, in which there is nothing that the analysis could measure
     "jacobian": ("causal_transformer",),
@@ -95,6 +97,7 @@ class Trials:
     def __init__(self, registry: Registry, folder: Path):
         self.registry, self.folder = registry, folder
         self.tracebacks: dict[Cell, str] = {}
+        self._results: dict[tuple[str, ...], Result] = {}
 
     @functools.cached_property
     def analyses(self) -> list[str]:
@@ -123,41 +126,59 @@ class Trials:
         results = []
         for cell in self.candidates(subject, name, analysis):
             result = self.result(cell)
-            if result.outcome == "works":
-                return cell, result
             results.append((cell, result))
-            if result.outcome == "crash":
+            outcomes = [result.outcome for _, result in results]
+            if {"works", "crash"} & set(outcomes) or outcomes.count("not supported") == TRIES:
                 break
+        return min(results, key=lambda pair: RANK.index(pair[1].outcome))
+
+    def find_refused(self, subject: str, name: str, analysis: str) -> tuple[Cell, Result] | None:
+        """Return what `find` does where the needs of the analysis decide, without a run; None elsewhere."""
+        results = []
+        for cell in self.candidates(subject, name, analysis):
+            if (result := self._unmet(cell)) is None:
+                return None
+            results.append((cell, result))
         return min(results, key=lambda pair: RANK.index(pair[1].outcome))
 
     def result(self, cell: Cell) -> Result:
         """Return the outcome of a cell. An error of whatever kind is recorded, and counts as a defect."""
-        try:
-            return self.refusal(cell) or self.attempt(cell)
-        except Exception as error:
-            self.tracebacks[cell] = traceback.format_exc()
-            first = str(error).partition("\n")[0]
-            return Result("crash", f"{type(error).__name__}: {first}")
+        key = (cell.analysis, *cell.pair)
+        if key not in self._results:
+            try:
+                self._results[key] = self.refusal(cell) or self.attempt(cell)
+            except Exception as error:
+                self.tracebacks[cell] = traceback.format_exc()
+                first = str(error).partition("\n")[0]
+                self._results[key] = Result("crash", f"{type(error).__name__}: {first}")
+        return self._results[key]
 
     def refusal(self, cell: Cell) -> Result | None:
         """Return how the analysis refuses the task or model before training; None if it does not."""
+        if (unmet := self._unmet(cell)) is not None:
+            return unmet
+        for name, needs in self._needs(cell.analysis):
+            analysis = self._analysis(name)
+            try:
+                if not isinstance(analysis, SetAnalysis):
+                    analysis.check_recipe(name, self.recipe(*cell.pair), f"analysis.{name}")
+            except ConfigError as error:
+                return Result(_of_model(error.must, needs, cell.model), error.must)
+        return None
+
+    def _unmet(self, cell: Cell) -> Result | None:
+        """Return what the needs of the analysis refuse of the classes of task and model; None if nothing."""
         task = self.registry.shared_task(cell.task)
         model = self.registry.prepared("model", cell.model).target
         for name, needs in self._needs(cell.analysis):
             analysis, key = self._analysis(name), f"analysis.{name}"
+            check = functools.partial(check_needs, needs) if isinstance(analysis, SetAnalysis) else analysis.check
             try:
-                if isinstance(analysis, SetAnalysis):
-                    check_needs(needs, name, cell.task, task, key)
-                else:
-                    analysis.check(name, cell.task, task, key)
+                check(name, cell.task, task, key)
             except ConfigError as error:
                 return Result("kind" if needs.kind not in (None, task.spec.kind) else "ground truth", error.must)
             try:
-                if isinstance(analysis, SetAnalysis):
-                    check_needs(needs, name, cell.task, task, key, model)
-                else:
-                    analysis.check(name, cell.task, task, key, model)
-                    analysis.check_recipe(name, self.recipe(*cell.pair), key)
+                check(name, cell.task, task, key, model)
             except ConfigError as error:
                 return Result(_of_model(error.must, needs, cell.model, model), error.must)
         return None
@@ -224,7 +245,8 @@ class Trials:
 
     def _trained(self, setup: Setup) -> Path:
         if not (setup.folder / "result.json").is_file():
-            execute(setup)
+            with patch.object(Artifacts, "save_figure"):  # figures are drawn, and not written, which takes longest
+                execute(setup)
         return setup.folder
 
     @functools.cache  # noqa: B019
@@ -275,9 +297,11 @@ def _position(task: str, analysis: str) -> tuple[int, str]:
     return (ASKED_FIRST.index(task) if task in ASKED_FIRST else len(ASKED_FIRST)), task
 
 
-def _of_model(rule: str, needs: Needs, name: str, model: type) -> Outcome:
+def _of_model(rule: str, needs: Needs, name: str, model: type | None = None) -> Outcome:
     """Return whether an analysis has no meaning for a model, or the model's way of computing is not supported."""
-    lacking = [word for word in needs.model if not hasattr(model, word)]
+    lacking = [word for word in needs.model if model is not None and not hasattr(model, word)]
+    if set(lacking) & {"clean"}:  # only a network that is built from an automaton was right before its training
+        return "kind"
     if any(name in WITHOUT_MEANING.get(word, ()) for word in lacking):
         return "kind"
     return "kind" if any(words in rule for words in OF_ANOTHER_KIND) else "not supported"
