@@ -38,9 +38,10 @@ def main() -> None:
             parser.error("--work must name a folder for the trials, or --page be given")
         try_all(arguments.work, set(arguments.only), set(arguments.again))
     from mechlab.contracts.matrix_page import page
+    from mechlab.contracts.sizes import STEPS
 
     rows = list(csv.DictReader(CSV.open(encoding="utf-8", newline="")))
-    PAGE.write_text(page(rows), encoding="utf-8")
+    PAGE.write_text(page(rows, STEPS), encoding="utf-8")
     print(f"matrix: {PAGE}")
 
 

@@ -1,5 +1,148 @@
+"""The page about what runs on what, from the recorded outcomes of trials."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
 COLUMNS = ("subject", "analysis", "task", "model", "settings", "outcome", "reason")
+Row = dict[str, str]
+FAMILIES = {
+    "Network states and automaton states": (
+        *("conformance", "ambiguity", "clusterings", "extraction", "pictures", "states_over_training", "noise_dose"),
+        *("retraining", "ambiguity_over_runs"),
+    ),
+    "Variables and spectra": (
+        *("spectrum", "spectrum_over_training", "variable_memories", "causal", "dynamics", "input_gradients"),
+        "binding_table",
+    ),
+    "Attribution to training": (
+        *("path_kernel", "metagradient", "datamodeling", "datamodel", "agreement", "balance", "components"),
+        *("beyond_labels", "pruning", "swap", "periodicity"),
+        *("attribution_table", "datamodel_over_runs", "phases", "transplant"),
+    ),
+    "Representations of groups": (
+        *("irreps", "neurons", "cosets", "certify", "state_irreps"),
+        *("group_table", "universality"),
+    ),
+    "Networks as programs": (*("distill", "distill_sizes", "distill_rnn", "families", "maxsat_table", "mips_table"),),
+    "Any runs": ("seeds", "training_curves"),
+}
+SYMBOLS = {
+    "works": "✓",
+    "not supported": "✗",
+    "ground truth": "○",
+    "kind": "–",
+    "crash": "!",
+    "not tried": "?",
+}
+MEANINGS = {
+    "works": "the analysis gave a finding of finite numbers, and drew its figures",
+    "not supported": "the question makes sense, and is refused before training, for the reason in the note",
+    "ground truth": "the task has not the ground truth, or the data, that the analysis compares with",
+    "kind": "the question has no meaning for a model or task of this kind",
+    "crash": "an error that is no refusal: a defect",
+    "not tried": "not tried yet",
+}
+INTRODUCTION = """# What runs on what
+
+Every analysis was asked of every model and of every task: {cells} cells, on networks trained for {steps} steps.
+Where the kind of network and the ground truth fit the question, **{works} of {fitting} cells work ({share})**.
+Of all cells {counts}.
+
+A cell of the tables of models is a trial on a task that the model can learn and that has what the analysis needs, so
+a refusal there holds for every task of the model. A cell of the tables of tasks is a trial with the task's default
+model, or with another one where that lacks what the analysis needs. Analyses of several runs were given as many runs
+as they need. Task, model and further settings of each trial, and the reason in full, are in
+[matrix.csv](matrix.csv).
+
+| symbol | | cells |
+|---|---|---|
+{legend}
+
+A number after a symbol is that of the reason, below the tables. Models, or tasks, that are alike share one column.
+"""
+END = """
+## How the page is made
+
+```sh
+python scripts/matrix.py --work build/matrix   # about an hour of processor time; an interrupted command goes on
+```
+
+writes `docs/matrix.csv` and this page. A contract test, `tests/contracts/test_matrix_cells.py`, repeats the trials: a
+cell that works must work, and a refusal must come before training, with the recorded reason.
+"""
 
 
-def page(rows):
-    return ""
+def page(rows: Sequence[Row], steps: int) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        rows: of the recorded matrix, each with a value for every name in COLUMNS.
+        steps: of training.
+    """
+    counts = Counter(row["outcome"] for row in rows)
+    fitting = sum(counts[name] for name in ("works", "not supported", "crash"))
+    legend = "\n".join(
+        f"| {SYMBOLS[name]} | {name}: {meaning} | {counts[name]} |"
+        for name, meaning in MEANINGS.items()
+        if counts[name]
+    )
+    words = {"works": "work", "kind": "are of another kind", "ground truth": "lack the ground truth"}
+    parts = [f"{counts[name]} {words.get(name, f'are {name}')}" for name in MEANINGS if counts[name]]
+    text = INTRODUCTION.format(
+        steps=steps,
+        cells=f"{len(rows):,}",
+        works=counts["works"],
+        fitting=fitting,
+        share=f"{100 * counts['works'] / max(1, fitting):.0f} %",
+        counts=", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0],
+        legend=legend,
+    )
+    for family, analyses in FAMILIES.items():
+        text += f"\n## {family}\n"
+        notes: dict[str, int] = {}
+        for subject in ("model", "task"):
+            chosen = [row for row in rows if row["subject"] == subject and row["analysis"] in analyses]
+            text += f"\n### {family}: {subject}s\n\n{_table(chosen, subject, analyses, notes)}"
+        text += "\n" + "".join(f"{number}. {_sentence(reason)}\n" for reason, number in notes.items()) if notes else ""
+    return text + END
+
+
+def _table(rows: Sequence[Row], subject: str, analyses: Sequence[str], notes: dict[str, int]) -> str:
+    """Return a table with a row for each analysis, and a column for each group of models or tasks that are alike;
+    reasons are numbered in `notes`."""
+    columns: dict[str, dict[str, str]] = {}
+    for row in rows:
+        columns.setdefault(row[subject], {})[row["analysis"]] = _cell(row, notes)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, cells in columns.items():
+        groups.setdefault(tuple(cells[analysis] for analysis in analyses), []).append(name)
+    ordered = sorted(groups.items(), key=lambda item: -sum(cell.startswith(SYMBOLS["works"]) for cell in item[0]))
+    head = " | ".join("<br>".join(f"`{name}`" for name in names) for _, names in ordered)
+    lines = [f"| | {head} |", "|---|" + ":-:|" * len(ordered)]
+    lines += [
+        f"| `{analysis}` | " + " | ".join(cells[number] for cells, _ in ordered) + " |"
+        for number, analysis in enumerate(analyses)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: Row, notes: dict[str, int]) -> str:
+    symbol = SYMBOLS[row["outcome"]]
+    if not row["reason"]:
+        return symbol
+    number = notes.setdefault(_general(row["reason"]), len(notes) + 1)
+    return f"{symbol} <sup>{number}</sup>"
+
+
+def _general(reason: str) -> str:
+    """Return a reason without the names of the analysis and of the task."""
+    reason = re.sub(r"^analysis=\w+:? ", "", reason)
+    return re.sub(r", and task=\w+ is not one$", "", reason)
+
+
+def _sentence(reason: str) -> str:
+    text = f"It {reason}" if reason.startswith("needs ") else reason[:1].upper() + reason[1:]
+    return text.rstrip(".") + "."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+STEPS = 4  # of training
 WORDS = {"words": 200, "val_words": 60, "test_words": 60, "max_length": 8}
 BINDING = {"d": 3, "s": 3, "horizon": 6}
 ATTRIBUTION = {"examples": 2, "nodes": 1, "tolerance": None}

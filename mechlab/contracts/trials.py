@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from mechlab.config.recipe import load_run, stored_config
 from mechlab.contracts.registry import Registry
-from mechlab.contracts.sizes import ASKED_FIRST, SETTINGS, TINY
+from mechlab.contracts.sizes import ASKED_FIRST, SETTINGS, STEPS, TINY
 from mechlab.core.analysis import Finding, Needs, check_needs, kinds_of
 from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
@@ -32,7 +32,6 @@ from mechlab.record.artifacts import Artifacts
 
 Outcome = Literal["works", "kind", "ground truth", "not supported", "crash", "not tried"]
 RANK = ("works", "crash", "not supported", "ground truth", "kind")  # of the tasks of a model, the first is reported
-STEPS = 4  # of training
 TRIES = 2  # tasks, at most, on which a model is not supported, before it is reported so
 ASKED = ("model", "task")
 WITHOUT_MEANING = {  # models without what an analysis needs, in which there is nothing that the analysis could measure
@@ -117,8 +116,7 @@ class Trials:
         if subject == "task":
             pairs = [(name, self._model_for(name, analysis))]
         else:
-            tasks = self.registry.tasks_for(name)
-            pairs = [(task, name) for task in sorted(tasks, key=lambda task: _position(task, analysis))]
+            pairs = [(task, name) for task in sorted(self._tasks_for(name), key=lambda task: _position(task, analysis))]
         return [Cell(subject, analysis, *pair, SETTINGS.get((analysis, pair[0]), "")) for pair in pairs]
 
     def find(self, subject: str, name: str, analysis: str) -> tuple[Cell, Result]:
@@ -169,7 +167,7 @@ class Trials:
     def _unmet(self, cell: Cell) -> Result | None:
         """Return what the needs of the analysis refuse of the classes of task and model; None if nothing."""
         task = self.registry.shared_task(cell.task)
-        model = self.registry.prepared("model", cell.model).target
+        model = self._class(cell.model)
         for name, needs in self._needs(cell.analysis):
             analysis, key = self._analysis(name), f"analysis.{name}"
             check = functools.partial(check_needs, needs) if isinstance(analysis, SetAnalysis) else analysis.check
@@ -270,13 +268,21 @@ class Trials:
         return [f"{key}.{word}={json.dumps(value)}" for word, value in self._tiny(group, name).items()]
 
     @functools.cache  # noqa: B019
+    def _tasks_for(self, model: str) -> list[str]:
+        return self.registry.tasks_for(model)
+
+    @functools.cache  # noqa: B019
+    def _class(self, model: str) -> type:
+        return self.registry.prepared("model", model).target
+
+    @functools.cache  # noqa: B019
     def _analysis(self, name: str) -> Any:
         return self.registry.prepared("analysis", name, **TINY.get(f"analysis/{name}", {}))()
 
     def _needs(self, analysis: str) -> list[tuple[str, Needs]]:
         """Return what an analysis needs, by name; one of a set also what the analyses need whose answers it reads."""
         needs = self._analysis(analysis).needs
-        if not self.registry.is_set(analysis):
+        if not isinstance(self._analysis(analysis), SetAnalysis):
             return [(analysis, needs)]
         return [(analysis, needs.each), *((name, self._analysis(name).needs) for name in needs.analyses)]
 
@@ -286,8 +292,7 @@ class Trials:
         words = [word for _, needs in self._needs(analysis) for word in needs.model]
         names = [default, *self.registry.partners("model")]
         for name in names:
-            target = self.registry.prepared("model", name).target
-            if all(hasattr(target, word) for word in words) and self.registry.fits(name, task):
+            if all(hasattr(self._class(name), word) for word in words) and task in self._tasks_for(name):
                 return name
         return default
 
