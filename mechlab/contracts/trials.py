@@ -31,7 +31,6 @@ from mechlab.record import sets
 from mechlab.record.artifacts import Artifacts
 
 Outcome = Literal["works", "kind", "ground truth", "not supported", "crash", "not tried"]
-RANK = ("works", "crash", "not supported", "ground truth", "kind")  # of the tasks of a model, the first is reported
 TRIES = 2  # tasks, at most, on which a model is not supported, before it is reported so
 ASKED = ("model", "task")
 WITHOUT_MEANING = {  # models without what an analysis needs, in which there is nothing that the analysis could measure
@@ -79,10 +78,13 @@ class Result:
         outcome: "works"; for a refusal what does not fit: "kind", "ground truth" or "not supported"; "crash" for an
             error that is no refusal.
         reason: the rule of the refusal in one sentence, "" for a cell that works.
+        stage: how far the cell came: 0 the kind of task does not fit, 1 its ground truth, 2 the model, 3 works. Of
+            the cells of several tasks one that came furthest is reported.
     """
 
     outcome: Outcome
     reason: str = ""
+    stage: int = 2
 
 
 class Trials:
@@ -128,7 +130,7 @@ class Trials:
             outcomes = [result.outcome for _, result in results]
             if {"works", "crash"} & set(outcomes) or outcomes.count("not supported") == TRIES:
                 break
-        return min(results, key=lambda pair: RANK.index(pair[1].outcome))
+        return max(results, key=lambda pair: pair[1].stage)
 
     def find_refused(self, subject: str, name: str, analysis: str) -> tuple[Cell, Result] | None:
         """Return what `find` does where the needs of the analysis decide, without a run; None elsewhere."""
@@ -137,7 +139,7 @@ class Trials:
             if (result := self._unmet(cell)) is None:
                 return None
             results.append((cell, result))
-        return min(results, key=lambda pair: RANK.index(pair[1].outcome))
+        return max(results, key=lambda pair: pair[1].stage)
 
     def result(self, cell: Cell) -> Result:
         """Return the outcome of a cell. An error of whatever kind is recorded, and counts as a defect."""
@@ -148,7 +150,7 @@ class Trials:
             except Exception as error:
                 self.tracebacks[cell] = traceback.format_exc()
                 first = str(error).partition("\n")[0]
-                self._results[key] = Result("crash", f"{type(error).__name__}: {first}")
+                self._results[key] = Result("crash", f"{type(error).__name__}: {first}", 3)
         return self._results[key]
 
     def refusal(self, cell: Cell) -> Result | None:
@@ -174,7 +176,8 @@ class Trials:
             try:
                 check(name, cell.task, task, key)
             except ConfigError as error:
-                return Result("kind" if needs.kind not in (None, task.spec.kind) else "ground truth", error.must)
+                of_kind = needs.kind not in (None, task.spec.kind)
+                return Result(*(("kind", error.must, 0) if of_kind else ("ground truth", error.must, 1)))
             try:
                 check(name, cell.task, task, key, model)
             except ConfigError as error:
@@ -190,7 +193,7 @@ class Trials:
             return Result("not supported", error.must)
         wrong = [name for name, value in finding.scalars.items() if not math.isfinite(value)]
         wrong += [slug for slug, claim in finding.claims.items() if not math.isfinite(claim.value)]
-        return Result("crash", f"not finite: {', '.join(wrong)}") if wrong else Result("works")
+        return Result("crash", f"not finite: {', '.join(wrong)}", 3) if wrong else Result("works", stage=3)
 
     def _finding(self, cell: Cell) -> Finding:
         from matplotlib import pyplot

@@ -92,7 +92,9 @@ class Ghost:
         calls = [call for call in calls if call[0] in usable]
         outputs = [out for _, _, out in calls]
         wanted = [*outputs, *(parameters.values() if total else ())]
-        found = torch.autograd.grad(losses.sum(), wanted) if wanted else ()
+        found = (
+            torch.autograd.grad(losses.sum(), wanted, materialize_grads=True) if wanted else ()
+        )  # 0 of unused outputs
         deltas, gradients = found[: len(outputs)], found[len(outputs) :]
         layers = [
             (name, *_positions(self._layers[name], given, delta))
