@@ -45,6 +45,23 @@ MEANINGS = {
     "crash": "an error that is no refusal: a defect",
     "not tried": "not tried yet",
 }
+EXPLANATIONS = {  # of reasons that name methods of a model's class
+    "has layers()": (
+        "It writes a program from the signs of threshold units, which other networks do not have: `model=enn` and "
+        "`model=threshold_network` do."
+    ),
+    "has clean()": (
+        "It compares the trained network with the error-free one that it was built as, which only "
+        "`model=constructed` has."
+    ),
+    "has jacobian()": (
+        "The state of a transformer is the list of all its inputs, which grows at every step, so its transition has "
+        "neither a Jacobian nor a spectrum."
+    ),
+    "unembedding()": "It looks at hidden neurons, and the model has none.",
+    "has families()": "It measures accuracy on a task's own families of tests, which only `task=orientation` has.",
+    "has size()": "It looks for one program for rings, tori or images of any size.",
+}
 INTRODUCTION = """# What runs on what
 
 Every analysis was asked of every model and of every task: {cells} cells, on networks trained for {steps} steps.
@@ -144,5 +161,5 @@ def _general(reason: str) -> str:
 
 
 def _sentence(reason: str) -> str:
-    text = f"It {reason}" if reason.startswith("needs ") else reason[:1].upper() + reason[1:]
-    return text.rstrip(".") + "."
+    text = f"The analysis {reason}" if reason.startswith("needs ") else reason[:1].upper() + reason[1:]
+    return " ".join([text.rstrip(".") + ".", *(more for words, more in EXPLANATIONS.items() if words in reason)])

@@ -99,6 +99,10 @@ ASKED_FIRST = (  # tasks in the order in which an analysis is tried on a model
     *("tomita", "repeat_copy", "group_words", "mips"),
     *("modular_addition", "group", "cellular_automaton", "digits", "orientation", "maxsat"),
 )
-SETTINGS = {  # overrides of the task with which an analysis can be asked
-    ("beyond_labels", name): "task.supervise=last" for name in ("automaton", "context_free", "group_words", "tomita")
+SETTINGS = {  # overrides with which an analysis can be asked of a task, or of a model
+    **{
+        ("beyond_labels", name): "task.supervise=last"
+        for name in ("automaton", "context_free", "group_words", "tomita")
+    },
+    **{(name, "causal_transformer"): "model.context=30" for name in ("conformance", "extraction", "noise_dose")},
 }

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from mechlab.config.recipe import load_run, stored_config
 from mechlab.contracts.registry import Registry
 from mechlab.contracts.sizes import ASKED_FIRST, SETTINGS, STEPS, TINY
-from mechlab.core.analysis import Finding, Needs, check_needs, kinds_of
+from mechlab.core.analysis import Finding, Needs, check_needs
 from mechlab.core.errors import ConfigError
 from mechlab.core.recipe import Recipe
 from mechlab.core.seeding import Streams
@@ -119,7 +119,7 @@ class Trials:
             pairs = [(name, self._model_for(name, analysis))]
         else:
             pairs = [(task, name) for task in sorted(self._tasks_for(name), key=lambda task: _position(task, analysis))]
-        return [Cell(subject, analysis, *pair, SETTINGS.get((analysis, pair[0]), "")) for pair in pairs]
+        return [Cell(subject, analysis, *pair, _settings(analysis, *pair)) for pair in pairs]
 
     def find(self, subject: str, name: str, analysis: str) -> tuple[Cell, Result]:
         """Return the cell that is reported of a model or task and an analysis, and its outcome."""
@@ -300,6 +300,11 @@ class Trials:
         return default
 
 
+def _settings(analysis: str, task: str, model: str) -> str:
+    """Return the overrides with which an analysis can be asked of a task and a model."""
+    return " ".join(SETTINGS[analysis, name] for name in (task, model) if (analysis, name) in SETTINGS)
+
+
 def _position(task: str, analysis: str) -> tuple[int, str]:
     """Return the place of a task among those on which an analysis is tried."""
     return (ASKED_FIRST.index(task) if task in ASKED_FIRST else len(ASKED_FIRST)), task
@@ -318,8 +323,3 @@ def _of_model(rule: str, needs: Needs, name: str, model: type | None = None) -> 
 def as_row(cell: Cell, result: Result) -> Sequence[str]:
     """Return the values of a row of the recorded matrix."""
     return [*astuple(cell), result.outcome, result.reason]
-
-
-def truth_of(registry: Registry, task: str) -> str:
-    """Return the kinds of a task's ground truth in words."""
-    return ", ".join(kinds_of(registry.shared_task(task).ground_truth()))

@@ -1,4 +1,4 @@
-"""The last hidden layer of networks that read pairs: outputs are linear maps of its units and of what passes them by."""
+"""Outputs are linear maps of the last hidden layer's units and of what passes them by."""
 
 from __future__ import annotations
 
