@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from string import ascii_uppercase
 
 COLUMNS = ("subject", "analysis", "task", "model", "settings", "outcome", "reason")
 Row = dict[str, str]
@@ -43,7 +44,7 @@ MEANINGS = {
     "ground truth": "the task has not the ground truth, or the data, that the analysis compares with",
     "kind": "the question has no meaning for a model or task of this kind",
     "crash": "an error that is no refusal: a defect",
-    "not tried": "not tried yet",
+    "not tried": "the command below goes on with it",
 }
 EXPLANATIONS = {  # of reasons that name methods of a model's class
     "has layers()": (
@@ -59,14 +60,14 @@ EXPLANATIONS = {  # of reasons that name methods of a model's class
         "neither a Jacobian nor a spectrum."
     ),
     "unembedding()": "It looks at hidden neurons, and the model has none.",
-    "has families()": "It measures accuracy on a task's own families of tests, which only `task=orientation` has.",
+    "has families()": "It measures accuracy on a task's own families of tests.",
     "has size()": "It looks for one program for rings, tori or images of any size.",
 }
 INTRODUCTION = """# What runs on what
 
-Every analysis was asked of every model and of every task: {cells} cells, on networks trained for {steps} steps.
-Where the kind of network and the ground truth fit the question, **{works} of {fitting} cells work ({share})**.
-Of all cells {counts}.
+Every analysis is asked of every model and of every task: {cells} cells, on networks trained for {steps} steps.
+Of the tried cells in which the kind of network and the ground truth fit the question,
+**{works} of {fitting} work ({share})**. Of all cells {counts}.
 
 A cell of the tables of models is a trial on a task that the model can learn and that has what the analysis needs, so
 a refusal there holds for every task of the model. A cell of the tables of tasks is a trial with the task's default
@@ -78,7 +79,8 @@ as they need. Task, model and further settings of each trial, and the reason in 
 |---|---|---|
 {legend}
 
-A number after a symbol is that of the reason, below the tables. Models, or tasks, that are alike share one column.
+A number after a symbol is that of the reason, below the tables. Models, or tasks, with the same outcomes share a
+column, whose letter stands beside their names above the table.
 """
 END = """
 ## How the page is made
@@ -120,10 +122,12 @@ def page(rows: Sequence[Row], steps: int) -> str:
     for family, analyses in FAMILIES.items():
         text += f"\n## {family}\n"
         notes: dict[str, int] = {}
+        of_family = [row for row in rows if row["analysis"] in analyses]
         for subject in ("model", "task"):
-            chosen = [row for row in rows if row["subject"] == subject and row["analysis"] in analyses]
-            text += f"\n### {family}: {subject}s\n\n{_table(chosen, subject, analyses, notes)}"
-        text += "\n" + "".join(f"{number}. {_sentence(reason)}\n" for reason, number in notes.items()) if notes else ""
+            chosen = [row for row in of_family if row["subject"] == subject]
+            text += f"\n### {subject.capitalize()}s\n\n{_table(chosen, subject, analyses, notes)}"
+        sentences = [f"{number}. {_sentence(reason, of_family)}\n" for reason, number in notes.items()]
+        text += "\n" + "".join(sentences) if sentences else ""
     return text + END
 
 
@@ -137,8 +141,12 @@ def _table(rows: Sequence[Row], subject: str, analyses: Sequence[str], notes: di
     for name, cells in columns.items():
         groups.setdefault(tuple(cells[analysis] for analysis in analyses), []).append(name)
     ordered = sorted(groups.items(), key=lambda item: -sum(cell.startswith(SYMBOLS["works"]) for cell in item[0]))
-    head = " | ".join("<br>".join(f"`{name}`" for name in names) for _, names in ordered)
-    lines = [f"| | {head} |", "|---|" + ":-:|" * len(ordered)]
+    letters = ascii_uppercase[: len(ordered)] if len(ordered) <= 26 else [str(i + 1) for i in range(len(ordered))]
+    lines = [
+        f"- **{letter}**: {', '.join(f'`{name}`' for name in names)}"
+        for letter, (_, names) in zip(letters, ordered, strict=True)
+    ]
+    lines += ["", f"| | {' | '.join(letters)} |", "|---|" + ":-:|" * len(ordered)]
     lines += [
         f"| `{analysis}` | " + " | ".join(cells[number] for cells, _ in ordered) + " |"
         for number, analysis in enumerate(analyses)
@@ -160,6 +168,16 @@ def _general(reason: str) -> str:
     return re.sub(r", and task=\w+ is not one$", "", reason)
 
 
-def _sentence(reason: str) -> str:
+def _sentence(reason: str, rows: Sequence[Row]) -> str:
+    """Return a reason as a sentence, with an explanation where there is one, and with the tasks that do fit."""
     text = f"The analysis {reason}" if reason.startswith("needs ") else reason[:1].upper() + reason[1:]
-    return " ".join([text.rstrip(".") + ".", *(more for words, more in EXPLANATIONS.items() if words in reason)])
+    parts = [text.rstrip(".") + ".", *(more for words, more in EXPLANATIONS.items() if words in reason)]
+    if reason.startswith("needs a task "):
+        asking = {row["analysis"] for row in rows if _general(row["reason"]) == reason}
+        fitting = {
+            row["task"]
+            for row in rows
+            if row["subject"] == "task" and row["analysis"] in asking and row["outcome"] not in ("kind", "ground truth")
+        }
+        parts.append(f"These fit: {', '.join(f'`{task}`' for task in sorted(fitting))}." if fitting else "None fits.")
+    return " ".join(parts)
