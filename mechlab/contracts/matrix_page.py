@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from string import ascii_uppercase
+from textwrap import fill
 
 COLUMNS = ("subject", "analysis", "task", "model", "settings", "outcome", "reason")
 Row = dict[str, str]
@@ -126,7 +127,7 @@ def page(rows: Sequence[Row], steps: int) -> str:
         for subject in ("model", "task"):
             chosen = [row for row in of_family if row["subject"] == subject]
             text += f"\n### {subject.capitalize()}s\n\n{_table(chosen, subject, analyses, notes)}"
-        sentences = [f"{number}. {_sentence(reason, of_family)}\n" for reason, number in notes.items()]
+        sentences = [_filled(f"{n}. {_sentence(reason, of_family)}", 4) + "\n" for reason, n in notes.items()]
         text += "\n" + "".join(sentences) if sentences else ""
     return text + END
 
@@ -143,7 +144,7 @@ def _table(rows: Sequence[Row], subject: str, analyses: Sequence[str], notes: di
     ordered = sorted(groups.items(), key=lambda item: -sum(cell.startswith(SYMBOLS["works"]) for cell in item[0]))
     letters = ascii_uppercase[: len(ordered)] if len(ordered) <= 26 else [str(i + 1) for i in range(len(ordered))]
     lines = [
-        f"- **{letter}**: {', '.join(f'`{name}`' for name in names)}"
+        _filled(f"- **{letter}**: {', '.join(f'`{name}`' for name in names)}", 2)
         for letter, (_, names) in zip(letters, ordered, strict=True)
     ]
     lines += ["", f"| | {' | '.join(letters)} |", "|---|" + ":-:|" * len(ordered)]
@@ -181,3 +182,8 @@ def _sentence(reason: str, rows: Sequence[Row]) -> str:
         }
         parts.append(f"These fit: {', '.join(f'`{task}`' for task in sorted(fitting))}." if fitting else "None fits.")
     return " ".join(parts)
+
+
+def _filled(text: str, indent: int) -> str:
+    """Return an item of a list in lines of limited length."""
+    return fill(text, 120, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
