@@ -52,9 +52,9 @@ def test_cells_are_as_recorded(trials, pair):
             check(trials, cell)
 
 
-@pytest.mark.parametrize(("analysis", "task", "model"), SAMPLE)
-def test_a_sample_of_cells_is_as_recorded(trials, analysis, task, model):
-    cells = [cell for cell in CELLS if (cell.analysis, cell.task, cell.model) == (analysis, task, model)]
+@pytest.mark.parametrize("chosen", SAMPLE, ids="-".join)
+def test_a_sample_of_cells_is_as_recorded(trials, chosen):
+    cells = [cell for cell in CELLS if (cell.analysis, cell.task, cell.model) == chosen]
     assert cells
     check(trials, cells[0])
 
