@@ -68,7 +68,9 @@ INTRODUCTION = """# What runs on what
 
 Every analysis is asked of every model and of every task: {cells} cells, on networks trained for {steps} steps.
 Of the tried cells in which the kind of network and the ground truth fit the question,
-**{works} of {fitting} work ({share})**. Of all cells {counts}.
+**{works} of {fitting} work ({share})**.
+
+Of all cells {counts}.
 
 A cell of the tables of models is a trial on a task that the model can learn and that has what the analysis needs, so
 a refusal there holds for every task of the model. A cell of the tables of tasks is a trial with the task's default
