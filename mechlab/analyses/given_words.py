@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
+from mechlab.analyses.longest_sequence import check_longest
 from mechlab.automata.words.word_lists import letter_indices, read_words
 from mechlab.core.analysis import Analysis
 from mechlab.core.constraints import Filled, at_least
 from mechlab.core.errors import ConfigError
+from mechlab.core.recipe import Recipe
 from mechlab.core.task import Task
 
 # A number of words to draw, the path of a file of words (see `read_words`), or the words themselves.
@@ -46,6 +48,12 @@ class WordAnalysis(Analysis):
             words = getattr(self, source)
             if not isinstance(words, int):
                 given_words(words, task.ground_truth().alphabet, f"{key}.{source}")
+
+    def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
+        """Raise ConfigError if the model cannot read words of the greatest of the analysis's `lengths`."""
+        lengths = getattr(self, "lengths", None)
+        if lengths:
+            check_longest(name, recipe, lengths if isinstance(lengths, int) else max(lengths), key)
 
 
 def given_words(words: str | Sequence[str], alphabet: Sequence[str], key: str = "words") -> list[list[int]]:

@@ -1,10 +1,12 @@
-"""Robustness of a constructed network to noise in its weights."""
+"""Robustness of a network to noise in its weights."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import torch
 
 from mechlab.analyses.given_words import WordAnalysis, WordSource
 from mechlab.analyses.labelled_states import (
@@ -22,6 +24,7 @@ from mechlab.clustering.kmeans import kmeans, starts_for
 from mechlab.clustering.scores import ambiguity
 from mechlab.core.analysis import Claim, Finding, Needs
 from mechlab.core.constraints import Filled, at_least
+from mechlab.core.model import SequenceModel
 from mechlab.record.artifacts import Artifacts
 
 if TYPE_CHECKING:
@@ -32,12 +35,16 @@ if TYPE_CHECKING:
 
 
 class NoiseDose(WordAnalysis):
-    """Accuracy and ambiguity of the network constructed from the task's automaton, against the noise in its weights.
+    """Accuracy and ambiguity of a network against the noise in its weights.
 
-    The noise is that of `model.noise`, drawn anew for each repeat; the trained weights are not used. The scalar
-    `margin` is the least difference, proved for all words, between the output of the right class and the others (0
-    where nothing is proved); `tolerated` is the largest dose up to which every network is right on all words (-1 if the
-    one without noise is not); `half` is the dose at which the mean accuracy falls to .5, by linear interpolation.
+    Of a network that is constructed from the task's automaton, the noise is that of `model.noise`, drawn anew for each
+    repeat, and the trained weights are not used. Of every other network, independent Gaussian noise of the same
+    standard deviation is added to each trained parameter; nothing is then proved about the network without noise.
+
+    The scalar `margin` is the least difference, proved for all words, between the output of the right class and the
+    others (0 where nothing is proved); `tolerated` is the largest dose up to which every network is right on all words
+    (-1 if the one without noise is not); `half` is the dose at which the mean accuracy falls to .5, by linear
+    interpolation.
 
     Args:
         doses: standard deviations of the noise; 0 is always added.
@@ -55,11 +62,10 @@ class NoiseDose(WordAnalysis):
     wrong even without noise.
     """
 
-    needs = Needs(kind="sequence", ground_truth=("automaton",), model=("disturbed",))
+    needs = Needs(kind="sequence", ground_truth=("automaton",))
     version = 3
     word_sources = ("words", "evaluation_words")
     headline = ("margin", "half")
-    other_model = "model=constructed"
 
     def __init__(
         self,
@@ -78,7 +84,9 @@ class NoiseDose(WordAnalysis):
         """Measure every network; save the table of doses, with the scores of a constant output and of one cluster."""
         import pandas as pd
 
-        clean, truth = run.model().clean(), run.task.ground_truth()
+        network, truth = run.model(), run.task.ground_truth()
+        constructed = hasattr(network, "disturbed")
+        clean = network.clean() if constructed else network
         words, lengths = word_sample(truth, self.lengths, self.words, rng, "uniform")
         targets = outputs_of(truth, words)
         prefixes = distinct_prefixes(evaluation_words(run, self.evaluation_words, "val"))
@@ -89,7 +97,8 @@ class NoiseDose(WordAnalysis):
         rows = []
         for dose in sorted({0.0, *self.doses}):
             for repeat in range(self.repeats if dose else 1):
-                network = clean.disturbed(dose, int(rng.integers(2**31)))
+                seed = int(rng.integers(2**31))
+                network = clean.disturbed(dose, seed) if constructed else with_noise(clean, dose, seed)
                 predicted = WordClassifier(network).outputs(words, lengths)
                 states = prefix_states(network, prefixes)
                 starts = self.n_init or starts_for(states, k)
@@ -102,14 +111,15 @@ class NoiseDose(WordAnalysis):
         table = pd.DataFrame(rows)
         out.save_table("doses", table)
         doses, read = table.groupby("noise"), distinct_prefixes(padded(words, lengths))
-        return self._finding(doses.mean(), doses.min(), clean.margin, starts, read)
+        margin = clean.margin if constructed else None
+        return self._finding(doses.mean(), doses.min(), margin, starts, read)
 
-    def _finding(self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float, starts: int, read: Prefixes) -> Finding:
+    def _finding(
+        self, mean: pd.DataFrame, worst: pd.DataFrame, margin: float | None, starts: int, read: Prefixes
+    ) -> Finding:
         doses, accuracy = mean.index.to_numpy(), mean["accuracy"].to_numpy()
         tolerated = worst.index[(worst["accuracy"] == 1).cummin()]
-        proved = margin if np.isfinite(margin) else 0.0
         scalars = {
-            "margin": proved,
             "starts": starts,
             "clean_accuracy": accuracy[0],
             "clean_weighted": mean["weighted"].iloc[0],
@@ -126,13 +136,6 @@ class NoiseDose(WordAnalysis):
             sample = "random words"
             words = f"{self.words} words of {min(self.lengths)} to {max(self.lengths)} letters"
         claims = {
-            "proved": Claim(
-                "Without noise the network is proved right on all words: the margin of the right output is above 0.",
-                value=proved,
-                threshold=0.0,
-                holds=proved > 0,
-                kind="exact",
-            ),
             "clean": Claim(
                 f"Without noise {words} are right after every prefix.",
                 value=float(accuracy[0]),
@@ -142,6 +145,10 @@ class NoiseDose(WordAnalysis):
                 null=float(accuracy[-1]),
             ),
         }
+        if margin is not None:
+            proved = margin if np.isfinite(margin) else 0.0
+            scalars = {"margin": proved, **scalars}
+            claims = {"proved": _proved(proved), **claims}
         scalars = {name: float(value) for name, value in scalars.items()}
         return supported_finding(scalars, claims, read, sample)
 
@@ -150,3 +157,24 @@ class NoiseDose(WordAnalysis):
         from mechlab.plotting.noise_dose import dose_figure
 
         return {"doses": dose_figure(out.table("doses"))}
+
+
+@torch.no_grad()
+def with_noise(model: SequenceModel, noise: float, seed: int) -> SequenceModel:
+    """Return a copy of a network with Gaussian noise of this standard deviation added to each trained parameter."""
+    network, generator = copy.deepcopy(model), torch.Generator().manual_seed(seed)
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            drawn = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.add_(noise * drawn.to(parameter.device))
+    return network
+
+
+def _proved(margin: float) -> Claim:
+    return Claim(
+        "Without noise the network is proved right on all words: the margin of the right output is above 0.",
+        value=margin,
+        threshold=0.0,
+        holds=margin > 0,
+        kind="exact",
+    )

@@ -64,7 +64,7 @@ def run_set_analysis(
     analysis.check(name, configs)
     runs = [load_run(folder, allow_targets=allow) for folder in done]
     for run in runs:
-        _check_run(name, analysis, run)
+        check_run(name, analysis, run)
     about = {
         "analysis": name,
         "version": analysis.version,
@@ -159,7 +159,7 @@ def _is_up_to_date(folder: Path) -> bool:
     return True
 
 
-def _check_run(name: str, analysis: SetAnalysis, run: Run) -> None:
+def check_run(name: str, analysis: SetAnalysis, run: Run) -> None:
     """Raise RunError if a run lacks a record or a finding that the analysis needs."""
     each = analysis.needs.each
     if each.kind is not None or each.ground_truth or each.model:

@@ -92,7 +92,8 @@ class Ghost:
         calls = [call for call in calls if call[0] in usable]
         outputs = [out for _, _, out in calls]
         wanted = [*outputs, *(parameters.values() if total else ())]
-        found = torch.autograd.grad(losses.sum(), wanted) if wanted else ()
+        # the derivative in an output that no loss depends on, such as of a step without a target, is 0
+        found = torch.autograd.grad(losses.sum(), wanted, materialize_grads=True) if wanted else ()
         deltas, gradients = found[: len(outputs)], found[len(outputs) :]
         layers = [
             (name, *_positions(self._layers[name], given, delta))

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
@@ -258,7 +259,8 @@ def second_order(
     for part, weight in zip(parts, weights.split(list(map(len, parts))), strict=True):
         parameters = {name: value.detach().requires_grad_() for name, value in layout.split(theta).items()}
         variables = [*parameters.values(), weight := weight.detach().clone().requires_grad_()]
-        total = (weight * functional.losses(parameters, part)).sum()
+        with sdpa_kernel(SDPBackend.MATH):  # torch cannot differentiate its fused attention twice
+            total = (weight * functional.losses(parameters, part)).sum()
         gradients = torch.autograd.grad(total, variables[:-1], create_graph=True)
         gradient = layout.join(dict(zip(parameters, gradients, strict=True)))
         options = {"is_grads_batched": True, "retain_graph": True, "materialize_grads": True}

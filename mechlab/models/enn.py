@@ -110,10 +110,27 @@ class ENN(StaticModel):
 
     def hidden(self, inputs: Tensor) -> Tensor:
         """Map inputs (B, *shape) to the signs of the units of S (B, n)."""
-        state = _features(inputs, self.spec).to(self.D.dtype)
-        for layer in (self.D, self.S):
-            state = signs(state, self._weights(layer))
-        return state
+        return signs(self._differences(inputs), self._weights(self.S))
+
+    def preactivations(self, inputs: Tensor) -> Tensor:
+        """Map inputs (B, *shape) to the numbers (B, n) whose signs the units of S are."""
+        return affine(self._differences(inputs), self._weights(self.S))
+
+    def _differences(self, inputs: Tensor) -> Tensor:
+        """Return the signs of the units of D."""
+        return signs(_features(inputs, self.spec).to(self.D.dtype), self._weights(self.D))
+
+    def unembedding(self) -> Tensor:
+        """Return the linear map (n, outputs) of the units of S to the outputs, without its bias."""
+        return self._weights(self.C)[:-1]
+
+    def skip(self, inputs: Tensor) -> Tensor:
+        """Return the constant 1 (B, 1) that the outputs' bias is a map of, for any inputs (B, *shape)."""
+        return self.C.new_ones(len(inputs), 1)
+
+    def skip_unembedding(self) -> Tensor:
+        """Return the outputs' bias as a linear map (1, outputs) of the constant 1."""
+        return self._weights(self.C)[-1:]
 
     def layers(self) -> list[np.ndarray]:
         """Return D, S and C as the forward pass uses them, (n_in + 1, n_out) in float64."""

@@ -40,11 +40,35 @@ class ThresholdNetwork(StaticModel):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs (B, *shape) to outputs (B, outputs)."""
+        return affine(self.hidden(inputs), self.weights[-1])
+
+    def hidden(self, inputs: Tensor) -> Tensor:
+        """Map inputs (B, *shape) to the signs of the last hidden layer's units (B, h)."""
+        return self._signs(inputs, len(self.widths))
+
+    def preactivations(self, inputs: Tensor) -> Tensor:
+        """Map inputs (B, *shape) to the numbers (B, h) whose signs the last hidden layer's units are."""
+        return affine(self._signs(inputs, len(self.widths) - 1), self.weights[-2])
+
+    def _signs(self, inputs: Tensor, layers: int) -> Tensor:
+        """Return the signs of the units of the last of the first layers; the inputs where there is none."""
         state = F.one_hot(inputs, self.spec.inputs) if self.spec.tokens else inputs
         state = state.flatten(1).to(self.weights[0].dtype)
-        for layer in self.weights[:-1]:
+        for layer in self.weights[:layers]:
             state = signs(state, layer)
-        return affine(state, self.weights[-1])
+        return state
+
+    def unembedding(self) -> Tensor:
+        """Return the linear map (h, outputs) from the last hidden layer to the outputs, without its bias."""
+        return self.weights[-1][:-1]
+
+    def skip(self, inputs: Tensor) -> Tensor:
+        """Return the constant 1 (B, 1) that the outputs' bias is a map of, for any inputs (B, *shape)."""
+        return self.weights[-1].new_ones(len(inputs), 1)
+
+    def skip_unembedding(self) -> Tensor:
+        """Return the outputs' bias as a linear map (1, outputs) of the constant 1."""
+        return self.weights[-1][-1:]
 
     def layers(self) -> list[np.ndarray]:
         """Return the layers (n_in + 1, n_out) in float64."""

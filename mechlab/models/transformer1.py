@@ -75,11 +75,28 @@ class Transformer1(StaticModel):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map tokens (B, T) to log-probabilities (B, outputs)."""
-        embedded = self.input_emb(inputs) * math.sqrt(self.input_emb.embedding_dim)  # (B, T, d)
-        attended = self.attended(embedded)
-        out = attended + torch.relu(self.linear2(torch.relu(self.linear1(attended))))
-        logits = self.decoder(out)
+        logits = self.decoder(self.skip(inputs) + self.hidden(inputs))
         return logits.log_softmax(-1) if self.spec.loss.classes else logits
+
+    def hidden(self, inputs: Tensor) -> Tensor:
+        """Map tokens (B, T) to the activations of the perceptron's last layer (B, d)."""
+        return torch.relu(self.preactivations(inputs))
+
+    def preactivations(self, inputs: Tensor) -> Tensor:
+        """Map tokens (B, T) to what the activation function of the perceptron's last layer reads (B, d)."""
+        return self.linear2(torch.relu(self.linear1(self.skip(inputs))))
+
+    def skip(self, inputs: Tensor) -> Tensor:
+        """Map tokens (B, T) to the residual stream (B, d) that the unembedding reads beside the perceptron's output."""
+        return self.attended(self.input_emb(inputs) * math.sqrt(self.input_emb.embedding_dim))
+
+    def unembedding(self) -> Tensor:
+        """Return the map of the perceptron's output to logits (d, outputs)."""
+        return self.decoder.weight.T
+
+    def skip_unembedding(self) -> Tensor:
+        """Return the map of the residual stream to logits (d, outputs)."""
+        return self.decoder.weight.T
 
     def attended(self, embedded: Tensor) -> Tensor:
         """Map embeddings (B, T, d) to the sum of the heads' outputs at the last token (B, d)."""

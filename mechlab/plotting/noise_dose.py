@@ -1,4 +1,4 @@
-"""Figures about noise in constructed networks."""
+"""Figures about noise in the weights of networks."""
 
 from __future__ import annotations
 

@@ -300,12 +300,26 @@ class BeyondLabels(Analysis):
 
 def own_class_and_confidence(outputs: Tensor, batch: Batch) -> Tensor:
     """Return the log-probability of each example's own class, and minus the mean over all classes (X, 2)."""
-    logs = outputs.flatten(0, -2).log_softmax(-1)
-    return torch.stack([logs.gather(1, batch.targets.view(-1, 1))[:, 0], -logs.mean(1)], 1)
+    logs = outputs.log_softmax(-1)
+    if logs.ndim == 3:  # (X, T, C), of whose steps one counts
+        steps = _counted_steps(batch)
+        logs = logs.gather(1, steps[..., None].expand(-1, -1, logs.shape[2]))[:, 0]
+    return torch.stack([logs.gather(1, _classes(batch)[:, None])[:, 0], -logs.mean(1)], 1)
+
+
+def _counted_steps(batch: Batch) -> Tensor:
+    """Return the step (X, 1) of each example whose target counts."""
+    counted = torch.ones_like(batch.targets) if batch.mask is None else batch.mask.to(batch.targets.dtype)
+    return counted.argmax(1, keepdim=True)
+
+
+def _classes(batch: Batch) -> Tensor:
+    """Return the class (X,) of each example."""
+    return batch.targets if batch.targets.ndim == 1 else batch.targets.gather(1, _counted_steps(batch))[:, 0]
 
 
 def _labels(batch: Batch) -> np.ndarray:
-    return batch.targets.flatten().numpy()
+    return _classes(batch).numpy()
 
 
 def _sums(batch: Batch, data: Batch) -> np.ndarray:

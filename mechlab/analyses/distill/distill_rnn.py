@@ -19,8 +19,10 @@ from mechlab.analyses.distill.exact_at_lengths import (
     words_of,
 )
 from mechlab.analyses.distill.lengths_claims import lengths_claims
+from mechlab.analyses.longest_sequence import check_longest
 from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.constraints import at_least, between
+from mechlab.core.recipe import Recipe
 from mechlab.core.seeding import Streams
 from mechlab.core.state import load_weights
 from mechlab.distill import distill_rnn
@@ -32,6 +34,7 @@ from mechlab.distill.recurrent.program import RecurrentProgram
 from mechlab.distill.recurrent.program_data import program_to_data
 from mechlab.distill.recurrent.program_text import evidence, program_text
 from mechlab.distill.recurrent.registers import encodings
+from mechlab.distill.recurrent.verification import LENGTHS
 from mechlab.record.artifacts import Artifacts
 from mechlab.record.sets import run_name
 
@@ -80,6 +83,10 @@ class DistillRNN(Analysis):
         self.samples, self.tolerance = samples, tolerance
 
     @torch.no_grad()
+    def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
+        """Raise ConfigError if the model cannot read the longest of the compared sequences."""
+        check_longest(name, recipe, max(LENGTHS), key)
+
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Distil the network and the untrained one, save the program, and compare with the rule."""
         model, task = run.model(), run.task

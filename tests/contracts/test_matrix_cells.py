@@ -1,0 +1,88 @@
+"""The recorded matrix of what runs on what: it is whole, its page follows from it, and its cells are as recorded."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+from mechlab.contracts.matrix_page import COLUMNS, FAMILIES, MEANINGS, page
+from mechlab.contracts.sizes import STEPS
+from mechlab.contracts.trials import Cell, Trials
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+with (DOCS / "matrix.csv").open(encoding="utf-8", newline="") as file:
+    ROWS = list(csv.DictReader(file))
+CELLS = {Cell(*(row[name] for name in COLUMNS[:5])): (row["outcome"], row["reason"]) for row in ROWS}
+PAIRS = sorted({cell.pair for cell, (outcome, _) in CELLS.items() if outcome not in ("not tried", "crash")})
+SAMPLE = [  # analysis, task, model of cells that are quickly tried: two that work, and refusals of each kind
+    ("extraction", "tomita", "gru"),
+    ("swap", "tomita", "gru"),
+    ("irreps", "tomita", "gru"),
+    ("families", "tomita", "gru"),
+    ("retraining", "tomita", "gru"),
+]
+
+
+@pytest.fixture(scope="session")
+def trials(registry, tmp_path_factory) -> Trials:
+    matplotlib.use("Agg")
+    return Trials(registry, tmp_path_factory.mktemp("trials"))
+
+
+def check(trials: Trials, cell: Cell) -> None:
+    """A cell that works gives a finding, and one that does not is refused before training, with its reason."""
+    outcome, reason = CELLS[cell]
+    if outcome == "works":
+        result = trials.result(cell)
+        assert result.outcome == "works", f"{cell}: {result.reason}\n{trials.tracebacks.get(cell, '')}"
+        return
+    refusal = trials.refusal(cell)
+    assert refusal is not None and (refusal.outcome, refusal.reason) == (outcome, reason), cell
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: "-".join(filter(None, pair)))
+def test_cells_are_as_recorded(trials, pair):
+    for cell, (outcome, _) in CELLS.items():
+        if cell.pair == pair and outcome not in ("not tried", "crash"):
+            check(trials, cell)
+
+
+@pytest.mark.parametrize("chosen", SAMPLE, ids="-".join)
+def test_a_sample_of_cells_is_as_recorded(trials, chosen):
+    cells = [cell for cell in CELLS if (cell.analysis, cell.task, cell.model) == chosen]
+    assert cells
+    check(trials, cells[0])
+
+
+def test_every_analysis_model_and_task_is_in_the_matrix(registry):
+    expected = Counter()
+    for subject in ("model", "task"):
+        for name in registry.names(subject):
+            expected.update((subject, name, analysis) for analysis in _analyses(registry))
+    assert Counter((row["subject"], row[row["subject"]], row["analysis"]) for row in ROWS) == expected
+
+
+def test_every_analysis_has_a_place_on_the_page(registry):
+    assert sorted(_analyses(registry)) == sorted(name for names in FAMILIES.values() for name in names)
+
+
+def test_the_page_follows_from_the_recorded_matrix():
+    assert (DOCS / "matrix.md").read_text(encoding="utf-8") == page(ROWS, STEPS)
+
+
+def test_outcomes_are_known_and_refusals_have_a_reason():
+    assert {row["outcome"] for row in ROWS} <= set(MEANINGS)
+    assert all(row["reason"] for row in ROWS if row["outcome"] in ("kind", "ground truth", "not supported"))
+
+
+def test_no_cell_is_a_defect():
+    assert not [row for row in ROWS if row["outcome"] == "crash"]
+
+
+def _analyses(registry) -> list[str]:
+    return [*registry.names("analysis"), *registry.names("set_analysis")]
