@@ -254,3 +254,8 @@ def test_intervals_over_overlapping_splits_are_wider_than_over_independent_ones(
     assert (low + high) / 2 == pytest.approx(0.15)
     half = 2.7764 * np.sqrt((1 / 5 + 1 / 3) * differences.var(ddof=1))
     assert high - 0.15 == pytest.approx(half, rel=1e-4)
+
+
+def test_the_last_tensor_alone_is_exempt_where_one_module_has_all():
+    assert Pruning()._exempt(["layer.weight", "readout.weight", "readout.bias"]) == ["readout.weight", "readout.bias"]
+    assert Pruning()._exempt(["layers.0", "layers.1", "layers.2"]) == ["layers.2"]

@@ -75,7 +75,8 @@ class Pruning(Analysis):
         kept: shares of the parameters that are kept; None for the published ones, .001 to .03 and .01 to .3,
             and for .4 to .9.
         at: the share at which the claims are made; it is added to those that are measured.
-        exempt: patterns of tensors that are never pruned; None for those of the last module.
+        exempt: patterns of tensors that are never pruned; None for those of the last module, or for the last tensor
+            where all are of one module.
         nodes, tolerance, most_nodes: of the quadrature along each step; see PathKernel.
         components: the named sets of parameters in the figure; see `components_of`.
         dtype: of the arithmetic; that of training if None.
@@ -183,7 +184,8 @@ class Pruning(Analysis):
     def _exempt(self, names: list[str]) -> list[str]:
         if self.exempt is None:
             module = names[-1].rpartition(".")[0]
-            return [name for name in names if name.rpartition(".")[0] == module]
+            last = [name for name in names if name.rpartition(".")[0] == module]
+            return last if len(last) < len(names) else names[-1:]
         if unknown := [pattern for pattern in self.exempt if not matching(names, [pattern])]:
             must, fix = "exempt must name trained tensors of the model", f"one or more of {', '.join(names)}"
             raise ConfigError(must, got=unknown[0], key="exempt", fix=fix)
