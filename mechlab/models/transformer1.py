@@ -75,7 +75,8 @@ class Transformer1(StaticModel):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map tokens (B, T) to log-probabilities (B, outputs)."""
-        logits = self.decoder(self.skip(inputs) + self.hidden(inputs))
+        skip = self.skip(inputs)
+        logits = self.decoder(skip + torch.relu(self._preactivations(skip)))
         return logits.log_softmax(-1) if self.spec.loss.classes else logits
 
     def hidden(self, inputs: Tensor) -> Tensor:
@@ -84,7 +85,7 @@ class Transformer1(StaticModel):
 
     def preactivations(self, inputs: Tensor) -> Tensor:
         """Map tokens (B, T) to what the activation function of the perceptron's last layer reads (B, d)."""
-        return self.linear2(torch.relu(self.linear1(self.skip(inputs))))
+        return self._preactivations(self.skip(inputs))
 
     def skip(self, inputs: Tensor) -> Tensor:
         """Map tokens (B, T) to the residual stream (B, d) that the unembedding reads beside the perceptron's output."""
@@ -97,6 +98,9 @@ class Transformer1(StaticModel):
     def skip_unembedding(self) -> Tensor:
         """Return the map of the residual stream to logits (d, outputs)."""
         return self.decoder.weight.T
+
+    def _preactivations(self, skip: Tensor) -> Tensor:
+        return self.linear2(torch.relu(self.linear1(skip)))
 
     def attended(self, embedded: Tensor) -> Tensor:
         """Map embeddings (B, T, d) to the sum of the heads' outputs at the last token (B, d)."""
