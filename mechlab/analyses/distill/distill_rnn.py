@@ -82,11 +82,11 @@ class DistillRNN(Analysis):
     ):
         self.samples, self.tolerance = samples, tolerance
 
-    @torch.no_grad()
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if the model cannot read the longest of the compared sequences."""
         check_longest(name, recipe, max(LENGTHS), key)
 
+    @torch.no_grad()
     def run(self, run: Run, out: Artifacts, rng: np.random.Generator) -> Finding:
         """Distil the network and the untrained one, save the program, and compare with the rule."""
         model, task = run.model(), run.task
