@@ -175,7 +175,7 @@ class Trajectory:
         cls,
         model: nn.Module,
         spec: TaskSpec,
-        data: Batch,
+        data: Batch | None,
         rule: UpdateEquations,
         arrays: Arrays,
         clip: float | None = None,
@@ -188,10 +188,11 @@ class Trajectory:
         Args:
             model: the architecture.
             spec: of the task.
-            data: all training examples in the order of their ids.
+            data: all training examples in the order of their ids; None if each step has new ones, which `batch` returns.
             batch: returns the examples of a step as they were trained on; by default those in `data`.
         """
-        if not len(data):
+        sample = batch(0) if data is None else data
+        if not len(sample):
             must, fix = "there must be at least one training example", "give the examples of the training"
             raise ConfigError(must, got="an empty batch", key="data", fix=fix)
         steps = len(arrays.batches)
@@ -201,7 +202,9 @@ class Trajectory:
             must = "a history of S batches needs S + 1 parameter sets, S rates and S decays"
             raise NotRecorded(must, got=got, key="arrays", fix="give the parameters before every step and at the end")
         native = next(iter(arrays.params(0).values())).dtype
-        functional = FunctionalModel(model, spec, data[: min(4, len(data))], dtype or native, device)
+        functional = FunctionalModel(model, spec, sample[: min(4, len(sample))], dtype or native, device)
+        if data is None:
+            return cls(functional, rule, arrays, steps, steps * len(sample), batch, clip)
         examples = lambda step: data[arrays.batch_indices(step)]  # noqa: E731
         return cls(functional, rule, arrays, steps, len(data), batch or examples, clip, lambda: data)
 

@@ -54,8 +54,8 @@ class ThresholdNetwork(StaticModel):
         """Return the signs of the units of the last of the first layers; the inputs where there is none."""
         state = F.one_hot(inputs, self.spec.inputs) if self.spec.tokens else inputs
         state = state.flatten(1).to(self.weights[0].dtype)
-        for layer in self.weights[:layers]:
-            state = signs(state, layer)
+        for k in range(layers):  # a slice of a ParameterList has parameters of its own, from which no gradient returns
+            state = signs(state, self.weights[k])
         return state
 
     def unembedding(self) -> Tensor:

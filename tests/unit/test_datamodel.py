@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from recorded_trainings import recipe_of, recorded, trajectory_of
-from small_tasks import Points, train
+from small_tasks import Echo, Points, small_recipe, train
 from test_kernel_retraining import Line
 
 from mechlab.analyses.attribution import reweighted_training
@@ -20,6 +20,7 @@ from mechlab.analyses.attribution.reweighted_training import ReweightedTraining
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.lds import rank_correlations
 from mechlab.kernels.metagradients import MetagradientBackward
+from mechlab.kernels.trajectory import Trajectory
 from mechlab.record.artifacts import Artifacts
 
 SMALL = {"examples": 2, "fraction": 0.2, "retrainings": (4, 8), "weightings": 3, "ceiling": 10, "subsets": 6}
@@ -57,6 +58,21 @@ def test_metagradients_at_other_weights_are_those_of_recorded_trainings(run, tmp
             backward = MetagradientBackward(slow, Explained(slow.functional, batch, "target"), weights=weights)
             list(backward)
             np.testing.assert_allclose(row, backward.result().derivative[:, 0], atol=1e-12)
+
+
+def test_metagradients_of_examples_that_are_drawn_once(tmp_path):
+    """With all examples they are those of the record; without an example they are derivatives at its weight 0."""
+    endless = train(tmp_path / "run", small_recipe(Echo(), "sgd", steps=4, dtype=torch.float64))
+    trajectory = Trajectory.of_run(endless)
+    explained = Explained(trajectory.functional, endless.evaluation("val", 2), "target")
+    removed = np.zeros((2, trajectory.examples), bool)
+    removed[1, 5] = True
+    training = ReweightedTraining(endless.recipe, trajectory, explained, 2**30, 2)
+    whole, without = training.metagradients(removed, Checkpointed(tmp_path / "parts"))
+    backward = MetagradientBackward(trajectory, explained)
+    list(backward)
+    np.testing.assert_allclose(whole, backward.result().derivative.reshape(whole.shape), atol=1e-12)
+    assert trajectory.examples == 12 and np.abs(whole - without).max() > 1e-6
 
 
 def test_estimators_predict_held_out_subsets(run, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mechlab.core.task import TaskSpec
 from mechlab.models.enn import ENN
 from mechlab.models.mlp import MLP
 from mechlab.models.threshold_network import ThresholdNetwork
@@ -31,3 +32,16 @@ def test_outputs_are_linear_maps_of_hidden_units_and_of_what_passes_them_by(mode
     read = network.preactivations(inputs)
     units = read.sign() if model in (ENN, ThresholdNetwork) else read.relu()
     assert torch.allclose(network.hidden(inputs), units, atol=1e-6)
+
+
+def test_every_layer_of_a_threshold_network_has_a_gradient_where_its_parameters_are_replaced():
+    """Attribution calls a model with parameters of its own choice."""
+    spec = TaskSpec(inputs=6, outputs=2, kind="static", loss="cross_entropy", shape=(6,))
+    model = ThresholdNetwork(spec, widths=(5, 4))
+    inputs = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+    parameters = {name: value.detach().requires_grad_() for name, value in model.named_parameters()}
+    outputs = torch.func.functional_call(model, parameters, (inputs,))
+    gradients = torch.autograd.grad(outputs.square().sum(), list(parameters.values()))
+    model(inputs).square().sum().backward()
+    for gradient, parameter in zip(gradients, model.parameters(), strict=True):
+        assert torch.equal(gradient, parameter.grad) and gradient.abs().sum() > 0

@@ -61,11 +61,11 @@ def record_in_memory(
     learning_rates, decays = zip(*(recipe.rates(optimizer, step) for step in range(steps)), strict=True)
     batches = [source.batch(step).index for step in range(steps)]
     arrays = Arrays(params, batches, learning_rates, decays, states)
-    data = recipe.task.examples("train").to(device, recipe.dtype)
+    fixed = isinstance(recipe.task, FiniteTask)
+    data = recipe.task.examples("train").to(device, recipe.dtype) if fixed else None
     rule = equations_of(recipe.optimizer(model))
-    augmented = source.batch if recipe.task.augments else None
-    clip = recipe.clip
-    return Trajectory.of_arrays(model, recipe.task.spec, data, rule, arrays, clip, device=device, batch=augmented)
+    batch = None if fixed and not recipe.task.augments else source.batch
+    return Trajectory.of_arrays(model, recipe.task.spec, data, rule, arrays, recipe.clip, device=device, batch=batch)
 
 
 def record_bytes(steps: int, parameters: Iterable[Tensor]) -> int:
