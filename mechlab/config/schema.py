@@ -133,6 +133,11 @@ class Expected:
         """The number to compare with."""
         return self.published if self.corrected is None else self.corrected
 
+    def same_number(self, other: Expected) -> bool:
+        """Return whether another one has the same numbers, whatever its words."""
+        numbers = lambda value: (value.published, value.corrected, value.tolerance)  # noqa: E731
+        return numbers(self) == numbers(other)
+
 
 @dataclass
 class TrainConfig:

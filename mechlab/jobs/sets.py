@@ -177,12 +177,17 @@ def check_run(name: str, analysis: SetAnalysis, run: Run) -> None:
 
 
 def _expected(name: str, folders: Sequence[Path]) -> dict[str, Expected]:
-    """Return the expected numbers of an analysis of a set on which all its runs agree."""
-    configs = [stored_config(folder).get("expected") or {} for folder in folders]
-    common = {key: value for key, value in configs[0].items() if key.startswith(f"{name}/")}
-    common = {key: value for key, value in common.items() if all(config.get(key) == value for config in configs)}
-    read = {key: typed(Expected, value, f"expected.{key}.") for key, value in common.items()}
-    return {key: value for key, value in read.items() if value.number is not None}
+    """Return the expected numbers of an analysis of a set on which all its runs agree, with the last run's words."""
+    *others, last = [_expected_of(name, folder) for folder in folders]
+    agreed = lambda key, value: all(key in other and other[key].same_number(value) for other in others)  # noqa: E731
+    return {key: value for key, value in last.items() if value.number is not None and agreed(key, value)}
+
+
+def _expected_of(name: str, folder: Path) -> dict[str, Expected]:
+    values = stored_config(folder).get("expected") or {}
+    return {
+        key: typed(Expected, value, f"expected.{key}.") for key, value in values.items() if key.startswith(f"{name}/")
+    }
 
 
 def _print(folder: Path) -> None:

@@ -188,7 +188,7 @@ class Trajectory:
         Args:
             model: the architecture.
             spec: of the task.
-            data: all training examples in the order of their ids; None if each step has new ones, which `batch` returns.
+            data: all training examples in the order of their ids; None if every step has new ones, from `batch`.
             batch: returns the examples of a step as they were trained on; by default those in `data`.
         """
         sample = batch(0) if data is None else data

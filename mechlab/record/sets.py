@@ -16,6 +16,8 @@ from mechlab.record.result import read_result, read_set
 FOLDER = "_sets"
 SET = "set.json"
 
+COMPARED = ("published", "corrected", "tolerance", "source")  # of an expected number
+
 
 def run_name(run: Path) -> str:
     """Return a run directory relative to the folder that holds the runs: `<task>-<model>/<run_id>-s<seed>`."""
@@ -48,8 +50,10 @@ def digests_of(run: Path, patterns: Sequence[str]) -> dict[str, str]:
 
 
 def place(root: Path, about: Mapping[str, Any]) -> Path:
-    """Return the folder of an answer, `<root>/_sets/<hash>/<analysis>`; the hash is that of all that set.json holds."""
-    text = json.dumps(about, sort_keys=True, default=str)
+    """Return the folder of an answer, `<root>/_sets/<hash>/<analysis>`; the hash is that of all that set.json holds, of
+    expected numbers without the words about them."""
+    expected = {key: {name: value[name] for name in COMPARED} for key, value in about["expected"].items()}
+    text = json.dumps({**about, "expected": expected}, sort_keys=True, default=str)
     return root / FOLDER / hashlib.sha256(text.encode()).hexdigest()[:10] / about["analysis"]
 
 
