@@ -11,6 +11,7 @@ from mechlab.automata.construction import Construction, construct
 from mechlab.core.constraints import above, at_least
 from mechlab.core.errors import ConfigError
 from mechlab.core.model import SequenceModel, Trace
+from mechlab.core.seeding import global_generator
 from mechlab.core.task import TaskSpec
 from mechlab.models.rnn import RNN
 
@@ -69,13 +70,13 @@ class Constructed(SequenceModel):
 
     def clean(self) -> Constructed:
         """Return the network as constructed, without noise and training."""
-        with torch.random.fork_rng(devices=[]):  # torch draws initial weights
+        with global_generator():  # torch draws initial weights
             return Constructed(self.spec, self._kind, self.saturation).to(self.start).eval()
 
     def disturbed(self, noise: float, seed: int) -> Constructed:
         """Return the network as constructed plus noise of this standard deviation, drawn from the seed."""
         network = self.clean()
-        with torch.random.fork_rng(devices=[]):
+        with global_generator():
             torch.manual_seed(seed)
             network._disturb(noise)
         return network
