@@ -111,8 +111,8 @@ class Expected:
 
     Args:
         published: the number in print; null if there is none.
-        corrected: the number after correcting the original's defects, or one that was measured with the original method
-            where none is in print; null if the published one stands.
+        corrected: the number after correcting the original's defects, or where none is in print that of theory or one
+            that was measured with the original method; null if the published one stands.
         tolerance: largest absolute deviation from the corrected (else published) number that counts as a reproduction.
         source: where the numbers come from.
         quantity: what the number is, in words, with its unit and the size of the sample.

@@ -107,8 +107,9 @@ def print_expected(expected: Mapping[str, Any]) -> None:
     """Print expected numbers beside the measured ones, as result.json holds them."""
     for name, row in expected.items():
         verdict = {True: "as expected", False: "NOT as expected", None: "not measured"}[row["within"]]
-        corrected = "" if row["corrected"] is None else f", corrected {number(row['corrected'])}"
-        numbers = f"published {number(row['published'])}{corrected}, tolerance {number(row['tolerance'])}"
+        corrected = "expected" if row["published"] is None else "corrected"
+        values = {"published": row["published"], corrected: row["corrected"], "tolerance": row["tolerance"]}
+        numbers = ", ".join(f"{kind} {number(value)}" for kind, value in values.items() if value is not None)
         print_folded(f"{verdict}: {name} {number(row['measured'])} ({numbers}; {row['source']})")
         if row["within"] is False and row.get("reason"):
             print_folded(f"  {row['reason']}")

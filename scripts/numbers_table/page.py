@@ -15,7 +15,8 @@ from numbers_table.measured import Record, Records
 from numbers_table.plan import Row
 
 AGREES, DIFFERS, UNEXPLAINED, MISSING = "agrees", "differs", "differs without a reason", "not measured"
-HEADER = ("quantity", "published", "corrected", "measured", "n", "deviation", "reason", "command", "version, date")
+THEORY = "corrected or theory"
+HEADER = ("quantity", "measured", "published", THEORY, "n", "deviation", "command", "reason", "version, date")
 FOLDED = 12  # numbers of an experiment without a measured one that are folded
 WIDTH = 120  # letters of a line
 SOURCE = "python scripts/published_numbers.py"
@@ -25,22 +26,25 @@ hide: [toc]
 ---
 
 <style>
-  .md-typeset table:not([class]) td:nth-child(1), .md-typeset table:not([class]) td:nth-child(7) {{ min-width: 14rem; }}
-  .md-typeset table:not([class]) td:nth-child(8) {{ min-width: 12rem; }}
+  .md-typeset table:not([class]) td:nth-child(1), .md-typeset table:not([class]) td:nth-child(8) {{ min-width: 12rem; }}
+  .md-typeset table:not([class]) td:nth-child(7) {{ min-width: 10rem; }}
   .md-typeset table:not([class]) th {{ min-width: 0; }}
 </style>
 
 # Published and measured numbers
 
-Every published number that an experiment of mechlab reproduces, beside the one that it measured.
+Every published number for which mechlab has an experiment, beside the one that was measured, and numbers of the
+theory where none is published.
 `{source}` writes this page and [numbers.csv](numbers.csv) from the runs of a folder; nobody
 types a measured number. A number that no run of the folder measured keeps its recorded value, version and date.
 
-**{total} numbers: {agree}; {differ} with a reason; {unexplained}; {missing}.**
+{total} numbers, of which {published} are published: {agree}; {differ} with a reason; {unexplained}; {missing}.
+Most of the last are means over grids of hundreds of networks.
 
-- *Corrected* is the published number without the defects of the original, or a number that was measured with the
-  original method where none is in print. The deviation is from it, if there is one, else from the published number;
-  *within* and *beyond* give the tolerance of the experiment. Of several seeds it is the mean.
+- *Corrected or theory* is the published number without the defects of the original. Where none is in print it is that
+  of the theory, or one that was measured with the original method; agreement with it is no reproduction. The deviation
+  is from it, if there is one, else from the published number; *within* and *beyond* give the tolerance of the
+  experiment. Of several seeds it is the mean.
 - *Measured*: several seeds have their mean with the 95 % bootstrap interval over seeds, which of two or three seeds is
   only their range. A single run (n = 1) has no interval over seeds; if its analysis has a 95 % interval over the
   sample, that one is shown.
@@ -62,6 +66,7 @@ def page(plan: Sequence[Mapping[str, Any]], rows: Sequence[Row], records: Record
     text = INTRODUCTION.format(
         source=SOURCE,
         total=len(rows),
+        published=sum(_expected(row)[0].published is not None for row in rows),
         agree=f"{states[AGREES]} agree" if states[AGREES] != 1 else "1 agrees",
         differ=f"{states[DIFFERS]} differ" if states[DIFFERS] != 1 else "1 differs",
         unexplained=f"{states[UNEXPLAINED]} without one",
@@ -108,11 +113,12 @@ def _entries(row: Row, records: Records) -> tuple[str, ...]:
     known = _records(row, records)
     expected = _expected(row, known)
     command = f"`{' '.join([f'experiment={row.experiment}', *row.choices, *_seeds(row)])}`"
-    start = (row.quantity, *(_mean([getattr(each, name) for each in expected]) for name in ("published", "corrected")))
+    numbers = [_mean([getattr(each, name) for each in expected]) for name in ("published", "corrected")]
     if not known:
-        return *start, f"not measured, takes {row.takes}", "", "", _reason(row, records), command, ""
+        return row.quantity, f"not measured, takes {row.takes}", *numbers, "", "", command, _reason(row, records), ""
     how = " and ".join(dict.fromkeys(f"{each.version}, {each.date}" for each in known.values()))
-    return *start, _interval(row, records), _size(known), _deviation(row, records), _reason(row, records), command, how
+    start = (row.quantity, _interval(row, records), *numbers, _size(known), _deviation(row, records))
+    return *start, command, _reason(row, records), how
 
 
 def _records(row: Row, records: Records) -> dict[int | None, Record]:
