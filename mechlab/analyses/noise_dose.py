@@ -42,9 +42,9 @@ class NoiseDose(WordAnalysis):
     standard deviation is added to each trained parameter; nothing is then proved about the network without noise.
 
     The scalar `margin`, of constructed networks alone, is the least difference, proved for all words, between the
-    output of the right class and the others (0 where nothing is proved); `tolerated` is the largest dose up to which every network is right on all words
-    (-1 if the one without noise is not); `half` is the dose at which the mean accuracy falls to .5, by linear
-    interpolation.
+    output of the right class and the others (0 where nothing is proved); `tolerated` is the largest dose up to which
+    every network is right on all words (-1 if the one without noise is not); `half` is the dose at which the mean
+    accuracy falls to .5, by linear interpolation.
 
     Args:
         doses: standard deviations of the noise; 0 is always added.

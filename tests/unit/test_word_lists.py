@@ -29,8 +29,8 @@ from mechlab.config.build import prepare, without_files
 from mechlab.core.analysis import Analysis, Finding
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch, Split
-from mechlab.record import answers
 from mechlab.models.causal_transformer import CausalTransformer
+from mechlab.record import answers
 from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.automaton import AutomatonWords
 from mechlab.tasks.context_free import ContextFree
