@@ -45,6 +45,7 @@ class Conformance(WordAnalysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))
     version = 2
+    random_source = "words"
     headline = ("accuracy", "balanced")
 
     def __init__(

@@ -22,9 +22,12 @@ class WordAnalysis(Analysis):
 
     Attributes:
         word_sources: names of the parameters that are a WordSource.
+        random_source: which of them, as a number, is that of random words of the analysis's `lengths`; None where words
+            of these lengths are drawn in any case, or there are no `lengths`.
     """
 
     word_sources: ClassVar[tuple[str, ...]] = ("words",)
+    random_source: ClassVar[str | None] = None
 
     @classmethod
     def without_files(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,10 +53,19 @@ class WordAnalysis(Analysis):
                 given_words(words, task.ground_truth().alphabet, f"{key}.{source}")
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
-        """Raise ConfigError if the model cannot read words of the greatest of the analysis's `lengths`."""
+        """Raise ConfigError if the model cannot read the longest given word, or random ones of the analysis's
+        `lengths`."""
+        longest = []
+        for source in self.word_sources:
+            words = getattr(self, source)
+            if not isinstance(words, int):
+                given = given_words(words, recipe.task.ground_truth().alphabet, f"{key}.{source}")
+                longest.append(max(map(len, given)))
         lengths = getattr(self, "lengths", None)
-        if lengths:
-            check_longest(name, recipe, lengths if isinstance(lengths, int) else max(lengths), key)
+        if lengths and (self.random_source is None or isinstance(getattr(self, self.random_source), int)):
+            longest.append(lengths if isinstance(lengths, int) else max(lengths))
+        if longest:
+            check_longest(name, recipe, max(longest), key)
 
 
 def given_words(words: str | Sequence[str], alphabet: Sequence[str], key: str = "words") -> list[list[int]]:

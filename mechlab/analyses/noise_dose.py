@@ -41,10 +41,10 @@ class NoiseDose(WordAnalysis):
     repeat, and the trained weights are not used. Of every other network, independent Gaussian noise of the same
     standard deviation is added to each trained parameter; nothing is then proved about the network without noise.
 
-    The scalar `margin` is the least difference, proved for all words, between the output of the right class and the
-    others (0 where nothing is proved); `tolerated` is the largest dose up to which every network is right on all words
-    (-1 if the one without noise is not); `half` is the dose at which the mean accuracy falls to .5, by linear
-    interpolation.
+    The scalar `margin`, of constructed networks alone, is the least difference, proved for all words, between the
+    output of the right class and the others (0 where nothing is proved); `tolerated` is the largest dose up to which
+    every network is right on all words (-1 if the one without noise is not); `half` is the dose at which the mean
+    accuracy falls to .5, by linear interpolation.
 
     Args:
         doses: standard deviations of the noise; 0 is always added.
@@ -64,7 +64,7 @@ class NoiseDose(WordAnalysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton",))
     version = 3
-    word_sources = ("words", "evaluation_words")
+    word_sources, random_source = ("words", "evaluation_words"), "words"
     headline = ("margin", "half")
 
     def __init__(

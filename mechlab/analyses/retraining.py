@@ -58,7 +58,7 @@ class Retraining(WordAnalysis):
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("clean",))
     version = 3
-    word_sources = ("words", "long_words")
+    word_sources, random_source = ("words", "long_words"), "long_words"
     headline = ("noisy_accuracy", "retrained_accuracy")
     other_model = "model=constructed"
 

@@ -10,13 +10,9 @@ from mechlab.kernels.retrained import retrained_outputs
 from mechlab.kernels.trajectory import Arrays, Trajectory, recomputed_states
 from mechlab.kernels.trak_scores import trak
 
-Metagradient, PathKernel = MetagradientDerivatives, PathKernelDecomposition  # shorter names of both results
-
 __all__ = [
     "Arrays",
-    "Metagradient",
     "MetagradientDerivatives",
-    "PathKernel",
     "PathKernelDecomposition",
     "Trajectory",
     "gradient_dot",

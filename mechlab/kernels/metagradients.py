@@ -30,11 +30,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
 from mechlab.core.update_equations import AdamEquations, SGDEquations
+from mechlab.kernels.attention import twice_differentiable_attention
 from mechlab.kernels.denormals import without_denormals
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.functional_model import FunctionalModel
@@ -259,7 +259,7 @@ def second_order(
     for part, weight in zip(parts, weights.split(list(map(len, parts))), strict=True):
         parameters = {name: value.detach().requires_grad_() for name, value in layout.split(theta).items()}
         variables = [*parameters.values(), weight := weight.detach().clone().requires_grad_()]
-        with sdpa_kernel(SDPBackend.MATH):  # torch cannot differentiate its fused attention twice
+        with twice_differentiable_attention():
             total = (weight * functional.losses(parameters, part)).sum()
         gradients = torch.autograd.grad(total, variables[:-1], create_graph=True)
         gradient = layout.join(dict(zip(parameters, gradients, strict=True)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +12,10 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch
 from mechlab.kernels.explained import Explained, Outputs
 from mechlab.kernels.path_kernels import explained_batch
-from mechlab.kernels.reweighted import MOST, ReweightedUpdates, retrain, side_by_side
+from mechlab.kernels.reweighted import RepeatedTraining
 from mechlab.kernels.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from mechlab.core.recipe import Recipe
     from mechlab.kernels.recorded import RecordedTraining
 
 
@@ -30,6 +27,7 @@ def retrained_outputs(
     dtype: torch.dtype | None = None,
     *,
     targets: Tensor | None = None,
+    memory: int = 2**30,
     device: str = "cpu",
 ) -> np.ndarray:
     """Return the explained scalars (M, X, C), float64, at the end of M trainings with other weights of the examples.
@@ -43,6 +41,8 @@ def retrained_outputs(
         inputs, outputs, targets: the explained scalars, as in `path_kernel`.
         weights: (M, N) or (N,), by the ids of the training examples.
         dtype, device: of the arithmetic; by default those of training.
+        memory: bytes that networks which are trained side by side may take. They are where this is faster and torch can
+            batch their operations, else they are trained one after another, which differs by rounding.
 
     Raises:
         NotRecorded: a step is missing.
@@ -55,31 +55,10 @@ def retrained_outputs(
     if weights.ndim != 2 or weights.shape[1] != trajectory.examples or not weights.isfinite().all():
         must, got = f"weights must be finite numbers (M, {trajectory.examples})", f"shape {tuple(weights.shape)}"
         raise ConfigError(must, got=got, key="weights", fix="a weight for each training example, by its id")
-    ends = [explained.values(theta) for theta in _ends(run.recipe, trajectory, weights)]
-    return torch.stack(ends).double().cpu().numpy()
-
-
-def _ends(recipe: Recipe, trajectory: Trajectory, weights: Tensor) -> Iterator[Tensor]:
-    """Yield the parameters (P,) at the end of the training with each row of weights (M, N).
-
-    Networks are trained side by side where torch can batch their operations, else one after another.
-    """
-    functional, steps = trajectory.functional, trajectory.steps
-    recipe = replace(recipe, dtype=functional.dtype, initial=None, member=None)
-    initial, source = trajectory.state(0).theta, recipe.source(functional.device, drawn_on=trajectory.drawn_on)
-
-    def batch(step: int) -> Batch:
-        return functional.placed(source.batch(step))
-
-    rates, clip = trajectory.record.rates, trajectory.clip
-    updates = ReweightedUpdates(functional, recipe.make_optimizer, batch, rates, steps, clip)
-    if side_by_side(updates, initial):
-        for part in weights.split(MOST):
-            *_, thetas = retrain(updates, initial, part)
-            yield from thetas
-        return
-    for row in weights.to(functional.device, functional.dtype):
-        model = recipe.model(trajectory.record.params(0)).to(functional.device)
-        for _ in recipe.steps(model, source=source, weights=row, stop=steps):
-            pass
-        yield functional.layout.join(dict(model.named_parameters())).detach()
+    repeated = RepeatedTraining(run.recipe, trajectory, memory)
+    portion = repeated.portion(len(weights))
+    train, values = repeated.training(portion), []
+    for part in weights.split(portion):
+        *_, thetas = train(part)
+        values += [explained.values(theta) for theta in thetas]
+    return torch.stack(values).double().cpu().numpy()

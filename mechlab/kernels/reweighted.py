@@ -6,10 +6,12 @@ weight of 0 removes an example. Small networks that differ in these weights alon
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,12 @@ from mechlab.core.errors import ConfigError
 from mechlab.core.step import update_many
 from mechlab.core.task import Batch
 from mechlab.kernels.functional_model import FunctionalModel
-from mechlab.kernels.inner import works
+from mechlab.kernels.inner import InnerProducts, works
+
+if TYPE_CHECKING:
+    from mechlab.core.data import Source
+    from mechlab.core.recipe import Recipe
+    from mechlab.kernels.trajectory import Trajectory
 
 WORTHWHILE = 10**6  # activations of one batch, beyond which training side by side is not faster
 MOST = 64  # networks side by side, beyond which training is not faster
@@ -80,6 +87,70 @@ def side_by_side(updates: ReweightedUpdates, initial: Tensor) -> bool:
     once = replace(updates, steps=1)
     weights = torch.ones(2, int(updates.batch(0).index.max()) + 1)
     return works(lambda: list(retrain(once, initial, weights)))
+
+
+@dataclass(frozen=True)
+class RepeatedTraining:
+    """A recorded training that is repeated with other weights of its examples.
+
+    Args:
+        recipe: of the training.
+        trajectory: its record, in the precision and on the device of the repetitions.
+        limit: bytes that networks side by side may take.
+    """
+
+    recipe: Recipe
+    trajectory: Trajectory
+    limit: int
+
+    def portion(self, networks: int) -> int:
+        """Return how many networks are trained side by side; 1 where they are trained one after another."""
+        functional, theta, batch = self.trajectory.functional, self.trajectory.state(0).theta, self._batches()(0)
+        itemsize = theta.element_size()
+        activations = InnerProducts(functional).activation_bytes(theta, batch) * len(batch) // itemsize
+        portion = portion_size(networks, functional.layout.size, activations, itemsize, self.limit)
+        return portion if portion > 1 and side_by_side(self._updates(), theta) else 1
+
+    def training(self, portion: int) -> Callable[[Tensor], Iterator[Tensor | None]]:
+        """Return `together` for portions of several networks, else `alone`."""
+        if portion > 1:
+            return self.together
+        _ = self.initial  # threads cannot build it at the same time
+        return self.alone
+
+    def together(self, weights: Tensor) -> Iterator[Tensor]:
+        """Train networks with weights (m, N) side by side; yield their parameters (m, P) after each update."""
+        return retrain(self._updates(), self.trajectory.state(0).theta, weights)
+
+    def alone(self, weights: Tensor) -> Iterator[Tensor | None]:
+        """Train one network by ordinary updates, with weights (1, N); yield its parameters (1, P) after the last."""
+        functional, steps = self.trajectory.functional, self.trajectory.steps
+        recipe, initial = self.initial
+        model = copy.deepcopy(initial)
+        weights = weights[0].to(functional.device, functional.dtype)
+        for step, *_ in recipe.steps(model, source=self.source(recipe), weights=weights, stop=steps):
+            yield functional.layout.join(dict(model.named_parameters())).detach()[None] if step == steps else None
+
+    @cached_property
+    def initial(self) -> tuple[Recipe, nn.Module]:
+        """The recipe in the precision of the repetitions, and the model before the first step."""
+        recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None, member=None)
+        return recipe, recipe.model(self.trajectory.record.params(0)).to(self.trajectory.functional.device)
+
+    def source(self, recipe: Recipe) -> Source:
+        """Return the examples of the recorded training, on the device of the repetitions."""
+        return recipe.source(self.trajectory.functional.device, drawn_on=self.trajectory.drawn_on)
+
+    def _updates(self) -> ReweightedUpdates:
+        trajectory = self.trajectory
+        functional = copy.deepcopy(trajectory.functional)  # functional calls change the module, and workers are threads
+        rates, steps = trajectory.record.rates, trajectory.steps
+        return ReweightedUpdates(functional, self.recipe.make_optimizer, self._batches(), rates, steps, trajectory.clip)
+
+    def _batches(self) -> Callable[[int], Batch]:
+        """Return the batch of a step; each worker has a source of its own."""
+        source = self.source(self.recipe)
+        return lambda step: self.trajectory.functional.placed(source.batch(step))
 
 
 class ReweightedTrainings:

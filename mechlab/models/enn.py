@@ -113,7 +113,7 @@ class ENN(StaticModel):
         return signs(self._differences(inputs), self._weights(self.S))
 
     def preactivations(self, inputs: Tensor) -> Tensor:
-        """Map inputs (B, *shape) to the numbers (B, n) whose signs the units of S are."""
+        """Map inputs (B, *shape) to the inputs of the sign function (B, n) in S."""
         return affine(self._differences(inputs), self._weights(self.S))
 
     def _differences(self, inputs: Tensor) -> Tensor:
@@ -125,11 +125,11 @@ class ENN(StaticModel):
         return self._weights(self.C)[:-1]
 
     def skip(self, inputs: Tensor) -> Tensor:
-        """Return the constant 1 (B, 1) that the outputs' bias is a map of, for any inputs (B, *shape)."""
+        """Return a column of ones (B, 1), whose weights are the output bias."""
         return self.C.new_ones(len(inputs), 1)
 
     def skip_unembedding(self) -> Tensor:
-        """Return the outputs' bias as a linear map (1, outputs) of the constant 1."""
+        """Return the output bias (1, outputs)."""
         return self._weights(self.C)[-1:]
 
     def layers(self) -> list[np.ndarray]:

@@ -78,11 +78,11 @@ class MLP(StaticModel):
         return self.readout.weight.T
 
     def skip(self, inputs: Tensor) -> Tensor:
-        """Return the constant 1 (B, 1) that the read-out's bias is a map of, for any inputs (B, *shape)."""
+        """Return a column of ones (B, 1), whose weights are the output bias."""
         return self.readout.weight.new_ones(len(inputs), 1)
 
     def skip_unembedding(self) -> Tensor:
-        """Return the read-out's bias as a linear map (1, outputs) of the constant 1."""
+        """Return the output bias (1, outputs)."""
         bias = self.readout.bias
         return self.readout.weight.new_zeros(1, len(self.readout.weight)) if bias is None else bias[None]
 

@@ -47,11 +47,11 @@ class ThresholdNetwork(StaticModel):
         return self._signs(inputs, len(self.widths))
 
     def preactivations(self, inputs: Tensor) -> Tensor:
-        """Map inputs (B, *shape) to the numbers (B, h) whose signs the last hidden layer's units are."""
+        """Map inputs (B, *shape) to the inputs of the sign function (B, h) in the last hidden layer."""
         return affine(self._signs(inputs, len(self.widths) - 1), self.weights[-2])
 
     def _signs(self, inputs: Tensor, layers: int) -> Tensor:
-        """Return the signs of the units of the last of the first layers; the inputs where there is none."""
+        """Return the signs of hidden layer number `layers`; the encoded inputs for 0."""
         state = F.one_hot(inputs, self.spec.inputs) if self.spec.tokens else inputs
         state = state.flatten(1).to(self.weights[0].dtype)
         for k in range(layers):  # a slice of a ParameterList has parameters of its own, from which no gradient returns
@@ -63,11 +63,11 @@ class ThresholdNetwork(StaticModel):
         return self.weights[-1][:-1]
 
     def skip(self, inputs: Tensor) -> Tensor:
-        """Return the constant 1 (B, 1) that the outputs' bias is a map of, for any inputs (B, *shape)."""
+        """Return a column of ones (B, 1), whose weights are the output bias."""
         return self.weights[-1].new_ones(len(inputs), 1)
 
     def skip_unembedding(self) -> Tensor:
-        """Return the outputs' bias as a linear map (1, outputs) of the constant 1."""
+        """Return the output bias (1, outputs)."""
         return self.weights[-1][-1:]
 
     def layers(self) -> list[np.ndarray]:

@@ -144,7 +144,7 @@ def test_retraining_happens_on_the_device_of_the_trajectory(side_by_side):
     def measure(trajectory: Trajectory) -> np.ndarray:
         explained = Explained(trajectory.functional, examples(trajectory), "target")
         training = ReweightedTraining(RECIPE, trajectory, explained, 2**30, workers=1)
-        train = training._side_by_side if side_by_side else training._alone
+        train = training._repeated.training(2 if side_by_side else 1)
         weights = 1.0 - torch.as_tensor(removed, dtype=torch.float64)
         ends = [measured for part in weights.split(2 if side_by_side else 1) for *_, measured in [train(part)]]
         return np.stack([training.recorded(), *training._measured(torch.cat(ends)).cpu().numpy()])

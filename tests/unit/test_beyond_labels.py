@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from recorded_trainings import recipe_of
-from small_tasks import Echo, Points, train
+from small_tasks import Echo, Points, Ragged, train
 from torch import nn
 
 from mechlab.analyses.attribution.beyond_labels import BeyondLabels
+from mechlab.analyses.attribution.own_classes import labels_of, own_class_and_confidence
 from mechlab.core.errors import ConfigError
 from mechlab.core.schedule import Schedule
 from mechlab.core.task import Batch, FiniteTask, Split, TaskSpec
 from mechlab.kernels.class_structure import SplitHalves, label_auc, repeated_classes, within_labels
+from mechlab.models.rnn import RNN
 from mechlab.record.artifacts import Artifacts
 
 CLASSES, ROWS, COLUMNS = 8, 32, 80
@@ -176,3 +179,45 @@ def test_tasks_without_one_class_for_each_example_are_refused():
     for task in (Points(), Echo()):
         with pytest.raises(ConfigError, match="one class each"):
             BeyondLabels().check_recipe("asked", recipe_of(optimizer, task=task), "analysis.asked")
+
+
+def test_the_scalars_of_a_sequence_are_those_of_its_counted_step():
+    """The step differs by example; static examples of the same outputs have the same scalars."""
+    outputs = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    targets, steps = torch.tensor([[0, 1, 2, 3], [4, 3, 2, 1], [1, 1, 0, 4]]), [3, 1, 0]
+    mask = torch.tensor(steps)[:, None] == torch.arange(4)
+    batch = Batch(torch.zeros(3, 4, 2), targets, mask, torch.arange(3))
+    assert labels_of(batch).tolist() == [3, 3, 1]
+    expected = []
+    for x, (step, label) in enumerate(zip(steps, (3, 3, 1), strict=True)):
+        chances = [float(value) for value in outputs[x, step].exp() / outputs[x, step].exp().sum()]
+        expected.append([np.log(chances[label]), -np.mean(np.log(chances))])
+    np.testing.assert_allclose(own_class_and_confidence(outputs, batch), expected, rtol=1e-12)
+    static = Batch(batch.inputs, torch.tensor([3, 3, 1]), None, batch.index)
+    np.testing.assert_allclose(own_class_and_confidence(outputs[range(3), steps], static), expected, rtol=1e-12)
+
+
+class Miscounted(Ragged):
+    """Sequences of which one, of one split, has another number of targets that count."""
+
+    def __init__(self, split: Split, counted: int):
+        super().__init__()
+        self.split, self.counted = split, counted
+
+    def examples(self, split: Split) -> Batch:
+        batch = super().examples(split)
+        if split != self.split:
+            return batch
+        mask = batch.mask.clone()
+        mask[4] = torch.arange(self.spec.length) < self.counted
+        return replace(batch, mask=mask)
+
+
+def test_every_example_needs_one_target_that_counts():
+    optimizer, model = partial(torch.optim.Adam, lr=0.02), partial(RNN, hidden=4)
+    ask = lambda task: BeyondLabels().check_recipe("asked", recipe_of(optimizer, task=task, model=model), "it")  # noqa: E731
+    ask(Ragged())
+    ask(Miscounted("val", 1))
+    for split, counted in (("train", 0), ("val", 0), ("val", 2)):
+        with pytest.raises(ConfigError, match=f"{counted} targets that count in {split} example 4 of Miscounted"):
+            ask(Miscounted(split, counted))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from recorded_trainings import recipe_of, recorded, shuffled, trajectory_of
+from small_tasks import Ragged
 
 from mechlab.core.model import StaticModel, outputs_of
 from mechlab.kernels import gradient_dot, metagradient, path_kernel, tracin
+from mechlab.kernels.attention import twice_differentiable_attention
 from mechlab.kernels.explained import Explained
 from mechlab.kernels.metagradients import MetagradientBackward, second_order
+from mechlab.models.causal_transformer import CausalTransformer
 from mechlab.tasks.modular_addition import ModularAddition
 
 ADAM = partial(torch.optim.Adam, lr=0.02, betas=(0.9, 0.98), weight_decay=0.1)
@@ -111,3 +115,41 @@ def test_second_order_products_are_those_of_the_hessian():
         hessian = torch.func.jacrev(torch.func.jacrev(lambda flat, w=weight: (w * loss(flat)).sum()))(theta)
         torch.testing.assert_close(found[1], directions @ hessian)
         torch.testing.assert_close(found[0], directions @ torch.func.jacrev(loss)(theta).T)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_it_is_the_derivative_of_training_again_through_attention():
+    """Of torch, whose fused attention has no second derivative."""
+    recipe = recipe_of(ADAM, steps=4, task=Ragged(), model=partial(CausalTransformer, width=4, heads=2, layers=1))
+    batch = recipe.task.examples("val").cropped().to("cpu", recipe.dtype)[:2]
+    found = metagradient(trajectory_of(recipe, recorded(recipe)), batch, "target")
+    n, h, ends = len(recipe.task.examples("train")), 1e-5, []
+    direction = torch.randn(n, dtype=recipe.dtype, generator=torch.Generator().manual_seed(0))
+    for sign in (1, -1):
+        moved = trajectory_of(recipe, recorded(recipe, weights=1 + sign * h * direction))
+        theta = moved.state(moved.steps).theta
+        ends.append(Explained(moved.functional, batch, "target").values(theta).numpy())
+    expected = (ends[0] - ends[1]) / (2 * h)
+    assert np.abs(expected).max() > 1e-4
+    assert np.abs(found.derivative @ direction.numpy() - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_threads_take_turns_at_the_switch_of_attention():
+    """The first to enter leaves first, after the second has come: torch's switch is then as it was."""
+    switch = lambda: (torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.mem_efficient_sdp_enabled())  # noqa: E731
+    before, coming, entered, left, during = switch(), threading.Event(), threading.Event(), threading.Event(), []
+
+    def second():
+        coming.set()
+        with twice_differentiable_attention():
+            entered.set()
+            left.wait(10)
+            during.append(switch())
+
+    thread = threading.Thread(target=second)
+    with twice_differentiable_attention(), twice_differentiable_attention():
+        thread.start()
+        assert coming.wait(10) and not entered.wait(0.2)
+    left.set()
+    thread.join(10)
+    assert any(before) and during == [(False, False)] and switch() == before

@@ -106,3 +106,15 @@ def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(ConfigError, match=r"divide the width[\s\S]*width=10 and heads=4") as caught:
         Transformer1(TOKENS, width=10)
     assert caught.value.key == "model.heads" and caught.value.fix == "model.width=8"
+
+
+def test_gradients_are_those_of_the_formula_written_once():
+    """Bit by bit: a residual stream that is computed twice adds its two gradients in another order."""
+    task = ModularAddition(5, "expression")
+    model, batch = build(task.spec, width=16, heads=2, hidden=24, positions=0), task.examples("train")
+    found = torch.autograd.grad(model(batch.inputs).gather(1, batch.targets[:, None]).sum(), list(model.parameters()))
+    o = model.attended(model.input_emb(batch.inputs) * math.sqrt(16))
+    inner = torch.relu(model.linear2(torch.relu(model.linear1(o))))
+    outputs = model.decoder(o + inner).log_softmax(-1)
+    expected = torch.autograd.grad(outputs.gather(1, batch.targets[:, None]).sum(), list(model.parameters()))
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))

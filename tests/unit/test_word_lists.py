@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from fake_run import FakeRun
 from planted_networks import Planted, Scrambled
+from recorded_trainings import recipe_of
 
 from mechlab.analyses.ambiguity import Ambiguity
 from mechlab.analyses.clusterings import Clusterings
@@ -27,6 +29,7 @@ from mechlab.config.build import prepare, without_files
 from mechlab.core.analysis import Analysis, Finding
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch, Split
+from mechlab.models.causal_transformer import CausalTransformer
 from mechlab.record import answers
 from mechlab.record.artifacts import Artifacts
 from mechlab.tasks.automaton import AutomatonWords
@@ -201,6 +204,46 @@ def test_words_are_checked_before_anything_is_computed(kind: type[WordAnalysis],
             with pytest.raises(ConfigError, match=message) as caught:
                 kind(**{source: words}).check("it", "automaton", TASK, "analysis.it")
             assert caught.value.key == f"analysis.it.{source}" and "the letters are 0, 1" in caught.value.fix
+
+
+LONG = "0" * 25  # for a context of 20 steps
+
+
+@pytest.mark.parametrize(
+    ("analysis", "longest"),
+    [
+        (Conformance(words=("01", "10")), None),  # lengths are those of random words, of which there are none
+        (Conformance(words=(LONG,), lengths=(5, 10)), 25),
+        (Conformance(lengths=(5, 10)), None),
+        (Conformance(), 30),
+        (Conformance(words=("0",), lengths=None), None),
+        (NoiseDose(words=("01",)), None),
+        (NoiseDose(lengths=(5, 10), evaluation_words=("01", LONG)), 25),
+        (NoiseDose(evaluation_words=("01",)), 30),
+        (Retraining(words=("01",)), 30),
+        (Retraining(long_words=("01",)), None),
+        (Retraining(words=(LONG,), long_words=("01",)), 25),
+        (Extraction(words=("01",), agreement_words=("01",)), 30),  # counterexamples have these lengths too
+        (Ambiguity(words=(LONG,)), 25),
+        (Ambiguity(words=("0",), lengths=21), 21),
+        (Clusterings(words=(LONG,)), 25),
+        (Pictures(), None),
+    ],
+)
+def test_the_context_holds_the_longest_word_that_is_read(analysis: WordAnalysis, longest: int | None) -> None:
+    recipe = recipe_of(torch.optim.Adam, task=TASK, model=partial(CausalTransformer, width=8, heads=2, context=20))
+    if longest is None:
+        analysis.check_recipe("it", recipe, "analysis.it")
+        return
+    with pytest.raises(ConfigError, match=f"reads sequences of up to {longest} steps"):
+        analysis.check_recipe("it", recipe, "analysis.it")
+
+
+def test_the_context_holds_the_longest_word_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text(f"01\n{LONG}\n")
+    recipe = recipe_of(torch.optim.Adam, task=TASK, model=partial(CausalTransformer, width=8, heads=2, context=20))
+    with pytest.raises(ConfigError, match="up to 25 steps"):
+        NoiseDose(lengths=(5, 10), evaluation_words=str(tmp_path / "words.txt")).check_recipe("it", recipe, "it")
 
 
 def test_the_content_of_a_list_is_part_of_an_answers_identity_and_its_path_is_not(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mechlab.analyses.attribution.beyond_labels_finding import MOMENTS, finding_of
 from mechlab.analyses.attribution.checkpointed import Checkpointed
 from mechlab.analyses.attribution.checks import check_attribution
 from mechlab.analyses.attribution.components import Components, components_of
@@ -21,7 +22,14 @@ from mechlab.analyses.attribution.explained_examples import (
     checkpoint_key,
     state_key,
 )
-from mechlab.core.analysis import Analysis, Claim, Finding, Needs
+from mechlab.analyses.attribution.own_classes import (
+    closeness,
+    labels_of,
+    negative_sum_distances,
+    own_class_and_confidence,
+    targets_that_count,
+)
+from mechlab.core.analysis import Analysis, Finding, Needs
 from mechlab.core.constraints import at_least
 from mechlab.core.errors import ConfigError
 from mechlab.core.task import Batch, FiniteTask
@@ -38,9 +46,7 @@ if TYPE_CHECKING:
 
 Measure = Callable[[np.ndarray], np.ndarray]
 WHOLE = "whole network"
-MOMENTS = ("end", "control")
 ENDS = ("", "_low", "_high")
-FEWEST = 20  # explained examples that the claim needs
 FEWEST_CLASSES = 6  # with two examples of either kind, that the correlation of halves needs
 SEED = 0  # of the bootstrap
 
@@ -111,11 +117,18 @@ class BeyondLabels(Analysis):
 
     def check_recipe(self, name: str, recipe: Recipe, key: str) -> None:
         """Raise ConfigError if examples do not have one class each, or the model or the optimizer is not supported."""
-        task = recipe.task
-        one_each = task.spec.loss.indices and recipe.source().batch(0)[:1].cropped().targets.numel() == 1
-        if not one_each or not isinstance(task, FiniteTask):
+        task, got = recipe.task, ""
+        if not task.spec.loss.indices or not isinstance(task, FiniteTask):
+            got = type(task).__name__
+        else:
+            for split in dict.fromkeys(("train", self.split)):
+                counts = targets_that_count(task.examples(split))
+                if (counts != 1).any():
+                    wrong = int((counts != 1).argmax())
+                    got = f"{counts[wrong]} targets that count in {split} example {wrong} of {type(task).__name__}"
+        if got:
             must = f"analysis={name} needs a fixed set of examples with one class each"
-            raise ConfigError(must, got=type(task).__name__, key=key, fix=f"leave {name} out of analysis=[...]")
+            raise ConfigError(must, got=got, key=key, fix=f"leave {name} out of analysis=[...]")
         check_attribution(name, recipe, self._explained_examples, own_class_and_confidence, key)
 
     @property
@@ -140,7 +153,7 @@ class BeyondLabels(Analysis):
                 for name, part in zip(MOMENTS, (trajectory, trajectory.until(steps)), strict=True)
             ]
         )  # (2, G, X, 2, N)
-        labels = {"explained": _labels(batch), "train": _labels(data)}
+        labels = {"explained": labels_of(batch), "train": labels_of(data)}
         out.save_arrays(
             "influence", own=influence[..., 0, :], confidence=influence[..., 1, :], ids=batch.index, **labels
         )
@@ -157,7 +170,7 @@ class BeyondLabels(Analysis):
         table.loc[0, ["unnamed_null_low", "unnamed_null_high"]] = low, high
         out.save_table("components", table)
         out.save_arrays("classes", **arrays)
-        finding = self._finding(table, len(arrays["classes"]), len(batch), steps)
+        finding = finding_of(table, len(arrays["classes"]), len(batch), steps)
         parts.clear()
         return finding
 
@@ -166,7 +179,7 @@ class BeyondLabels(Analysis):
         if not isinstance(self.examples, int):
             return self._explained_examples.batch(run)
         batch = run.evaluation(self.split).cropped()
-        labels = _labels(batch)
+        labels = labels_of(batch)
         kinds, counts = np.unique(labels, return_counts=True)
         order = kinds[np.argsort(-np.minimum(counts, self.each), kind="stable")]
         ids = np.concatenate([np.flatnonzero(labels == kind)[: self.each] for kind in order])[: self.examples]
@@ -219,7 +232,7 @@ class BeyondLabels(Analysis):
         from mechlab.kernels.class_structure import label_auc, within_labels
 
         area = lambda matrix: label_auc(matrix, **labels)  # noqa: E731
-        keys = {"sums": _sums(batch, data), "inputs": _closeness(batch, data)}
+        keys = {"sums": negative_sum_distances(batch, data), "inputs": closeness(batch, data)}
         within = {
             f"within_{name}": lambda matrix, key=key: within_labels(matrix, **labels, key=key)
             for name, key in keys.items()
@@ -251,42 +264,6 @@ class BeyondLabels(Analysis):
         means = np.array([areas[np.isfinite(areas)].mean() for areas in drawn if np.isfinite(areas).any()])
         return percentile_interval(means) if len(means) else (np.nan, np.nan)
 
-    def _finding(self, table: pd.DataFrame, classes: int, examples: int, steps: int) -> Finding:
-        whole = table.iloc[0]
-        words = ("unnamed", "named", "classes", "within_sums", "within_inputs")
-        scalars = {
-            "unnamed_gain": whole["unnamed_gain"],
-            "named_control": whole["named_control"],
-            **{f"{word}_{moment}": whole[f"{word}_{moment}"] for word in words for moment in MOMENTS},
-            "examples": examples,
-            "classes": classes,
-            "control_steps": steps,
-        }
-        scalars = {name: float(value) for name, value in scalars.items() if np.isfinite(value)}
-        first = f"the first {steps} steps" if steps > 1 else "the first step"
-        notes = {
-            "control": f"Influences of {first} alone on the own class separate equal labels from others with an area "
-            f"under the ROC curve of {whole['named_control']:.3f} ({whole['named_end']:.3f} at the end): the diagonal "
-            "of the matrix of influences is no evidence of a learned mechanism."
-        }
-        if examples < FEWEST:
-            notes["claims"] = f"No claim: it needs {FEWEST} explained examples, and these are {examples}."
-            return Finding(scalars, {}, notes)
-        low, high, chance = (whole[f"unnamed_{word}"] for word in ("gain_low", "gain_high", "null_high"))
-        claim = Claim(
-            "Influences on the confidence, which names no class, separate training examples of the explained example's "
-            f"label from others better than those of {first} alone: the difference of the areas under the ROC curve is "
-            "above 0 at the lower end of the 95 % bootstrap interval over explained examples, and the area at the end "
-            "above those of 97.5 % of the permutations of their labels.",
-            value=float(whole["unnamed_gain"]),
-            threshold=0.0,
-            holds=bool(low > 0 and whole["unnamed_end"] > chance),
-            kind="statistical",
-            null=0.0,
-            interval=(float(low), float(high)),
-        )
-        return Finding(scalars, {"beyond_labels": claim}, notes)
-
     def figures(self, out: Artifacts) -> dict[str, Figure]:
         """Draw the measures by component at the end and for the control, and influences between classes."""
         from mechlab.plotting import beyond_labels as draw
@@ -296,44 +273,6 @@ class BeyondLabels(Analysis):
             "components": draw.components(table, len(saved["ids"]), len(classes["classes"])),
             "maps": draw.maps(saved["own"][:, 0], saved["confidence"][:, 0], saved["explained"], saved["train"], table),
         }
-
-
-def own_class_and_confidence(outputs: Tensor, batch: Batch) -> Tensor:
-    """Return the log-probability of each example's own class, and minus the mean over all classes (X, 2)."""
-    logs = outputs.log_softmax(-1)
-    if logs.ndim == 3:  # (X, T, C), of whose steps one counts
-        steps = _counted_steps(batch)
-        logs = logs.gather(1, steps[..., None].expand(-1, -1, logs.shape[2]))[:, 0]
-    return torch.stack([logs.gather(1, _classes(batch)[:, None])[:, 0], -logs.mean(1)], 1)
-
-
-def _counted_steps(batch: Batch) -> Tensor:
-    """Return the step (X, 1) of each example whose target counts."""
-    counted = torch.ones_like(batch.targets) if batch.mask is None else batch.mask.to(batch.targets.dtype)
-    return counted.argmax(1, keepdim=True)
-
-
-def _classes(batch: Batch) -> Tensor:
-    """Return the class (X,) of each example."""
-    return batch.targets if batch.targets.ndim == 1 else batch.targets.gather(1, _counted_steps(batch))[:, 0]
-
-
-def _labels(batch: Batch) -> np.ndarray:
-    return _classes(batch).numpy()
-
-
-def _sums(batch: Batch, data: Batch) -> np.ndarray:
-    """Return minus the distances (X, N) of the sums of the inputs' numbers."""
-    sums = [each.inputs.flatten(1).double().sum(1).numpy() for each in (batch, data)]
-    return -np.abs(sums[0][:, None] - sums[1])
-
-
-def _closeness(batch: Batch, data: Batch) -> np.ndarray:
-    """Return the number of equal tokens in equal places, or minus the distances (X, N) of real inputs."""
-    one, two = (each.inputs.flatten(1) for each in (batch, data))
-    if not one.is_floating_point():
-        return (one[:, None] == two).sum(-1).numpy()
-    return -torch.cdist(one.double(), two.double()).numpy()
 
 
 def _mean_and_interval(values: np.ndarray, resamples: int) -> tuple[float, float, float]:

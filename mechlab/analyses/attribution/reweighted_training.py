@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mechlab.analyses.attribution.record_in_memory import record_bytes, record_in_memory
-from mechlab.core.data import Source
 from mechlab.core.recipe import Recipe
-from mechlab.core.task import Batch
 from mechlab.record.long_work import carry_out
 
 if TYPE_CHECKING:
     from mechlab.analyses.attribution.checkpointed import Checkpointed
     from mechlab.kernels.explained import Explained
-    from mechlab.kernels.reweighted import ReweightedUpdates
+    from mechlab.kernels.reweighted import RepeatedTraining
     from mechlab.kernels.trajectory import Trajectory
 
 
@@ -51,11 +49,16 @@ class ReweightedTraining:
         """
         from mechlab.kernels.reweighted import ReweightedTrainings
 
-        portion, X, C = self._portion(len(removed)), *self.explained.shape
-        train = self._side_by_side if portion > 1 else self._alone
+        portion, X, C = self._repeated.portion(len(removed)), *self.explained.shape
         weights = 1.0 - torch.as_tensor(removed, dtype=torch.float64)
         work = ReweightedTrainings(
-            weights, portion, train, self._measured, self.trajectory.steps, (X * C,), self._workers
+            weights,
+            portion,
+            self._repeated.training(portion),
+            self._measured,
+            self.trajectory.steps,
+            (X * C,),
+            self._workers,
         )
 
         def compute() -> dict[str, Tensor]:
@@ -80,7 +83,7 @@ class ReweightedTraining:
         yields = 1 + steps * len(blocks_of(self.explained, self.limit))
         measured = lambda derivative: derivative[None]  # noqa: E731
         work = ReweightedTrainings(weights, 1, self._derived, measured, yields, (X * C, N), workers)
-        _ = self._initial  # threads cannot build it at the same time
+        _ = self._repeated.initial  # threads cannot build it at the same time
 
         def compute() -> dict[str, Tensor]:
             carry_out(work, "datamodel, metagradients", parts.file("metagradients-part"))
@@ -93,10 +96,10 @@ class ReweightedTraining:
         all steps."""
         from mechlab.kernels.metagradients import MetagradientBackward, blocks_of
 
-        recipe, initial = self._initial
+        recipe, initial = self._repeated.initial
         steps, device = self.trajectory.steps, self.trajectory.functional.device
         weights = weights[0].to(device, recipe.dtype)
-        model, source = copy.deepcopy(initial), replace(self, recipe=recipe)._source()
+        model, source = copy.deepcopy(initial), self._repeated.source(recipe)
         trajectory = record_in_memory(recipe, steps, self.limit, device, weights, model, source)
         yield None
         derivatives = []
@@ -119,53 +122,11 @@ class ReweightedTraining:
     def _workers(self) -> int:
         return self.workers or len(os.sched_getaffinity(0))
 
-    def _portion(self, networks: int) -> int:
-        """Return how many networks are trained side by side; 1 where they are trained one after another."""
-        from mechlab.kernels.inner import InnerProducts
-        from mechlab.kernels.reweighted import portion_size, side_by_side
-
-        functional, theta, batch = self.trajectory.functional, self.trajectory.state(0).theta, self._batches()(0)
-        itemsize = theta.element_size()
-        activations = InnerProducts(functional).activation_bytes(theta, batch) * len(batch) // itemsize
-        portion = portion_size(networks, functional.layout.size, activations, itemsize, self.limit)
-        return portion if portion > 1 and side_by_side(self._training(), theta) else 1
-
-    def _training(self) -> ReweightedUpdates:
-        from mechlab.kernels.reweighted import ReweightedUpdates
-
-        trajectory = self.trajectory
-        functional = copy.deepcopy(trajectory.functional)  # functional calls change the module, and workers are threads
-        rates, steps = trajectory.record.rates, trajectory.steps
-        return ReweightedUpdates(functional, self.recipe.make_optimizer, self._batches(), rates, steps, trajectory.clip)
-
-    def _batches(self) -> Callable[[int], Batch]:
-        """Return the batch of a step; each worker has a source of its own."""
-        source = self._source()
-        return lambda step: self.trajectory.functional.placed(source.batch(step))
-
-    def _source(self) -> Source:
-        """Return the examples of the recorded training, on the device of the repetitions."""
-        return self.recipe.source(self.trajectory.functional.device, drawn_on=self.trajectory.drawn_on)
-
-    def _side_by_side(self, weights: Tensor) -> Iterator[Tensor]:
-        from mechlab.kernels.reweighted import retrain
-
-        return retrain(self._training(), self.trajectory.state(0).theta, weights)
-
-    def _alone(self, weights: Tensor) -> Iterator[Tensor | None]:
-        """Train one network by ordinary updates, with weights (1, N); yield its parameters (1, P) after the last."""
-        functional, steps = self.trajectory.functional, self.trajectory.steps
-        recipe, initial = self._initial
-        model = copy.deepcopy(initial)
-        weights = weights[0].to(functional.device, functional.dtype)
-        for step, *_ in recipe.steps(model, source=replace(self, recipe=recipe)._source(), weights=weights, stop=steps):
-            yield functional.layout.join(dict(model.named_parameters())).detach()[None] if step == steps else None
-
     @cached_property
-    def _initial(self) -> tuple[Recipe, nn.Module]:
-        """The recipe in the precision of the repetitions, and the model before the first step."""
-        recipe = replace(self.recipe, dtype=self.trajectory.functional.dtype, initial=None, member=None)
-        return recipe, recipe.model(self.trajectory.record.params(0)).to(self.trajectory.functional.device)
+    def _repeated(self) -> RepeatedTraining:
+        from mechlab.kernels.reweighted import RepeatedTraining
+
+        return RepeatedTraining(self.recipe, self.trajectory, self.limit)
 
     def _measured(self, thetas: Tensor) -> Tensor:
         return torch.stack([self.explained.values(theta).flatten() for theta in thetas])
