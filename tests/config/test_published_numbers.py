@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ ROOT = Path(__file__).parents[2]
 DOCS, EXPERIMENTS = ROOT / "docs", ROOT / "conf" / "experiment"
 PUBLISHED = Expected(published=0.9, tolerance=0.02, source="a log", quantity="accuracy")
 PLAN = [{"title": "Languages", "page": "automata.md", "about": "A paper.", "experiments": []}]
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(sys, "path", [str(ROOT / "scripts"), *sys.path])
-    yield
 
 
 def row(
