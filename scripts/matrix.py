@@ -46,7 +46,6 @@ def main() -> None:
 def try_all(work: Path, only: set[str], again: set[str]) -> None:
     """Try the cells whose outcome is not in the work folder, and write the table of all."""
     import matplotlib
-
     from matrix_table.cell import as_row
     from matrix_table.page import COLUMNS
     from matrix_table.trials import Trials

@@ -8,7 +8,6 @@ from typing import Any
 
 from matrix_table.cell import Cell
 from matrix_table.sizes import FIRST_TASKS, SETTINGS, TINY
-
 from mechlab.contracts.registry import Registry
 from mechlab.core.analysis import Needs
 from mechlab.core.set_analysis import SetAnalysis

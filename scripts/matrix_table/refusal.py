@@ -6,7 +6,6 @@ import functools
 
 from matrix_table.cell import Cell, Outcome, Result
 from matrix_table.choice import Choice
-
 from mechlab.core.analysis import Needs, check_needs
 from mechlab.core.errors import ConfigError
 from mechlab.core.set_analysis import SetAnalysis

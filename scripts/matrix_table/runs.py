@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from matrix_table.cell import Cell
 from matrix_table.choice import Choice
 from matrix_table.sizes import STEPS, TINY
-from omegaconf import OmegaConf
-
 from mechlab.core.recipe import Recipe
 from mechlab.core.set_analysis import SetAnalysis
 from mechlab.jobs.analyses import answer_folder

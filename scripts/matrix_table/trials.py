@@ -11,7 +11,6 @@ from matrix_table.cell import Cell, Result
 from matrix_table.choice import Choice
 from matrix_table.refusal import of_model, unmet
 from matrix_table.runs import TinyRuns
-
 from mechlab.config.recipe import load_run, stored_config
 from mechlab.contracts.registry import Registry
 from mechlab.core.analysis import Finding

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-
 from matrix_table.cell import Cell
 from matrix_table.choice import SUBJECTS
 from matrix_table.page import COLUMNS, FAMILIES, MEANINGS, page
