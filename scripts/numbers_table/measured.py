@@ -89,16 +89,24 @@ def collect(folders: Iterable[Path], cases: Sequence[Case]) -> Records:
         cases: experiments with their choices.
     """
     records: Records = {}
-    for folder in sorted(folders):
+    for folder in sorted(folders, key=_updated):
         if (folder / sets.SET).is_file():
             measured = _of_set(folder, cases)
         else:
             measured = _of_run(read_run(folder), cases) if (folder / "status.json").is_file() else ()
         for row, record in measured:
             known = records.setdefault(row.key, {})
-            if record.seed not in known or _rank(known[record.seed]) < _rank(record):
+            if record.seed not in known or _rank(known[record.seed]) <= _rank(record):
                 known[record.seed] = record
     return records
+
+
+def _updated(folder: Path) -> tuple[str, Path]:
+    """Return by what folders are ordered: the time at which a run ended, then the path."""
+    try:
+        return str(read_status(folder)["updated"]), folder
+    except (MechlabError, OSError):  # a folder of a set, or a damaged run
+        return "", folder
 
 
 def _rank(record: Record) -> tuple[int, str]:
