@@ -102,11 +102,8 @@ def collect(folders: Iterable[Path], cases: Sequence[Case]) -> Records:
 
 
 def _updated(folder: Path) -> tuple[str, Path]:
-    """Return by what folders are ordered: the time at which a run ended, then the path."""
-    try:
-        return str(read_status(folder)["updated"]), folder
-    except (MechlabError, OSError):  # a folder of a set, or a damaged run
-        return "", folder
+    """Return by what folders are ordered: the time at which a run ended, "" for a set; then the path."""
+    return str(read_status(folder).get("updated", "")), folder
 
 
 def _rank(record: Record) -> tuple[int, str]:
