@@ -69,10 +69,10 @@ def _linked(code: str, path: str, own: set[str] | frozenset[str]) -> str:
     name = code.strip("`")
     if name in own:
         return code
-    found = [each for each in reference() if f".{each}".endswith(f".{name}")]
-    near = [each for each in found if each.split(".")[:2] == path.split(".")[:2]]
-    target = near or found
-    return f"[{code}][{target[0]}]" if len(target) == 1 else code
+    objects = [each for each in reference() if f".{each}".endswith(f".{name}")]
+    near = [each for each in objects if each.split(".")[:2] == path.split(".")[:2]]
+    targets = near or objects
+    return f"[{code}][{targets[0]}]" if len(targets) == 1 else code
 
 
 @functools.cache

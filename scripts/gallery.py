@@ -22,19 +22,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+from gallery_page import Gallery, Item, decisive, page
+from gallery_pictures import as_png, draw, teaser
+from PIL import Image
+
+from mechlab.core.errors import ConfigError, MechlabError, RunError, did_you_mean
+from mechlab.record import answers, sets
+from mechlab.record.files import atomic, read_json
+from mechlab.record.status import read_status
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-import yaml  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from mechlab.core.errors import ConfigError, MechlabError, RunError, did_you_mean  # noqa: E402
-from mechlab.record import answers, sets  # noqa: E402
-from mechlab.record.files import atomic, read_json  # noqa: E402
-from mechlab.record.status import read_status  # noqa: E402
-from scripts.gallery_page import Gallery, Item, decisive, page  # noqa: E402
-from scripts.gallery_pictures import as_png, draw, teaser  # noqa: E402
-
 LIST = ROOT / "scripts" / "gallery.yaml"
 
 
@@ -58,8 +56,8 @@ def find(item: Item, folders: Sequence[Path]) -> Path | None:
     """Return the folder of the item's finding: in the one run, or of the largest set of runs, that was trained with its
     overrides; None if there is none."""
     if not item.of_set:
-        mine = (folder for folder in folders if decisive(words_of(folder)) == item.overrides() and is_done(folder))
-        places = [folder / answers.FOLDER / item.analysis for folder in mine]
+        runs = (folder for folder in folders if decisive(words_of(folder)) == item.overrides() and is_done(folder))
+        places = [folder / answers.FOLDER / item.analysis for folder in runs]
         return next((place for place in places if (place / answers.FINDING).is_file()), None)
     roots = {folder.parent.parent for folder in folders}
     places = [place for root in roots for place in sorted(root.glob(f"{sets.FOLDER}/*/{item.analysis}"))]
@@ -73,11 +71,11 @@ def size_of_set(item: Item, place: Path) -> int:
     names = list(sets.read_answer(place)[0]["runs"])
     root = place.parents[2]
     of_runs = [decisive(words_of(root / name)) for name in names if (root / name).is_dir()]
-    wanted = item.overrides()
+    overrides = item.overrides()
     for words in of_runs:
-        extra = [key for key in words if key not in wanted]
+        extra = [key for key in words if key not in overrides]
         constant = [key for key in extra if len({other.get(key) for other in of_runs}) == 1]
-        if constant or any(words.get(key) != value for key, value in wanted.items()):
+        if constant or any(words.get(key) != value for key, value in overrides.items()):
             return 0
     return len(of_runs) if len(of_runs) == len(names) else 0
 
@@ -98,15 +96,15 @@ def find_all(items: Sequence[Item], pattern: str) -> dict[str, Path]:
         RunError: some are missing; the message has the commands that make them.
     """
     folders = run_folders(pattern)
-    found = {item.name: find(item, folders) for item in items}
-    missing = [item for item in items if found[item.name] is None]
+    places = {item.name: find(item, folders) for item in items}
+    missing = [item for item in items if places[item.name] is None]
     if missing:
         commands = dict.fromkeys(itertools.chain.from_iterable(item.commands for item in missing))
         names = ", ".join(item.name for item in missing)
         fix = "python scripts/gallery.py --train, or by hand:\n    " + "\n    ".join(commands)
         got = f"{len(missing)} of {len(items)} are missing among {pattern}: {names}"
         raise RunError("every figure needs a finished run with its analysis", got=got, key="runs", fix=fix)
-    return {name: folder for name, folder in found.items() if folder is not None}
+    return {name: place for name, place in places.items() if place is not None}
 
 
 def run_folders(pattern: str) -> list[Path]:
@@ -118,8 +116,8 @@ def run_folders(pattern: str) -> list[Path]:
 def train_missing(items: Sequence[Item], pattern: str) -> None:
     """Run the commands of all items whose finding is missing, in order, each once."""
     folders, root = run_folders(pattern), pattern.partition("*")[0].rstrip("/") or "."
-    wanted = [item.commands for item in items if find(item, folders) is None]
-    for command in dict.fromkeys(itertools.chain.from_iterable(wanted)):
+    missing = [item.commands for item in items if find(item, folders) is None]
+    for command in dict.fromkeys(itertools.chain.from_iterable(missing)):
         words = shlex.split(command)
         words = [sys.executable, *words[1:]] + ([f"paths.root={root}"] if "mechlab.train" in words else [])
         print(f"$ {command}", flush=True)
@@ -133,14 +131,14 @@ def about(item: Item, place: Path) -> dict[str, Any]:
     if item.of_set:
         root, runs = place.parents[2], list(sets.read_answer(place)[0]["runs"])
     environment = read_json(root / runs[0] / "provenance" / "environment.json") or {}
-    used = {key: value for key, value in finding["scalars"].items() if f"{{{key}:" in item.caption}
+    scalars = {key: value for key, value in finding["scalars"].items() if f"{{{key}:" in item.caption}
     text = {"text": (place / item.figure.partition("/")[2]).read_text()} if item.is_text else {}
     return {
         "runs": runs,
         "subject": finding.get("subject", ""),
         "version": environment["packages"]["mechlab"],
         "date": max(str(read_status(root / run)["updated"])[:10] for run in runs),
-        "scalars": used,
+        "scalars": scalars,
         **text,
     }
 
@@ -154,19 +152,19 @@ def write(path: Path, content: bytes | str) -> None:
 def make(gallery: Gallery, pattern: str, docs: Path, only: Sequence[str] = ()) -> None:
     """Draw the figures, and write them, their records and the page below a folder."""
     items = [item for item in gallery.items if not only or item.name in only]
-    found = find_all(items, pattern)
-    kept = read_json(docs / "gallery.json") or {} if (docs / "gallery.json").exists() else {}
-    records = {item.name: kept[item.name] for item in gallery.items if item.name in kept}
+    places = find_all(items, pattern)
+    recorded = read_json(docs / "gallery.json") or {} if (docs / "gallery.json").exists() else {}
+    records = {item.name: recorded[item.name] for item in gallery.items if item.name in recorded}
     for item in items:
-        records[item.name] = about(item, found[item.name])
+        records[item.name] = about(item, places[item.name])
         if not item.is_text:
-            png = as_png(draw(found[item.name], item.figure.partition("/")[2]))
+            png = as_png(draw(places[item.name], item.figure.partition("/")[2]))
             write(docs / "figures" / f"gallery_{item.name}.png", png)
             records[item.name] |= dict(zip(("width", "height"), Image.open(io.BytesIO(png)).size, strict=True))
             print(f"figures/gallery_{item.name}.png: {len(png):,} bytes", flush=True)
     for question, wanted in gallery.teasers.items():
         for item in (item for item in items if item.name == wanted["figure"]):
-            png = teaser(found[item.name], item.figure.partition("/")[2], wanted.get("panel", 0), wanted["title"])
+            png = teaser(places[item.name], item.figure.partition("/")[2], wanted.get("panel", 0), wanted["title"])
             write(docs / "figures" / f"teaser_{question}.png", png)
     ordered = {item.name: records[item.name] for item in gallery.items if item.name in records}
     write(docs / "gallery.json", json.dumps(ordered, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """What runs on what: try every analysis on every model and every task, and write docs/matrix.csv and docs/matrix.md.
 
-python scripts/matrix.py --work /tmp/matrix     # try what has not been tried, then write
+python scripts/matrix.py --work build/matrix    # try what has not been tried, then write
 python scripts/matrix.py --page                 # write the page from the recorded matrix alone
 """
 
@@ -13,7 +13,6 @@ import io
 import json
 import os
 import shutil
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -32,13 +31,12 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="write the page alone")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and scikit-learn are imported
-    sys.path.insert(0, str(ROOT))
     if not arguments.page:
         if arguments.work is None:
             parser.error("--work must name a folder for the trials, or --page be given")
         try_all(arguments.work, set(arguments.only), set(arguments.again))
-    from mechlab.contracts.matrix_page import page
-    from mechlab.contracts.sizes import STEPS
+    from matrix_table.page import page
+    from matrix_table.sizes import STEPS
 
     rows = list(csv.DictReader(CSV.open(encoding="utf-8", newline="")))
     PAGE.write_text(page(rows, STEPS), encoding="utf-8")
@@ -48,15 +46,16 @@ def main() -> None:
 def try_all(work: Path, only: set[str], again: set[str]) -> None:
     """Try the cells whose outcome is not in the work folder, and write the table of all."""
     import matplotlib
+    from matrix_table.cell import as_row
+    from matrix_table.page import COLUMNS
+    from matrix_table.trials import Trials
 
-    from mechlab.contracts.matrix_page import COLUMNS
     from mechlab.contracts.registry import Registry
-    from mechlab.contracts.trials import Trials, as_row
 
     matplotlib.use("Agg")
     work.mkdir(parents=True, exist_ok=True)
     trials = Trials(Registry([]), work / "runs")
-    subjects, log = list(trials.subjects()), work / "outcomes.jsonl"
+    subjects, log = list(trials.choice.subjects()), work / "outcomes.jsonl"
     done = {}
     for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
         key, row = json.loads(line)

@@ -82,23 +82,33 @@ def read_run(folder: Path) -> Run | None:
 
 
 def collect(folders: Iterable[Path], cases: Sequence[Case]) -> Records:
-    """Return what runs and sets of runs measured, by row and seed.
+    """Return what runs and sets of runs measured, by row and seed: of several runs with one seed the latest.
 
     Args:
         folders: run directories and folders of answers about sets, `_sets/<hash>`.
         cases: experiments with their choices.
     """
     records: Records = {}
-    for folder in sorted(folders):
+    for folder in sorted(folders, key=_updated):
         if (folder / sets.SET).is_file():
-            found = _of_set(folder, cases)
+            measured = _of_set(folder, cases)
         else:
-            found = _of_run(read_run(folder), cases) if (folder / "status.json").is_file() else ()
-        for row, record in found:
+            measured = _of_run(read_run(folder), cases) if (folder / "status.json").is_file() else ()
+        for row, record in measured:
             known = records.setdefault(row.key, {})
-            if record.seed not in known or known[record.seed].n < record.n:
+            if record.seed not in known or _rank(known[record.seed]) <= _rank(record):
                 known[record.seed] = record
     return records
+
+
+def _updated(folder: Path) -> tuple[str, Path]:
+    """Return by what folders are ordered: the time at which a run ended, "" for a set; then the path."""
+    return str(read_status(folder).get("updated", "")), folder
+
+
+def _rank(record: Record) -> tuple[int, str]:
+    """Return by what the record of several with one seed is chosen: the most networks, then the latest date."""
+    return record.n, record.date
 
 
 def _of_run(run: Run | None, cases: Sequence[Case]) -> Iterator[tuple[Row, Record]]:

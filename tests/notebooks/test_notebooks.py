@@ -26,7 +26,7 @@ def notebook(name: str) -> dict:
 
 
 def source_cells(name: str) -> list[tuple[str, str]]:
-    """Return kind and text of the cells of the .py file; read here without jupytext, which CI needs not have."""
+    """Return kind and text of the cells of the .py file."""
     cells = []
     for text in re.split(r"^# %%", (FOLDER / f"{name}.py").read_text(), flags=re.MULTILINE)[1:]:
         head, _, body = text.partition("\n")
@@ -86,8 +86,6 @@ def test_there_are_figures(name: str):
 @each
 def test_the_notebook_executes_in_an_empty_folder(name: str):
     """In a process of its own, whose warnings are not those of the tests."""
-    pytest.importorskip("nbclient")
-    pytest.importorskip("jupytext")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
     command = [sys.executable, str(ROOT / "scripts" / "notebooks.py"), "--check", name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

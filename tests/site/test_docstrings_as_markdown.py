@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
-
-def script(name: str) -> ModuleType:
-    """Return a file of scripts/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+import site_hooks
 
 
 @pytest.mark.parametrize(
@@ -38,7 +27,9 @@ def script(name: str) -> ModuleType:
 )
 def test_a_docstring_is_shown_as_it_is_written(text: str, expected: str) -> None:
     pytest.importorskip("griffe")
-    assert script("docstrings_as_markdown").as_markdown(text, "mechlab.groups.names") == expected
+    from docstrings_as_markdown import as_markdown
+
+    assert as_markdown(text, "mechlab.groups.names") == expected
 
 
 def test_scripts_of_other_hosts_are_left_out() -> None:
@@ -46,9 +37,7 @@ def test_scripts_of_other_hosts_are_left_out() -> None:
     mathjax = f'<script src=""> </script>\n{comments}'
     mermaid = '<script type="module">await import("https://host.example/mermaid.mjs")</script>'
     page = f'<p>a</p><script>own()</script>{mathjax}{mermaid}<script type="module">own()</script>'
-    assert (
-        script("site_hooks").on_post_page(page) == '<p>a</p><script>own()</script><script type="module">own()</script>'
-    )
+    assert site_hooks.on_post_page(page) == '<p>a</p><script>own()</script><script type="module">own()</script>'
 
 
 def test_links_of_a_notebook_lead_to_pages_of_the_site() -> None:
@@ -56,5 +45,5 @@ def test_links_of_a_notebook_lead_to_pages_of_the_site() -> None:
     page = SimpleNamespace(file=SimpleNamespace(src_uri="notebooks/groups.ipynb"))
     links = ("../groups.md#limits", "../index.md", "binding.ipynb", "../figures/a.png")
     text = '<a href="kept.md">' + '<div class="jp-Notebook">' + "".join(f'<a href="{link}">' for link in links)
-    found = re.findall(r'href="([^"]*)"', script("site_hooks").on_post_page(text, page=page))
+    found = re.findall(r'href="([^"]*)"', site_hooks.on_post_page(text, page=page))
     assert found == ["kept.md", "../../groups/#limits", "../../", "../binding/", "../../figures/a.png"]

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from built_site import Page, is_broken, is_external, read_pages
 
+pytestmark = pytest.mark.xdist_group("site")  # one process builds it, for all tests
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

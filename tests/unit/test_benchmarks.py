@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from mechlab.tasks.linear_binding import LinearBinding
 from mechlab.tasks.repeat_copy import RepeatCopy
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "scripts"), *sys.path])
 
 
 @pytest.mark.parametrize("rule", ["T1", "T4"])

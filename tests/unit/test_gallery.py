@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
+import gallery
+import gallery_page
+import gallery_pictures
 import pytest
 from PIL import Image
 
@@ -15,10 +17,6 @@ from mechlab.core.errors import ConfigError, RunError
 from mechlab.record import sets
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from scripts import gallery, gallery_page, gallery_pictures  # noqa: E402
-
 DOCS = ROOT / "docs"
 RECORDED = ROOT / "tests" / "data" / "recorded_runs" / "tomita-gru" / "5a74412561-s0"
 LIST = """

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from mechlab.distill.certificate import DistillError
 from mechlab.distill.known_programs import orientation
 
 CERTAIN = ("orientation 6 x 6", "rule 110, ring of 9", "random circuit")
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "scripts"), *sys.path])
 
 
 @pytest.mark.parametrize("name", CERTAIN)

@@ -42,7 +42,7 @@ SYMBOLS = {
 MEANINGS = {
     "works": "the analysis gave a finding of finite numbers, and drew its figures",
     "not supported": "the question makes sense, and is refused before training, for the reason in the note",
-    "ground truth": "the task has not the ground truth, or the data, that the analysis compares with",
+    "ground truth": "the task lacks the ground truth, or the data, that the analysis compares with",
     "kind": "the question has no meaning for a model or task of this kind",
     "crash": "an error that is no refusal: a defect",
     "not tried": "the command below goes on with it",
@@ -66,7 +66,7 @@ EXPLANATIONS = {  # of reasons that name methods of a model's class
 }
 INTRODUCTION = """# What runs on what
 
-Every analysis is asked of every model and of every task: {cells} cells, on networks trained for {steps} steps.
+Every analysis is run on every model and on every task: {cells} cells, on networks trained for {steps} steps.
 Of the tried cells in which the kind of network and the ground truth fit the question,
 **{works} of {fitting} work ({share})**.
 
@@ -92,7 +92,7 @@ END = """
 python scripts/matrix.py --work build/matrix   # about an hour of processor time; an interrupted command goes on
 ```
 
-writes `docs/matrix.csv` and this page. A contract test, `tests/contracts/test_matrix_cells.py`, repeats the trials: a
+writes `docs/matrix.csv` and this page. A contract test, `tests/matrix/test_matrix_cells.py`, repeats the trials: a
 cell that works must work, and a refusal must come before training, with the recorded reason.
 """
 

@@ -1,4 +1,4 @@
-"""Sizes of trials: as small as they can be with the question still asked."""
+"""Sizes of trials: as small as they can be with the analysis still meaningful."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ TINY: dict[str, dict[str, Any]] = {
     "analysis/distill_sizes": {"samples": 500, "test_examples": 100},
     "analysis/distill_rnn": {"samples": 5000},
 }
-ASKED_FIRST = (  # tasks in the order in which an analysis is tried on a model
+FIRST_TASKS = (  # in the order in which an analysis is tried on a model
     *("tomita", "repeat_copy", "group_words", "mips"),
     *("modular_addition", "group", "cellular_automaton", "digits", "orientation", "maxsat"),
 )
-SETTINGS = {  # overrides with which an analysis can be asked of a task, or of a model
+SETTINGS = {  # overrides with which an analysis can be run on a task, or on a model
     **{
         ("beyond_labels", name): "task.supervise=last"
         for name in ("automaton", "context_free", "group_words", "tomita")

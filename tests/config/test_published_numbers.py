@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ ROOT = Path(__file__).parents[2]
 DOCS, EXPERIMENTS = ROOT / "docs", ROOT / "conf" / "experiment"
 PUBLISHED = Expected(published=0.9, tolerance=0.02, source="a log", quantity="accuracy")
 PLAN = [{"title": "Languages", "page": "automata.md", "about": "A paper.", "experiments": []}]
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(sys, "path", [str(ROOT / "scripts"), *sys.path])
-    yield
 
 
 def row(
@@ -44,12 +37,20 @@ def case(*rows, choices: tuple[str, ...] = (), language: str = "tomita5"):
     return Case("regular", choices, OmegaConf.create(values), tuple(rows))
 
 
-def planted(root: Path, name: str, *words: str, accuracy: float = 0.95, findings: Any = None, status: str = "done"):
+def planted(
+    root: Path,
+    name: str,
+    *words: str,
+    accuracy: float = 0.95,
+    findings: Any = None,
+    status: str = "done",
+    updated: str = "2026-01-03T00:00:00+00:00",
+):
     """Write a run directory that was started with experiment=regular and further words."""
     folder = root / "automaton-gru" / name
     seed = int(name.rpartition("-s")[2])
     result = {"seed": seed, "metrics": {"test/accuracy": accuracy}, "findings": findings or {}}
-    times = {"started": "2026-01-02T00:00:00+00:00", "updated": "2026-01-03T00:00:00+00:00", "host": "here", "pid": 1}
+    times = {"started": "2026-01-02T00:00:00+00:00", "updated": updated, "host": "here", "pid": 1}
     files = {
         "status.json": {"status": status, **times},
         "result.json": {"run": str(folder), "status": "done", **result},
@@ -91,6 +92,21 @@ def test_a_run_counts_for_the_choices_that_it_was_started_with(tmp_path: Path) -
     assert {seed: record.measured for seed, record in records[plain.key].items()} == {0: 0.1, 1: 0.2, 5: 0.7}
     assert {seed: record.measured for seed, record in records[other.key].items()} == {0: 0.3}
     assert (records[plain.key][0].version, records[plain.key][0].date) == ("1.2.3 (0123456)", "2026-01-03")
+
+
+def test_of_two_runs_with_one_seed_the_latest_counts(tmp_path: Path) -> None:
+    from numbers_table.measured import collect
+
+    plain = row()
+    updated = {
+        "aa-s0": "2026-01-03T10:00:00+00:00",
+        "bb-s0": "2026-01-05T09:00:00+00:00",
+        "cc-s0": "2026-01-05T08:00:00+00:00",
+    }
+    accuracies = {"aa-s0": 0.1, "bb-s0": 0.2, "cc-s0": 0.3}
+    folders = [planted(tmp_path, name, accuracy=accuracies[name], updated=updated[name]) for name in updated]
+    record = collect(folders, [case(plain)])[plain.key][0]
+    assert (record.measured, record.date) == (0.2, "2026-01-05")
 
 
 def test_a_finding_with_other_parameters_counts_for_the_choice_of_these(tmp_path: Path) -> None:
@@ -185,9 +201,15 @@ def committed() -> list[dict[str, str]]:
 
 
 def own_entries() -> dict[str, dict[str, Any]]:
-    """Return what each experiment's own file expects."""
+    """Return what each experiment's own file expects, with the means that several experiments share."""
     read = {path.stem: yaml.safe_load(path.read_text()) for path in EXPERIMENTS.glob("*.yaml")}
-    return {name: values["expected"] for name, values in read.items() if "expected" in values}
+    means = yaml.safe_load((EXPERIMENTS.parent / "published_means.yaml").read_text())["expected"]
+    entries = {}
+    for name, values in read.items():
+        shared = means if "/published_means" in values.get("defaults", ()) else {}
+        own = values.get("expected", {})
+        entries[name] = {key: shared.get(key, {}) | own.get(key, {}) for key in {**shared, **own}}
+    return entries
 
 
 def test_every_expected_number_has_words_and_a_row() -> None:
