@@ -42,7 +42,7 @@ class TinyRuns:
     @functools.lru_cache(maxsize=64)  # noqa: B019 (as long as the trials last)
     def setup(self, task: str, model: str, settings: str, seed: int = 0, attached: tuple[str, ...] = ()) -> Setup:
         """Return a checked and built run, whose configuration names the attached analyses."""
-        training = [f"trainer.max_steps={STEPS}", "trainer.steps_per_epoch=2", "trainer.eval_examples=60"]
+        training = [f"trainer.max_steps={STEPS}", "trainer.steps_per_epoch=2", "trainer.eval_examples=64"]
         batch = OmegaConf.select(self.choice.default(task), "trainer.batch_size")
         training += ["trainer.batch_size=16"] if batch is not None else []
         sizes = [*self._sizes("task", task), *self._sizes("model", model)]

@@ -105,4 +105,5 @@ SETTINGS = {  # overrides with which an analysis can be run on a task, or on a m
         for name in ("automaton", "context_free", "group_words", "tomita")
     },
     **{(name, "causal_transformer"): "model.context=30" for name in ("conformance", "extraction", "noise_dose")},
+    **{(name, "causal_transformer"): "model.context=1000" for name in ("distill_rnn", "mips_table")},
 }
