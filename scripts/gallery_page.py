@@ -100,7 +100,7 @@ def made_by(item: Item, records: Sequence[Mapping[str, Any]]) -> list[str]:
     dated = f"# mechlab {records[0]['version']}, {max(record['date'] for record in records)}; {item.takes} of processor time"
     some = "The next figure is" if len(records) == 1 else f"The next {len(records)} figures are"
     some = some if any("text" not in record for record in records) else "The next program is"
-    of = "these runs" if "-m" in shlex.split(item.commands[0]) else "this run"
+    of = "these runs" if shlex.split(item.commands[0]).count("-m") > 1 else "this run"
     return [f"{some} of {of}:", "", "```sh", dated, *item.commands, "```", ""]
 
 
