@@ -97,7 +97,8 @@ and this page. Times are of one processor core, for training and analyses. A cli
 
 def made_by(item: Item, records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the lines of the page with the commands that make a run, for the records of all its figures."""
-    dated = f"# mechlab {records[0]['version']}, {max(record['date'] for record in records)}; {item.takes} of processor time"
+    date = max(record["date"] for record in records)
+    dated = f"# mechlab {records[0]['version']}, {date}; {item.takes} of processor time"
     some = "The next figure is" if len(records) == 1 else f"The next {len(records)} figures are"
     some = some if any("text" not in record for record in records) else "The next program is"
     of = "these runs" if shlex.split(item.commands[0]).count("-m") > 1 else "this run"
