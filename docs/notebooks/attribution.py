@@ -1,5 +1,7 @@
 # %% [markdown]
-# # Attribution: which training examples produced this prediction?
+# # Attribution
+#
+# **Which training examples produced this prediction?**
 #
 # Training moves the parameters step by step, and each step is made of the gradients of the examples in its batch and
 # of the optimizer's own terms. So the output of the trained network is a sum over examples, steps and parameters

@@ -1,10 +1,12 @@
 # %% [markdown]
-# # Automata: which automaton does a recurrent network run?
+# # Automata
+#
+# **Which automaton does a recurrent network run?**
 #
 # A recurrent network that classifies the words of a regular language behaves like a finite automaton. Does it also
 # have the automaton's states inside, as regions of its hidden state? Clusters of hidden states are often compared
-# with automaton states (Muškardin et al., *On the relationship between RNN hidden states and semantic ground truth*,
-# arXiv 2306.16854). The score is the *ambiguity* of a clustering: the entropy of the automaton state given the
+# with automaton states (Muškardin et al., *On the Relationship Between RNN Hidden State Vectors and Semantic Ground
+# Truth*, arXiv 2306.16854). The score is the *ambiguity* of a clustering: the entropy of the automaton state given the
 # cluster, 0 where every cluster belongs to one state and 1 where clusters say nothing.
 #
 # The network here is a GRU, and the language is Tomita 3: no odd block of 1s is followed by an odd block of 0s. Its
@@ -29,8 +31,8 @@ plt.rcParams.update({"figure.dpi": 80, "font.size": 8})
 # %% [markdown]
 # ## Train
 #
-# One command trains the network, records its weights at log-spaced steps, and extracts an automaton from it. The last
-# line that it prints names the folder of the run.
+# One command trains the network, records its weights at log-spaced steps, and extracts an automaton from it, in some
+# 20 seconds of processor time. The last line that it prints names the folder of the run.
 
 # %% language="bash"
 # python -m mechlab.train experiment=clustering_quick "analysis=[extraction]" > train.log && tail -n 1 train.log

@@ -1,5 +1,7 @@
 # %% [markdown]
-# # Distilling: which program does a network compute?
+# # Distilling
+#
+# **Which program does a network compute?**
 #
 # A network that has learned an exact rule should be replaceable by the rule: a few lines that a person can read, that
 # agree with the network, and that work for inputs of sizes that it never saw. Two kinds of networks are turned into

@@ -1,5 +1,7 @@
 # %% [markdown]
-# # Groups: by which representations does a network multiply?
+# # Groups
+#
+# **By which representations does a network multiply?**
 #
 # A perceptron reads two permutations of four things and names their product, an element of the group S4. It is
 # trained on 345 of the 576 pairs. First it knows these by heart, and some time later it gets the others right. The
