@@ -139,7 +139,7 @@ def _each(folders: Sequence[str], action: Callable[[Path], bool | None]) -> int:
 
 
 def _expanded(words: Sequence[str]) -> list[str]:
-    """Return run directories with each glob, such as "runs/*/*", replaced by the runs that it names, if there are any."""
+    """Return run directories, each glob among them, such as "runs/*/*", replaced by the runs that it names, if any."""
     from mechlab.record.status import has_status
 
     found: list[str] = []
