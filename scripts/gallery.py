@@ -33,7 +33,7 @@ from mechlab.record import answers, sets  # noqa: E402
 from mechlab.record.files import atomic, read_json  # noqa: E402
 from mechlab.record.status import read_status  # noqa: E402
 from scripts.gallery_page import Gallery, Item, decisive, page  # noqa: E402
-from scripts.gallery_pictures import as_png, draw, teaser  # noqa: E402
+from scripts.gallery_pictures import as_png, draw  # noqa: E402
 
 LIST = ROOT / "scripts" / "gallery.yaml"
 
@@ -49,9 +49,10 @@ def read_list(path: Path = LIST) -> Gallery:
             raise ConfigError(
                 "run must be one of those listed", got=run, key=name, fix=did_you_mean(run, content["runs"])
             )
-        commands = [*content["runs"][run].strip().splitlines(), *entry.pop("then", "").strip().splitlines()]
-        items.append(Item(name, commands=tuple(commands), chosen=tuple(entry.pop("chosen", ())), **entry))
-    return Gallery(content["questions"], items, content.get("teasers", {}))
+        commands = content["runs"][run]["command"].strip().splitlines()
+        made = {"commands": tuple(commands), "takes": content["runs"][run]["takes"]}
+        items.append(Item(name, **made, chosen=tuple(entry.pop("chosen", ())), **entry))
+    return Gallery(content["questions"], items)
 
 
 def find(item: Item, folders: Sequence[Path]) -> Path | None:
@@ -164,10 +165,6 @@ def make(gallery: Gallery, pattern: str, docs: Path, only: Sequence[str] = ()) -
             write(docs / "figures" / f"gallery_{item.name}.png", png)
             records[item.name] |= dict(zip(("width", "height"), Image.open(io.BytesIO(png)).size, strict=True))
             print(f"figures/gallery_{item.name}.png: {len(png):,} bytes", flush=True)
-    for question, wanted in gallery.teasers.items():
-        for item in (item for item in items if item.name == wanted["figure"]):
-            png = teaser(found[item.name], item.figure.partition("/")[2], wanted.get("panel", 0), wanted["title"])
-            write(docs / "figures" / f"teaser_{question}.png", png)
     ordered = {item.name: records[item.name] for item in gallery.items if item.name in records}
     write(docs / "gallery.json", json.dumps(ordered, indent=1) + "\n")
     if len(ordered) == len(gallery.items):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mechlab.core.errors import ConfigError
@@ -24,6 +24,7 @@ class Item:
         title: its heading.
         commands: those that make the run, in order; the first one trains.
         figure: ANALYSIS/FIGURE; or ANALYSIS/FILE.py, a program that is shown as text.
+        takes: processor time of these commands, in words.
         caption: what it shows; {SCALAR:FORMAT} stands for a scalar of the finding.
         chosen: overrides that select one run, or one set, of a multirun.
         of_set: whether the finding is one of a set of runs.
@@ -33,6 +34,7 @@ class Item:
     question: str
     title: str
     commands: tuple[str, ...]
+    takes: str
     figure: str
     caption: str
     chosen: tuple[str, ...] = ()
@@ -58,11 +60,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The list of figures: questions (key -> title, page, text), items, and teasers (question -> figure)."""
+    """The list of figures: questions (key -> title, page, text) and items."""
 
     questions: dict[str, dict[str, str]]
     items: list[Item]
-    teasers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def decisive(words: Iterable[str]) -> dict[str, str]:
@@ -78,17 +79,29 @@ def page(gallery: Gallery, records: Mapping[str, Mapping[str, Any]]) -> str:
     for question, chapter in gallery.questions.items():
         text = f"{chapter['text'].strip()} More: [{chapter['title']}]({chapter['page']})."
         lines += [f"## {chapter['title']}", "", *_wrapped(text), ""]
-        for item in gallery.items:
-            if item.question == question:
+        items = [item for item in gallery.items if item.question == question]
+        for commands in dict.fromkeys(item.commands for item in items):
+            same = [item for item in items if item.commands == commands]
+            lines += made_by(same[0], [records[item.name] for item in same])
+            for item in same:
                 lines += section(item, records[item.name])
     return "\n".join(lines).rstrip() + "\n"
 
 
 INTRODUCTION = """
-Every figure on this page was drawn by one of the analyses, from the run that the command below it makes. The sentence
+Every figure on this page was drawn by one of the analyses, from the run that the command above it makes. The sentence
 at its upper left names network, task and seed. `python scripts/gallery.py --train` makes all runs, the figures
-and this page. Commands are for one processor core; most take a few minutes. A click opens a figure alone.
+and this page. Times are of one processor core, for training and analyses. A click opens a figure alone.
 """
+
+
+def made_by(item: Item, records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of the page with the commands that make a run, for the records of all its figures."""
+    dated = f"# mechlab {records[0]['version']}, {max(record['date'] for record in records)}; {item.takes} of processor time"
+    some = "The next figure is" if len(records) == 1 else f"The next {len(records)} figures are"
+    some = some if any("text" not in record for record in records) else "The next program is"
+    of = "these runs" if shlex.split(item.commands[0]).count("-m") > 1 else "this run"
+    return [f"{some} of {of}:", "", "```sh", dated, *item.commands, "```", ""]
 
 
 def section(item: Item, record: Mapping[str, Any]) -> list[str]:
@@ -104,9 +117,8 @@ def section(item: Item, record: Mapping[str, Any]) -> list[str]:
             *image,
         ]
         image += ["", "</div></div>"]
-    dated = f"# mechlab {record['version']}, {record['date']}"
     caption = item.caption.strip().format_map(Scalars(item.name, record["scalars"]))
-    return [f"### {item.title}", "", *image, "", *_wrapped(caption), "", "```sh", dated, *item.commands, "```", ""]
+    return [f"### {item.title}", "", *image, "", *_wrapped(caption), ""]
 
 
 def _wrapped(text: str) -> list[str]:

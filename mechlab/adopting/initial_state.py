@@ -63,7 +63,7 @@ def _of_construction(machine: Any, activation: str | None, hidden: int, layers: 
     """Return the initial state (H L,) of a network constructed from a DFA, with units in the published order; None if
     it has another number of units.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code.
     """
     n, m = len(machine.states), len(machine.alphabet)
     if (layers, activation, hidden) == (1, "tanh", m * (n + 1)):

@@ -35,7 +35,7 @@ STREAMS = ("fit", "nulls", "bootstrap", "factors", "causal", "lengths")
 
 class Ambiguity(WordAnalysis):
     """Ambiguity of clusters of a network's hidden states: the entropy of the automaton's state given the cluster
-    (Muskardin et al., arXiv 2306.16854).
+    (Muškardin et al., arXiv 2306.16854).
 
     The network reads every distinct prefix of the evaluation words once. The distinct states are clustered by k-means;
     the scores weight each prefix by its number of occurrences. The initial state is left out. The interval of the

@@ -48,7 +48,7 @@ class AmbiguityOverRuns(SetAnalysis):
         separable: only networks of which LDA and logistic regression leave nothing ambiguous.
         fewest: automata below which no claim is made.
 
-    Source: Muskardin et al., arXiv 2306.16854; the cluster bootstrap, Davison and Hinkley 1997, section 3.8.
+    Source: Muškardin et al., arXiv 2306.16854; the cluster bootstrap, Davison and Hinkley 1997, section 3.8.
     """
 
     needs = SetNeeds(runs=3, analyses=(CLUSTERINGS,), files=READ)

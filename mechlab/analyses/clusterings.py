@@ -56,7 +56,7 @@ class Clusterings(WordAnalysis):
             to the first quarter of them.
         threshold: largest ambiguity for the claim of each method.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code.
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))

@@ -40,7 +40,7 @@ class Conformance(WordAnalysis):
             the words of each length (for a pushdown automaton half are accepted words and half near misses of them).
         threshold: least accuracy for the claim `right`.
 
-    Source: the conformance test of Muskardin et al., arXiv 2306.16854.
+    Source: the conformance test of Muškardin et al., arXiv 2306.16854.
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))

@@ -79,7 +79,7 @@ class Extraction(WordAnalysis):
         nulls: True to extract from the untrained network too.
 
     Source: the loop of abstraction and refinement follows Weiss, Goldberg and Yahav (2018), arXiv 1711.09576, with the
-    cluster automaton of Muskardin et al., arXiv 2306.16854; bounds as in probably approximately correct learning.
+    cluster automaton of Muškardin et al., arXiv 2306.16854; bounds as in probably approximately correct learning.
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))

@@ -58,7 +58,7 @@ class NoiseDose(WordAnalysis):
         n_init: starts of k-means; null for 10 to 30, more where they are cheap (see `starts_for`). The finding has the
             number as `starts`.
 
-    Source: Muskardin et al., arXiv 2306.16854, whose networks, of too small a saturation, were
+    Source: Muškardin et al., arXiv 2306.16854, whose networks, of too small a saturation, were
     wrong even without noise.
     """
 

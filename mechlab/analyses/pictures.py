@@ -58,7 +58,7 @@ class Pictures(WordAnalysis):
         threshold: least share of held-out prefixes for the claim `seen`, about the best linear projection to most
             directions.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code.
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"))

@@ -53,7 +53,7 @@ class Retraining(WordAnalysis):
         multiple: clusters (k-means) per state of the automaton.
         threshold: least accuracy for the claim `restored`.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code.
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton",), model=("clean",))

@@ -49,7 +49,7 @@ class StatesOverTraining(WordAnalysis):
             for a pushdown automaton also the "height" or "top" of its stack.
         multiple: clusters (k-means) per state of the ground truth.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code, on a few epochs and without a common plane.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code, on a few epochs and without a common plane.
     """
 
     needs = Needs(kind="sequence", ground_truth=("automaton", "pushdown"), history="sparse")

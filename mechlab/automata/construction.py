@@ -117,7 +117,7 @@ def construct(automaton: Automaton, kind: Kind = "tanh1", saturation: float | No
     Raises:
         ValueError: the kind is unknown, the saturation is not positive, or no saturation is proved right.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code, in closed form and for any number of classes.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code, in closed form and for any number of classes.
 
     >>> network = construct(Automaton(["a"], ["x", "y"], ["even", "odd"], 0, [[1], [0]], [0, 1]), "relu2")
     >>> round(network.margin, 3)

@@ -29,7 +29,7 @@ def random_automaton(
     Raises:
         ValueError: no automaton fits the numbers.
 
-    Source: for the sizes Muskardin et al., arXiv 2306.16854; for the sampler of connected automata Carayol and Nicaud
+    Source: for the sizes Muškardin et al., arXiv 2306.16854; for the sampler of connected automata Carayol and Nicaud
     (2012), "Distribution of the number of accessible states in a random deterministic automaton".
     """
     _check(states, letters, classes, accepting)

@@ -30,7 +30,7 @@ def tomita(index: int) -> Automaton:
         ValueError: there is no such language.
 
     Source: Tomita (1982), "Dynamic construction of finite automata from examples using hill-climbing"; conventions of
-    Muskardin et al., arXiv 2306.16854.
+    Muškardin et al., arXiv 2306.16854.
 
     >>> tomita(4).run([[0, 0, 0, 1]]).tolist()
     [[0, 1, 2, 3, 3]]

@@ -28,7 +28,7 @@ def ambiguity_by_length(
         words: number of words of each length, drawn independently.
         rng: generator of the words.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code, with 1000 words of each length from 1 to 30.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code, with 1000 words of each length from 1 to 30.
     """
     rows = []
     for length in lengths:

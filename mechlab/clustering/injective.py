@@ -29,7 +29,7 @@ def injective_ambiguity(table: np.ndarray) -> InjectiveAmbiguity:
     Args:
         table: (C, S) the weight of each cluster and label; labels that do not occur are left out.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code, there by trying all permutations.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code, there by trying all permutations.
 
     >>> injective_ambiguity([[4, 0], [0, 3], [0, 1]])
     InjectiveAmbiguity(mean=0.125, max=0.25)

@@ -84,7 +84,7 @@ def cluster(
     Raises:
         ValueError: there is no such method.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code; minibatch k-means (8 n f clusters), HDBSCAN and
+    Source: Muškardin et al., arXiv 2306.16854, and its published code; minibatch k-means (8 n f clusters), HDBSCAN and
     Gaussian mixtures (n f components) are not among its methods.
     """
     if method not in METHODS:

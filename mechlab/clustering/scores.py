@@ -39,7 +39,7 @@ def ambiguity(clusters: np.ndarray, labels: np.ndarray, weights: np.ndarray | No
         labels: (P,) int, the label of each row, such as the automaton's state.
         weights: (P,) positive weight of each row, 1 by default.
 
-    Source: Muskardin et al., arXiv 2306.16854.
+    Source: Muškardin et al., arXiv 2306.16854.
 
     >>> ambiguity([0, 0, 1], [0, 1, 1], weights=[1, 1, 2])
     AmbiguityScores(mean=0.5, weighted=0.5, max=1.0, min=0.0)
@@ -84,7 +84,7 @@ def cluster_ambiguity(table: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: an entry is negative, or a cluster is empty.
 
-    Source: Muskardin et al., arXiv 2306.16854.
+    Source: Muškardin et al., arXiv 2306.16854.
 
     >>> cluster_ambiguity([[1, 1], [0, 3]]).tolist()
     [1.0, 0.0]

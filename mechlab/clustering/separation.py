@@ -20,7 +20,7 @@ def fisher_ratios(points: np.ndarray, labels: np.ndarray, weights: np.ndarray | 
         labels: (P,) int.
         weights: (P,) weight of each row, 1 by default.
 
-    Source: Muskardin et al., arXiv 2306.16854, whose published code has an inner product in place of B's outer one.
+    Source: Muškardin et al., arXiv 2306.16854, whose published code has an inner product in place of B's outer one.
     """
     points = np.asarray(points, np.float64)
     weights = np.ones(len(points)) if weights is None else np.asarray(weights, np.float64)

@@ -32,7 +32,7 @@ class Constructed(SequenceModel):
         saturation: the saturation that is used.
         margin: the proved least margin of the right output of the network without noise; see `Construction`.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code.
     """
 
     ground_truth: ClassVar[tuple[str, ...]] = ("automaton",)

@@ -22,7 +22,7 @@ class GivenStart(RNN):
         hidden, layers, bias, activation: see RNN.
         copies: True to copy the last layer's hidden state into all layers after each step.
 
-    Source: the networks of Muskardin et al., arXiv 2306.16854, that are constructed from an automaton.
+    Source: the networks of Muškardin et al., arXiv 2306.16854, that are constructed from an automaton.
     """
 
     def __init__(

@@ -51,7 +51,8 @@ CURVES = {  # columns, names and numbers of looks
 def states_figure(
     plane: np.ndarray, shares: np.ndarray, labels: np.ndarray, clusters: np.ndarray, names: list[str]
 ) -> Figure:
-    """Draw the network's states twice: by cluster, and by the automaton's state with a legend beside it.
+    """Draw the network's states twice: by cluster, and by the automaton's state with a legend beside it. Points of all
+    automaton states are drawn in random order.
 
     Args:
         plane: (P, 2) the states along their two leading principal components.
@@ -67,7 +68,7 @@ def states_figure(
     wide = columns * (max((text_width(names[label], TEXT - 1) for label in occurring), default=0) + 20) / 72
     figure, (by_cluster, by_state) = new_figure(panels=2, width=3.3 + wide / 2, height=3.2)
     scatter_kinds(by_cluster, plane, _in_order(plane, clusters))
-    scatter_kinds(by_state, plane, labels, names)
+    scatter_kinds(by_state, plane, labels, names, mixed=True)
     for axis in (by_state, by_cluster):
         parts = [f" ({share:.0%} of variance)" if np.isfinite(share) else "" for share in shares]
         axis.set(xlabel=f"first component{parts[0]}", ylabel=f"second component{parts[1]}")

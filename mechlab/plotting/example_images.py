@@ -53,7 +53,7 @@ def images_of_examples(
         first, *others = axes[row * (2 * each + 1) : (row + 1) * (2 * each + 1)]
         if (place := np.flatnonzero(explained_ids == example)).size:
             _image(first, explained[place[0]], ends)
-            _words(first, f"explained {example}", INK)
+            _words(first, f"image {example}", INK)
         else:
             _words(first, "all explained" if example == -1 else str(example), INK)
         table = examples[examples["explained"] == example]

@@ -36,7 +36,8 @@ HATCHES = ("", "////", "....", "xxxx")
 
 
 def curves(summary: pd.DataFrame, splits: int, at: float) -> Figure:
-    """Draw the measures of pruned networks against the share of the parameters that is kept.
+    """Draw the measures of pruned networks against the share of the parameters that is kept. Methods with the same
+    curves share a line, and its name in the legend.
 
     Args:
         summary: columns method, scope (one value), kept, accuracy, agreement and kl with their standard deviations
@@ -46,15 +47,15 @@ def curves(summary: pd.DataFrame, splits: int, at: float) -> Figure:
         at: the share at which the claims are made.
     """
     figure, axes = new_figure(panels=3, width=3.1, height=3.2)
-    methods = list(dict.fromkeys(summary["method"]))
+    methods = _without_copies(summary)
     for axis, (measure, (heading, name)) in zip(axes, PANELS.items(), strict=True):
-        for place, method in enumerate(methods):
+        for place, (method, label) in enumerate(methods.items()):
             rows = summary[summary["method"] == method].sort_values("kept")
             values, spread = rows[measure].to_numpy(), rows[f"{measure}_std"].to_numpy()
             highest = np.inf if measure == "kl" else 1
             low, high = np.maximum(values - spread, 0), np.minimum(values + spread, highest)
             band(axis, 100 * rows["kept"], low, high, place)
-            axis.plot(100 * rows["kept"], values, label=method, **line_look(place, len(rows)))
+            axis.plot(100 * rows["kept"], values, label=label, **line_look(place, len(rows)))
         axis.set(xlabel="parameters kept (%)", ylabel=name)
         if summary["kept"].max() > 10 * summary["kept"].min():
             log_axis(axis, "x")
@@ -76,6 +77,19 @@ def curves(summary: pd.DataFrame, splits: int, at: float) -> Figure:
     handles, labels = axes[0].get_legend_handles_labels()  # all lines end at one point, where names have no room
     legend(figure, handles=handles, labels=labels, loc="outside lower center", ncols=min(8, len(labels)))
     return figure
+
+
+def _without_copies(summary: pd.DataFrame) -> dict[str, str]:
+    """Return the methods with different curves, each with the names of all methods that have the same one."""
+    names: dict[str, str] = {}
+    curves = {method: rows.sort_values("kept")[list(PANELS)] for method, rows in summary.groupby("method")}
+    for method in dict.fromkeys(summary["method"]):
+        same = (first for first in names if np.array_equal(curves[first], curves[method]))
+        if (first := next(same, None)) is None:
+            names[method] = method
+        else:
+            names[first] += f" = {method}"
+    return names
 
 
 def composition(tensors: pd.DataFrame, at: float, shown: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)) -> Figure:

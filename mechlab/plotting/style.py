@@ -25,6 +25,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.
 LINE_HEIGHT = 1.25  # of text, in font sizes
 HEADER = "_header"  # label of the small lines between a panel and its title
 BESIDE = "_beside"  # label of the conditions of thresholds, beside a panel
+LAYERS = 50  # of points of several kinds in random order
 MANY = 1000  # points that are rasterised: as vector marks they make a large file
 STEPS = "optimiser step"
 
@@ -129,19 +130,29 @@ def line_look(number: int, points: int = 1) -> dict[str, Any]:
 
 
 def scatter_kinds(
-    axis: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str] | None = None, size: float = 9
+    axis: Axes,
+    points: np.ndarray,
+    kinds: np.ndarray,
+    names: list[str] | None = None,
+    size: float = 9,
+    mixed: bool = False,
 ) -> None:
     """Scatter points (P, 2), each kind (P,) with its own colour and marker, and its name for the legend if given.
 
-    Rare kinds lie above frequent ones. The size of the marks is their area in square points.
+    Rare kinds lie above frequent ones; where `mixed`, points of all kinds are drawn in random order, so that of kinds
+    at the same places each remains visible. The size of the marks is their area in square points.
     """
     occurring, count = np.unique(kinds, return_counts=True)
     heights = 1 + np.argsort(np.argsort(-count, kind="stable")) / max(1, len(count))  # below the lines of a panel
+    layer = np.random.default_rng(0).integers(LAYERS if mixed else 1, size=len(points))
     for kind, height in zip(occurring, heights, strict=True):
-        members = points[kinds == kind]
         label = None if names is None else names[kind]
-        marks = {"s": size, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > MANY, "zorder": height}
-        axis.scatter(*members.T, label=label, **marks, **look(int(kind)))
+        for i in np.unique(layer[kinds == kind]):
+            members = points[(kinds == kind) & (layer == i)]
+            above = 1 + (i + (height - 1)) / LAYERS if mixed else height
+            marks = {"s": size, "alpha": 0.75, "linewidths": 0, "rasterized": len(points) > MANY, "zorder": above}
+            axis.scatter(*members.T, label=label, **marks, **look(int(kind)))
+            label = None  # once in a legend
 
 
 def band(axis: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], number: int = 0) -> None:

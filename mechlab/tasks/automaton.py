@@ -46,7 +46,7 @@ class AutomatonWords(Regular):
     Raises:
         ConfigError: the file cannot be read as an automaton, or settings do not go together.
 
-    Source: Muskardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
+    Source: Muškardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
     arXiv 2306.16854.
     """
 

@@ -65,7 +65,7 @@ class ContextFree(Words):
         ConfigError: settings do not go together, too few words are accepted to be split, or the words do not fit into
             memory.
 
-    Source: Muskardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
+    Source: Muškardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
     arXiv 2306.16854, and its published code.
     """
 

@@ -34,7 +34,7 @@ class Tomita(Regular):
     Raises:
         ConfigError: the published data cannot be balanced.
 
-    Source: Muskardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
+    Source: Muškardin et al., "On the Relationship Between RNN Hidden State Vectors and Semantic Ground Truth",
     arXiv 2306.16854, and its published code.
     """
 

@@ -25,8 +25,7 @@ LIST = """
 questions:
   automata: {title: Automata, page: automata.md, text: "Which automaton?"}
 runs:
-  quick: python -m mechlab.train task=tomita model=gru task.index=3 analysis=conformance
-  swept: python -m mechlab.train -m task=tomita model=gru seed=0,1 analysis=seeds
+  quick: {command: python -m mechlab.train task=tomita model=gru task.index=3 analysis=conformance, takes: a minute}
 figures:
   lengths:
     question: automata
@@ -34,8 +33,6 @@ figures:
     run: quick
     figure: conformance/by_length
     caption: "{accuracy:.3f} of {words:.0f} words"
-teasers:
-  automata: {figure: lengths, panel: 0, title: Accuracy}
 """
 
 
@@ -74,12 +71,17 @@ def test_every_figure_is_readable_and_small():
         assert path.stat().st_size <= gallery_pictures.MOST
 
 
-def test_every_question_has_figures_and_a_teaser():
+def test_every_question_has_figures():
     listed = gallery.read_list()
     for question in listed.questions:
         assert len([item for item in listed.items if item.question == question]) >= 3
-        with Image.open(DOCS / "figures" / f"teaser_{question}.png") as image:
-            assert image.size == (gallery_pictures.TEASER, gallery_pictures.TEASER)
+
+
+def test_the_command_of_a_run_is_printed_once_for_all_its_figures():
+    text, listed = (DOCS / "gallery.md").read_text(), gallery.read_list()
+    for item in listed.items:
+        assert text.count("\n".join((*item.commands, "```"))) == 1
+        assert f"; {item.takes} of processor time\n{item.commands[0]}\n" in text
 
 
 def test_the_figure_of_the_run_with_these_overrides_is_drawn(tmp_path: Path):
@@ -93,9 +95,8 @@ def test_the_figure_of_the_run_with_these_overrides_is_drawn(tmp_path: Path):
     text = (tmp_path / "docs" / "gallery.md").read_text()
     assert "0.005 of 200 words" in text
     assert "task.index=3 analysis=conformance" in text
-    for name in ("gallery_lengths", "teaser_automata"):
-        with Image.open(tmp_path / "docs" / "figures" / f"{name}.png") as image:
-            assert image.format == "PNG"
+    with Image.open(tmp_path / "docs" / "figures" / "gallery_lengths.png") as image:
+        assert image.format == "PNG"
 
 
 def test_a_missing_run_is_named_with_its_command(tmp_path: Path):
@@ -107,7 +108,7 @@ def test_a_missing_run_is_named_with_its_command(tmp_path: Path):
 
 
 def test_a_caption_refuses_a_number_that_is_not_recorded():
-    item = gallery.Item("a", "automata", "A", ("python -m mechlab.train",), "b/c", "{unknown:.2f}")
+    item = gallery.Item("a", "automata", "A", ("python -m mechlab.train",), "a minute", "b/c", "{unknown:.2f}")
     with pytest.raises(ConfigError, match="recorded scalars"):
         gallery_page.section(item, {"width": 500, "height": 400, "version": "0", "date": "2026-01-01", "scalars": {}})
 
@@ -121,5 +122,5 @@ def test_a_set_may_differ_from_the_command_in_what_varies_alone(tmp_path: Path, 
     about = {"runs": {f"tomita-gru/{run.name}": {} for run in runs}}
     monkeypatch.setattr(sets, "read_answer", lambda place: (about, {}))
     command = "python -m mechlab.train -m task=tomita model=gru seed=0,1 analysis=seeds"
-    item = gallery.Item("a", "automata", "A", (command,), "seeds/mean", "", of_set=True)
+    item = gallery.Item("a", "automata", "A", (command,), "a minute", "seeds/mean", "", of_set=True)
     assert gallery.size_of_set(item, tmp_path / "_sets" / "x" / "seeds") == size

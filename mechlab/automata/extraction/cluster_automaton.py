@@ -90,7 +90,7 @@ def cluster_automaton(
     Raises:
         ValueError: there is no observation of some letter in some cluster; see `completed`.
 
-    Source: the cluster automaton of Muskardin et al., arXiv 2306.16854, with the majority in place of the last
+    Source: the cluster automaton of Muškardin et al., arXiv 2306.16854, with the majority in place of the last
     word.
     """
     numbers, place = np.unique(clusters, return_inverse=True)

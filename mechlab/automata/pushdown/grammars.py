@@ -84,7 +84,7 @@ def grammar(name: Grammar, compat: Literal["none", "published"] = "none") -> Pus
     Raises:
         ValueError: there is no such grammar.
 
-    Source: Muskardin et al., arXiv 2306.16854, and its published code.
+    Source: Muškardin et al., arXiv 2306.16854, and its published code.
 
     >>> grammar("L1").outputs([[0, 0, 1, 1, 1]]).tolist()
     [[0, 0, 0, 1, 0]]

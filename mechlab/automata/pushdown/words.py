@@ -47,7 +47,7 @@ def walk_words(
         stack_limit: a word ends when the stack, bottom included, is higher than this.
         break_on_impossible: a word ends before a letter that has no transition.
 
-    Source: the published code of Muskardin et al., arXiv 2306.16854.
+    Source: the published code of Muškardin et al., arXiv 2306.16854.
     """
     m, samples = len(machine.alphabet), []
     exist = [all_words(m, length) for length in range(1, max_length + 1)]

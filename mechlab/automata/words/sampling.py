@@ -63,7 +63,7 @@ def length_counts(n: int, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]
     Returns:
         counts (L,) int64 and complete (L,) bool.
 
-    Source: the published code of Muskardin et al., arXiv 2306.16854, where L = 14 and the sum is 105.
+    Source: the published code of Muškardin et al., arXiv 2306.16854, where L = 14 and the sum is 105.
 
     >>> length_counts(20, [2, 4, 8, 16])
     (array([ 2,  4,  8, 10]), array([ True,  True, False, False]))
