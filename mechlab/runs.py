@@ -6,6 +6,7 @@ python -m mechlab.runs ls
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     ls.add_argument("--limit", type=int, metavar="N", help="list N runs at most")
     ls.add_argument("--json", action="store_true", help="print one JSON document with all that is known of each run")
     show = command("show", show_runs, "configuration, status, metrics and findings of runs")
-    show.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
+    show.add_argument("runs", nargs="+", metavar="RUN", help="run directories, or globs of them")
     show.add_argument("-v", "--verbose", action="store_true", help="all scalars of findings, in place of the first two")
     diff = command(
         "diff", diff_runs, "differences of two runs: configuration, metrics, first step with other parameters"
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("first", help="a run directory")
     diff.add_argument("second", help="another")
     verify = command("verify", verify_runs, "train again from a recorded step and compare bits")
-    verify.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
+    verify.add_argument("runs", nargs="+", metavar="RUN", help="run directories, or globs of them")
     verify.add_argument("--start", type=int, help="the recorded step to begin from (default: the first)")
     verify.add_argument("--steps", type=int, default=20, help="optimiser steps to train (default: 20)")
     gc = command("gc", collect_garbage, "remove files that no finished run needs; only lists them without --yes")
@@ -117,7 +118,7 @@ def list_runs(arguments: argparse.Namespace) -> int:
     roots = [word for word in arguments.words if parse_condition(word) is None or Path(word).is_dir()]
     where = [*(word for word in arguments.words if word not in roots), *arguments.where]
     how = (arguments.metric, arguments.sort, arguments.reverse, arguments.limit, arguments.json)
-    return print_list(run_folders(*roots or ["runs"]), Selection(where, *how))
+    return print_list(run_folders(*_expanded(roots) or ["runs"]), Selection(where, *how))
 
 
 def show_runs(arguments: argparse.Namespace) -> int:
@@ -128,13 +129,24 @@ def show_runs(arguments: argparse.Namespace) -> int:
 def _each(folders: Sequence[str], action: Callable[[Path], bool | None]) -> int:
     """Apply an action to each run, also after an error; return 1 if any cannot be read or fails."""
     failed = False
-    for folder in folders:
+    for folder in _expanded(folders):
         try:
             failed |= bool(action(Path(folder)))
         except MechlabError as error:
             print(f"error: {error}", file=sys.stderr)
             failed = True
     return int(failed)
+
+
+def _expanded(words: Sequence[str]) -> list[str]:
+    """Return run directories, each glob among them, such as "runs/*/*", replaced by the runs that it names, if any."""
+    from mechlab.record.status import has_status
+
+    found: list[str] = []
+    for word in words:
+        matches = [] if Path(word).exists() else sorted(glob.glob(word, recursive=True))
+        found += [match for match in matches if has_status(Path(match))] or [word]
+    return list(dict.fromkeys(found))
 
 
 def _show(folder: Path, verbose: bool) -> bool:

@@ -21,7 +21,14 @@ import torch
 from scipy.stats import spearmanr
 
 import mechlab
-from mechlab.kernels import gradient_dot, metagradient, nearest, path_kernel, retrained_outputs, trak
+from mechlab.kernels import (
+    gradient_dot,
+    metagradient,
+    nearest,
+    path_kernel,
+    retrained_outputs,
+    trak,
+)
 
 plt.rcParams.update({"figure.dpi": 80, "font.size": 8})
 
@@ -42,9 +49,13 @@ train, test = run.task.examples("train"), run.evaluation("test")
 name = f"perceptron, digits 3 and 8, seed {run.seed}"
 digits = [3, 8]
 
-right = torch.log_softmax(run.predict(test.inputs).outputs, -1)[torch.arange(len(test)), test.targets]
+right = torch.log_softmax(run.predict(test.inputs).outputs, -1)[
+    torch.arange(len(test)), test.targets
+]
 hardest = right.argsort()[:4]
-explained = test[hardest]  # the four test images with the least probability of their own class
+explained = test[
+    hardest
+]  # the four test images with the least probability of their own class
 print(f"{len(train)} training images, {len(test)} test images")
 print(f"test accuracy: {run.results['metrics']['test/accuracy']:.3f}")
 for target, value in zip(explained.targets, right[hardest]):
@@ -64,20 +75,32 @@ terms = {
     "weight decay": account.decay,
     "quadrature": account.residual,
     "rounding": account.arithmetic,
-    "sum of all terms": account.data + account.decay + account.clipping + account.residual + account.arithmetic,
+    "sum of all terms": account.data
+    + account.decay
+    + account.clipping
+    + account.residual
+    + account.arithmetic,
     "change of the margin": account.final - account.initial,
 }
 figure, axis = plt.subplots(figsize=(6, 2.6), layout="constrained")
 for i, target in enumerate(explained.targets):
     values = [float(term[i, 0]) for term in terms.values()]
-    axis.plot(np.arange(len(terms)) + 0.1 * (i - 1.5), values, "os^D"[i], label=f"image {i + 1}, a {digits[target]}")
+    axis.plot(
+        np.arange(len(terms)) + 0.1 * (i - 1.5),
+        values,
+        "os^D"[i],
+        label=f"image {i + 1}, a {digits[target]}",
+    )
 axis.axhline(0, color="#888888", linewidth=0.8)
 axis.set_xticks(range(len(terms)), terms, rotation=20, ha="right")
 axis.set_ylabel("change of the margin (nats)")
 axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 figure.suptitle(f"Terms of the path kernel: {name}")
 plt.show()
-print("largest difference of sum and change:", f"{np.abs(account.completeness).max():.1e} nats")
+print(
+    "largest difference of sum and change:",
+    f"{np.abs(account.completeness).max():.1e} nats",
+)
 print("largest quadrature term:", f"{np.abs(account.residual).max():.1e} nats")
 
 # %% [markdown]
@@ -93,16 +116,30 @@ print("largest quadrature term:", f"{np.abs(account.residual).max():.1e} nats")
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
 for part in ("data", "decay"):
     axes[0].plot(
-        account.steps + 1, account.by_step[part][:, 0, 0].cumsum(), label="data" if part == "data" else "weight decay"
+        account.steps + 1,
+        account.by_step[part][:, 0, 0].cumsum(),
+        label="data" if part == "data" else "weight decay",
     )
 axes[0].plot(
-    account.steps + 1, account.by_step["change"][:, 0, 0].cumsum(), "k:", label="margin, less its initial value"
+    account.steps + 1,
+    account.by_step["change"][:, 0, 0].cumsum(),
+    "k:",
+    label="margin, less its initial value",
 )
-axes[0].set(xlabel="optimiser step", ylabel="nats, accumulated", ylim=(None, 0.75))
+axes[0].set(
+    xlabel="optimiser step", ylabel="nats, accumulated", ylim=(None, 0.75)
+)
 axes[0].legend(loc="upper right")
 tensors = account.layout.names
-for i, (part, label) in enumerate((("data", "data"), ("decay", "weight decay"))):
-    axes[1].barh(np.arange(len(tensors)) + 0.4 * i - 0.2, account.by_tensor[part][0, 0], 0.4, label=label)
+for i, (part, label) in enumerate(
+    (("data", "data"), ("decay", "weight decay"))
+):
+    axes[1].barh(
+        np.arange(len(tensors)) + 0.4 * i - 0.2,
+        account.by_tensor[part][0, 0],
+        0.4,
+        label=label,
+    )
 axes[1].axvline(0, color="#888888", linewidth=0.8)
 axes[1].set_yticks(range(len(tensors)), tensors)
 axes[1].invert_yaxis()
@@ -134,10 +171,20 @@ figure.suptitle(f"Training images with the largest influence (nats): {name}")
 plt.show()
 
 same = (train.targets == explained.targets[0]).numpy()
-first = path_kernel(run.at(1), explained[:1], "margin", nodes=4).influence[0, 0]  # the training stopped after one step
-for title, values in (("200 steps", influence), ("one step, images of its batch", first)):
-    own, others = ((values[which & (values != 0)] > 0).mean() for which in (same, ~same))
-    print(f"after {title}: {own:.2f} of the images of its class have a positive influence, {others:.2f} of the others")
+first = path_kernel(run.at(1), explained[:1], "margin", nodes=4).influence[
+    0, 0
+]  # the training stopped after one step
+for title, values in (
+    ("200 steps", influence),
+    ("one step, images of its batch", first),
+):
+    own, others = (
+        (values[which & (values != 0)] > 0).mean() for which in (same, ~same)
+    )
+    print(
+        f"after {title}: {own:.2f} of the images of its class have a positive "
+        f"influence, {others:.2f} of the others"
+    )
 
 # %% [markdown]
 # Images of the same class raise the margin, the others lower it. This is no finding about what the network has
@@ -153,23 +200,50 @@ for title, values in (("200 steps", influence), ("one step, images of its batch"
 # %%
 derivative = metagradient(run, explained, "margin").derivative[:, 0]  # (4, 251)
 largest = np.argsort(-np.abs(derivative[0]))
-left_out = np.concatenate([largest[:24], np.random.default_rng(0).choice(largest[24:], 24, replace=False)])
+left_out = np.concatenate(
+    [
+        largest[:24],
+        np.random.default_rng(0).choice(largest[24:], 24, replace=False),
+    ]
+)
 weights = np.ones((49, len(train)))  # the first training leaves nothing out
 weights[np.arange(1, 49), left_out] = 0
 margins = retrained_outputs(run, explained, weights, "margin")[:, 0, 0]
 change = margins[1:] - margins[0]
 
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.1), layout="constrained", sharey=True)
-for axis, (title, scores) in zip(axes, {"metagradient": derivative[0], "path kernel": influence}.items()):
+figure, axes = plt.subplots(
+    1, 2, figsize=(8, 3.1), layout="constrained", sharey=True
+)
+for axis, (title, scores) in zip(
+    axes, {"metagradient": derivative[0], "path kernel": influence}.items()
+):
     predicted = -scores[left_out]
-    axis.plot(predicted[:24], change[:24], "o", markersize=4, label="largest metagradients")
+    axis.plot(
+        predicted[:24],
+        change[:24],
+        "o",
+        markersize=4,
+        label="largest metagradients",
+    )
     axis.plot(predicted[24:], change[24:], "s", markersize=4, label="others")
     ends = np.array(axis.get_xlim())
-    axis.plot(ends, ends, color="#888888", linewidth=0.8, zorder=0, label="predicted = actual")
+    axis.plot(
+        ends,
+        ends,
+        color="#888888",
+        linewidth=0.8,
+        zorder=0,
+        label="predicted = actual",
+    )
     axis.set_ylim(1.15 * change.min(), 1.15 * change.max())
     axis.set(title=title, xlabel="predicted change of the margin (nats)")
-    correlation, slope = np.corrcoef(predicted, change)[0, 1], np.polyfit(predicted, change, 1)[0]
-    print(f"{title}: correlation {correlation:.3f}, slope {slope:.2f} (exact: 1)")
+    correlation, slope = (
+        np.corrcoef(predicted, change)[0, 1],
+        np.polyfit(predicted, change, 1)[0],
+    )
+    print(
+        f"{title}: correlation {correlation:.3f}, slope {slope:.2f} (exact: 1)"
+    )
 axes[0].set_ylabel("change after retraining (nats)")
 axes[1].legend()
 figure.suptitle(f"Without one training image: {name}, first image")
@@ -197,16 +271,36 @@ methods = {
     "metagradient, permuted": derivative[:, rng.permutation(len(train))],
 }
 correlations = {
-    title: [spearmanr(kept @ scores[i], actual[:, i]).statistic for i in range(4)] for title, scores in methods.items()
+    title: [
+        spearmanr(kept @ scores[i], actual[:, i]).statistic for i in range(4)
+    ]
+    for title, scores in methods.items()
 }
 figure, axis = plt.subplots(figsize=(6, 2.6), layout="constrained")
 for i, values in enumerate(correlations.values()):
-    axis.plot(values, [i] * 4, "o", color="C0", alpha=0.5, markersize=4, label="one image" if i == 0 else None)
-    axis.plot(np.mean(values), i, "|", color="black", markersize=14, label="mean of four" if i == 0 else None)
+    axis.plot(
+        values,
+        [i] * 4,
+        "o",
+        color="C0",
+        alpha=0.5,
+        markersize=4,
+        label="one image" if i == 0 else None,
+    )
+    axis.plot(
+        np.mean(values),
+        i,
+        "|",
+        color="black",
+        markersize=14,
+        label="mean of four" if i == 0 else None,
+    )
 axis.axvline(0, color="#888888", linewidth=0.8)
 axis.set_yticks(range(len(correlations)), correlations)
 axis.invert_yaxis()
-axis.set(xlabel="rank correlation of predicted and actual margins", xlim=(-0.5, 1.02))
+axis.set(
+    xlabel="rank correlation of predicted and actual margins", xlim=(-0.5, 1.02)
+)
 axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 figure.suptitle(f"Without a tenth of the images: {name}")
 plt.show()

@@ -40,11 +40,20 @@ plt.rcParams.update({"figure.dpi": 80, "font.size": 8})
 # %%
 run = mechlab.load_run(glob.glob("runs/tomita-gru/*")[0])
 truth = run.task.ground_truth()  # the minimal automaton of the language
-name = f"GRU of {run.config['model']['hidden']} units, Tomita 3, seed {run.seed}"
+name = (
+    f"GRU of {run.config['model']['hidden']} units, Tomita 3, seed {run.seed}"
+)
 
-batch = run.evaluation("val", 250)  # 250 held-out words; rows of zeros follow the end of a word
-words = [[int(letter) for letter, read in zip(row.argmax(-1), row.any(-1)) if read] for row in batch.inputs]
-labels = np.concatenate([truth.run([word])[0, 1:] for word in words])  # the automaton's state after each letter
+batch = run.evaluation(
+    "val", 250
+)  # 250 held-out words; rows of zeros follow the end of a word
+words = [
+    [int(letter) for letter, read in zip(row.argmax(-1), row.any(-1)) if read]
+    for row in batch.inputs
+]
+labels = np.concatenate(
+    [truth.run([word])[0, 1:] for word in words]
+)  # the automaton's state after each letter
 
 
 def states_of(model):
@@ -54,7 +63,10 @@ def states_of(model):
 
 
 trained, untrained = states_of(run.model()), states_of(run.untrained())
-print(f"{len(words)} words, {len(labels)} letters, states of the automaton: {', '.join(truth.states)}")
+print(
+    f"{len(words)} words, {len(labels)} letters, states of the automaton: "
+    f"{', '.join(truth.states)}"
+)
 print(f"test accuracy: {run.results['metrics']['test/accuracy']:.4f}")
 
 # %% [markdown]
@@ -66,19 +78,25 @@ print(f"test accuracy: {run.results['metrics']['test/accuracy']:.4f}")
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
-for axis, states, title in zip(axes, (trained, untrained), ("trained", "untrained")):
+for axis, states, title in zip(
+    axes, (trained, untrained), ("trained", "untrained")
+):
     plane = PCA(2).fit(states)
     points = plane.transform(states)
     for state, letters in enumerate(truth.states):
         here = labels == state
-        axis.plot(*points[here].T, ".", markersize=3, color=f"C{state}", label=letters)
+        axis.plot(
+            *points[here].T, ".", markersize=3, color=f"C{state}", label=letters
+        )
     shares = 100 * plane.explained_variance_ratio_
     axis.set(
         title=title,
         xlabel=f"component 1 ({shares[0]:.0f} % of the variance)",
         ylabel=f"component 2 ({shares[1]:.0f} %)",
     )
-axes[1].legend(title="automaton state", loc="center left", bbox_to_anchor=(1, 0.5))
+axes[1].legend(
+    title="automaton state", loc="center left", bbox_to_anchor=(1, 0.5)
+)
 figure.suptitle(f"Hidden states: {name}")
 plt.show()
 
@@ -97,19 +115,36 @@ sizes = [2, 3, 4, 5, 7, 10, 15, 20, 30, 40]
 
 
 def ambiguities(states, labels):
-    clusters = [KMeans(k, n_init=3, random_state=0).fit_predict(states) for k in sizes]
+    clusters = [
+        KMeans(k, n_init=3, random_state=0).fit_predict(states) for k in sizes
+    ]
     return [ambiguity(found, labels).weighted for found in clusters]
 
 
 figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")
 axis.plot(sizes, ambiguities(trained, labels), "o-", label="trained")
 axis.plot(sizes, ambiguities(untrained, labels), "s--", label="untrained")
-axis.plot(sizes, ambiguities(trained, permuted), "^:", label="trained, labels permuted")
+axis.plot(
+    sizes,
+    ambiguities(trained, permuted),
+    "^:",
+    label="trained, labels permuted",
+)
 axis.axvline(truth.size, color="#888888", linewidth=0.8)
 axis.text(
-    truth.size, 1.01, "states of the automaton", color="#888888", transform=axis.get_xaxis_transform(), ha="center"
+    truth.size,
+    1.01,
+    "states of the automaton",
+    color="#888888",
+    transform=axis.get_xaxis_transform(),
+    ha="center",
 )
-axis.set(xlabel="number k of clusters", ylabel="weighted ambiguity (0 to 1)", xscale="log", ylim=(-0.03, 1.03))
+axis.set(
+    xlabel="number k of clusters",
+    ylabel="weighted ambiguity (0 to 1)",
+    xscale="log",
+    ylim=(-0.03, 1.03),
+)
 axis.set_xticks(sizes, sizes)
 axis.minorticks_off()
 axis.legend()
@@ -140,8 +175,16 @@ figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
 rows = np.arange(len(table))
 axis.plot(table["weighted"], rows, "o", label="trained")
 axis.plot(table["null_permuted"], rows, "^", label="trained, labels permuted")
-axis.plot(table["held_out"], rows, "x", color="black", label="trained, held-out rows")
-axis.set_yticks(rows, [f"{method} ({row.clusters:g} clusters)" for method, row in table.iterrows()])
+axis.plot(
+    table["held_out"], rows, "x", color="black", label="trained, held-out rows"
+)
+axis.set_yticks(
+    rows,
+    [
+        f"{method} ({row.clusters:g} clusters)"
+        for method, row in table.iterrows()
+    ],
+)
 axis.invert_yaxis()
 axis.set(xlabel="weighted ambiguity (0 to 1)", xlim=(-0.03, 1.03))
 axis.grid(axis="y", linewidth=0.3)
@@ -163,13 +206,28 @@ steps = run.history.steps
 scores = []
 for step in steps:
     states = states_of(run.at(step).model())
-    scores.append(ambiguity(KMeans(20, n_init=3, random_state=0).fit_predict(states), labels).weighted)
+    scores.append(
+        ambiguity(
+            KMeans(20, n_init=3, random_state=0).fit_predict(states), labels
+        ).weighted
+    )
 curve = run.metrics[["step", "val/accuracy"]].dropna()
 
 figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")
 axis.plot(steps, scores, "o-", label="ambiguity of 20 clusters")
-axis.plot(curve["step"], 1 - curve["val/accuracy"], "s--", markersize=3, label="share of wrong outputs, held-out words")
-axis.set(xscale="symlog", xlabel="optimiser step", ylabel="ambiguity, share of outputs", ylim=(-0.03, None))
+axis.plot(
+    curve["step"],
+    1 - curve["val/accuracy"],
+    "s--",
+    markersize=3,
+    label="share of wrong outputs, held-out words",
+)
+axis.set(
+    xscale="symlog",
+    xlabel="optimiser step",
+    ylabel="ambiguity, share of outputs",
+    ylim=(-0.03, None),
+)
 axis.legend()
 figure.suptitle(name)
 plt.show()
@@ -185,7 +243,9 @@ plt.show()
 # automata accept the same words, and returns a shortest word that they treat differently if not.
 
 # %%
-extracted = read_automaton(run.artifacts("extraction").folder / "automaton.json")
+extracted = read_automaton(
+    run.artifacts("extraction").folder / "automaton.json"
+)
 tomita4 = mechlab.automata.named("tomita4")
 print("states:", minimise(extracted).size)
 print("differs from Tomita 3 after the word:", equivalent(extracted, truth))
@@ -209,10 +269,16 @@ display(drawing)
 # length. That is a proof about the automaton. About the network it is a statement on words that were tried:
 
 # %%
-print(f"agreement of network and automaton on fresh words of 16 to 30 letters: {finding['scalars']['agreement']:.4f}")
+print(
+    "agreement of network and automaton on fresh words of 16 to 30 letters: "
+    f"{finding['scalars']['agreement']:.4f}"
+)
 for claim in finding["claims"].values():
     print("holds:" if claim["holds"] else "fails:", claim["statement"])
-    print(f"       measured {claim['value']:.4f}, untrained network {claim['null']:.4f}")
+    print(
+        f"       measured {claim['value']:.4f}, untrained network "
+        f"{claim['null']:.4f}"
+    )
 
 # %% [markdown]
 # ## What one reads from this

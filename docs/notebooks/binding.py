@@ -38,20 +38,39 @@ name = f"Elman network, 64 units, repeat copy of 4 vectors, seed {run.seed}"
 
 batch = run.evaluation("test", 100)
 prediction = run.predict(batch.inputs)
-print(f"accuracy over {batch.targets.shape[1]} steps: {prediction.score['accuracy'].mean():.4f} (chance: 0.5)")
+print(
+    f"accuracy over {batch.targets.shape[1]} steps: "
+    f"{prediction.score['accuracy'].mean():.4f} (chance: 0.5)"
+)
 print(
     "shapes of inputs, targets and outputs:",
-    *map(tuple, (batch.inputs.shape, batch.targets.shape, prediction.outputs.shape)),
+    *map(
+        tuple,
+        (batch.inputs.shape, batch.targets.shape, prediction.outputs.shape),
+    ),
 )
 
 # %% [markdown]
 # The first 24 steps of one sequence: what the network reads, what it should output, and what it does.
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(8, 1.9), layout="constrained", sharey=True)
-panels = {"inputs": batch.inputs[0], "targets": batch.targets[0], "outputs of the network": prediction.outputs[0]}
+figure, axes = plt.subplots(
+    1, 3, figsize=(8, 1.9), layout="constrained", sharey=True
+)
+panels = {
+    "inputs": batch.inputs[0],
+    "targets": batch.targets[0],
+    "outputs of the network": prediction.outputs[0],
+}
 for axis, (title, values) in zip(axes, panels.items()):
-    image = axis.imshow(values[:24].T, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+    image = axis.imshow(
+        values[:24].T,
+        cmap="RdBu_r",
+        vmin=-1,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
+    )
     axis.axvline(s - 0.5, color="black", linewidth=0.8)
     axis.set(title=title, xlabel="step")
 axes[0].set(ylabel="component", yticks=range(d))
@@ -68,11 +87,19 @@ plt.show()
 # apart.
 
 # %%
-networks = {"trained": linearise(run.model()), "untrained": linearise(run.untrained())}
-distances = {which: spectral_distance(network.recurrent, rule.matrix) for which, network in networks.items()}
+networks = {
+    "trained": linearise(run.model()),
+    "untrained": linearise(run.untrained()),
+}
+distances = {
+    which: spectral_distance(network.recurrent, rule.matrix)
+    for which, network in networks.items()
+}
 
 circle = np.exp(2j * np.pi * np.linspace(0, 1, 200))
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.3), layout="constrained", sharex=True, sharey=True)
+figure, axes = plt.subplots(
+    1, 2, figsize=(8, 3.3), layout="constrained", sharex=True, sharey=True
+)
 for axis, (which, network) in zip(axes, networks.items()):
     values = np.linalg.eigvals(network.recurrent)
     axis.plot(circle.real, circle.imag, color="#bbbbbb", linewidth=0.8)
@@ -86,14 +113,17 @@ for axis, (which, network) in zip(axes, networks.items()):
         color="C3",
         label="theory (4 at each ring)",
     )
-    axis.set(title=which, aspect="equal", xlabel="real part", ylabel="imaginary part")
+    axis.set(
+        title=which, aspect="equal", xlabel="real part", ylabel="imaginary part"
+    )
 axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
 figure.suptitle(f"Eigenvalues: {name}")
 plt.show()
 
 for which, distance in distances.items():
     print(
-        f"{which}: rank {distance.rank} of {distance.rank_theory}, mean angle error {distance.angle_error:.4f} rad, ",
+        f"{which}: rank {distance.rank} of {distance.rank_theory}, mean angle "
+        f"error {distance.angle_error:.4f} rad, ",
         end="",
     )
     print(f"mean |log modulus| {distance.modulus_error:.3f} nats")
@@ -113,13 +143,20 @@ print(f"chance, random orthogonal matrices of rank 16: {chance:.3f} rad")
 
 # %%
 decoders = {
-    which: observability_decoder(network.recurrent, network.readout, rule.matrix, rank=16)
+    which: observability_decoder(
+        network.recurrent, network.readout, rule.matrix, rank=16
+    )
     for which, network in networks.items()
 }
 matrices = {"theory: Φ": rule.matrix} | {
-    f"{which}: D W Ψ": decoder.decode @ networks[which].recurrent @ decoder.basis for which, decoder in decoders.items()
+    f"{which}: D W Ψ": decoder.decode
+    @ networks[which].recurrent
+    @ decoder.basis
+    for which, decoder in decoders.items()
 }
-figure, axes = plt.subplots(1, 3, figsize=(8, 2.9), layout="constrained", sharey=True)
+figure, axes = plt.subplots(
+    1, 3, figsize=(8, 2.9), layout="constrained", sharey=True
+)
 for axis, (title, matrix) in zip(axes, matrices.items()):
     image = axis.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
     for edge in (3.5, 7.5, 11.5):
@@ -140,14 +177,26 @@ plt.show()
 # vectors; the decoder reads it from the state alone.
 
 # %%
-states = run.cache(batch.inputs)["state"].numpy()  # (100, T+1, 64), the initial state first
-sequence = torch.where(torch.arange(204)[:, None] < s, batch.inputs, batch.targets).numpy()
-window = np.stack([sequence[:, t - s : t].reshape(100, -1) for t in range(s, 29)], 1)  # (100, 25, 16)
+states = run.cache(batch.inputs)[
+    "state"
+].numpy()  # (100, T+1, 64), the initial state first
+sequence = torch.where(
+    torch.arange(204)[:, None] < s, batch.inputs, batch.targets
+).numpy()
+window = np.stack(
+    [sequence[:, t - s : t].reshape(100, -1) for t in range(s, 29)], 1
+)  # (100, 25, 16)
 decoded = states[:, s:29] @ decoders["trained"].decode.T
 
-figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained", sharey=True)
+figure, axes = plt.subplots(
+    1, 2, figsize=(8, 2.8), layout="constrained", sharey=True
+)
 for axis, (title, values) in zip(
-    axes, {"the rule's variables": window[0], "decoded from the state": decoded[0]}.items()
+    axes,
+    {
+        "the rule's variables": window[0],
+        "decoded from the state": decoded[0],
+    }.items(),
 ):
     image = axis.imshow(
         values.T,
@@ -163,7 +212,10 @@ axes[0].set_ylabel("variable (oldest vector first)")
 figure.colorbar(image, ax=axes, label="value")
 figure.suptitle(name)
 plt.show()
-print(f"signs decoded right over 100 sequences and 25 steps: {(np.sign(decoded) == window).mean():.4f} (chance: 0.5)")
+print(
+    "signs decoded right over 100 sequences and 25 steps: "
+    f"{(np.sign(decoded) == window).mean():.4f} (chance: 0.5)"
+)
 
 # %% [markdown]
 # ## Change one variable
@@ -178,34 +230,58 @@ inputs = batch.inputs[:, : at + horizon]
 here = window[:, at - s]  # (100, 16), the variables after step 8
 rng = np.random.default_rng(0)
 intact = run.predict(inputs).outputs.sign().numpy()[:, at:]
-followed = {"along the variable's direction": np.empty(16), "along a random direction": np.empty(16)}
+followed = {
+    "along the variable's direction": np.empty(16),
+    "along a random direction": np.empty(16),
+}
 undisturbed = {title: np.empty(16) for title in followed}
 for i in range(16):
     changed = here.copy()
     changed[:, i] *= -1
-    future = np.tile(changed.reshape(100, s, d), (1, horizon // s, 1))  # the rule, from the changed variables on
+    future = np.tile(
+        changed.reshape(100, s, d), (1, horizon // s, 1)
+    )  # the rule, from the changed variables on
     affected = future != np.tile(here.reshape(100, s, d), (1, horizon // s, 1))
     direction = decoders["trained"].basis[:, i]
     other = rng.standard_normal(64)
     other *= np.linalg.norm(direction) / np.linalg.norm(other)
     for title, vector in zip(followed, (direction, other)):
-        state = torch.as_tensor(states[:, at] - 2 * here[:, i, None] * vector, dtype=torch.float32)
-        outputs = run.patch(inputs, {f"state@{at}": state}).sign().numpy()[:, at:]
+        state = torch.as_tensor(
+            states[:, at] - 2 * here[:, i, None] * vector, dtype=torch.float32
+        )
+        outputs = (
+            run.patch(inputs, {f"state@{at}": state}).sign().numpy()[:, at:]
+        )
         followed[title][i] = (outputs == future)[affected].mean()
         undisturbed[title][i] = (outputs == future)[~affected].mean()
 
-figure, axes = plt.subplots(1, 2, figsize=(7, 2.9), layout="constrained", sharey=True)
+figure, axes = plt.subplots(
+    1, 2, figsize=(7, 2.9), layout="constrained", sharey=True
+)
 for axis, (title, shares) in zip(axes, followed.items()):
     image = axis.imshow(shares.reshape(s, d), cmap="viridis", vmin=0, vmax=1)
     for i, share in enumerate(shares):
-        axis.text(i % d, i // d, f"{share:.2f}", ha="center", va="center", color="white" if share < 0.6 else "black")
+        axis.text(
+            i % d,
+            i // d,
+            f"{share:.2f}",
+            ha="center",
+            va="center",
+            color="white" if share < 0.6 else "black",
+        )
     axis.set(title=title, xlabel="component", xticks=range(d))
 axes[0].set(ylabel="vector of the sequence", yticks=range(s))
-figure.colorbar(image, ax=axes, label="share of outputs that change as they should")
+figure.colorbar(
+    image, ax=axes, label="share of outputs that change as they should"
+)
 figure.suptitle(f"After a flip of one variable: {name}")
 plt.show()
 for title in followed:
-    print(f"{title}: outputs that should change do so in {followed[title].mean():.4f},", end=" ")
+    print(
+        f"{title}: outputs that should change do so in "
+        f"{followed[title].mean():.4f},",
+        end=" ",
+    )
     print(f"the others stay right in {undisturbed[title].mean():.4f}")
 
 # %% [markdown]
@@ -214,22 +290,33 @@ for title in followed:
 # Accuracy far beyond the 16 repeats of the training. `at_length` is the same task with more repeats.
 
 # %%
-longer = run.task.at_length(500).generate(64, "test", torch.Generator().manual_seed(0))  # 500 repeats: 2,000 steps
+longer = run.task.at_length(500).generate(
+    64, "test", torch.Generator().manual_seed(0)
+)  # 500 repeats: 2,000 steps
 with torch.no_grad():
     curves = {
-        which: ((model(longer.inputs).outputs >= 0) == (longer.targets > 0))[:, s:]
+        which: ((model(longer.inputs).outputs >= 0) == (longer.targets > 0))[
+            :, s:
+        ]
         .float()
         .mean((0, 2))
         .reshape(-1, 20)
         .mean(1)
-        for which, model in {"trained": run.model(), "untrained": run.untrained()}.items()
+        for which, model in {
+            "trained": run.model(),
+            "untrained": run.untrained(),
+        }.items()
     }
 figure, axis = plt.subplots(figsize=(5, 2.8), layout="constrained")
 for (which, curve), style in zip(curves.items(), ("-", "--")):
     axis.plot(np.arange(len(curve)) * 20 + 10, curve, style, label=which)
 axis.axvspan(0, 64, color="#dddddd", zorder=0, label="lengths of the training")
 axis.axhline(0.5, color="#888888", linewidth=0.8)
-axis.set(xlabel="step after the input", ylabel="accuracy, mean of 20 steps", ylim=(0.45, 1.02))
+axis.set(
+    xlabel="step after the input",
+    ylabel="accuracy, mean of 20 steps",
+    ylim=(0.45, 1.02),
+)
 axis.legend()
 figure.suptitle(name)
 plt.show()

@@ -48,7 +48,9 @@ def sizes_of(tensors: dict[str, Tensor], cell: str, path: Path) -> tuple[int, in
     parts = [f"weight_{way}" for way in ("ih", "hh")] + [f"bias_{way}" for way in ("ih", "hh") if biases]
     wanted = [f"rnn.{part}_l{layer}" for layer in range(max(layers, 1)) for part in parts] + ["fc.weight"]
     if missing := [name for name in wanted if name not in tensors]:
-        raise _refusal("the weights must be whole", f"no {', '.join(missing)}; there are {', '.join(tensors)}", path)
+        raise _refusal(
+            "the weights must have these names", f"no {', '.join(missing)}; there are {', '.join(tensors)}", path
+        )
     if extra := [name for name in tensors if name not in (*wanted, "fc.bias")]:
         fix = "networks read in both directions and projected states are not adopted" if "_l" in extra[0] else None
         raise _refusal("the weights must be those of rnn and fc only", f"also {', '.join(extra)}", path, fix)

@@ -47,7 +47,7 @@ def memberships_figure(table: pd.DataFrame, level: float) -> Figure:
             places = np.arange(len(part)) + (number - 0.5) * 0.38
             axis.barh(places, part["r2"], height=0.36, color=COLOURS[number], linewidth=0)
             axis.vlines(part["null"], places - 0.18, places + 0.18, color=INK, linewidth=1.4)
-        axis.set(xlim=(0, 1.02), xlabel="R² of the best conjugate and side")
+        axis.set(xlim=(0, 1.02), xlabel="R² of the best conjugate, left or right cosets")
         if axis is axes[0]:
             row_names(axis, [f"{row.subgroup} (index {row.index})" for row in classes.itertuples(index=False)])
         else:

@@ -179,7 +179,7 @@ def unembedding_figure(
             _elements(axis, "x", len(matrix), "ρ(c⁻¹)" if row else "")
             note(axis, kind)
         title(axes[place], names[place])
-        _bar(figure, image, [axes[place], axes[place + len(learned)]], "", shrink=0.5)
+        _bar(figure, image, [axes[place], axes[place + len(learned)]], "coefficient", shrink=0.5)
     return figure
 
 

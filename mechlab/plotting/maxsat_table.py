@@ -19,7 +19,7 @@ from mechlab.plotting.style import (
 )
 
 NAMES = {
-    "network": "network, sequentially",
+    "network": "network, variable by variable",
     "optimum": "optimum",
     "johnson": "Johnson",
     "distilled": "published program",
@@ -55,7 +55,7 @@ def differences_figure(table: pd.DataFrame, tolerance: float) -> Figure:
     axis.set_xlabel("satisfied clauses minus Johnson's, in percentage points")
     row_names(axis, [NAMES[name] for name in names])
     overall = table[table["clauses"].astype(str) == "all"].set_index("algorithm").loc[names]
-    side_column(axis, "score", [f"{score:.4f}" for score in overall["score"]])
+    side_column(axis, "satisfied", [f"{score:.4f}" for score in overall["score"]])
     threshold(axis, -100 * tolerance, "above", along="x", label=f"network: ≥ −{100 * tolerance:g}")
     note(axis, "axis logarithmic beyond ±1")
     note(axis, f"mean differences on the same {overall['formulas'].iloc[0]:,} formulas, with 95 % intervals")

@@ -14,6 +14,7 @@ from mechlab.plotting.style import FAINT, INK, TEXT, new_figure, note, points_ax
 
 MOST = 6  # irreps that get a panel
 LEFT_OUT = "trivial"
+SEED = 0  # of the permutation in the panel of chance
 WORDS = {"influence": "influence of the", "derivative": "derivative in the weight of the"}
 
 
@@ -27,7 +28,8 @@ def influence_of_pairs(
     """Draw the influences (R, N) of training pairs (N, 2) on the part of each irrep, each as an n x n map of a and b.
 
     All panels have one scale of colours. The trivial irrep is left out; of more than six others those with the largest
-    sum of absolute influences are drawn.
+    sum of absolute influences are drawn. The last panel has the values of the first one permuted among the pairs: what
+    chance would give.
 
     Args:
         n: elements of the group.
@@ -39,21 +41,25 @@ def influence_of_pairs(
     sizes = np.abs(influence[rows])
     limit = float(np.quantile(sizes, CLIPPED)) if sizes.size else 0.0
     limit = limit or 1.0
-    columns = max(1, math.ceil(math.sqrt(len(rows))))
-    lines = max(1, math.ceil(len(rows) / columns))
+    panels = [(names[row], influence[row]) for row in rows]
+    if panels:
+        first, values = panels[0]
+        panels.append((f"{first}, permuted (chance)", np.random.default_rng(SEED).permutation(values)))
+    columns = max(1, math.ceil(math.sqrt(len(panels))))
+    lines = max(1, math.ceil(len(panels) / columns))
     figure, axes = new_figure(panels=columns, width=2.5, height=0.15 + 2.3 * lines, rows=lines)
     image = None
-    for axis, row in zip(axes, rows, strict=False):
-        values = np.full((n, n), np.nan)
-        values[pairs[:, 0], pairs[:, 1]] = influence[row]
+    for axis, (name, values) in zip(axes, panels, strict=False):
+        square = np.full((n, n), np.nan)
+        square[pairs[:, 0], pairs[:, 1]] = values
         axis.set_facecolor(FAINT)
-        image = axis.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+        image = axis.imshow(square, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
         axis.set(xlabel="index of b", ylabel="index of a")
         whole_numbers(axis, "x")
         whole_numbers(axis, "y")
-        note(axis, f"sum {influence[row].sum():.3g}")
-        title(axis, names[row])
-    for axis in axes[len(rows) :]:
+        note(axis, f"sum over all pairs {values.sum():.3g}")
+        title(axis, name)
+    for axis in axes[len(panels) :]:
         axis.set_axis_off()
     if image is not None:
         clipped = bool(sizes.max(initial=0) > limit)

@@ -121,7 +121,7 @@ def registers_figure(places: np.ndarray, values: np.ndarray, shares: np.ndarray,
         name = register["register"]
         distinct, kinds = np.unique(column, return_inverse=True)
         if len(distinct) <= KINDS:
-            scatter_kinds(axis, places, kinds, [number(value) for value in distinct], size=16)
+            scatter_kinds(axis, places, kinds, [number(value) for value in distinct], size=30)
             beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.02), "borderaxespad": 0.2}
             legend(axis, title=name, title_fontsize=TEXT - 1, **beside)
         else:

@@ -74,6 +74,11 @@ class CLASS(FiniteTask):
         """Return the automaton that labels the words."""
         return self._automaton
 
+    def chance(self) -> float:
+        """Return the accuracy of the best constant guess. The default is one by the number of classes: here classes are
+        equally frequent, so that this method may be left out."""
+        return 0.5
+
     @functools.cached_property
     def _splits(self) -> dict[Split, Batch]:
         words = torch.tensor(list(itertools.product((0, 1), repeat=self.length)))  # (2^T, T)

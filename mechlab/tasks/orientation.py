@@ -24,7 +24,7 @@ class Orientation(FiniteTask):
     images of one full column or one full row, alternately. Validation and test are on other figures, equally many of
     each of five families: diagonal and dotted diagonal segments, zigzags, dotted bars and outlines of rectangles, see
     `mechlab.tasks.line_images` for their ranges. Each image is followed by its transpose. The accuracy is hence the
-    mean over the families, and a model that has equal scores for an image and for its transpose is right about one of
+    mean over the families, and a model that has equal scores for an image and for its transpose is right on one of
     the two. By the ground truth a figure is a row where it is wider than high.
 
     Args:

@@ -241,6 +241,16 @@ def test_show_tells_what_a_run_is(call):
     refused(call("show", "a/*x"), "a/*x matches nothing", "runs ls")
 
 
+def test_a_quoted_glob_is_expanded_to_the_runs_that_it_names(call):
+    """As `mechlab.analyze` does; a folder beside them that is no run is left out."""
+    a, _, c = folders()
+    Path("a/repeat_copy-rnn/notes").mkdir()
+    done = call("show", "a/*/*")
+    assert done.exit == 0
+    assert [line for line in done.out.splitlines() if line.startswith("run: ")] == [f"run: {a}", f"run: {c}"]
+    assert len(table(call("ls", "a/*/*").out)) == 2
+
+
 def test_the_same_command_elsewhere_gives_no_difference(call):
     a, b, _ = folders()
     config = Path(b) / "provenance" / "config.yaml"

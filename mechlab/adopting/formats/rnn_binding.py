@@ -83,7 +83,7 @@ def _check(tensors: dict[str, Tensor], task: str, spec: TaskSpec, path: Path) ->
     fix = f"save a state dict with {', '.join(WEIGHTS)} of a torch.nn.RNN of one layer"
     if missing := [name for name in WEIGHTS if name not in tensors]:
         got = f"{path}: no {', '.join(missing)}; there are {', '.join(tensors)}"
-        raise ConfigError("the weights must be whole", got=got, key="path", fix=fix)
+        raise ConfigError("the weights must have these names", got=got, key="path", fix=fix)
     if extra := [name for name in tensors if name not in {**WEIGHTS, **BIASES}]:
         must = "the weights must be those of rnn, with one layer, and readout only"
         raise ConfigError(must, got=f"{path}: also {', '.join(extra)}", key="path", fix=fix)

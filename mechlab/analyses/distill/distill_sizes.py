@@ -158,7 +158,7 @@ class DistillSizes(SetAnalysis):
             "equal": equal(certificate, _EQUAL, float(rows["most_frequent"].max())),
             "short": short(program, self.lines),
             "right": Claim(
-                f"The program is right about at least {self.accuracy:g} of the test examples of all sizes (lower end "
+                f"The program is right on at least {self.accuracy:g} of the test examples of all sizes (lower end "
                 "of the 95 % interval).",
                 value=correct / decisions,
                 threshold=self.accuracy,

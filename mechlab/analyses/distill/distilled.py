@@ -138,7 +138,7 @@ class Distill(Analysis):
         }
         if correct.size >= FEWEST:
             claims["right"] = Claim(
-                f"The program is right about at least {self.accuracy:g} of the test examples (lower end of the 95 % "
+                f"The program is right on at least {self.accuracy:g} of the test examples (lower end of the 95 % "
                 "interval).",
                 value=float(correct.mean()),
                 threshold=self.accuracy,
