@@ -144,9 +144,9 @@ def test_seeds_have_a_mean_with_an_interval_and_a_single_run_has_none(tmp_path: 
     folders = [planted(tmp_path, "aa-s0", accuracy=0.9)]
     folders += [planted(tmp_path, f"bb-s{s}", "task.language=coffee", accuracy=0.8 + s / 10) for s in range(3)]
     text = page(PLAN, [one, three], collect(folders, cases))
-    assert "| 0.9 | 1 | 0 (within 0.02) |" in text
-    assert "| 0.9 [0.8, 1] | 3 seeds | 0 (within 0.02) |" in text
-    assert "2 numbers: 2 agree; 0 differ with a reason; 0 without one; 0 not measured" in text
+    assert "| 0.9 | 0.9 |  | 1 | 0 (within 0.02) |" in text
+    assert "| 0.9 [0.8, 1] | 0.9 |  | 3 seeds | 0 (within 0.02) |" in text
+    assert "2 numbers, of which 2 are published: 2 agree; 0 differ with a reason; 0 without one; 0 not measured" in text
 
 
 def test_each_seed_is_compared_with_its_own_number(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_each_seed_is_compared_with_its_own_number(tmp_path: Path) -> None:
     loss = row(seeds=targets)
     folders = [planted(tmp_path, f"aa-s{seed}", accuracy=0.6) for seed in (0, 2)]
     text = page(PLAN, [loss], collect(folders, [case(loss)]))
-    assert "| loss | 0.7 | 0.6 | 0.6 | 1 | 0 (within 0) |" in text and "seed=1,2" in text
+    assert "| loss | 0.6 | 0.7 | 0.6 | 1 | 0 (within 0) |" in text and "seed=1,2" in text
 
 
 def test_a_deviation_without_a_reason_is_flagged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,8 +171,11 @@ def test_a_deviation_without_a_reason_is_flagged(tmp_path: Path, capsys: pytest.
     records = collect([folder], [case(*rows)])
     text = page(PLAN, rows, records)
     assert "0 agree; 1 differs with a reason; 1 without one; 0 not measured" in text
-    assert "**−0.1** (beyond 0.02) | **No reason is known.**" in text
-    assert "| 0.7 [0.6, 0.8] | 1 | **+0.2** (beyond 0.1) | Deviation: Fewer steps. |" in text
+    assert "| 1 | **−0.1** (beyond 0.02) | `experiment=regular` | **No reason is known.** |" in text
+    assert (
+        "| 0.7 [0.6, 0.8] | 0.5 |  | 1 | **+0.2** (beyond 0.1) | `experiment=regular` | Deviation: Fewer steps. |"
+        in text
+    )
     print_flags(rows, records)
     printed = capsys.readouterr().out
     assert "no reason: regular test/accuracy deviates by -0.1" in printed and "loss/weighted" not in printed
@@ -224,7 +227,7 @@ def test_the_page_has_every_row_and_no_deviation_without_a_reason() -> None:
     text = (DOCS / "numbers.md").read_text()
     rows = {(line["experiment"], line["choices"], line["metric"]) for line in committed()}
     assert sum(line.strip().startswith("| ") and "`experiment=" in line for line in text.splitlines()) == len(rows)
-    assert f"**{len(rows)} numbers: " in text and "No reason is known" not in text
+    assert f"\n{len(rows)} numbers, of which " in text and "No reason is known" not in text
 
 
 @pytest.mark.ci
