@@ -41,6 +41,7 @@ def test_an_archive_is_trained_on_replayed_and_explained(tmp_path: Path) -> None
     assert "the run is done already" in again.out
 
 
+@pytest.mark.ci
 def test_missing_images_are_an_error_that_says_where_they_go(tmp_path: Path) -> None:
     done = command("train", "experiment=epk_cifar2", folder=tmp_path)
     assert done.exit != 0 and "cifar-10-binary.tar.gz" in done.text and "task.root" in done.text

@@ -173,6 +173,7 @@ def test_no_analysis_is_asked_with_an_empty_list(tmp_path: Path) -> None:
     assert run.results["findings"] == {}
 
 
+@pytest.mark.ci
 def test_a_multirun_prints_a_line_for_each_run_and_does_nothing_when_repeated(tmp_path: Path) -> None:
     line = ("-m", *COPY, "trainer=smoke", "trainer.max_steps=6", "seed=range(3)")
     for repeat in range(2):

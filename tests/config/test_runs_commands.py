@@ -375,6 +375,7 @@ def finding(run: str, *below: str) -> dict:
     return read_json(Path(run, "analyses", "spectrum", *below, "finding.json"))
 
 
+@pytest.mark.ci
 def test_analyze_asks_every_run_that_a_pattern_names(lab):
     a, b, c = folders()
     done = analyze(lab, "run=*/repeat_copy-rnn/*", "analysis=spectrum")
@@ -387,6 +388,7 @@ def test_analyze_asks_every_run_that_a_pattern_names(lab):
     assert finding(a)["scalars"] == finding(b)["scalars"] != finding(c)["scalars"]
 
 
+@pytest.mark.ci
 def test_asking_twice_gives_the_same_finding_and_result(lab):
     a = folders()[0]
     before = finding(a), read_json(Path(a, "result.json"))  # as training left it

@@ -319,6 +319,7 @@ def test_the_nearest_training_example_is_its_copy():
         nearest(trajectory, data, "all")
 
 
+@pytest.mark.ci
 def test_with_numbers_as_targets_all_methods_give_numbers():
     recipe, trajectory = of_points(loss="mse")
     batch = recipe.task.examples("val")[:2]

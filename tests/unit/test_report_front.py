@@ -106,6 +106,7 @@ def page_of(folder: Path) -> str:
     return report(Request((str(folder / "runs"),), out=folder / "report.html")).read_text(encoding="utf-8")
 
 
+@pytest.mark.ci
 def test_figures_stand_open_beside_the_claims_of_their_analysis(tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs", "tomita", "gru", 3, 8, 7)
     text = page_of(tmp_path)
