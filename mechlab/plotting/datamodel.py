@@ -78,13 +78,15 @@ def sizes(norms: np.ndarray) -> Figure:
         norms: at the weights 1, and at W random removals.
     """
     figure, (axis,) = new_figure(width=3.6, height=2.8)
-    relative = norms[1:] / np.median(norms[1:], 0)
+    typical = np.median(norms[1:], 0)
+    relative = norms[1:] / np.where(typical > 0, typical, 1)  # no example has an effect on an output that never moved
     places = 100 * (np.arange(len(relative)) + 0.5) / len(relative)
     for number in range(relative.shape[1]):
         label = f"output {number}" if relative.shape[1] <= 12 else None
         axis.plot(places, np.sort(relative[:, number]), label=label, **line_look(number, len(places)))
     axis.set(xlabel="random removals, in order of size (%)", ylabel="norm / median norm")
-    log_axis(axis, "y")
+    if (relative > 0).any():
+        log_axis(axis, "y")
     note(axis, f"n = {len(relative):,} random removals")
     title(axis, "Metagradients at other weights")
     direct_labels(axis)
