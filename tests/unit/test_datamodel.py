@@ -91,7 +91,7 @@ def test_estimators_predict_held_out_subsets(run, tmp_path):
     assert set(table.index) == {*methods, *regressions, *priors}
     for name, values in measured.predicted.items():
         assert table.loc[name, "lds"] == pytest.approx(rank_correlations(values, measured.actual).mean())
-        assert finding.scalars[f"lds_{name}"] == table.loc[name, "lds"]
+        assert finding.scalars[f"lds_{name}"] == pytest.approx(table.loc[name, "lds"])  # CSV of old pandas rounds
     assert finding.scalars["lds_metagradient"] > 0.9  # a linear model after three small steps
     assert table.loc["prior_8", "cost"] == 8 + 3 * (3 + 2 * 2) - 3 and table.loc["regression_8", "cost"] == 8
     assert table.loc[table["chosen"]].index.tolist() == ["prior_8"]
