@@ -131,10 +131,14 @@ class Registry:
     @functools.cache  # noqa: B019 (one registry for each session)
     def node(self, group: str, name: str) -> dict[str, Any]:
         """Return the configuration of a task, model or analysis, small where it can be."""
-        choice = f"{group}=[{name}]" if group == "analysis" else f"{group}={name}"
-        node = self.compose(choice)[group]
-        values = OmegaConf.to_container(node[name] if group == "analysis" else node, resolve=True)
+        node = self._analyses()[name] if group == "analysis" else self.compose(f"{group}={name}")[group]
+        values = OmegaConf.to_container(node, resolve=True)
         return values | {key: SMALL[key] for key in _shrunk(values)}
+
+    @functools.cache  # noqa: B019
+    def _analyses(self) -> DictConfig:
+        """Compose all analyses at once: composing takes long."""
+        return self.compose(f"analysis=[{','.join(self.partners('analysis'))}]").analysis
 
     def key(self, group: str, name: str) -> str:
         """Return the config key under which a member's parameters are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import pkgutil
 import subprocess
@@ -100,11 +101,13 @@ def read(path: Path) -> File:
     return File(path.relative_to(PACKAGE).as_posix(), folder_of(path), text, tree, list(imports_of(tree)))
 
 
-FILES = [read(path) for path in sorted(PACKAGE.rglob("*.py"))]
+@functools.cache
+def files() -> list[File]:
+    return [read(path) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
 def in_folders(*folders: str) -> list[File]:
-    found = [file for file in FILES if file.folder in folders]
+    found = [file for file in files() if file.folder in folders]
     assert found, folders
     return found
 
@@ -116,7 +119,7 @@ def test_every_folder_has_its_place():
 
 
 def test_a_file_imports_only_what_its_layer_may():
-    for file in (file for file in FILES if file.folder != ENTRY):
+    for file in (file for file in files() if file.folder != ENTRY):
         allowed = MAY_IMPORT[file.folder] | {file.folder}
         ours = [found for found in file.imports if found.folder and not (file.folder == "core" and found.types)]
         assert not [(file.name, found.line, found.module) for found in ours if found.folder not in allowed]
@@ -134,20 +137,20 @@ def test_mathematics_uses_numerical_libraries_only():
 
 
 def test_only_training_imports_lightning():
-    for file in (file for file in FILES if file.folder != "training"):
+    for file in (file for file in files() if file.folder != "training"):
         lightning = ("pytorch_lightning", "lightning")
         assert not [(file.name, found.line) for found in file.imports if found.library in lightning]
 
 
 def test_only_configuration_and_entry_points_import_hydra():
-    for file in (file for file in FILES if file.folder not in ("config", "contracts", ENTRY)):
+    for file in (file for file in files() if file.folder not in ("config", "contracts", ENTRY)):
         assert not [(file.name, found.line) for found in file.imports if found.library in ("hydra", "omegaconf")]
 
 
 def test_nothing_is_pickled():
     """No pickle, no arrays of objects, and every checkpoint is read as plain weights."""
     pickling = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
-    for file in FILES:
+    for file in files():
         assert not pickling & {found.library for found in file.imports}, file.name
         assert "pickle." not in file.text, file.name
         for call in (node for node in ast.walk(file.tree) if isinstance(node, ast.Call)):
