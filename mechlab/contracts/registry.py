@@ -100,6 +100,7 @@ class Registry:
             return [name for name in found if self.is_set(name) == (group == "set_analysis")]
         return [name for found, name in self.yamls() if found == group]
 
+    @functools.cache  # noqa: B019 (one registry for each session)
     def is_set(self, analysis: str) -> bool:
         """Return whether an analysis is one of sets of runs."""
         return issubclass(self.prepared("analysis", analysis).target, SetAnalysis)
@@ -128,7 +129,7 @@ class Registry:
         cfg = self.compose(*overrides)
         return prepare_run(resolve(cfg), masked(cfg))
 
-    @functools.cache  # noqa: B019 (one registry for each session)
+    @functools.cache  # noqa: B019
     def node(self, group: str, name: str) -> dict[str, Any]:
         """Return the configuration of a task, model or analysis, small where it can be."""
         node = self._analyses()[name] if group == "analysis" else self.compose(f"{group}={name}")[group]
@@ -153,6 +154,7 @@ class Registry:
         key = self.key(group, name)
         return [f"{key}.{word}={SMALL[word]}" for word in _shrunk(self.node(group, name))]
 
+    @functools.cache  # noqa: B019
     def parameters(self, group: str, name: str) -> dict[str, Any]:
         """Return the hint of each parameter that the configuration may set."""
         target = self.prepared(group, name).target
@@ -204,6 +206,7 @@ class Registry:
         shape = self.shared_task(task).spec.shape
         return math.prod(shape) if len(shape) == 3 else 0
 
+    @functools.cache  # noqa: B019
     def fits(self, model: str, task: str) -> bool:
         """Return whether the model accepts the task."""
         try:

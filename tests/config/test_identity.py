@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,17 @@ def run_id(*overrides: str) -> str:
     return run_name(*overrides).rpartition("-s")[0]
 
 
+@functools.cache
+def copy_name() -> str:
+    """Return the name of the run that the tests below change."""
+    return run_name(*COPY)
+
+
+def copy_id() -> str:
+    """Return its id."""
+    return copy_name().rpartition("-s")[0]
+
+
 def test_the_name_is_ten_digits_and_the_seed() -> None:
     name, seed = run_name(*COPY, "seed=7").rsplit("-s", 1)
     assert (len(name), int(name, 16) >= 0, seed) == (10, True, "7")
@@ -112,7 +124,7 @@ def test_the_same_settings_written_differently_have_the_same_id(alike: tuple[str
     ],
 )
 def test_a_default_that_is_spelled_out_changes_nothing(spelled: str) -> None:
-    assert run_name(*COPY, spelled) == run_name(*COPY)
+    assert run_name(*COPY, spelled) == copy_name()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +146,7 @@ def test_a_default_that_is_spelled_out_changes_nothing(spelled: str) -> None:
     ],
 )
 def test_what_does_not_decide_the_result_leaves_the_name_alone(override: str) -> None:
-    assert run_name(*COPY, override) == run_name(*COPY)
+    assert run_name(*COPY, override) == copy_name()
 
 
 @pytest.mark.parametrize(
@@ -169,7 +181,7 @@ def test_what_does_not_decide_the_result_leaves_the_name_alone(override: str) ->
     ],
 )
 def test_what_decides_the_result_changes_the_id(override: str) -> None:
-    assert run_id(*COPY, override) != run_id(*COPY)
+    assert run_id(*COPY, override) != copy_id()
 
 
 def test_a_parameter_that_takes_part_only_where_it_is_set_leaves_older_ids_alone() -> None:

@@ -16,6 +16,7 @@ from mechlab.automata.definition import from_definition, to_definition
 from mechlab.automata.tomita import tomita
 from mechlab.config.choices import config_dir
 from mechlab.core.errors import ConfigError, RunError
+from mechlab.sweeps import code as sweep_code
 from mechlab.sweeps.code import check_copy, copy_digest, environment
 from mechlab.sweeps.manifest import Job, below, freeze, is_sweep, load
 from mechlab.sweeps.planning import plan_sweep
@@ -30,6 +31,20 @@ def jobs_of(*users: str) -> list[Job]:
     config = {"name": "a-b", "analysis": {}, "paths": {"root": "runs"}, "allow_targets": list(users)}
     config["trainer"] = {"accelerator": "cpu"}
     return [Job(i, f"a-b/0123456789-s{i}", "0123456789", [f"seed={i}"], {**config, "seed": i}) for i in range(2)]
+
+
+@pytest.fixture(autouse=True)
+def few_files():
+    """Of mechlab itself only two files are copied, since hundreds take long; after `few_files.undo()` all of them."""
+    every = sweep_code.sources
+
+    def sources(targets):
+        ours = ("mechlab/__init__.py", "mechlab/sweep.py")
+        return {name: path for name, path in every(targets).items() if name in ours or not name.startswith("mechlab/")}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep_code, "sources", sources)
+        yield patch
 
 
 @pytest.fixture
@@ -87,7 +102,8 @@ def test_changed_code_is_another_sweep_and_the_first_keeps_its_copy(file, own, t
     assert [(sweep.folder / "code" / file).read_text() for sweep in (first, second)] == [content, "changed\n"]
 
 
-def test_the_copy_holds_mechlab_its_configuration_and_the_users_packages(own, tmp_path):
+def test_the_copy_holds_mechlab_its_configuration_and_the_users_packages(own, few_files, tmp_path):
+    few_files.undo()
     sweep = freeze(tmp_path / "runs", jobs_of("own_package", "own_module"), None, "a patch", PACKAGES)
     code = sweep.folder / "code"
     for path in ("mechlab/sweep.py", "mechlab/record/status.py", "own_package/words.txt", "own_module.py"):
