@@ -17,6 +17,8 @@ from mechlab.tasks.context_free import ContextFree
 
 FEW = {"words": 1000, "val_words": 300, "test_words": 300}
 NAMES = [f"L{i}" for i in range(1, 16)]
+OFTEN = ("L1", "L4", "L7", "L13")  # few words, many, and those of other tests; the rest are tested by continuous integration
+GRAMMARS = [pytest.param(name, marks=[] if name in OFTEN else [pytest.mark.ci]) for name in NAMES]
 
 
 def padded(batch):
@@ -28,7 +30,7 @@ def constant(label, batch):
 
 
 @pytest.mark.parametrize("sampler", ["near_miss", "balanced"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", GRAMMARS)
 def test_a_constant_guess_scores_one_half(name, sampler):
     task = ContextFree(name, sampler=sampler, **FEW)
     assert task.chance() == 0.5
@@ -93,7 +95,7 @@ def test_few_accepted_words_are_split_in_exact_tenths():
     assert set.union(*accepted.values()) == set(range(1, 8))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", GRAMMARS)
 def test_every_grammar_has_enough_words_to_validate_on(name):
     task = ContextFree(name, words=200, val_words=500, test_words=200)
     prefixes = distinct_prefixes(words_of(task.examples("val").inputs))
