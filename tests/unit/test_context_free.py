@@ -17,7 +17,7 @@ from mechlab.tasks.context_free import ContextFree
 
 FEW = {"words": 1000, "val_words": 300, "test_words": 300}
 NAMES = [f"L{i}" for i in range(1, 16)]
-OFTEN = ("L1", "L4", "L7", "L13")  # few words, many, and those of other tests; the rest are tested by continuous integration
+OFTEN = ("L1", "L4", "L7", "L13")  # the others are tested by continuous integration
 GRAMMARS = [pytest.param(name, marks=[] if name in OFTEN else [pytest.mark.ci]) for name in NAMES]
 
 
