@@ -33,7 +33,7 @@ LONG = {  # members that continuous integration alone tests, by test or fixture:
         *("distill_rnn", "mips_table"),
         *("certify", "retraining"),
     },
-    "test_every_yaml_composes_and_builds": {"callbacks", "experiment"},
+    "test_every_yaml_composes_and_builds": {"analysis", "callbacks", "experiment"},
     "test_a_solution_follows_from_examples_and_generator_and_can_be_loaded": {"enn", "smallest_mlp_rnn"},
     "test_tensors_are_made_on_the_device_of_the_inputs": {
         *("deltanet", "linear_attention", "lru", "poly_hopfield", "poly_hopfield_delay", "s4", "s4d", "wrnn"),

@@ -23,7 +23,6 @@ CELLS = {Cell(*(row[name] for name in COLUMNS[:5])): (row["outcome"], row["reaso
 PAIRS = sorted({cell.pair for cell, (outcome, _) in CELLS.items() if outcome not in ("not tried", "crash")})
 SAMPLE = [  # analysis, task, model of cells that are quickly tried: one that works, and refusals of each kind
     ("swap", "tomita", "gru"),
-    ("irreps", "tomita", "gru"),
     ("families", "tomita", "gru"),
     ("retraining", "tomita", "gru"),
 ]
